@@ -1,0 +1,1 @@
+//! Makes a reauthorization and its URL; serves the reconnect link.

@@ -1,0 +1,1 @@
+//! Mints the reconnect link and delivers an event to each channel.

@@ -1,0 +1,1 @@
+//! Receives digi.me's callback, checks it, heals the account, sends the browser on.

@@ -1,0 +1,1 @@
+//! Works out from read results which accounts lost or regained their authorization.

@@ -1,0 +1,1 @@
+//! A digi.me to talk to: API, consent pages, levers.

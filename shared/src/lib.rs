@@ -1,0 +1,1 @@
+//! What two functions or more of digime-reauth need.
