@@ -1,0 +1,310 @@
+//! Calls at digi.me for a user: with a contract's key that digi.me accepts and an access token that works.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use crate::{
+    ambient::{Ambient, after},
+    config::{ConfigError, Environment},
+    digime::{self, Client, Contract},
+    domain::{Account, ContractId, Locale, TokenPair, UserId, verification::ListedAccount},
+    lambda::Trigger,
+    secrets::{Contracts, SecretError},
+    services,
+    store::{Grant, Lease, Store, StoreError, Versioned},
+};
+
+/// An access token that ends sooner is refreshed first: the call it is for, and the user's way to the page, take time.
+const REFRESH_MARGIN: Duration = Duration::from_secs(60);
+/// Who waits for another's refresh reads again after this.
+const WAIT: Duration = Duration::from_millis(150);
+/// What must be left of the invocation to begin a refresh: its answer has to be stored.
+const REFRESH_RESERVE: Duration = Duration::from_secs(1);
+/// How often a write that another was faster than is tried.
+const MAX_ATTEMPTS: u32 = 8;
+
+/// Why a call at digi.me for a user did not succeed.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum AccessError {
+    /// The contract's key cannot be had.
+    #[error("the key of contract {0} cannot be had: {1}")]
+    Contract(ContractId, SecretError),
+    /// The refresh token is dead: only the user can bring a new pair.
+    #[error("the refresh token is dead: only the user can help")]
+    UserReauthorizationRequired,
+    /// Another invocation refreshes the token, and took too long.
+    #[error("another invocation is refreshing the token")]
+    Busy,
+    /// digi.me.
+    #[error(transparent)]
+    Digime(#[from] digime::Error),
+    /// The table.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl AccessError {
+    /// Whether the same may succeed later.
+    #[must_use]
+    pub fn passes(&self) -> bool {
+        match self {
+            Self::Contract(_, error) => matches!(error, SecretError::Unavailable(_)),
+            Self::UserReauthorizationRequired => false,
+            Self::Busy => true,
+            Self::Digime(error) => error.passes(),
+            Self::Store(error) => error.passes(),
+        }
+    }
+}
+
+/// The store, the digi.me client and the contracts' keys together. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Access {
+    /// The table.
+    pub store: Store,
+    /// digi.me.
+    pub client: Client,
+    contracts: Contracts,
+    ambient: Ambient,
+}
+
+impl Access {
+    /// Builds all three from the environment.
+    ///
+    /// # Errors
+    /// Names the variable that is missing or malformed.
+    pub fn from_environment(environment: &Environment, ambient: &Ambient) -> Result<Self, ConfigError> {
+        Ok(Self {
+            store: services::store(environment, ambient)?,
+            client: Client::new(digime::Settings::from_environment(environment)?, ambient)?,
+            contracts: services::contracts(environment, ambient)?,
+            ambient: ambient.clone(),
+        })
+    }
+
+    /// A call with a contract's key; once more with the key fetched anew if digi.me refuses the client.
+    ///
+    /// # Errors
+    /// [`AccessError`].
+    pub async fn with_contract<T>(
+        &self,
+        id: &ContractId,
+        call: impl AsyncFn(Arc<Contract>) -> Result<T, digime::Error>,
+    ) -> Result<T, AccessError> {
+        let contract = self.contracts.contract(id).await.map_err(|error| AccessError::Contract(id.clone(), error))?;
+        match call(Arc::clone(&contract)).await {
+            Err(error) if error.refuses_client() => match self.contracts.replacement(&contract).await {
+                Some(replacement) => Ok(call(replacement).await?),
+                None => Err(error.into()),
+            },
+            result => Ok(result?),
+        }
+    }
+
+    /// A call with an access token: refreshed first when it is about to end, and once if digi.me refuses it.
+    ///
+    /// # Errors
+    /// [`AccessError`].
+    pub async fn with_token<T>(
+        &self,
+        grant: Versioned<Grant>,
+        trigger: Trigger,
+        call: impl AsyncFn(Arc<Contract>, Arc<TokenPair>) -> Result<T, digime::Error>,
+    ) -> Result<T, AccessError> {
+        let grant = self.fresh(grant, trigger).await?;
+        match self.call(&grant, &call).await {
+            Err(AccessError::Digime(error)) if error.refuses_access_token() => {
+                let grant = self.refreshed(grant, trigger).await?;
+                self.call(&grant, &call).await
+            }
+            result => result,
+        }
+    }
+
+    async fn call<T>(
+        &self,
+        grant: &Versioned<Grant>,
+        call: &impl AsyncFn(Arc<Contract>, Arc<TokenPair>) -> Result<T, digime::Error>,
+    ) -> Result<T, AccessError> {
+        let tokens = Arc::new(grant.value.tokens.clone());
+        self.with_contract(&grant.value.contract_id, async |contract| call(contract, Arc::clone(&tokens)).await).await
+    }
+
+    /// The grant with an access token that does not end within a minute, if such a one can be had; if not, as long as
+    /// the token still works, as it is.
+    ///
+    /// # Errors
+    /// [`AccessError`].
+    pub async fn fresh(&self, grant: Versioned<Grant>, trigger: Trigger) -> Result<Versioned<Grant>, AccessError> {
+        let expires_at = grant.value.tokens.access.expires_at;
+        let now = self.ambient.now();
+        if after(now, REFRESH_MARGIN) < expires_at {
+            return Ok(grant);
+        }
+        match self.refreshed(grant.clone(), trigger).await {
+            Err(error) if now < expires_at => {
+                tracing::warn!(%error, "An access token that is about to end could not be refreshed");
+                Ok(grant)
+            }
+            result => result,
+        }
+    }
+
+    /// The grant with another access token than this one: another invocation's, or a refreshed one.
+    async fn refreshed(&self, refused: Versioned<Grant>, trigger: Trigger) -> Result<Versioned<Grant>, AccessError> {
+        let mut grant = refused.clone();
+        loop {
+            if !grant.value.tokens.same_tokens(&refused.value.tokens) {
+                return Ok(grant);
+            }
+            if grant.value.refresh_dead {
+                return Err(AccessError::UserReauthorizationRequired);
+            }
+            if self.ambient.remaining(trigger.deadline.less(REFRESH_RESERVE)).is_zero() {
+                return Err(AccessError::Busy);
+            }
+            let leased = grant.value.leased_until.is_some_and(|until| self.ambient.now() < until);
+            if leased {
+                tokio::time::sleep(WAIT + self.ambient.jitter(WAIT)).await;
+            } else {
+                match self.store.lease(&grant, trigger.at).await {
+                    Ok(lease) => return self.refresh(grant.value, lease, trigger).await,
+                    Err(StoreError::Conflict(_)) => tokio::time::sleep(self.ambient.jitter(WAIT)).await,
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            grant = self.read_again(&grant.value).await?;
+        }
+    }
+
+    async fn read_again(&self, grant: &Grant) -> Result<Versioned<Grant>, AccessError> {
+        // A grant that is gone went with its user.
+        let read = self.store.grant(&grant.user_id, &grant.contract_id).await?;
+        read.ok_or(AccessError::Store(StoreError::Forgotten))
+    }
+
+    /// Refreshes under the lease. The new pair is stored before anybody uses it.
+    async fn refresh(&self, grant: Grant, lease: Lease, trigger: Trigger) -> Result<Versioned<Grant>, AccessError> {
+        let deadline = trigger.deadline.less(REFRESH_RESERVE);
+        let refresh = self.with_contract(&grant.contract_id, async |contract| {
+            self.client.refresh(&contract, &grant.tokens.refresh.value, deadline).await
+        });
+        match refresh.await {
+            Ok(tokens) => self.keep(grant, tokens, &lease, trigger).await,
+            Err(AccessError::Digime(error)) if error.refuses_refresh_token() => {
+                match self.store.release(&grant, &lease, true, trigger.at).await {
+                    // The grant was replaced meanwhile: the token that died is not the stored one any more.
+                    Err(StoreError::Conflict(Some(_))) => self.read_again(&grant).await,
+                    Err(error) => Err(error.into()),
+                    Ok(()) => Err(AccessError::UserReauthorizationRequired),
+                }
+            }
+            Err(error) => {
+                if let Err(error) = self.store.release(&grant, &lease, false, trigger.at).await {
+                    tracing::warn!(%error, "A lease could not be given back; it ends by itself");
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Stores a refreshed pair, unless the application handed in one that lasts longer meanwhile.
+    async fn keep(
+        &self,
+        mut grant: Grant,
+        tokens: TokenPair,
+        lease: &Lease,
+        trigger: Trigger,
+    ) -> Result<Versioned<Grant>, AccessError> {
+        let before = std::mem::replace(&mut grant.tokens, tokens);
+        grant.tokens.user = grant.tokens.user.take().or(before.user);
+        grant.tokens.consent_id = grant.tokens.consent_id.take().or(before.consent_id);
+        grant.refresh_dead = false;
+        let mut written = self.store.put_refreshed(&grant, lease, trigger.at).await;
+        for _ in 0..MAX_ATTEMPTS {
+            let Err(StoreError::Conflict(_) | StoreError::Unavailable(_)) = &written else {
+                break;
+            };
+            tokio::time::sleep(self.ambient.jitter(WAIT)).await;
+            let Ok(stored) = self.read_again(&grant).await else {
+                continue;
+            };
+            if stored.value.tokens.access.expires_at >= grant.tokens.access.expires_at {
+                return Ok(stored);
+            }
+            written = self.store.put_grant(&grant, stored.version, trigger.at).await;
+        }
+        written?;
+        self.read_again(&grant).await
+    }
+
+    /// Reads the user's accounts from digi.me, and keeps what the list says of them. No status changes: only reads and
+    /// callbacks do that.
+    ///
+    /// # Errors
+    /// [`AccessError`].
+    pub async fn list_accounts(
+        &self,
+        grant: Versioned<Grant>,
+        trigger: Trigger,
+    ) -> Result<Vec<ListedAccount>, AccessError> {
+        let owner = grant.value.clone();
+        let listed = self
+            .with_token(grant, trigger, async |contract, tokens| {
+                self.client.accounts(&contract, &tokens.access.value, trigger.deadline).await
+            })
+            .await?;
+        self.keep_listed(&owner.user_id, &owner.contract_id, &listed, trigger).await?;
+        self.store.mark_accounts_listed(&owner, trigger.at).await?;
+        Ok(listed)
+    }
+
+    async fn keep_listed(
+        &self,
+        user: &UserId,
+        contract: &ContractId,
+        listed: &[ListedAccount],
+        trigger: Trigger,
+    ) -> Result<(), StoreError> {
+        retry_conflicts(&self.ambient, trigger, async || {
+            let known: BTreeMap<_, _> = self.store.scene(user).await?.accounts;
+            let described = |listed: &ListedAccount| {
+                let known = known.get(&listed.id).cloned();
+                let read = known
+                    .unwrap_or_else(|| Versioned { value: Account::new(user.clone(), listed.id.clone()), version: 0 });
+                let value = read.value.clone().described(contract, listed);
+                (read.version == 0 || value != read.value).then_some(Versioned { value, version: read.version })
+            };
+            let changed: Vec<_> = listed.iter().filter_map(described).collect();
+            if changed.is_empty() { Ok(()) } else { self.store.put_accounts(user, &changed, trigger.at).await }
+        })
+        .await
+    }
+}
+
+/// Repeats a read-decide-write as long as another's write is faster, a few times.
+///
+/// # Errors
+/// The last try's, or another than a conflict.
+pub async fn retry_conflicts<T>(
+    ambient: &Ambient,
+    trigger: Trigger,
+    attempt: impl AsyncFn() -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    for retry in 1..MAX_ATTEMPTS {
+        match attempt().await {
+            Err(StoreError::Conflict(_)) if !ambient.remaining(trigger.deadline).is_zero() => {
+                tokio::time::sleep(ambient.jitter(Duration::from_millis(20) * retry)).await;
+            }
+            result => return result,
+        }
+    }
+    attempt().await
+}
+
+/// `DEFAULT_LOCALE`.
+///
+/// # Errors
+/// When it is no language tag.
+pub fn default_locale(environment: &Environment) -> Result<Option<Locale>, ConfigError> {
+    environment.parsed("DEFAULT_LOCALE")
+}

@@ -1,0 +1,95 @@
+//! Reading digi.me's answers: what is absent, empty or of the wrong type is an error.
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::Error;
+use crate::domain::verification::ListedAccount;
+
+/// Larger numbers of `accessTokenStatus.expiresAt` are milliseconds, smaller ones seconds: its unit is undocumented.
+const FIRST_MILLISECONDS: f64 = 1e11;
+
+pub(super) fn json(body: &[u8]) -> Result<Value, Error> {
+    serde_json::from_slice(body).map_err(|_| Error::InvalidAnswer("it is not JSON"))
+}
+
+pub(super) fn text<'a>(value: &'a Value, name: &'static str) -> Result<&'a str, Error> {
+    let text = value.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
+    text.ok_or(Error::InvalidAnswer(match name {
+        "token" => "it has no token",
+        "reference_code" => "it has no reference_code",
+        "id" => "it has no id",
+        "key" => "its session has no key",
+        _ => "a field is missing",
+    }))
+}
+
+pub(super) fn seconds(value: &Value, name: &'static str) -> Result<Timestamp, Error> {
+    let seconds = value.get(name).and_then(Value::as_f64).filter(|seconds| *seconds > 0.0);
+    #[expect(clippy::cast_possible_truncation, reason = "what does not fit is no timestamp")]
+    let time = seconds.and_then(|seconds| Timestamp::from_second(seconds as i64).ok());
+    time.ok_or(Error::InvalidAnswer("it does not say when it expires"))
+}
+
+/// Reads the bare array of accounts.
+pub(super) fn accounts(value: &Value) -> Result<Vec<ListedAccount>, Error> {
+    let list = value.as_array().ok_or(Error::InvalidAnswer("it is not a list of accounts"))?;
+    Ok(list.iter().filter_map(account).collect())
+}
+
+fn account(value: &Value) -> Option<ListedAccount> {
+    let text = |name: &str| {
+        let text = value.get(name).and_then(Value::as_str).filter(|text| !text.is_empty())?;
+        Some(text.chars().take(300).collect::<String>())
+    };
+    let status = value.get("accessTokenStatus");
+    let field = |name: &str| status.and_then(|status| status.get(name));
+    Some(ListedAccount {
+        id: value.get("id")?.as_str()?.parse().ok()?,
+        username: text("username"),
+        service_name: text("serviceTypeName").or_else(|| text("serviceGroupName")),
+        authorized: field("authorized").and_then(Value::as_bool),
+        authorization_expires_at: field("expiresAt").and_then(Value::as_f64).and_then(moment),
+    })
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "what does not fit is no timestamp")]
+fn moment(number: f64) -> Option<Timestamp> {
+    let milliseconds = if number > FIRST_MILLISECONDS { number } else { number * 1_000.0 };
+    if milliseconds > 0.0 { Timestamp::from_millisecond(milliseconds as i64).ok() } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn one_odd_account_never_fails_the_list() {
+        let list = json!([
+            {"id": "40_abc", "username": "ann", "serviceTypeName": "Instagram", "type": "NEW",
+             "accessTokenStatus": {"authorized": true, "expiresAt": 1_800_000_000}},
+            {"id": 7}, "text", null, {"id": "not an id!"},
+            {"id": "41_x", "username": 5, "accessTokenStatus": {"authorized": "yes", "expiresAt": 1_800_000_000_000_i64}}
+        ]);
+        let accounts = accounts(&list).unwrap();
+        assert_eq!(accounts.len(), 2);
+        assert_eq!(accounts[0].authorized, Some(true));
+        assert_eq!(accounts[0].service_name.as_deref(), Some("Instagram"));
+        assert_eq!((accounts[1].authorized, accounts[1].username.as_deref()), (None, None));
+        assert_eq!(accounts[0].authorization_expires_at, accounts[1].authorization_expires_at);
+    }
+
+    #[test]
+    fn absent_empty_and_mistyped_fields_are_errors() {
+        for value in [json!({}), json!({"id": ""}), json!({"id": 1}), json!({"id": null}), json!([])] {
+            assert!(text(&value, "id").is_err(), "{value}");
+        }
+        for value in [json!({}), json!({"expires_on": "1"}), json!({"expires_on": 0}), json!({"expires_on": 1e300})] {
+            assert!(seconds(&value, "expires_on").is_err(), "{value}");
+        }
+        assert!(accounts(&json!({})).is_err());
+        assert!(json(b"<html>").is_err());
+    }
+}

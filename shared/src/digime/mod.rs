@@ -1,0 +1,306 @@
+//! The digi.me API, as far as reauthorizing needs it.
+//!
+//! Source of the protocol: the official Node.js SDK 16.1.5 and the iOS SDK 5.1.0.
+
+mod answer;
+mod contract;
+mod error;
+mod keys;
+mod transport;
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{Method, header::CONTENT_TYPE};
+use jiff::Timestamp;
+use reqwest::RequestBuilder;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Value, json};
+use url::Url;
+
+use self::{
+    contract::Claims,
+    keys::KeyCache,
+    transport::{Repeat, Transport},
+};
+pub use self::{
+    contract::{Contract, KeyError},
+    error::{ApiError, Cause, Error},
+};
+use crate::{
+    ambient::{Ambient, Deadline},
+    config::{ConfigError, Environment},
+    domain::{AccountId, Locale, TokenPair, verification::ListedAccount},
+};
+
+const DEFAULT_BASE_URL: &str = "https://api.digi.me/v1.7/";
+const DEFAULT_ONBOARD_URL: &str = "https://api.digi.me/apps/saas/";
+const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Where digi.me is, and how long it may take.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The API's base address, with a trailing slash.
+    pub base_url: Url,
+    /// The address of the pages that users go through, with a trailing slash.
+    pub onboard_url: Url,
+    /// How long connecting may take.
+    pub connect_timeout: Duration,
+    /// How long one request may take.
+    pub timeout: Duration,
+}
+
+impl Settings {
+    /// Reads `DIGIME_BASE_URL`, `DIGIME_ONBOARD_URL`, `DIGIME_CONNECT_TIMEOUT` (2 s) and `DIGIME_TIMEOUT` (5 s).
+    ///
+    /// # Errors
+    /// Names the variable that is malformed.
+    pub fn from_environment(environment: &Environment) -> Result<Self, ConfigError> {
+        let url = |variable, default: &str| match environment.base_url(variable)? {
+            Some(url) => Ok(url),
+            None => Url::parse(default).map_err(|error| ConfigError::new(variable, error)),
+        };
+        let duration = |variable, default| Ok(environment.duration(variable)?.unwrap_or(default));
+        Ok(Self {
+            base_url: url("DIGIME_BASE_URL", DEFAULT_BASE_URL)?,
+            onboard_url: url("DIGIME_ONBOARD_URL", DEFAULT_ONBOARD_URL)?,
+            connect_timeout: duration("DIGIME_CONNECT_TIMEOUT", DEFAULT_CONNECT_TIMEOUT)?,
+            timeout: duration("DIGIME_TIMEOUT", DEFAULT_TIMEOUT)?,
+        })
+    }
+}
+
+/// A code that opens a page of digi.me, once.
+#[derive(Debug, Clone)]
+pub struct ReferenceCode {
+    /// The code.
+    pub value: SecretString,
+    /// Until when it is good.
+    pub expires_at: Timestamp,
+}
+
+/// A read session.
+#[derive(Debug, Clone)]
+pub struct Session {
+    /// What the session is asked about by.
+    pub key: SecretString,
+}
+
+/// A client of digi.me. Cheap to clone; clones share connections and the key set.
+#[derive(Debug, Clone)]
+pub struct Client {
+    transport: Arc<Transport>,
+    keys: Arc<KeyCache>,
+    settings: Arc<Settings>,
+}
+
+impl Client {
+    /// Builds the client; nothing is sent yet.
+    ///
+    /// # Errors
+    /// When no TLS client can be built.
+    pub fn new(settings: Settings, ambient: &Ambient) -> Result<Self, ConfigError> {
+        let http = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            // A request carries a nonce that is good once: only `Transport` sends again, with a new one.
+            .retry(reqwest::retry::never())
+            .referer(false)
+            .no_proxy()
+            .connect_timeout(settings.connect_timeout)
+            .user_agent(concat!("digime-reauth/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|_| ConfigError::new("DIGIME_BASE_URL", "cannot be called: no TLS client could be built"))?;
+        Ok(Self {
+            transport: Arc::new(Transport { http, ambient: ambient.clone(), timeout: settings.timeout }),
+            keys: Arc::default(),
+            settings: Arc::new(settings),
+        })
+    }
+
+    /// The origin of the pages that users go through.
+    #[must_use]
+    pub fn onboard_origin(&self) -> String {
+        self.settings.onboard_url.origin().ascii_serialization()
+    }
+
+    /// `POST oauth/token/reference`: a code for the account reauthorization page.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn token_reference(
+        &self,
+        contract: &Contract,
+        access_token: &SecretString,
+        redirect_uri: &Url,
+        state: &SecretString,
+        deadline: Deadline,
+    ) -> Result<ReferenceCode, Error> {
+        let claims = [
+            ("access_token", access_token.expose_secret()),
+            ("redirect_uri", redirect_uri.as_str()),
+            ("state", state.expose_secret()),
+        ];
+        let call = self.call(contract, Method::POST, "oauth/token/reference", &claims, None, Repeat::Freely, deadline);
+        let (answer, ()) = tokio::join!(call, self.warm_keys(deadline));
+        let payload = self.verified(&answer?, deadline).await?;
+        Ok(ReferenceCode {
+            value: answer::text(&payload, "reference_code")?.into(),
+            expires_at: answer::seconds(&payload, "expires_on")?,
+        })
+    }
+
+    /// `POST reference`: the name under which the page knows the account.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn account_reference(
+        &self,
+        contract: &Contract,
+        account: &AccountId,
+        deadline: Deadline,
+    ) -> Result<String, Error> {
+        let body = json!({"type": "accountId", "value": account});
+        let answer = self.call(contract, Method::POST, "reference", &[], Some(body), Repeat::Freely, deadline).await?;
+        Ok(answer::text(&answer::json(&answer)?, "id")?.to_owned())
+    }
+
+    /// `POST oauth/token` with a refresh token: the next pair. It is sent again only where the first request cannot
+    /// have been executed.
+    ///
+    /// # Errors
+    /// [`Error`]; [`Error::refuses_refresh_token`] when only the user can help.
+    pub async fn refresh(
+        &self,
+        contract: &Contract,
+        refresh_token: &SecretString,
+        deadline: Deadline,
+    ) -> Result<TokenPair, Error> {
+        let claims = [("grant_type", "refresh_token"), ("refresh_token", refresh_token.expose_secret())];
+        let call = self.call(contract, Method::POST, "oauth/token", &claims, None, Repeat::IfNotExecuted, deadline);
+        let (answer, ()) = tokio::join!(call, self.warm_keys(deadline));
+        let payload = self.verified(&answer?, deadline).await?;
+        TokenPair::parse(&payload).map_err(|_| Error::InvalidAnswer("it holds no complete token pair"))
+    }
+
+    /// `GET permission-access/accounts`: the user's accounts. An entry without a usable id is left out.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn accounts(
+        &self,
+        contract: &Contract,
+        access_token: &SecretString,
+        deadline: Deadline,
+    ) -> Result<Vec<ListedAccount>, Error> {
+        let claims = [("access_token", access_token.expose_secret())];
+        let path = "permission-access/accounts";
+        let answer = self.call(contract, Method::GET, path, &claims, None, Repeat::Freely, deadline).await?;
+        answer::accounts(&answer::json(&answer)?)
+    }
+
+    /// `POST permission-access/trigger`: starts a read session, of the given accounts or of all.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn trigger(
+        &self,
+        contract: &Contract,
+        access_token: &SecretString,
+        accounts: &[AccountId],
+        deadline: Deadline,
+    ) -> Result<Session, Error> {
+        let claims = [("access_token", access_token.expose_secret())];
+        let filter = json!({"sourceFetchFilter": {"account": {"id": accounts}}});
+        let body = if accounts.is_empty() { json!({}) } else { filter };
+        let path = "permission-access/trigger";
+        let answer = self.call(contract, Method::POST, path, &claims, Some(body), Repeat::Freely, deadline).await?;
+        let answer = answer::json(&answer)?;
+        let session = answer.get("session").ok_or(Error::InvalidAnswer("it holds no session"))?;
+        Ok(Session { key: answer::text(session, "key")?.into() })
+    }
+
+    /// `GET permission-access/query/{sessionKey}`: the read result so far, as digi.me writes it.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn query(
+        &self,
+        contract: &Contract,
+        access_token: &SecretString,
+        session: &Session,
+        deadline: Deadline,
+    ) -> Result<Value, Error> {
+        let claims = [("access_token", access_token.expose_secret())];
+        let key =
+            percent_encoding::utf8_percent_encode(session.key.expose_secret(), percent_encoding::NON_ALPHANUMERIC);
+        let path = format!("permission-access/query/{key}");
+        let answer = self.call(contract, Method::GET, &path, &claims, None, Repeat::Freely, deadline).await?;
+        answer::json(&answer)
+    }
+
+    /// The page on which the user reauthorizes the account:
+    /// `{onboard}reauthorize?code=…&accountRef=…[&lng=…]`.
+    #[must_use]
+    pub fn reauthorize_url(&self, code: &ReferenceCode, account_reference: &str, locale: Option<&Locale>) -> Url {
+        let mut url = self.settings.onboard_url.clone();
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().push("reauthorize");
+        }
+        url.query_pairs_mut()
+            .append_pair("code", code.value.expose_secret())
+            .append_pair("accountRef", account_reference)
+            .extend_pairs(locale.map(|locale| ("lng", locale.as_str())));
+        url
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one request, spelled out; all callers are above")]
+    async fn call(
+        &self,
+        contract: &Contract,
+        method: Method,
+        path: &str,
+        claims: &Claims<'_>,
+        body: Option<Value>,
+        repeat: Repeat,
+        deadline: Deadline,
+    ) -> Result<Bytes, Error> {
+        let url = self.url(path)?;
+        let body = body.map(|body| body.to_string());
+        let build = || -> Result<RequestBuilder, Error> {
+            let token = contract.request_token(claims, &self.transport.ambient)?;
+            let mut request =
+                self.transport.http.request(method.clone(), url.clone()).bearer_auth(token.expose_secret());
+            if let Some(body) = &body {
+                request = request.header(CONTENT_TYPE, "application/json").body(body.clone());
+            }
+            Ok(request)
+        };
+        self.transport.send(repeat, deadline, build).await
+    }
+
+    fn url(&self, path: &str) -> Result<Url, Error> {
+        self.settings.base_url.join(path).map_err(|_| Error::InvalidAnswer("it gave a session key that fits no URL"))
+    }
+
+    /// Checks the signature of an answer's `token` and gives its payload.
+    async fn verified(&self, answer: &Bytes, deadline: Deadline) -> Result<Value, Error> {
+        let answer = answer::json(answer)?;
+        let token = answer::text(&answer, "token")?;
+        let kid = keys::key_id(token)?;
+        let ambient = &self.transport.ambient;
+        let key = self.keys.key(&kid, ambient, async || self.fetch_keys(deadline).await).await?;
+        keys::verify(token, &key, ambient.now())
+    }
+
+    async fn warm_keys(&self, deadline: Deadline) {
+        self.keys.warm(&self.transport.ambient, async || self.fetch_keys(deadline).await).await;
+    }
+
+    /// `GET jwks/oauth`, without a bearer token.
+    async fn fetch_keys(&self, deadline: Deadline) -> Result<Value, Error> {
+        let url = self.url("jwks/oauth")?;
+        let build = || Ok(self.transport.http.get(url.clone()));
+        answer::json(&self.transport.send(Repeat::Freely, deadline, build).await?)
+    }
+}

@@ -1,0 +1,223 @@
+//! Events: what happened to an account, in order, as the application is told.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::{AccountId, ContractId, EpisodeId, EventId, FailureCode, ReauthorizationId, UserId, account::AccountError};
+use crate::ambient::rfc3339;
+
+/// One event of one account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// When it happened.
+    pub timestamp: Timestamp,
+    /// To whom.
+    pub subject: Subject,
+    /// What.
+    pub detail: EventDetail,
+}
+
+/// What every event's `data` holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Subject {
+    /// Stays the same however often the event is delivered.
+    pub event_id: EventId,
+    /// The user.
+    pub user_id: UserId,
+    /// The account.
+    pub account_id: AccountId,
+    /// Counts the account's events from 1: a receiver compares it, since deliveries may arrive out of order.
+    pub sequence: u64,
+    /// The contract, where known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub contract_id: Option<ContractId>,
+    /// The source's name, where known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service_name: Option<String>,
+    /// The episode it belongs to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub episode_id: Option<EpisodeId>,
+}
+
+/// What happened. Its name and its fields on the wire are the contract of the design.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", content = "data", rename_all_fields = "camelCase")]
+pub enum EventDetail {
+    /// A read says that the account's user must reauthorize it.
+    #[serde(rename = "account.reauthorization_required")]
+    ReauthorizationRequired {
+        /// What the read said.
+        #[serde(default)]
+        error: AccountError,
+        /// When the failing read session was started.
+        #[serde(with = "rfc3339")]
+        since: Timestamp,
+        /// 0 for the first telling, 1, 2, … for reminders.
+        reminder: u32,
+    },
+    /// The account is healed.
+    #[serde(rename = "account.reauthorized")]
+    Reauthorized {
+        /// How that is known.
+        via: Via,
+        /// Whether digi.me or a read confirmed it.
+        verified: bool,
+    },
+    /// A reauthorization ended without success.
+    #[serde(rename = "account.reauthorization_failed")]
+    ReauthorizationFailed {
+        /// Which one.
+        reauthorization_id: ReauthorizationId,
+        /// Why.
+        error_code: FailureCode,
+        /// Whether trying again can help.
+        retryable: bool,
+    },
+}
+
+/// How a healing became known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Via {
+    /// digi.me confirmed a callback.
+    Callback,
+    /// A read of the account completed.
+    ReadResult,
+    /// The sweep asked digi.me, or gave up asking.
+    Sweep,
+}
+
+/// The link that some events carry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReconnectLink {
+    /// Where the user goes.
+    pub url: String,
+    /// How long it works, unless the episode ends earlier.
+    pub expires_at: Timestamp,
+}
+
+impl EventDetail {
+    /// The event's type on the wire.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::ReauthorizationRequired { .. } => "account.reauthorization_required",
+            Self::Reauthorized { .. } => "account.reauthorized",
+            Self::ReauthorizationFailed { .. } => "account.reauthorization_failed",
+        }
+    }
+
+    /// Whether the event carries a reconnect link.
+    #[must_use]
+    pub fn carries_link(&self) -> bool {
+        matches!(self, Self::ReauthorizationRequired { .. })
+    }
+}
+
+impl Event {
+    /// The event as it is delivered, `{"type", "timestamp", "data"}`; without a link: as it stands in the history.
+    ///
+    /// # Errors
+    /// Only if a value could not be written as JSON, which no value here can.
+    pub fn to_json(&self, link: Option<&ReconnectLink>) -> Result<Value, serde_json::Error> {
+        let mut data = object(serde_json::to_value(&self.subject)?);
+        if let Value::Object(mut detail) = serde_json::to_value(&self.detail)? {
+            data.extend(object(detail.remove("data").unwrap_or_default()));
+        }
+        if let Some(link) = link {
+            data.insert("reconnectUrl".into(), link.url.clone().into());
+            data.insert("reconnectUrlExpiresAt".into(), rfc3339::text(link.expires_at).into());
+        }
+        Ok(serde_json::json!({
+            "type": self.detail.kind(),
+            "timestamp": rfc3339::text(self.timestamp),
+            "data": data,
+        }))
+    }
+
+    /// Reads what [`Event::to_json`] wrote.
+    ///
+    /// # Errors
+    /// When the value is not an event.
+    pub fn from_json(value: Value) -> Result<Self, serde_json::Error> {
+        #[derive(Deserialize)]
+        struct Timed {
+            #[serde(with = "rfc3339")]
+            timestamp: Timestamp,
+        }
+        let Timed { timestamp } = Timed::deserialize(&value)?;
+        let subject = Subject::deserialize(value.get("data").unwrap_or(&Value::Null))?;
+        Ok(Self { timestamp, subject, detail: serde_json::from_value(value)? })
+    }
+}
+
+fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(map) => map,
+        _ => Map::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(detail: EventDetail) -> Event {
+        Event {
+            timestamp: "2026-11-23T09:00:00Z".parse().unwrap(),
+            subject: Subject {
+                event_id: EventId::from([1; 16]),
+                user_id: "u".parse().unwrap(),
+                account_id: "1_a".parse().unwrap(),
+                sequence: 3,
+                contract_id: Some("c".parse().unwrap()),
+                service_name: Some("Instagram".into()),
+                episode_id: Some(EpisodeId::from([2; 16])),
+            },
+            detail,
+        }
+    }
+
+    #[test]
+    fn the_delivered_form_is_the_contracts() {
+        let required = event(EventDetail::ReauthorizationRequired {
+            error: AccountError {
+                code: Some("ServiceAuthorizationError".into()),
+                status_code: Some(511),
+                message: Some("Service authorization required".into()),
+            },
+            since: "2026-11-23T08:59:00Z".parse().unwrap(),
+            reminder: 0,
+        });
+        let link = ReconnectLink {
+            url: "https://api.example/reconnect/t".into(),
+            expires_at: "2026-12-07T09:00:00Z".parse().unwrap(),
+        };
+        insta::assert_json_snapshot!(required.to_json(Some(&link)).unwrap());
+    }
+
+    #[test]
+    fn every_event_reads_back_what_it_wrote() {
+        let details = [
+            EventDetail::ReauthorizationRequired {
+                error: AccountError::default(),
+                since: Timestamp::UNIX_EPOCH,
+                reminder: 2,
+            },
+            EventDetail::Reauthorized { via: Via::ReadResult, verified: true },
+            EventDetail::ReauthorizationFailed {
+                reauthorization_id: ReauthorizationId::from([3; 16]),
+                error_code: FailureCode::UserCancel,
+                retryable: true,
+            },
+        ];
+        for detail in details {
+            let event = event(detail);
+            let json = event.to_json(None).unwrap();
+            assert_eq!(json["type"], event.detail.kind());
+            assert_eq!(Event::from_json(json).unwrap(), event);
+        }
+    }
+}

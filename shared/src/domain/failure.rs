@@ -1,0 +1,147 @@
+//! Why a reauthorization ended without success.
+
+use std::{fmt, str::FromStr};
+
+/// An `errorCode` of digi.me's callback, or one of ours. Others may come: they are kept as they are.
+///
+/// Source: digi.me's page on reauthorizing an account, the table of error codes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(into = "String", from = "String")]
+pub enum FailureCode {
+    /// The page's parameters failed its first checks.
+    InitializeCheckFail,
+    /// The code in the URL was not valid, or too old.
+    InvalidCode,
+    /// The user pressed cancel.
+    UserCancel,
+    /// The service (bank, hospital, …) refused.
+    OnboardError,
+    /// Something failed at digi.me.
+    ServerError,
+    /// The callback said success, and digi.me says that the account is not authorized.
+    NotAuthorized,
+    /// The callback said success, and digi.me does not list the account any more.
+    AccountNotFound,
+    /// The user authorized another account of the same service.
+    WrongAccount,
+    /// A code that this service does not know; 1 to 64 of `[A-Z0-9_]`.
+    Other(String),
+    /// No code, or one of another form.
+    Unknown,
+}
+
+impl FailureCode {
+    /// The code on the wire.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::InitializeCheckFail => "INITIALIZE_CHECK_FAIL",
+            Self::InvalidCode => "INVALID_CODE",
+            Self::UserCancel => "USER_CANCEL",
+            Self::OnboardError => "ONBOARD_ERROR",
+            Self::ServerError => "SERVER_ERROR",
+            Self::NotAuthorized => "NOT_AUTHORIZED",
+            Self::AccountNotFound => "ACCOUNT_NOT_FOUND",
+            Self::WrongAccount => "WRONG_ACCOUNT",
+            Self::Other(code) => code,
+            Self::Unknown => "UNKNOWN",
+        }
+    }
+
+    /// Whether trying again, with a new URL, can help.
+    #[must_use]
+    pub fn retryable(&self) -> bool {
+        match self {
+            Self::InvalidCode
+            | Self::UserCancel
+            | Self::OnboardError
+            | Self::ServerError
+            | Self::NotAuthorized
+            | Self::WrongAccount
+            | Self::Other(_)
+            | Self::Unknown => true,
+            // The same parameters fail the same checks; an account that digi.me does not have stays away.
+            Self::InitializeCheckFail | Self::AccountNotFound => false,
+        }
+    }
+
+    /// What a person is told.
+    #[must_use]
+    pub fn explanation(&self) -> &'static str {
+        match self {
+            Self::UserCancel => "You cancelled before the connection was renewed.",
+            Self::InvalidCode => "The page was open for too long, or was opened twice.",
+            Self::OnboardError => "The service did not accept the sign-in.",
+            Self::NotAuthorized => "digi.me says that the account is still not authorized.",
+            Self::AccountNotFound => "digi.me does not know this account any more.",
+            Self::WrongAccount => "You signed in with another account than the one that was connected before.",
+            Self::InitializeCheckFail | Self::ServerError | Self::Other(_) | Self::Unknown => {
+                "Something went wrong on the way."
+            }
+        }
+    }
+}
+
+impl FromStr for FailureCode {
+    type Err = std::convert::Infallible;
+
+    /// Anything outside `[A-Z0-9_]{1,64}` is [`FailureCode::Unknown`].
+    fn from_str(code: &str) -> Result<Self, Self::Err> {
+        let known = [
+            Self::InitializeCheckFail,
+            Self::InvalidCode,
+            Self::UserCancel,
+            Self::OnboardError,
+            Self::ServerError,
+            Self::NotAuthorized,
+            Self::AccountNotFound,
+            Self::WrongAccount,
+            Self::Unknown,
+        ];
+        let allowed = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+        Ok(match known.into_iter().find(|known| known.as_str() == code) {
+            Some(known) => known,
+            None if (1..=64).contains(&code.len()) && code.bytes().all(allowed) => Self::Other(code.to_owned()),
+            None => Self::Unknown,
+        })
+    }
+}
+
+impl From<String> for FailureCode {
+    fn from(code: String) -> Self {
+        match code.parse() {
+            Ok(code) => code,
+        }
+    }
+}
+
+impl From<FailureCode> for String {
+    fn from(code: FailureCode) -> Self {
+        code.as_str().to_owned()
+    }
+}
+
+impl fmt::Display for FailureCode {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_read_back_what_they_print() {
+        for code in ["INITIALIZE_CHECK_FAIL", "INVALID_CODE", "USER_CANCEL", "ONBOARD_ERROR", "SERVER_ERROR", "NEW_1"] {
+            assert_eq!(FailureCode::from(code.to_owned()).as_str(), code);
+        }
+    }
+
+    #[test]
+    fn a_code_of_another_form_is_unknown() {
+        for code in ["", "user_cancel", "<script>", "A B", "Ä", &"A".repeat(65)] {
+            assert_eq!(FailureCode::from(code.to_owned()), FailureCode::Unknown, "{code}");
+        }
+    }
+}

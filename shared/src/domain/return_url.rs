@@ -1,0 +1,176 @@
+//! Where the browser goes after a reauthorization: only to origins that the operator listed.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use url::{Host, Url};
+
+use super::{AccountId, InvalidValue, ReauthorizationId};
+
+const MAX_LENGTH: usize = 2_048;
+
+/// The origins that a return URL may have.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AllowedOrigins(Vec<String>);
+
+impl AllowedOrigins {
+    /// Reads a comma-separated list of origins such as `https://app.example, http://localhost:3000`. http is taken for
+    /// loopback hosts only.
+    ///
+    /// # Errors
+    /// When an entry is not an origin.
+    pub fn parse(list: &str) -> Result<Self, InvalidValue> {
+        let message = InvalidValue("must be a comma-separated list of https origins (http for loopback only)");
+        let entries = list.split(',').map(str::trim).filter(|entry| !entry.is_empty());
+        let origin = |entry: &str| {
+            let url = Url::parse(entry).map_err(|_| message)?;
+            let bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none() && no_userinfo(&url);
+            if bare && secure_enough(&url) { Ok(url.origin().ascii_serialization()) } else { Err(message) }
+        };
+        entries.map(origin).collect::<Result<_, _>>().map(Self)
+    }
+
+    fn contain(&self, url: &Url) -> bool {
+        self.0.contains(&url.origin().ascii_serialization())
+    }
+}
+
+/// A URL that the browser may be sent to.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ReturnUrl(Url);
+
+impl ReturnUrl {
+    /// Reads a return URL as browsers do (WHATWG).
+    ///
+    /// # Errors
+    /// When it is not an absolute https URL without userinfo and fragment whose origin is on the list.
+    pub fn parse(text: &str, allowed: &AllowedOrigins) -> Result<Self, InvalidValue> {
+        if text.len() > MAX_LENGTH {
+            return Err(InvalidValue("must not be longer than 2048 characters"));
+        }
+        let url = Url::parse(text).map_err(|_| InvalidValue("must be an absolute URL"))?;
+        if !secure_enough(&url) {
+            return Err(InvalidValue("must be an https URL"));
+        }
+        if !no_userinfo(&url) {
+            return Err(InvalidValue("must not hold a user name or password"));
+        }
+        if url.fragment().is_some() {
+            return Err(InvalidValue("must not have a fragment"));
+        }
+        if !allowed.contain(&url) {
+            return Err(InvalidValue("must have an origin that is on the list of allowed origins"));
+        }
+        Ok(Self(url))
+    }
+
+    /// The URL with how the reauthorization ended; our parameters replace namesakes.
+    #[must_use]
+    pub fn with_result(
+        &self,
+        id: &ReauthorizationId,
+        account_id: &AccountId,
+        status: &str,
+        error_code: Option<&str>,
+    ) -> Url {
+        const OURS: [&str; 4] = ["reauthorizationId", "accountId", "status", "errorCode"];
+        let others: Vec<(String, String)> =
+            self.0.query_pairs().into_owned().filter(|(name, _)| !OURS.contains(&name.as_str())).collect();
+        let mut url = self.0.clone();
+        url.query_pairs_mut()
+            .clear()
+            .extend_pairs(others)
+            .append_pair(OURS[0], id.as_str())
+            .append_pair(OURS[1], account_id.as_str())
+            .append_pair(OURS[2], status)
+            .extend_pairs(error_code.map(|code| (OURS[3], code)));
+        url
+    }
+}
+
+impl fmt::Debug for ReturnUrl {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The query may hold what the application put there for itself.
+        write!(formatter, "ReturnUrl({})", self.0.origin().ascii_serialization())
+    }
+}
+
+fn no_userinfo(url: &Url) -> bool {
+    url.username().is_empty() && url.password().is_none()
+}
+
+fn secure_enough(url: &Url) -> bool {
+    let loopback = match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    };
+    match url.scheme() {
+        "https" => url.host().is_some(),
+        "http" => loopback,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn allowed() -> AllowedOrigins {
+        AllowedOrigins::parse("https://app.example, http://localhost:3000,https://other.example:8443").unwrap()
+    }
+
+    #[test]
+    fn only_listed_origins_are_taken() {
+        for good in [
+            "https://app.example",
+            "https://APP.example/back?x=1",
+            "https://app.example:443/back",
+            "http://localhost:3000/back",
+            "https://other.example:8443/",
+        ] {
+            assert!(ReturnUrl::parse(good, &allowed()).is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            "/back",
+            "//app.example/back",
+            "http://app.example/",
+            "https://app.example:8443/",
+            "https://app.example.evil.example/",
+            "https://user@app.example/",
+            "https://app.example:pw@evil.example/",
+            "https://app.example/#fragment",
+            "https://app.example/#",
+            r"https://evil.example\@app.example/",
+            "https://аpp.example/",
+            "javascript:alert(1)",
+            "http://localhost:3001/",
+            "http://127.0.0.1:3000/",
+            &format!("https://app.example/{}", "a".repeat(2_048)),
+        ] {
+            assert!(ReturnUrl::parse(bad, &allowed()).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_list_of_origins_holds_origins() {
+        assert_eq!(AllowedOrigins::parse(""), Ok(AllowedOrigins::default()));
+        for bad in ["app.example", "https://app.example/path", "http://app.example", "https://u@app.example", "*"] {
+            assert!(AllowedOrigins::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn our_parameters_replace_namesakes() {
+        let url = ReturnUrl::parse("https://app.example/back?status=x&keep=a%20b&errorCode=Y", &allowed()).unwrap();
+        let url = url.with_result(&ReauthorizationId::from([1; 16]), &"1_a".parse().unwrap(), "succeeded", None);
+        assert_eq!(
+            url.as_str(),
+            "https://app.example/back?keep=a+b&reauthorizationId=ra_01010101010101010101010101010101\
+             &accountId=1_a&status=succeeded"
+        );
+    }
+}

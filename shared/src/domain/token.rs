@@ -1,0 +1,178 @@
+//! The user access token: an access token and the refresh token that renews it.
+
+use jiff::Timestamp;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Value, json};
+
+use super::read_result::InvalidField;
+
+/// Longer values are not tokens of digi.me.
+const MAX_TOKEN_LENGTH: usize = 16 * 1_024;
+
+/// A token and when it ends.
+#[derive(Debug, Clone)]
+pub struct Token {
+    /// The token.
+    pub value: SecretString,
+    /// When it ends, in whole seconds.
+    pub expires_at: Timestamp,
+}
+
+/// What digi.me calls a user access token. `Debug` shows no token.
+#[derive(Debug, Clone)]
+pub struct TokenPair {
+    /// Reads the user's data.
+    pub access: Token,
+    /// Gets the next pair.
+    pub refresh: Token,
+    /// digi.me's identifier of the user.
+    pub user: Option<String>,
+    /// digi.me's identifier of the consent.
+    pub consent_id: Option<String>,
+}
+
+/// The two ways in which a token pair is written.
+struct Form {
+    access: &'static str,
+    refresh: &'static str,
+    expiry: &'static str,
+}
+
+/// As the Node SDK hands it to an application.
+const NODE: Form = Form { access: "accessToken", refresh: "refreshToken", expiry: "expiry" };
+/// As digi.me's API and the mobile SDKs have it.
+const API: Form = Form { access: "access_token", refresh: "refresh_token", expiry: "expires_on" };
+
+impl TokenPair {
+    /// Reads a pair in either form.
+    ///
+    /// # Errors
+    /// [`InvalidField`] names the field, such as `accessToken.expiry`.
+    pub fn parse(value: &Value) -> Result<Self, InvalidField> {
+        if !value.is_object() {
+            return Err(InvalidField::new("", "must be a user access token: a JSON object"));
+        }
+        let api = value.get(API.access).is_some() && value.get(NODE.access).is_none();
+        let form = if api { API } else { NODE };
+        let (user, name) = if api {
+            (value.get("sub"), "sub")
+        } else {
+            (value.get("user").and_then(|user| user.get("id")), "user.id")
+        };
+        Ok(Self {
+            access: token(value, form.access, form.expiry)?,
+            refresh: token(value, form.refresh, form.expiry)?,
+            user: optional_text(user, name)?,
+            consent_id: optional_text(value.get("consentid"), "consentid")?,
+        })
+    }
+
+    /// The pair in the Node SDK's form. It holds the tokens themselves.
+    #[must_use]
+    pub fn to_node_form(&self) -> Value {
+        let token =
+            |token: &Token| json!({"value": token.value.expose_secret(), "expiry": token.expires_at.as_second()});
+        let mut value = json!({NODE.access: token(&self.access), NODE.refresh: token(&self.refresh)});
+        if let Some(user) = &self.user {
+            value["user"] = json!({"id": user});
+        }
+        if let Some(consent_id) = &self.consent_id {
+            value["consentid"] = json!(consent_id);
+        }
+        value
+    }
+
+    /// Whether both hold the same access and refresh token.
+    #[must_use]
+    pub fn same_tokens(&self, other: &Self) -> bool {
+        let same = |a: &Token, b: &Token| a.value.expose_secret() == b.value.expose_secret();
+        same(&self.access, &other.access) && same(&self.refresh, &other.refresh)
+    }
+}
+
+fn token(pair: &Value, name: &str, expiry: &str) -> Result<Token, InvalidField> {
+    let Some(token) = pair.get(name).filter(|token| !token.is_null()) else {
+        return Err(InvalidField::new(name, "is missing"));
+    };
+    if !token.is_object() {
+        return Err(InvalidField::new(name, "must be an object"));
+    }
+    let value = match token.get("value") {
+        Some(Value::String(text)) if (1..=MAX_TOKEN_LENGTH).contains(&text.len()) => SecretString::from(text.clone()),
+        Some(Value::String(_)) => {
+            return Err(InvalidField::new(format!("{name}.value"), "is empty or too long"));
+        }
+        None => return Err(InvalidField::new(format!("{name}.value"), "is missing")),
+        Some(_) => {
+            return Err(InvalidField::new(format!("{name}.value"), "must be a string"));
+        }
+    };
+    let seconds = token.get(expiry).and_then(Value::as_f64).filter(|seconds| *seconds > 0.0);
+    #[expect(clippy::cast_possible_truncation, reason = "what does not fit is no timestamp and is refused below")]
+    let expires_at = seconds.and_then(|seconds| Timestamp::from_second(seconds as i64).ok());
+    let expires_at =
+        expires_at.ok_or_else(|| InvalidField::new(format!("{name}.{expiry}"), "must be seconds since the epoch"))?;
+    Ok(Token { value, expires_at })
+}
+
+fn optional_text(value: Option<&Value>, name: &str) -> Result<Option<String>, InvalidField> {
+    match value {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) if text.len() <= MAX_TOKEN_LENGTH => Ok(Some(text.clone())),
+        Some(_) => Err(InvalidField::new(name, "must be a string")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node() -> Value {
+        json!({"accessToken": {"value": "a", "expiry": 1_800_000_000}, "refreshToken": {"value": "r", "expiry": 1_900_000_000},
+            "user": {"id": "s"}, "consentid": "k"})
+    }
+
+    fn api() -> Value {
+        json!({"access_token": {"value": "a", "expires_on": 1_800_000_000}, "sub": "s", "consentid": "k",
+            "refresh_token": {"value": "r", "expires_on": 1_900_000_000}, "token_type": "Bearer", "identifier": {"id": "i"}})
+    }
+
+    #[test]
+    fn both_forms_are_the_same_pair() {
+        let (node_pair, api_pair) = (TokenPair::parse(&node()).unwrap(), TokenPair::parse(&api()).unwrap());
+        assert!(node_pair.same_tokens(&api_pair));
+        assert_eq!(api_pair.to_node_form(), node());
+        assert_eq!(node_pair.access.expires_at.as_second(), 1_800_000_000);
+    }
+
+    #[test]
+    fn a_bad_pair_names_its_field() {
+        let cases = [
+            ("accessToken", json!(null), "accessToken"),
+            ("accessToken", json!("a"), "accessToken"),
+            ("accessToken", json!({"expiry": 1}), "accessToken.value"),
+            ("accessToken", json!({"value": "", "expiry": 1}), "accessToken.value"),
+            ("accessToken", json!({"value": 1, "expiry": 1}), "accessToken.value"),
+            ("refreshToken", json!({"value": "r"}), "refreshToken.expiry"),
+            ("refreshToken", json!({"value": "r", "expiry": "soon"}), "refreshToken.expiry"),
+            ("refreshToken", json!({"value": "r", "expiry": -1}), "refreshToken.expiry"),
+            ("refreshToken", json!({"value": "r", "expiry": 1e300}), "refreshToken.expiry"),
+            ("consentid", json!(1), "consentid"),
+        ];
+        for (field, value, expected) in cases {
+            let mut pair = node();
+            pair[field] = value;
+            assert_eq!(TokenPair::parse(&pair).unwrap_err().field, expected, "{pair}");
+        }
+        let mut pair = api();
+        pair["access_token"]["expires_on"] = json!(null);
+        assert_eq!(TokenPair::parse(&pair).unwrap_err().field, "access_token.expires_on");
+    }
+
+    #[test]
+    fn debug_shows_no_token() {
+        let mut pair = node();
+        pair["accessToken"]["value"] = json!("very-secret");
+        assert!(!format!("{:?}", TokenPair::parse(&pair).unwrap()).contains("very-secret"));
+    }
+}

@@ -1,0 +1,79 @@
+//! What digi.me's list of accounts says of a reauthorization that a callback claims.
+
+use jiff::Timestamp;
+
+use super::{AccountId, FailureCode};
+
+/// An account as digi.me lists it, as far as this service uses it.
+///
+/// Source: `GET permission-access/accounts` in the official SDKs' types.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedAccount {
+    /// The identifier that read results are keyed by.
+    pub id: AccountId,
+    /// The name of the account at the source.
+    pub username: Option<String>,
+    /// The source's name.
+    pub service_name: Option<String>,
+    /// `accessTokenStatus.authorized`; digi.me does not always say.
+    pub authorized: Option<bool>,
+    /// `accessTokenStatus.expiresAt`.
+    pub authorization_expires_at: Option<Timestamp>,
+}
+
+/// What digi.me's list says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// The account is authorized.
+    Authorized,
+    /// It is not, and this is why.
+    Refused(FailureCode),
+    /// digi.me does not tell.
+    Unknown,
+}
+
+/// Judges a claimed reauthorization of the account with the given `username` by its entry in digi.me's list.
+#[must_use]
+pub fn verdict(username: Option<&str>, listed: Option<&ListedAccount>) -> Verdict {
+    let Some(listed) = listed else {
+        return Verdict::Refused(FailureCode::AccountNotFound);
+    };
+    if let (Some(before), Some(now)) = (username, listed.username.as_deref())
+        && before != now
+    {
+        return Verdict::Refused(FailureCode::WrongAccount);
+    }
+    match listed.authorized {
+        Some(true) => Verdict::Authorized,
+        Some(false) => Verdict::Refused(FailureCode::NotAuthorized),
+        None => Verdict::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listed(username: Option<&str>, authorized: Option<bool>) -> ListedAccount {
+        ListedAccount {
+            id: "1_a".parse().unwrap(),
+            username: username.map(Into::into),
+            service_name: None,
+            authorized,
+            authorization_expires_at: None,
+        }
+    }
+
+    #[test]
+    fn the_table_of_the_callback_contract() {
+        let refused = |code| Verdict::Refused(code);
+        assert_eq!(verdict(None, None), refused(FailureCode::AccountNotFound));
+        assert_eq!(verdict(None, Some(&listed(None, Some(true)))), Verdict::Authorized);
+        assert_eq!(verdict(Some("ann"), Some(&listed(Some("ann"), Some(true)))), Verdict::Authorized);
+        assert_eq!(verdict(Some("ann"), Some(&listed(None, Some(true)))), Verdict::Authorized);
+        assert_eq!(verdict(Some("ann"), Some(&listed(Some("bob"), Some(true)))), refused(FailureCode::WrongAccount));
+        assert_eq!(verdict(Some("ann"), Some(&listed(Some("bob"), None))), refused(FailureCode::WrongAccount));
+        assert_eq!(verdict(Some("ann"), Some(&listed(Some("ann"), Some(false)))), refused(FailureCode::NotAuthorized));
+        assert_eq!(verdict(None, Some(&listed(None, None))), Verdict::Unknown);
+    }
+}

@@ -1,0 +1,202 @@
+//! Secrets Manager: the service secret and the contracts' private keys, each fetched once and cached for a while.
+//!
+//! Fetching is single-flight: who comes while a fetch is under way waits for it.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use aws_sdk_secretsmanager::{Client, error::DisplayErrorContext};
+use jiff::Timestamp;
+use secrecy::SecretString;
+use serde::Deserialize;
+use tokio::sync::Mutex;
+
+use crate::{
+    ambient::{Ambient, after},
+    config::{ConfigError, Environment},
+    digime::Contract,
+    domain::ContractId,
+    keyring::Keyring,
+};
+
+/// How long a secret is used before it is fetched again.
+const LIFETIME: Duration = Duration::from_secs(15 * 60);
+/// How long an unknown or unusable contract is remembered as such, and how often at most a refused one is fetched.
+const MIN_REFETCH_INTERVAL: Duration = Duration::from_secs(60);
+/// More contracts than a deployment has: a bound for names that callers make up.
+const MAX_CONTRACTS: usize = 1_000;
+
+/// A secret that cannot be had.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum SecretError {
+    /// No such secret.
+    #[error("the secret does not exist")]
+    Unknown,
+    /// The secret does not hold what it should. The message does not show it.
+    #[error("the secret is not usable: {0}")]
+    Unusable(String),
+    /// Secrets Manager did not answer, or refused.
+    #[error("Secrets Manager cannot be used: {0}")]
+    Unavailable(String),
+}
+
+async fn fetch(client: &Client, id: &str, stage: &str) -> Result<SecretString, SecretError> {
+    match client.get_secret_value().secret_id(id).version_stage(stage).send().await {
+        Ok(answer) => match answer.secret_string {
+            Some(text) => Ok(text.into()),
+            None => Err(SecretError::Unusable("it holds no text".into())),
+        },
+        Err(error) if error.as_service_error().is_some_and(|error| error.is_resource_not_found_exception()) => {
+            Err(SecretError::Unknown)
+        }
+        Err(error) => Err(SecretError::Unavailable(DisplayErrorContext(&error).to_string())),
+    }
+}
+
+/// The service secret. Cheap to clone; clones share the cache.
+#[derive(Debug, Clone)]
+pub struct Secrets {
+    client: Client,
+    id: Arc<str>,
+    ambient: Ambient,
+    cached: Arc<Mutex<Option<CachedKeyring>>>,
+}
+
+/// The keys, and when they were fetched.
+type CachedKeyring = (Arc<Keyring>, Timestamp);
+
+impl Secrets {
+    /// Reads `SERVICE_SECRET_ID`.
+    ///
+    /// # Errors
+    /// When it is missing.
+    pub fn from_environment(client: Client, environment: &Environment, ambient: &Ambient) -> Result<Self, ConfigError> {
+        let id = environment.required("SERVICE_SECRET_ID")?.into();
+        Ok(Self { client, id, ambient: ambient.clone(), cached: Arc::default() })
+    }
+
+    /// The keys that are derived from the service secret.
+    ///
+    /// # Errors
+    /// [`SecretError`].
+    pub async fn keyring(&self) -> Result<Arc<Keyring>, SecretError> {
+        self.not_older_than(LIFETIME).await
+    }
+
+    /// The same, fetched anew unless that was done within a minute: for what the cached keys do not open.
+    ///
+    /// # Errors
+    /// [`SecretError`].
+    pub async fn newer_keyring(&self) -> Result<Arc<Keyring>, SecretError> {
+        self.not_older_than(MIN_REFETCH_INTERVAL).await
+    }
+
+    async fn not_older_than(&self, age: Duration) -> Result<Arc<Keyring>, SecretError> {
+        let mut cached = self.cached.lock().await;
+        if let Some((keyring, fetched_at)) = &*cached
+            && self.ambient.now() < after(*fetched_at, age)
+        {
+            return Ok(Arc::clone(keyring));
+        }
+        let (current, previous) =
+            tokio::join!(fetch(&self.client, &self.id, "AWSCURRENT"), fetch(&self.client, &self.id, "AWSPREVIOUS"));
+        let previous = match previous {
+            Ok(previous) => Some(previous),
+            // It was never rotated.
+            Err(SecretError::Unknown) => None,
+            Err(error) => return Err(error),
+        };
+        let keyring =
+            Keyring::new(&current?, previous.as_ref()).map_err(|error| SecretError::Unusable(error.to_string()))?;
+        let keyring = Arc::new(keyring);
+        *cached = Some((Arc::clone(&keyring), self.ambient.now()));
+        Ok(keyring)
+    }
+}
+
+/// The contracts' keys. Cheap to clone; clones share the cache.
+#[derive(Debug, Clone)]
+pub struct Contracts {
+    client: Client,
+    prefix: Arc<str>,
+    ambient: Ambient,
+    cached: Arc<Mutex<HashMap<ContractId, Slot>>>,
+}
+
+type Slot = Arc<Mutex<Option<(Result<Arc<Contract>, SecretError>, Timestamp)>>>;
+
+/// What a contract's secret holds.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ContractSecret {
+    application_id: String,
+    contract_id: ContractId,
+    private_key: SecretString,
+}
+
+impl Contracts {
+    /// Reads `CONTRACT_SECRET_PREFIX`.
+    ///
+    /// # Errors
+    /// When it is missing, or does not end in a slash.
+    pub fn from_environment(client: Client, environment: &Environment, ambient: &Ambient) -> Result<Self, ConfigError> {
+        let prefix = environment.required("CONTRACT_SECRET_PREFIX")?;
+        if !prefix.ends_with('/') {
+            return Err(ConfigError::new("CONTRACT_SECRET_PREFIX", "must end in /"));
+        }
+        Ok(Self { client, prefix: prefix.into(), ambient: ambient.clone(), cached: Arc::default() })
+    }
+
+    /// A contract with its key.
+    ///
+    /// # Errors
+    /// [`SecretError`]; an unknown or unusable one is remembered for a minute.
+    pub async fn contract(&self, id: &ContractId) -> Result<Arc<Contract>, SecretError> {
+        self.not_older_than(id, LIFETIME).await
+    }
+
+    /// The same, fetched anew unless that was done within a minute: for a contract that digi.me refused. None when it
+    /// is still the one that was refused.
+    pub async fn replacement(&self, refused: &Arc<Contract>) -> Option<Arc<Contract>> {
+        let contract = self.not_older_than(refused.id(), MIN_REFETCH_INTERVAL).await.ok()?;
+        (!Arc::ptr_eq(&contract, refused)).then_some(contract)
+    }
+
+    async fn not_older_than(&self, id: &ContractId, age: Duration) -> Result<Arc<Contract>, SecretError> {
+        let slot = self.slot(id).await;
+        let mut slot = slot.lock().await;
+        if let Some((known, fetched_at)) = &*slot {
+            let age = if known.is_ok() { age } else { MIN_REFETCH_INTERVAL };
+            if self.ambient.now() < after(*fetched_at, age) {
+                return known.clone();
+            }
+        }
+        let contract = self.fetch(id).await;
+        if !matches!(contract, Err(SecretError::Unavailable(_))) {
+            *slot = Some((contract.clone(), self.ambient.now()));
+        }
+        contract
+    }
+
+    async fn slot(&self, id: &ContractId) -> Slot {
+        let mut cached = self.cached.lock().await;
+        if cached.len() >= MAX_CONTRACTS && !cached.contains_key(id) {
+            cached.clear();
+        }
+        Arc::clone(cached.entry(id.clone()).or_default())
+    }
+
+    async fn fetch(&self, id: &ContractId) -> Result<Arc<Contract>, SecretError> {
+        use secrecy::ExposeSecret;
+
+        let unusable = |why: &dyn ToString| SecretError::Unusable(why.to_string());
+        let text = fetch(&self.client, &format!("{}{id}", self.prefix), "AWSCURRENT").await?;
+        // The parser's own message could quote the secret.
+        let secret: ContractSecret = serde_json::from_str(text.expose_secret())
+            .map_err(|_| unusable(&"it is not {\"applicationId\", \"contractId\", \"privateKey\"}"))?;
+        if secret.contract_id != *id {
+            return Err(unusable(&"it is of another contract"));
+        }
+        let contract = Contract::new(&secret.application_id, secret.contract_id, &secret.private_key);
+        contract.map(Arc::new).map_err(|error| unusable(&error))
+    }
+}

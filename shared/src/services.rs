@@ -1,0 +1,44 @@
+//! What the functions share, built once at start from the environment.
+
+use std::time::Duration;
+
+use crate::{
+    ambient::Ambient,
+    aws,
+    config::{ConfigError, Environment},
+    secrets::{Contracts, Secrets},
+    store::Store,
+};
+
+const DEFAULT_LINK_TTL: Duration = Duration::from_secs(14 * 24 * 60 * 60);
+
+fn secrets_manager(environment: &Environment) -> Result<aws_sdk_secretsmanager::Client, ConfigError> {
+    Ok(aws_sdk_secretsmanager::Client::new(&aws::config(environment, "AWS_ENDPOINT_URL_SECRETS_MANAGER")?))
+}
+
+/// The table of `TABLE_NAME`, with the service secret of `SERVICE_SECRET_ID`.
+///
+/// # Errors
+/// Names the variable that is missing or malformed.
+pub fn store(environment: &Environment, ambient: &Ambient) -> Result<Store, ConfigError> {
+    let secrets = Secrets::from_environment(secrets_manager(environment)?, environment, ambient)?;
+    let config = aws::config(environment, "AWS_ENDPOINT_URL_DYNAMODB")?;
+    let client = aws_sdk_dynamodb::Client::new(&config);
+    Ok(Store::new(client, environment.required("TABLE_NAME")?, secrets, ambient))
+}
+
+/// The contracts under `CONTRACT_SECRET_PREFIX`.
+///
+/// # Errors
+/// Names the variable that is missing or malformed.
+pub fn contracts(environment: &Environment, ambient: &Ambient) -> Result<Contracts, ConfigError> {
+    Contracts::from_environment(secrets_manager(environment)?, environment, ambient)
+}
+
+/// `RECONNECT_LINK_TTL`, 14 days by default.
+///
+/// # Errors
+/// When it is malformed.
+pub fn reconnect_link_ttl(environment: &Environment) -> Result<Duration, ConfigError> {
+    Ok(environment.duration("RECONNECT_LINK_TTL")?.unwrap_or(DEFAULT_LINK_TTL))
+}

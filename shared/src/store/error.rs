@@ -1,0 +1,84 @@
+//! What a read or a write of the table can end in.
+
+use aws_sdk_dynamodb::{
+    error::{DisplayErrorContext, SdkError},
+    operation::transact_write_items::TransactWriteItemsError,
+};
+
+/// What one operation of a transaction was about; a failed condition is told by it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Part {
+    /// The user is not forgotten.
+    NotForgotten,
+    /// The account has the version that was read.
+    Account,
+    /// The event is new.
+    Event,
+    /// The read is newer than what was taken in.
+    Reads,
+    /// The grant has the version that was read, and nobody else's lease.
+    Grant,
+    /// The reauthorization has the version that was read.
+    Reauthorization,
+    /// A reauthorization that is settled with the account still exists.
+    Settled(usize),
+    /// The link.
+    Link,
+}
+
+/// A read or a write of the table that did not succeed.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreError {
+    /// The user was forgotten after what triggered this write.
+    #[error("the user was forgotten")]
+    Forgotten,
+    /// Something changed since it was read, or is being changed: read again, decide again.
+    #[error("a concurrent write was faster ({0:?})")]
+    Conflict(Option<Part>),
+    /// The table, or the secret that its sealed values need, cannot be used now.
+    #[error("the table cannot be used: {0}")]
+    Unavailable(String),
+    /// An item does not have the form that this version of the service writes.
+    #[error("an item of the table cannot be read: {0}")]
+    Corrupt(String),
+}
+
+impl StoreError {
+    /// Whether the same may succeed later.
+    #[must_use]
+    pub fn passes(&self) -> bool {
+        matches!(self, Self::Conflict(_) | Self::Unavailable(_))
+    }
+}
+
+pub(super) fn unavailable<E, R>(error: &SdkError<E, R>) -> StoreError
+where
+    E: std::error::Error + 'static,
+    R: std::fmt::Debug,
+{
+    StoreError::Unavailable(DisplayErrorContext(error).to_string())
+}
+
+/// Tells a cancelled transaction by the first condition that failed.
+pub(super) fn of_transaction<R>(error: &SdkError<TransactWriteItemsError, R>, parts: &[Part]) -> StoreError
+where
+    R: std::fmt::Debug,
+{
+    match error.as_service_error() {
+        Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
+            let reasons = || cancelled.cancellation_reasons().iter().map(|reason| reason.code()).zip(parts);
+            let failed = |(code, _): &(Option<&str>, &Part)| *code == Some("ConditionalCheckFailed");
+            if reasons().filter(failed).any(|(_, part)| *part == Part::NotForgotten) {
+                StoreError::Forgotten
+            } else if let Some((_, part)) = reasons().find(failed) {
+                StoreError::Conflict(Some(part.clone()))
+            } else if reasons().any(|(code, _)| code == Some("TransactionConflict")) {
+                StoreError::Conflict(None)
+            } else {
+                unavailable(error)
+            }
+        }
+        Some(TransactWriteItemsError::TransactionInProgressException(_)) => StoreError::Conflict(None),
+        _ => unavailable(error),
+    }
+}

@@ -1,0 +1,170 @@
+//! The outbox: events, their history, and which channels have taken them.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_dynamodb::{operation::update_item::UpdateItemError, types::ReturnValue};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::{
+    ChannelName, Item, Store, StoreError, error,
+    item::{self, EventItem},
+    key,
+    listing::DueItem,
+    transaction::{number, text},
+};
+use crate::{
+    ambient::rfc3339,
+    domain::{AccountId, Event, UserId},
+};
+
+/// An event as the table holds it.
+#[derive(Debug, Clone)]
+pub struct StoredEvent {
+    /// The event.
+    pub event: Event,
+    /// Which key its link is made with.
+    pub link_key_id: String,
+    /// The channels that have taken it.
+    pub delivered: BTreeMap<ChannelName, String>,
+}
+
+/// An event that was due and is put off now, to be put on the queue once more.
+#[derive(Debug, Clone)]
+pub struct DueEvent {
+    /// The stream record, as the stream itself would deliver it.
+    pub stream_record: Value,
+}
+
+impl StoredEvent {
+    fn new(item: EventItem) -> Result<Self, StoreError> {
+        let corrupt = |error: serde_json::Error| StoreError::Corrupt(error.to_string());
+        let payload = serde_json::from_str(&item.payload).map_err(corrupt)?;
+        let event = Event::from_json(payload).map_err(corrupt)?;
+        Ok(Self { event, link_key_id: item.link_key_id, delivered: item.delivered })
+    }
+
+    /// Reads the body of a `Notifications` message: one stream record of DynamoDB in JSON, with the new image of an
+    /// event.
+    ///
+    /// # Errors
+    /// When it is something else.
+    pub fn from_stream_record(record: &Value) -> Result<Self, StoreError> {
+        let image = record.get("dynamodb").and_then(|change| change.get("NewImage"));
+        let image = image.ok_or_else(|| StoreError::Corrupt("a stream record without a new image".into()))?;
+        let image: serde_dynamo::Item = serde::Deserialize::deserialize(image)
+            .map_err(|_| StoreError::Corrupt("a new image of another form".into()))?;
+        let item: EventItem = serde_dynamo::from_item(image).map_err(|error| StoreError::Corrupt(error.to_string()))?;
+        Self::new(item)
+    }
+}
+
+impl Store {
+    /// An account's events, oldest first, each as it was delivered but without its link.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn history(&self, user: &UserId, account: &AccountId) -> Result<Vec<Value>, StoreError> {
+        let items = self.query(key::user(user), &key::events(account)).await?;
+        let payload = |item: Item| {
+            let item: EventItem = item::read(item)?;
+            serde_json::from_str(&item.payload).map_err(|error| StoreError::Corrupt(error.to_string()))
+        };
+        items.into_iter().map(payload).collect()
+    }
+
+    /// The event as it stands now, with the marks of the channels; none once its user is forgotten.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn event(&self, event: &Event) -> Result<Option<StoredEvent>, StoreError> {
+        let subject = &event.subject;
+        let key = key::event(&subject.user_id, &subject.account_id, subject.sequence);
+        self.get::<EventItem>(key).await?.map(StoredEvent::new).transpose()
+    }
+
+    /// Marks the channels that took an event; with `complete`, nothing is due of it any more. An event that is gone,
+    /// since its user was forgotten, stays gone.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn mark_delivered(
+        &self,
+        event: &Event,
+        channels: &[&str],
+        complete: bool,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let subject = &event.subject;
+        let mut update = self
+            .client
+            .update_item()
+            .table_name(&*self.table)
+            .set_key(Some(key::event(&subject.user_id, &subject.account_id, subject.sequence).into_item()))
+            .condition_expression("eventId = :event")
+            .expression_attribute_values(":event", text(subject.event_id.as_str()));
+        let mut expression = String::new();
+        for (index, channel) in channels.iter().enumerate() {
+            let start = if index == 0 { "SET " } else { ", " };
+            expression.push_str(&format!("{start}delivered.#c{index} = :at"));
+            update = update.expression_attribute_names(format!("#c{index}"), *channel);
+        }
+        if !channels.is_empty() {
+            update = update.expression_attribute_values(":at", text(rfc3339::text(at)));
+        }
+        if complete {
+            expression.push_str(" REMOVE dueShard, dueAt");
+        }
+        if expression.is_empty() {
+            return Ok(());
+        }
+        match update.update_expression(expression).send().await {
+            Ok(_) => Ok(()),
+            Err(error) if is_conditional(error.as_service_error()) => Ok(()),
+            Err(error) => Err(error::unavailable(&error)),
+        }
+    }
+
+    /// Puts a due event off to `next` and gives it as a stream record; none if another was faster, or it is gone.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn put_off_event(&self, due: &DueItem, next: Timestamp) -> Result<Option<DueEvent>, StoreError> {
+        let Some(item) = self.put_off(due, next).await? else {
+            return Ok(None);
+        };
+        let image: serde_dynamo::Item = item.into();
+        let image = serde_json::to_value(image).map_err(|error| StoreError::Corrupt(error.to_string()))?;
+        let keys = json!({"PK": {"S": due.key.pk}, "SK": {"S": due.key.sk}});
+        let stream_record = json!({
+            "eventName": "INSERT",
+            "eventSource": "aws:dynamodb",
+            "dynamodb": {"Keys": keys, "NewImage": image, "StreamViewType": "NEW_IMAGE"},
+        });
+        Ok(Some(DueEvent { stream_record }))
+    }
+
+    /// Puts off anything that is due: gives the item if it was still due as it was read.
+    pub(super) async fn put_off(&self, due: &DueItem, next: Timestamp) -> Result<Option<Item>, StoreError> {
+        let update = self
+            .client
+            .update_item()
+            .table_name(&*self.table)
+            .set_key(Some(due.key.clone().into_item()))
+            .update_expression("SET dueAt = :next ADD requeued :one")
+            .condition_expression("dueAt = :read")
+            .expression_attribute_values(":next", text(rfc3339::text(next)))
+            .expression_attribute_values(":read", text(due.due_at.clone()))
+            .expression_attribute_values(":one", number(1))
+            .return_values(ReturnValue::AllNew);
+        match update.send().await {
+            Ok(answer) => Ok(answer.attributes),
+            Err(error) if is_conditional(error.as_service_error()) => Ok(None),
+            Err(error) => Err(error::unavailable(&error)),
+        }
+    }
+}
+
+fn is_conditional(error: Option<&UpdateItemError>) -> bool {
+    error.is_some_and(UpdateItemError::is_conditional_check_failed_exception)
+}

@@ -1,0 +1,78 @@
+//! Forgetting a user: first the mark that stops every write for him, then all that stands under him.
+
+use std::time::Duration;
+
+use aws_sdk_dynamodb::types::TransactWriteItem;
+
+use super::{
+    Item, Store, StoreError, error,
+    item::{self, ForgottenItem},
+    key::{self, Key},
+    transaction,
+};
+use crate::{ambient::after, domain::UserId};
+
+/// One day longer than a queue keeps a message: what was sent before is still known to be void.
+const KEPT: Duration = Duration::from_secs(15 * 24 * 60 * 60);
+/// Each item may bring another that it points to; a transaction takes 100 operations.
+const CHUNK: usize = 50;
+
+impl Store {
+    /// Forgets a user. Cut short, it can be called again: what is left is removed then.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn forget(&self, user: &UserId) -> Result<(), StoreError> {
+        self.mark_forgotten(user).await?;
+        for items in self.query(key::user(user), "").await?.chunks(CHUNK) {
+            self.delete_all(items).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether anything is known of a user.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn knows(&self, user: &UserId) -> Result<bool, StoreError> {
+        let query = self
+            .client
+            .query()
+            .table_name(&*self.table)
+            .consistent_read(true)
+            .key_condition_expression("PK = :pk")
+            .expression_attribute_values(":pk", transaction::text(key::user(user)))
+            .limit(1);
+        let answer = query.send().await.map_err(|error| error::unavailable(&error))?;
+        Ok(answer.count > 0)
+    }
+
+    async fn mark_forgotten(&self, user: &UserId) -> Result<(), StoreError> {
+        let now = self.ambient.now();
+        let mark = ForgottenItem { forgotten_at: now, ttl: after(now, KEPT).as_second() };
+        for hash in self.keyring().await?.forgotten_marks(user) {
+            let put = self.client.put_item().table_name(&*self.table);
+            let put = put.set_item(Some(item::write(key::forgotten(&hash), &mark)?));
+            put.send().await.map_err(|error| error::unavailable(&error))?;
+        }
+        Ok(())
+    }
+
+    /// Deletes the user's items, each pointer together with what it points to.
+    async fn delete_all(&self, items: &[Item]) -> Result<(), StoreError> {
+        let field = |item: &Item, name: &str| item.get(name).and_then(|value| value.as_s().ok()).cloned();
+        let mut operations = Vec::new();
+        for item in items {
+            let (Some(pk), Some(sk)) = (field(item, "PK"), field(item, "SK")) else {
+                continue;
+            };
+            let target = key::pointed_to(&sk);
+            for key in target.into_iter().chain([Key { pk, sk }]) {
+                let delete = transaction::delete(&self.table, key)?;
+                operations.push(TransactWriteItem::builder().delete(delete).build());
+            }
+        }
+        let request = self.client.transact_write_items().set_transact_items(Some(operations));
+        request.send().await.map(drop).map_err(|error| error::of_transaction(&error, &[]))
+    }
+}

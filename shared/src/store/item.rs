@@ -1,0 +1,226 @@
+//! The items of the table, as they are written. Times are RFC 3339 texts, `ttl` seconds since the epoch.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use super::{Item, StoreError, key};
+use crate::{
+    ambient::rfc3339,
+    domain::{
+        Account, AccountId, ContractId, EpisodeId, EventId, ReauthorizationId, ReturnUrl, Status, UserId,
+        account::Episode,
+        reauthorization::{Kind, Progress, Reauthorization},
+    },
+};
+
+/// The name of a notification channel, such as `sns`.
+pub type ChannelName = String;
+
+pub(super) fn read<T: DeserializeOwned>(item: Item) -> Result<T, StoreError> {
+    // The error names the field, never its value.
+    serde_dynamo::from_item(item).map_err(|error| StoreError::Corrupt(error.to_string()))
+}
+
+pub(super) fn write<T: Serialize>(key: key::Key, value: &T) -> Result<Item, StoreError> {
+    let mut item: Item = serde_dynamo::to_item(value).map_err(|error| StoreError::Corrupt(error.to_string()))?;
+    item.extend(key.into_item());
+    Ok(item)
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct AccountItem {
+    pub(super) version: u64,
+    user_id: UserId,
+    account_id: AccountId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    contract_id: Option<ContractId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service_name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    username: Option<String>,
+    status: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    episode: Option<Episode>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    claims: Vec<ReauthorizationId>,
+    #[serde(default, with = "rfc3339::option", skip_serializing_if = "Option::is_none")]
+    verifying_since: Option<Timestamp>,
+    #[serde(default, with = "rfc3339::option", skip_serializing_if = "Option::is_none")]
+    reauthorized_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verified: Option<bool>,
+    #[serde(default, with = "rfc3339::option", skip_serializing_if = "Option::is_none")]
+    authorization_expires_at: Option<Timestamp>,
+    sequence: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status_shard: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status_since: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    due_shard: Option<String>,
+    #[serde(default, with = "rfc3339::option", skip_serializing_if = "Option::is_none")]
+    due_at: Option<Timestamp>,
+}
+
+impl AccountItem {
+    /// `due_at`: when the sweep is to look at the account, if it is being verified.
+    pub(super) fn new(account: &Account, version: u64, due_at: Timestamp) -> Self {
+        let (claims, verifying_since) = match &account.status {
+            Status::Verifying { claims, since, .. } => (claims.clone(), Some(*since)),
+            Status::Active | Status::ReauthRequired(_) => (Vec::new(), None),
+        };
+        let required = match &account.status {
+            Status::ReauthRequired(episode) => Some(episode),
+            Status::Active | Status::Verifying { .. } => None,
+        };
+        Self {
+            version,
+            user_id: account.user_id.clone(),
+            account_id: account.account_id.clone(),
+            contract_id: account.contract_id.clone(),
+            service_name: account.service_name.clone(),
+            username: account.username.clone(),
+            status: account.status.name().to_owned(),
+            episode: account.episode().cloned(),
+            claims,
+            verifying_since,
+            reauthorized_at: account.reauthorized_at,
+            verified: account.verified,
+            authorization_expires_at: account.authorization_expires_at,
+            sequence: account.sequence,
+            status_shard: required.map(|_| key::status_shard(&account.user_id)),
+            status_since: required.map(|episode| key::status_position(episode.since, account)),
+            due_shard: verifying_since.map(|_| key::due_shard(&account.user_id)),
+            due_at: verifying_since.map(|_| due_at),
+        }
+    }
+
+    pub(super) fn into_account(self) -> Result<Account, StoreError> {
+        let status = match (self.status.as_str(), self.episode, self.verifying_since) {
+            ("active", _, _) => Status::Active,
+            ("reauth_required", Some(episode), _) => Status::ReauthRequired(episode),
+            ("verifying", episode, Some(since)) => Status::Verifying { episode, claims: self.claims, since },
+            _ => {
+                return Err(StoreError::Corrupt("an account's status does not fit its other fields".into()));
+            }
+        };
+        Ok(Account {
+            user_id: self.user_id,
+            account_id: self.account_id,
+            contract_id: self.contract_id,
+            service_name: self.service_name,
+            username: self.username,
+            status,
+            reauthorized_at: self.reauthorized_at,
+            verified: self.verified,
+            authorization_expires_at: self.authorization_expires_at,
+            sequence: self.sequence,
+        })
+    }
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct EventItem {
+    pub(super) event_id: EventId,
+    /// The event as it is delivered, without its link.
+    pub(super) payload: String,
+    /// Which key the link is made with.
+    pub(super) link_key_id: String,
+    /// Which channels have taken it, and when.
+    #[serde(default)]
+    pub(super) delivered: BTreeMap<ChannelName, String>,
+    /// How often the sweep has put it on the queue.
+    #[serde(default)]
+    pub(super) requeued: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) due_shard: Option<String>,
+    #[serde(default, with = "rfc3339::option", skip_serializing_if = "Option::is_none")]
+    pub(super) due_at: Option<Timestamp>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct GrantItem {
+    pub(super) version: u64,
+    pub(super) user_id: UserId,
+    pub(super) contract_id: ContractId,
+    /// The token pair, sealed.
+    pub(super) tokens: String,
+    /// Said by digi.me: only the user can bring a new pair.
+    #[serde(default)]
+    pub(super) refresh_dead: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) lease_id: Option<String>,
+    #[serde(default, with = "rfc3339::option", skip_serializing_if = "Option::is_none")]
+    pub(super) lease_until: Option<Timestamp>,
+    /// When the user's accounts were last read from digi.me.
+    #[serde(default, with = "rfc3339::option", skip_serializing_if = "Option::is_none")]
+    pub(super) accounts_listed_at: Option<Timestamp>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ReauthorizationItem {
+    pub(super) version: u64,
+    pub(super) id: ReauthorizationId,
+    pub(super) user_id: UserId,
+    pub(super) account_id: AccountId,
+    pub(super) contract_id: ContractId,
+    pub(super) kind: Kind,
+    pub(super) progress: Progress,
+    /// SHA-256 of the state's secret part.
+    pub(super) secret_hash: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) return_url: Option<ReturnUrl>,
+    #[serde(with = "rfc3339")]
+    pub(super) created_at: Timestamp,
+    #[serde(with = "rfc3339")]
+    pub(super) expires_at: Timestamp,
+    pub(super) ttl: i64,
+}
+
+impl ReauthorizationItem {
+    pub(super) fn into_parts(self) -> (Reauthorization, String, u64) {
+        let reauthorization = Reauthorization {
+            id: self.id,
+            user_id: self.user_id,
+            account_id: self.account_id,
+            contract_id: self.contract_id,
+            kind: self.kind,
+            progress: self.progress,
+            return_url: self.return_url,
+            created_at: self.created_at,
+            expires_at: self.expires_at,
+        };
+        (reauthorization, self.secret_hash, self.version)
+    }
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct LinkItem {
+    pub(super) user_id: UserId,
+    pub(super) account_id: AccountId,
+    pub(super) episode_id: EpisodeId,
+    #[serde(with = "rfc3339")]
+    pub(super) expires_at: Timestamp,
+    pub(super) ttl: i64,
+}
+
+/// A pointer from a user to an item elsewhere: nothing but its key and when it may go.
+#[derive(Debug, Serialize)]
+pub(super) struct PointerItem {
+    pub(super) ttl: i64,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ForgottenItem {
+    #[serde(with = "rfc3339")]
+    pub(super) forgotten_at: Timestamp,
+    pub(super) ttl: i64,
+}

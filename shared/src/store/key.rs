@@ -1,0 +1,112 @@
+//! The keys of the table's items and indexes.
+
+use std::collections::HashMap;
+
+use aws_lc_rs::digest;
+use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::Timestamp;
+
+use super::Item;
+use crate::{
+    ambient::rfc3339,
+    domain::{Account, AccountId, ContractId, ReauthorizationId, UserId},
+};
+
+/// How many partitions each index is spread over.
+pub(super) const SHARDS: u8 = 16;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Key {
+    pub(super) pk: String,
+    pub(super) sk: String,
+}
+
+impl Key {
+    pub(super) fn into_item(self) -> Item {
+        HashMap::from([("PK".to_owned(), AttributeValue::S(self.pk)), ("SK".to_owned(), AttributeValue::S(self.sk))])
+    }
+
+    /// What a sealed value of this item is bound to.
+    pub(super) fn associated(&self) -> String {
+        format!("{}\n{}", self.pk, self.sk)
+    }
+}
+
+pub(super) const ACCOUNT: &str = "ACCOUNT#";
+pub(super) const GRANT: &str = "GRANT#";
+pub(super) const READS: &str = "READS#";
+
+pub(super) fn user(user: &UserId) -> String {
+    format!("USER#{user}")
+}
+
+pub(super) fn grant(user_id: &UserId, contract: &ContractId) -> Key {
+    Key { pk: user(user_id), sk: format!("{GRANT}{contract}") }
+}
+
+pub(super) fn account(user_id: &UserId, account: &AccountId) -> Key {
+    Key { pk: user(user_id), sk: format!("{ACCOUNT}{account}") }
+}
+
+/// The sort keys of one account's events begin with this.
+pub(super) fn events(account: &AccountId) -> String {
+    format!("EVENT#{account}#")
+}
+
+pub(super) fn event(user_id: &UserId, account: &AccountId, sequence: u64) -> Key {
+    Key { pk: user(user_id), sk: format!("{}{sequence:010}", events(account)) }
+}
+
+/// Results that name no contract are kept apart.
+pub(super) fn reads(user_id: &UserId, contract: Option<&ContractId>) -> Key {
+    let contract = contract.map(ContractId::as_str).unwrap_or_default();
+    Key { pk: user(user_id), sk: format!("{READS}{contract}") }
+}
+
+pub(super) fn reauthorization(id: &ReauthorizationId) -> Key {
+    Key { pk: format!("REAUTH#{id}"), sk: "REAUTH".to_owned() }
+}
+
+pub(super) fn link(token_hash: &str) -> Key {
+    Key { pk: format!("LINK#{token_hash}"), sk: "LINK".to_owned() }
+}
+
+/// The pointer from a user to an item that stands under a key of its own.
+pub(super) fn pointer(user_id: &UserId, to: &Key) -> Key {
+    Key { pk: user(user_id), sk: to.pk.clone() }
+}
+
+/// The item that a pointer's sort key names.
+pub(super) fn pointed_to(sk: &str) -> Option<Key> {
+    let kind = ["REAUTH", "LINK"].into_iter().find(|kind| sk.starts_with(&format!("{kind}#")))?;
+    Some(Key { pk: sk.to_owned(), sk: kind.to_owned() })
+}
+
+pub(super) fn forgotten(mark: &str) -> Key {
+    Key { pk: format!("FORGOTTEN#{mark}"), sk: "FORGOTTEN".to_owned() }
+}
+
+fn shard(user: &UserId) -> u8 {
+    digest::digest(&digest::SHA256, user.as_str().as_bytes()).as_ref()[0] % SHARDS
+}
+
+pub(super) fn status_partition(shard: u8) -> String {
+    format!("reauth_required#{shard:02}")
+}
+
+pub(super) fn due_partition(shard: u8) -> String {
+    format!("due#{shard:02}")
+}
+
+pub(super) fn status_shard(user: &UserId) -> String {
+    status_partition(shard(user))
+}
+
+pub(super) fn due_shard(user: &UserId) -> String {
+    due_partition(shard(user))
+}
+
+/// Sorts by time, and for equal times by user and account, so that a page can end anywhere.
+pub(super) fn status_position(since: Timestamp, account: &Account) -> String {
+    format!("{}#{}#{}", rfc3339::text(since), account.user_id, account.account_id)
+}

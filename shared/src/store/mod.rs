@@ -1,0 +1,82 @@
+//! The table: every item of the design, every write conditional, state and event in one transaction.
+
+mod accounts;
+mod error;
+mod events;
+mod forgetting;
+mod grants;
+mod item;
+mod key;
+mod links;
+mod listing;
+mod reauthorizations;
+mod transaction;
+
+use std::{collections::HashMap, sync::Arc};
+
+use aws_sdk_dynamodb::{Client, types::AttributeValue};
+use serde::de::DeserializeOwned;
+
+pub use self::{
+    accounts::{ReadMark, Reads, Scene},
+    error::{Part, StoreError},
+    events::{DueEvent, StoredEvent},
+    grants::{Grant, Lease},
+    item::ChannelName,
+    links::Link,
+    listing::{Cursor, Due, DueItem, StatusPage},
+    reauthorizations::StoredReauthorization,
+};
+use crate::{ambient::Ambient, keyring::Keyring, secrets::Secrets};
+
+pub(crate) type Item = HashMap<String, AttributeValue>;
+
+/// Something as it was read, with the version that a write of it must find unchanged.
+#[derive(Debug, Clone)]
+pub struct Versioned<T> {
+    /// What was read.
+    pub value: T,
+    /// 0 when there was nothing.
+    pub version: u64,
+}
+
+/// The table. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Store {
+    client: Client,
+    table: Arc<str>,
+    secrets: Secrets,
+    ambient: Ambient,
+}
+
+impl Store {
+    /// The table of that name. `secrets` give the keys for what is sealed and hashed in it.
+    #[must_use]
+    pub fn new(client: Client, table: &str, secrets: Secrets, ambient: &Ambient) -> Self {
+        Self { client, table: table.into(), secrets, ambient: ambient.clone() }
+    }
+
+    async fn keyring(&self) -> Result<Arc<Keyring>, StoreError> {
+        self.secrets.keyring().await.map_err(|_| StoreError::Unavailable("the service secret cannot be read".into()))
+    }
+
+    async fn get<T: DeserializeOwned>(&self, key: key::Key) -> Result<Option<T>, StoreError> {
+        let request = self.client.get_item().table_name(&*self.table).set_key(Some(key.into_item()));
+        let answer = request.consistent_read(true).send().await.map_err(|error| error::unavailable(&error))?;
+        answer.item.map(item::read).transpose()
+    }
+
+    /// All items of a partition whose sort keys begin with `prefix`, in order.
+    async fn query(&self, partition: String, prefix: &str) -> Result<Vec<Item>, StoreError> {
+        let query = self
+            .client
+            .query()
+            .table_name(&*self.table)
+            .consistent_read(true)
+            .key_condition_expression("PK = :pk AND begins_with(SK, :prefix)")
+            .expression_attribute_values(":pk", AttributeValue::S(partition))
+            .expression_attribute_values(":prefix", AttributeValue::S(prefix.to_owned()));
+        let pages = query.into_paginator().items().send();
+        pages.collect::<Result<_, _>>().await.map_err(|error| error::unavailable(&error))
+    }
+}

@@ -1,0 +1,85 @@
+//! Reauthorizations under their own key, with a pointer from their user.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{
+    Part, Store, StoreError,
+    item::{self, PointerItem, ReauthorizationItem},
+    key,
+};
+use crate::{
+    ambient::after,
+    domain::{ReauthorizationId, reauthorization::Reauthorization},
+    keyring::{equal_in_constant_time, sha256},
+};
+
+/// Long after the last callback, so that an application can still ask how it ended.
+const KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// A reauthorization as it was read.
+#[derive(Debug, Clone)]
+pub struct StoredReauthorization {
+    /// The reauthorization.
+    pub reauthorization: Reauthorization,
+    /// The version that a write must find unchanged.
+    pub version: u64,
+    secret_hash: String,
+}
+
+impl StoredReauthorization {
+    /// Whether the secret part of a callback's state is this one's.
+    #[must_use]
+    pub fn has_secret(&self, secret: &str) -> bool {
+        equal_in_constant_time(&sha256(secret), &self.secret_hash)
+    }
+}
+
+impl Store {
+    /// Writes a new reauthorization. Of the state's secret only a hash is kept.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn create_reauthorization(
+        &self,
+        new: &Reauthorization,
+        secret: &SecretString,
+        triggered_at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let ttl = after(new.created_at, KEPT).as_second();
+        let key = key::reauthorization(&new.id);
+        let pointer = item::write(key::pointer(&new.user_id, &key), &PointerItem { ttl })?;
+        let item = ReauthorizationItem {
+            version: 1,
+            id: new.id.clone(),
+            user_id: new.user_id.clone(),
+            account_id: new.account_id.clone(),
+            contract_id: new.contract_id.clone(),
+            kind: new.kind,
+            progress: new.progress.clone(),
+            secret_hash: sha256(secret.expose_secret()),
+            return_url: new.return_url.clone(),
+            created_at: new.created_at,
+            expires_at: new.expires_at,
+            ttl,
+        };
+        let mut transaction = self.transaction(&new.user_id, triggered_at).await?;
+        transaction.put_version(Part::Reauthorization, item::write(key, &item)?, 0)?;
+        transaction.put_anyway(Part::Reauthorization, pointer)?;
+        transaction.commit().await
+    }
+
+    /// A reauthorization, unless it is unknown or forgotten.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn reauthorization(&self, id: &ReauthorizationId) -> Result<Option<StoredReauthorization>, StoreError> {
+        let item = self.get::<ReauthorizationItem>(key::reauthorization(id)).await?;
+        Ok(item.map(|item| {
+            let (reauthorization, secret_hash, version) = item.into_parts();
+            StoredReauthorization { reauthorization, version, secret_hash }
+        }))
+    }
+}

@@ -1,0 +1,168 @@
+//! One transaction: operations, what each is about, and the check that the user is not forgotten.
+
+use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Delete, Put, TransactWriteItem, Update};
+use jiff::Timestamp;
+
+use super::{Item, Part, Store, StoreError, error, key};
+use crate::{ambient::rfc3339, domain::UserId};
+
+/// Takes attributes by name, for the values of an expression.
+pub(super) type Values<'a> = &'a [(&'a str, AttributeValue)];
+
+#[derive(Debug)]
+pub(super) struct Transaction<'a> {
+    store: &'a Store,
+    operations: Vec<TransactWriteItem>,
+    parts: Vec<Part>,
+}
+
+pub(super) fn text(value: impl Into<String>) -> AttributeValue {
+    AttributeValue::S(value.into())
+}
+
+pub(super) fn number(value: impl ToString) -> AttributeValue {
+    AttributeValue::N(value.to_string())
+}
+
+/// The condition that an item has the version that was read; 0 is none.
+pub(super) fn unchanged(version: u64) -> (&'static str, Option<AttributeValue>) {
+    match version {
+        0 => ("attribute_not_exists(PK)", None),
+        version => ("version = :read", Some(number(version))),
+    }
+}
+
+impl Store {
+    /// A transaction for a user, triggered at that time: refused if he was forgotten since.
+    pub(super) async fn transaction(
+        &self,
+        user: &UserId,
+        triggered_at: Timestamp,
+    ) -> Result<Transaction<'_>, StoreError> {
+        self.guarded(user, triggered_at, "forgottenAt < :triggered").await
+    }
+
+    /// The same for storing a grant, which lifts the forgetting that came before it.
+    pub(super) async fn lifting_transaction(
+        &self,
+        user: &UserId,
+        triggered_at: Timestamp,
+    ) -> Result<Transaction<'_>, StoreError> {
+        self.guarded(user, triggered_at, "forgottenAt <= :triggered").await
+    }
+
+    async fn guarded(
+        &self,
+        user: &UserId,
+        triggered_at: Timestamp,
+        condition: &str,
+    ) -> Result<Transaction<'_>, StoreError> {
+        let mut transaction = Transaction { store: self, operations: Vec::new(), parts: Vec::new() };
+        for mark in self.keyring().await?.forgotten_marks(user) {
+            transaction.check(
+                Part::NotForgotten,
+                key::forgotten(&mark),
+                &format!("attribute_not_exists(PK) OR {condition}"),
+                &[(":triggered", text(rfc3339::text(triggered_at)))],
+            )?;
+        }
+        Ok(transaction)
+    }
+}
+
+impl Transaction<'_> {
+    fn push(&mut self, part: Part, operation: TransactWriteItem) {
+        self.parts.push(part);
+        self.operations.push(operation);
+    }
+
+    fn table(&self) -> String {
+        self.store.table.to_string()
+    }
+
+    /// Writes a whole item if the condition holds.
+    pub(super) fn put(
+        &mut self,
+        part: Part,
+        item: Item,
+        condition: &str,
+        values: Values<'_>,
+    ) -> Result<(), StoreError> {
+        let mut put = Put::builder().table_name(self.table()).set_item(Some(item)).condition_expression(condition);
+        for (name, value) in values {
+            put = put.expression_attribute_values(*name, value.clone());
+        }
+        let put = put.build().map_err(|error| StoreError::Corrupt(error.to_string()))?;
+        self.push(part, TransactWriteItem::builder().put(put).build());
+        Ok(())
+    }
+
+    /// Writes a whole item if it has the version that was read.
+    pub(super) fn put_version(&mut self, part: Part, item: Item, read: u64) -> Result<(), StoreError> {
+        let (condition, value) = unchanged(read);
+        let values: Vec<_> = value.map(|value| (":read", value)).into_iter().collect();
+        self.put(part, item, condition, &values)
+    }
+
+    /// Writes a whole item, whatever stood there.
+    pub(super) fn put_anyway(&mut self, part: Part, item: Item) -> Result<(), StoreError> {
+        let put = Put::builder().table_name(self.table()).set_item(Some(item)).build();
+        let put = put.map_err(|error| StoreError::Corrupt(error.to_string()))?;
+        self.push(part, TransactWriteItem::builder().put(put).build());
+        Ok(())
+    }
+
+    /// Changes an item if the condition holds.
+    pub(super) fn update(
+        &mut self,
+        part: Part,
+        key: key::Key,
+        expression: &str,
+        condition: &str,
+        names: &[(&str, &str)],
+        values: Values<'_>,
+    ) -> Result<(), StoreError> {
+        let mut update = Update::builder()
+            .table_name(self.table())
+            .set_key(Some(key.into_item()))
+            .update_expression(expression)
+            .condition_expression(condition);
+        for (name, attribute) in names {
+            update = update.expression_attribute_names(*name, *attribute);
+        }
+        for (name, value) in values {
+            update = update.expression_attribute_values(*name, value.clone());
+        }
+        let update = update.build().map_err(|error| StoreError::Corrupt(error.to_string()))?;
+        self.push(part, TransactWriteItem::builder().update(update).build());
+        Ok(())
+    }
+
+    fn check(&mut self, part: Part, key: key::Key, condition: &str, values: Values<'_>) -> Result<(), StoreError> {
+        let mut check = ConditionCheck::builder()
+            .table_name(self.table())
+            .set_key(Some(key.into_item()))
+            .condition_expression(condition);
+        for (name, value) in values {
+            check = check.expression_attribute_values(*name, value.clone());
+        }
+        let check = check.build().map_err(|error| StoreError::Corrupt(error.to_string()))?;
+        self.push(part, TransactWriteItem::builder().condition_check(check).build());
+        Ok(())
+    }
+
+    /// Writes all or nothing.
+    ///
+    /// # Errors
+    /// [`StoreError`] tells which condition failed.
+    pub(super) async fn commit(self) -> Result<(), StoreError> {
+        let request = self.store.client.transact_write_items().set_transact_items(Some(self.operations));
+        request.send().await.map(drop).map_err(|error| error::of_transaction(&error, &self.parts))
+    }
+}
+
+/// A delete of an item, whatever stands there.
+pub(super) fn delete(table: &str, key: key::Key) -> Result<Delete, StoreError> {
+    let delete = Delete::builder().table_name(table).set_key(Some(key.into_item()));
+    delete.build().map_err(|error| StoreError::Corrupt(error.to_string()))
+}

@@ -1,0 +1,270 @@
+//! Problems (RFC 9457): what went wrong, for callers; the cause of it, for the log.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use crate::{
+    access::AccessError,
+    digime,
+    domain::{ContractId, read_result::InvalidField},
+    secrets::SecretError,
+    store::StoreError,
+};
+
+/// What to wait when something passes, and nobody said how long it takes.
+const RETRY_AFTER: Duration = Duration::from_secs(2);
+
+/// A field that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldError {
+    /// Its name; empty for the request as a whole.
+    pub field: String,
+    /// What is wrong with it.
+    pub message: String,
+}
+
+/// What a caller is told when something did not work.
+#[derive(Debug, Clone)]
+pub struct Problem {
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// A stable word for programs.
+    pub code: &'static str,
+    /// A short sentence, the same for each code.
+    pub title: &'static str,
+    /// What happened this time.
+    pub detail: String,
+    /// The fields that are wrong.
+    pub errors: Vec<FieldError>,
+    /// When to try again.
+    pub retry_after: Option<Duration>,
+    cause: Option<String>,
+}
+
+impl Problem {
+    /// A problem with its own detail.
+    #[must_use]
+    pub fn new(status: StatusCode, code: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
+        Self { status, code, title, detail: detail.into(), errors: Vec::new(), retry_after: None, cause: None }
+    }
+
+    fn caused_by(mut self, cause: impl ToString) -> Self {
+        self.cause = Some(cause.to_string());
+        self
+    }
+
+    fn after(mut self, wait: Option<Duration>) -> Self {
+        self.retry_after = Some(wait.unwrap_or(RETRY_AFTER));
+        self
+    }
+
+    /// 400: bad input, one field.
+    #[must_use]
+    pub fn invalid_field(field: &str, message: impl Into<String>) -> Self {
+        Self::invalid(vec![FieldError { field: field.to_owned(), message: message.into() }])
+    }
+
+    /// 400: bad input.
+    #[must_use]
+    pub fn invalid(errors: Vec<FieldError>) -> Self {
+        let line = |error: &FieldError| match error.field.as_str() {
+            "" => error.message.clone(),
+            field => format!("{field}: {}", error.message),
+        };
+        let detail = errors.iter().map(line).collect::<Vec<_>>().join("; ");
+        let title = "The request is not valid.";
+        Self { errors, ..Self::new(StatusCode::BAD_REQUEST, "invalid_request", title, detail) }
+    }
+
+    /// 401: no IAM principal.
+    #[must_use]
+    pub fn unauthorized() -> Self {
+        let detail = "Sign the request with AWS Signature Version 4.";
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "The caller is not an IAM principal.", detail)
+    }
+
+    /// 404: no such route.
+    #[must_use]
+    pub fn unknown_route() -> Self {
+        let detail = "The API has no such route.";
+        Self::new(StatusCode::NOT_FOUND, "route_not_found", "Not found.", detail)
+    }
+
+    /// 404: nothing is known of the user.
+    #[must_use]
+    pub fn user_not_found() -> Self {
+        let detail = "Nothing is stored for this user.";
+        Self::new(StatusCode::NOT_FOUND, "user_not_found", "The user is not known.", detail)
+    }
+
+    /// 404: no such account, here or at digi.me.
+    #[must_use]
+    pub fn account_not_found() -> Self {
+        let detail = "The user has no such account, here or at digi.me.";
+        Self::new(StatusCode::NOT_FOUND, "account_not_found", "The account is not known.", detail)
+    }
+
+    /// 404: no such reauthorization.
+    #[must_use]
+    pub fn reauthorization_not_found() -> Self {
+        let detail = "It never was, or its user was forgotten, or it is long over.";
+        Self::new(StatusCode::NOT_FOUND, "reauthorization_not_found", "The reauthorization is not known.", detail)
+    }
+
+    /// 409: no grant.
+    #[must_use]
+    pub fn grant_not_found() -> Self {
+        let detail = "Store one with PUT /users/{userId}/grants/{contractId}.";
+        Self::new(StatusCode::CONFLICT, "grant_not_found", "No grant of the user is stored.", detail)
+    }
+
+    /// 409: the caller must choose among these contracts.
+    #[must_use]
+    pub fn contract_required(contracts: &[ContractId]) -> Self {
+        let names: Vec<&str> = contracts.iter().map(ContractId::as_str).collect();
+        let detail =
+            format!("The user has grants under several contracts. Name one as contractId: {}.", names.join(", "));
+        Self::new(StatusCode::CONFLICT, "contract_required", "The contract must be named.", detail)
+    }
+
+    /// 500: a mistake of this service. The cause goes to the log.
+    #[must_use]
+    pub fn internal(cause: impl ToString) -> Self {
+        let detail = "This is a fault of the service. Its operator finds it under the requestId.";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", "Something went wrong.", detail).caused_by(cause)
+    }
+
+    /// 503: something that the service needs does not work just now.
+    #[must_use]
+    pub fn unavailable(cause: impl ToString) -> Self {
+        let detail = "The request was not carried out. Try it again.";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "The service cannot answer just now.", detail)
+            .after(None)
+            .caused_by(cause)
+    }
+
+    /// The problem on the wire.
+    #[must_use]
+    pub fn to_json(&self, request_id: &str) -> Value {
+        let mut body = json!({
+            "type": format!("urn:digime-reauth:problem:{}", self.code),
+            "title": self.title,
+            "status": self.status.as_u16(),
+            "detail": self.detail,
+            "code": self.code,
+            "requestId": request_id,
+        });
+        if !self.errors.is_empty() {
+            let error = |error: &FieldError| json!({"field": error.field, "message": error.message});
+            body["errors"] = self.errors.iter().map(error).collect();
+        }
+        body
+    }
+
+    /// Writes the problem into the log: a fault of the service as an error, a caller's mistake for those who debug.
+    pub fn log(&self) {
+        let (code, status) = (self.code, self.status.as_u16());
+        match &self.cause {
+            Some(cause) if self.status == StatusCode::INTERNAL_SERVER_ERROR => {
+                tracing::error!(code, status, %cause, "A request failed");
+            }
+            Some(cause) => {
+                tracing::warn!(code, status, %cause, "A request could not be carried out")
+            }
+            None => tracing::debug!(code, status, "A request was refused"),
+        }
+    }
+}
+
+impl From<InvalidField> for Problem {
+    fn from(InvalidField { field, message }: InvalidField) -> Self {
+        Self::invalid_field(&field, message)
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        match &error {
+            StoreError::Forgotten => {
+                let detail = "The user was forgotten while the request was carried out.";
+                Self::new(StatusCode::CONFLICT, "user_forgotten", "The user was forgotten.", detail)
+            }
+            StoreError::Conflict(_) | StoreError::Unavailable(_) => Self::unavailable(error),
+            StoreError::Corrupt(_) => Self::internal(error),
+        }
+    }
+}
+
+impl From<AccessError> for Problem {
+    fn from(error: AccessError) -> Self {
+        match error {
+            AccessError::Store(error) => error.into(),
+            AccessError::Digime(error) => error.into(),
+            AccessError::Busy => Self::unavailable(error),
+            AccessError::UserReauthorizationRequired => {
+                let detail =
+                    "digi.me accepts neither the access token nor the refresh token. The user must authorize again.";
+                let title = "Only the user can renew the authorization.";
+                Self::new(StatusCode::CONFLICT, "user_reauthorization_required", title, detail)
+            }
+            AccessError::Contract(id, error) => {
+                let (status, code, title) = match &error {
+                    SecretError::Unavailable(_) => return Self::unavailable(error),
+                    SecretError::Unknown => {
+                        (StatusCode::CONFLICT, "contract_not_configured", "The contract has no key here.")
+                    }
+                    SecretError::Unusable(_) => (
+                        StatusCode::INTERNAL_SERVER_ERROR,
+                        "contract_key_invalid",
+                        "The contract's key cannot be used.",
+                    ),
+                };
+                let detail = format!("See the secret of contract {id}.");
+                Self::new(status, code, title, detail).caused_by(error)
+            }
+        }
+    }
+}
+
+impl From<digime::Error> for Problem {
+    fn from(error: digime::Error) -> Self {
+        if error.passes() {
+            let detail = "digi.me did not answer, or is busy. Try again.";
+            return Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "digime_unavailable",
+                "digi.me cannot be reached just now.",
+                detail,
+            )
+            .after(error.retry_after())
+            .caused_by(error);
+        }
+        let (code, title, detail) = match &error {
+            digime::Error::Api(api) => (
+                "digime_refused",
+                "digi.me refused the request.",
+                format!("digi.me answered {} {} (reference {}).", api.status.as_u16(), api.code, api.reference),
+            ),
+            _ => ("digime_invalid_answer", "digi.me's answer is not valid.", "It was not used.".to_owned()),
+        };
+        Self::new(StatusCode::BAD_GATEWAY, code, title, detail).caused_by(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cause_is_not_told() {
+        let problem = Problem::internal("the secret cause");
+        assert!(!problem.to_json("r").to_string().contains("secret cause"));
+    }
+
+    #[test]
+    fn bad_input_names_its_field() {
+        insta::assert_json_snapshot!(Problem::invalid_field("userId", "must be short").to_json("r-1"));
+    }
+}

@@ -1,0 +1,90 @@
+//! Replies of the HTTP API.
+
+use aws_lambda_events::{apigw::ApiGatewayV2httpResponse, encodings::Body};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, StatusCode,
+    header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION, REFERRER_POLICY, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS},
+};
+use serde_json::Value;
+
+use super::Problem;
+
+/// A reply.
+#[derive(Debug)]
+pub struct Response {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers; none holds a token, but `Location` may hold a code.
+    pub headers: HeaderMap,
+    body: Option<String>,
+}
+
+impl Response {
+    /// A status without a body. Nothing that this API says may be kept by a cache.
+    #[must_use]
+    pub fn empty(status: StatusCode) -> Self {
+        let mut headers = HeaderMap::new();
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        Self { status, headers, body: None }
+    }
+
+    /// JSON.
+    #[must_use]
+    pub fn json(status: StatusCode, body: &Value) -> Self {
+        Self::with_body(status, "application/json", body.to_string())
+    }
+
+    /// A problem (RFC 9457).
+    #[must_use]
+    pub fn problem(problem: &Problem, request_id: &str) -> Self {
+        let body = problem.to_json(request_id).to_string();
+        let mut response = Self::with_body(problem.status, "application/problem+json", body);
+        if let Some(wait) = problem.retry_after {
+            response.headers.insert(RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
+        }
+        response
+    }
+
+    /// An HTML page, with the headers that are given.
+    #[must_use]
+    pub fn html(status: StatusCode, body: String, headers: Vec<(HeaderName, HeaderValue)>) -> Self {
+        let mut response = Self::with_body(status, "text/html; charset=utf-8", body);
+        response.headers.extend(headers);
+        response
+    }
+
+    /// 303: the browser goes on with a GET.
+    ///
+    /// # Errors
+    /// 500 when the URL fits no header, which no parsed URL does.
+    pub fn see_other(url: &str) -> Result<Self, Problem> {
+        Self::empty(StatusCode::SEE_OTHER).with_location(url)
+    }
+
+    /// The reply with a `Location`.
+    ///
+    /// # Errors
+    /// 500 when the URL fits no header.
+    pub fn with_location(mut self, url: &str) -> Result<Self, Problem> {
+        let url = HeaderValue::from_str(url).map_err(|_| Problem::internal("a location that fits no header"))?;
+        self.headers.insert(LOCATION, url);
+        Ok(self)
+    }
+
+    fn with_body(status: StatusCode, content_type: &'static str, body: String) -> Self {
+        let mut response = Self::empty(status);
+        response.headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        response.body = Some(body);
+        response
+    }
+
+    pub(super) fn into_event(self) -> ApiGatewayV2httpResponse {
+        let mut event = ApiGatewayV2httpResponse::default();
+        event.status_code = i64::from(self.status.as_u16());
+        event.headers = self.headers;
+        event.body = self.body.map(Body::Text);
+        event
+    }
+}
