@@ -85,10 +85,10 @@ impl Access {
     ///
     /// # Errors
     /// [`AccessError`].
-    pub async fn with_contract<T>(
+    pub async fn with_contract<T, F: Future<Output = Result<T, digime::Error>>>(
         &self,
         id: &ContractId,
-        call: impl AsyncFn(Arc<Contract>) -> Result<T, digime::Error>,
+        call: impl Fn(Arc<Contract>) -> F,
     ) -> Result<T, AccessError> {
         let contract = self.contracts.contract(id).await.map_err(|error| AccessError::Contract(id.clone(), error))?;
         match call(Arc::clone(&contract)).await {
@@ -104,11 +104,11 @@ impl Access {
     ///
     /// # Errors
     /// [`AccessError`].
-    pub async fn with_token<T>(
+    pub async fn with_token<T, F: Future<Output = Result<T, digime::Error>>>(
         &self,
         grant: Versioned<Grant>,
         trigger: Trigger,
-        call: impl AsyncFn(Arc<Contract>, Arc<TokenPair>) -> Result<T, digime::Error>,
+        call: impl Fn(Arc<Contract>, Arc<TokenPair>) -> F,
     ) -> Result<T, AccessError> {
         let grant = self.fresh(grant, trigger).await?;
         match self.call(&grant, &call).await {
@@ -120,13 +120,13 @@ impl Access {
         }
     }
 
-    async fn call<T>(
+    async fn call<T, F: Future<Output = Result<T, digime::Error>>>(
         &self,
         grant: &Versioned<Grant>,
-        call: &impl AsyncFn(Arc<Contract>, Arc<TokenPair>) -> Result<T, digime::Error>,
+        call: &impl Fn(Arc<Contract>, Arc<TokenPair>) -> F,
     ) -> Result<T, AccessError> {
         let tokens = Arc::new(grant.value.tokens.clone());
-        self.with_contract(&grant.value.contract_id, async |contract| call(contract, Arc::clone(&tokens)).await).await
+        self.with_contract(&grant.value.contract_id, |contract| call(contract, Arc::clone(&tokens))).await
     }
 
     /// The grant with an access token that does not end within a minute, if such a one can be had; if not, as long as
@@ -185,8 +185,9 @@ impl Access {
     /// Refreshes under the lease. The new pair is stored before anybody uses it.
     async fn refresh(&self, grant: Grant, lease: Lease, trigger: Trigger) -> Result<Versioned<Grant>, AccessError> {
         let deadline = trigger.deadline.less(REFRESH_RESERVE);
-        let refresh = self.with_contract(&grant.contract_id, async |contract| {
-            self.client.refresh(&contract, &grant.tokens.refresh.value, deadline).await
+        let refresh_token = &grant.tokens.refresh.value;
+        let refresh = self.with_contract(&grant.contract_id, |contract| async move {
+            self.client.refresh(&contract, refresh_token, deadline).await
         });
         match refresh.await {
             Ok(tokens) => self.keep(grant, tokens, &lease, trigger).await,
@@ -249,7 +250,7 @@ impl Access {
     ) -> Result<Vec<ListedAccount>, AccessError> {
         let owner = grant.value.clone();
         let listed = self
-            .with_token(grant, trigger, async |contract, tokens| {
+            .with_token(grant, trigger, |contract, tokens| async move {
                 self.client.accounts(&contract, &tokens.access.value, trigger.deadline).await
             })
             .await?;
@@ -265,7 +266,7 @@ impl Access {
         listed: &[ListedAccount],
         trigger: Trigger,
     ) -> Result<(), StoreError> {
-        retry_conflicts(&self.ambient, trigger, async || {
+        retry_conflicts(&self.ambient, trigger, || async {
             let known: BTreeMap<_, _> = self.store.scene(user).await?.accounts;
             let described = |listed: &ListedAccount| {
                 let known = known.get(&listed.id).cloned();
@@ -285,10 +286,10 @@ impl Access {
 ///
 /// # Errors
 /// The last try's, or another than a conflict.
-pub async fn retry_conflicts<T>(
+pub async fn retry_conflicts<T, F: Future<Output = Result<T, StoreError>>>(
     ambient: &Ambient,
     trigger: Trigger,
-    attempt: impl AsyncFn() -> Result<T, StoreError>,
+    attempt: impl Fn() -> F,
 ) -> Result<T, StoreError> {
     for retry in 1..MAX_ATTEMPTS {
         match attempt().await {

@@ -74,7 +74,8 @@ pub async fn serve<F: Function>() -> ExitCode {
     initialize_logs(&environment);
     let service = service_fn(move |event: LambdaEvent<F::Event>| {
         let function = Arc::clone(&function);
-        async move { function.handle(event.payload, Invocation::from(&event.context)).await }
+        // Boxed: the futures of the handlers are deeply nested, and large.
+        async move { Box::pin(function.handle(event.payload, Invocation::from(&event.context))).await }
     });
     match lambda_runtime::run(service).await {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,1 +1,71 @@
 //! Grants, lists, status, history, forgetting a user, taking in a read result over HTTP.
+
+mod accounts;
+mod grants;
+mod read_results;
+
+use std::sync::Arc;
+
+use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
+use http::StatusCode;
+use lambda_runtime::Error;
+use reauth_core::{
+    access::{Access, retry_conflicts},
+    ambient::Ambient,
+    aws,
+    config::{ConfigError, Environment},
+    domain::UserId,
+    lambda::{Function, Invocation},
+    web::{self, Problem, Request, Response},
+};
+
+/// The function.
+#[derive(Debug)]
+pub struct Accounts {
+    access: Access,
+    ambient: Ambient,
+    queue: aws_sdk_sqs::Client,
+    read_results_queue: Arc<str>,
+}
+
+impl Function for Accounts {
+    type Event = ApiGatewayV2httpRequest;
+    type Reply = ApiGatewayV2httpResponse;
+
+    fn new(environment: &Environment, ambient: &Ambient) -> Result<Self, ConfigError> {
+        Ok(Self {
+            access: Access::from_environment(environment, ambient)?,
+            ambient: ambient.clone(),
+            queue: aws_sdk_sqs::Client::new(&aws::config(environment, "AWS_ENDPOINT_URL_SQS")?),
+            read_results_queue: environment.required("READ_RESULTS_QUEUE_URL")?.into(),
+        })
+    }
+
+    async fn handle(&self, event: Self::Event, invocation: Invocation) -> Result<Self::Reply, Error> {
+        Ok(web::serve(event, &invocation, &self.ambient, |request| self.route(request)).await)
+    }
+}
+
+impl Accounts {
+    async fn route(&self, request: Request) -> Result<Response, Problem> {
+        request.require_principal()?;
+        match request.route.as_str() {
+            "PUT /users/{userId}/grants/{contractId}" => self.put_grant(&request).await,
+            "GET /users/{userId}/grants/{contractId}" => self.show_grant(&request).await,
+            "GET /users/{userId}/accounts" => self.list_of_user(&request).await,
+            "GET /users/{userId}/accounts/{accountId}" => self.show_account(&request).await,
+            "POST /users/{userId}/read-results" => self.take_read_result(&request).await,
+            "GET /accounts" => self.list_in_need(&request).await,
+            "DELETE /users/{userId}" => self.forget(&request).await,
+            _ => Err(Problem::unknown_route()),
+        }
+    }
+
+    /// `DELETE /users/{userId}`.
+    async fn forget(&self, request: &Request) -> Result<Response, Problem> {
+        let user: UserId = request.path("userId")?;
+        let user = &user;
+        retry_conflicts(&self.ambient, request.trigger, || async move { self.access.store.forget(user).await }).await?;
+        Ok(Response::empty(StatusCode::NO_CONTENT))
+    }
+}

@@ -1,2 +1,8 @@
 //! The Lambda binary.
-fn main() {}
+
+use std::process::ExitCode;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    reauth_core::lambda::serve::<create_reauth_url::CreateReauthUrl>().await
+}

@@ -1,1 +1,75 @@
 //! Receives digi.me's callback, checks it, heals the account, sends the browser on.
+
+mod claim;
+mod pages;
+mod settle;
+
+use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
+use lambda_runtime::Error;
+use reauth_core::{
+    access::Access,
+    ambient::Ambient,
+    config::{ConfigError, Environment},
+    lambda::{Function, Invocation},
+    web::{self, Problem, Request, Response},
+};
+
+use crate::claim::UnverifiedCallback;
+
+/// The function.
+#[derive(Debug)]
+pub struct ReauthCallback {
+    access: Access,
+    ambient: Ambient,
+    application_name: String,
+}
+
+impl Function for ReauthCallback {
+    type Event = ApiGatewayV2httpRequest;
+    type Reply = ApiGatewayV2httpResponse;
+
+    fn new(environment: &Environment, ambient: &Ambient) -> Result<Self, ConfigError> {
+        Ok(Self {
+            access: Access::from_environment(environment, ambient)?,
+            ambient: ambient.clone(),
+            application_name: environment.optional("APPLICATION_NAME").unwrap_or("the application").to_owned(),
+        })
+    }
+
+    async fn handle(&self, event: Self::Event, invocation: Invocation) -> Result<Self::Reply, Error> {
+        Ok(web::serve(event, &invocation, &self.ambient, |request| self.route(request)).await)
+    }
+}
+
+impl ReauthCallback {
+    async fn route(&self, request: Request) -> Result<Response, Problem> {
+        match request.route.as_str() {
+            "GET /callback" => self.callback(&request).await.or_else(|problem| Ok(self.trouble(&problem))),
+            _ => Err(Problem::unknown_route()),
+        }
+    }
+
+    /// `GET /callback?state=…&success=…&errorCode=…`.
+    async fn callback(&self, request: &Request) -> Result<Response, Problem> {
+        let Some(callback) = request.query().ok().as_ref().and_then(UnverifiedCallback::read) else {
+            return Ok(self.unknown_state());
+        };
+        let Some(stored) = self.access.store.reauthorization(&callback.id).await? else {
+            return Ok(self.unknown_state());
+        };
+        if !stored.has_secret(&callback.secret) || stored.reauthorization.expired(self.ambient.now()) {
+            return Ok(self.unknown_state());
+        }
+        let return_url = stored.reauthorization.return_url.clone();
+        let (id, account_id) = (stored.reauthorization.id.clone(), stored.reauthorization.account_id.clone());
+        let ending = self.settle(callback.claim, stored, request.trigger).await?;
+        match return_url {
+            Some(url) => {
+                let code = ending.error_code().map(|code| code.as_str().to_owned());
+                let url = url.with_result(&id, &account_id, ending.status(), code.as_deref());
+                Response::see_other(url.as_str())
+            }
+            None => Ok(self.result(&ending)),
+        }
+    }
+}

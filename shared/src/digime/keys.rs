@@ -36,7 +36,7 @@ impl KeyCache {
         &self,
         kid: &str,
         ambient: &Ambient,
-        fetch: impl AsyncFn() -> Result<Value, Error>,
+        fetch: impl Future<Output = Result<Value, Error>>,
     ) -> Result<DecodingKey, Error> {
         let mut cached = self.cached.lock().await;
         let age_allows = |cached: &Option<Cached>, age| {
@@ -50,16 +50,16 @@ impl KeyCache {
                 return Err(Error::InvalidAnswer("it is signed with an unknown key"));
             }
         }
-        let keys = Arc::new(read_keys(&fetch().await?)?);
+        let keys = Arc::new(read_keys(&fetch.await?)?);
         *cached = Some(Cached { keys: Arc::clone(&keys), fetched_at: ambient.now() });
         keys.get(kid).cloned().ok_or(Error::InvalidAnswer("it is signed with an unknown key"))
     }
 
     /// Fetches the set if none is cached, so that it is there when an answer wants it.
-    pub(super) async fn warm(&self, ambient: &Ambient, fetch: impl AsyncFn() -> Result<Value, Error>) {
+    pub(super) async fn warm(&self, ambient: &Ambient, fetch: impl Future<Output = Result<Value, Error>>) {
         let mut cached = self.cached.lock().await;
         let fresh = cached.as_ref().is_some_and(|cached| ambient.now() < after(cached.fetched_at, KEY_SET_LIFETIME));
-        if !fresh && let Ok(keys) = fetch().await.and_then(|set| read_keys(&set)) {
+        if !fresh && let Ok(keys) = fetch.await.and_then(|set| read_keys(&set)) {
             *cached = Some(Cached { keys: Arc::new(keys), fetched_at: ambient.now() });
         }
     }

@@ -289,12 +289,12 @@ impl Client {
         let token = answer::text(&answer, "token")?;
         let kid = keys::key_id(token)?;
         let ambient = &self.transport.ambient;
-        let key = self.keys.key(&kid, ambient, async || self.fetch_keys(deadline).await).await?;
+        let key = self.keys.key(&kid, ambient, self.fetch_keys(deadline)).await?;
         keys::verify(token, &key, ambient.now())
     }
 
     async fn warm_keys(&self, deadline: Deadline) {
-        self.keys.warm(&self.transport.ambient, async || self.fetch_keys(deadline).await).await;
+        self.keys.warm(&self.transport.ambient, self.fetch_keys(deadline)).await;
     }
 
     /// `GET jwks/oauth`, without a bearer token.

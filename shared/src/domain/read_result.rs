@@ -6,10 +6,10 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::{AccountId, ContractId, InvalidValue, UserId, account::AccountError};
-use crate::ambient::whole_milliseconds;
+use crate::ambient::{rfc3339, whole_milliseconds};
 
 /// What digi.me calls the error of an account that must be reauthorized.
 const REAUTHORIZATION_CODE: &str = "ServiceAuthorizationError";
@@ -17,6 +17,8 @@ const REAUTHORIZATION_CODE: &str = "ServiceAuthorizationError";
 const REAUTHORIZATION_STATUS: u64 = 511;
 /// Texts of a stranger are kept up to this many characters.
 const MAX_TEXT: usize = 1_000;
+/// What a message holds beside the accounts is shorter than this.
+const MAX_ENVELOPE: usize = 512;
 
 /// A field that is missing or has the wrong form. The message says what is wrong, never what was sent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -64,6 +66,42 @@ impl Submission {
             observed_at: observed_at(fields)?,
             read_result: ReadResult::parse(read_result)?,
         })
+    }
+}
+
+impl Submission {
+    /// The submission as `ReadResults` messages of at most `max_length` bytes each, as long as no account's own text is
+    /// longer. They hold what was understood of the accounts that decide something, and nothing else that was sent.
+    #[must_use]
+    pub fn messages(&self, max_length: usize) -> Vec<String> {
+        let mut messages = Vec::new();
+        let mut part = Map::new();
+        let mut length = 0;
+        for (id, entry) in &self.read_result.entries {
+            let Some(entry) = entry.to_json() else { continue };
+            let added = id.as_str().len() + entry.to_string().len() + 4;
+            if length + added > max_length.saturating_sub(MAX_ENVELOPE) && !part.is_empty() {
+                messages.push(self.message(std::mem::take(&mut part)));
+                length = 0;
+            }
+            length += added;
+            part.insert(id.to_string(), entry);
+        }
+        if !part.is_empty() {
+            messages.push(self.message(part));
+        }
+        messages
+    }
+
+    fn message(&self, accounts: Map<String, Value>) -> String {
+        let mut message = json!({"userId": self.user_id, "readResult": accounts});
+        if let Some(contract_id) = &self.contract_id {
+            message["contractId"] = json!(contract_id);
+        }
+        if let Some(observed_at) = self.observed_at {
+            message["observedAt"] = json!(rfc3339::text(observed_at));
+        }
+        message.to_string()
     }
 }
 
@@ -155,6 +193,19 @@ fn details<'a>(
 }
 
 impl Entry {
+    /// The entry in digi.me's form; none if it decides nothing.
+    fn to_json(&self) -> Option<Value> {
+        match self {
+            Self::Completed => Some(json!({"state": "completed"})),
+            Self::NeedsUser(error) => {
+                let mut error = json!(error);
+                error["reauth"] = json!(true);
+                Some(json!({"state": "partial", "error": error}))
+            }
+            Self::Undecided => None,
+        }
+    }
+
     fn read(entry: &Value) -> Self {
         if let Some(error) = entry.get("error").filter(|error| error.is_object()) {
             return if needs_user(error) { Self::NeedsUser(describe(error)) } else { Self::Undecided };
@@ -195,8 +246,6 @@ fn describe(error: &Value) -> AccountError {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     /// digi.me's own page: the documented error.
@@ -315,6 +364,31 @@ mod tests {
             bad[field] = value;
             assert_eq!(Submission::parse(&bad).unwrap_err().field, field, "{bad}");
         }
+    }
+
+    #[test]
+    fn messages_hold_what_was_understood_and_fit() {
+        let mut accounts = Map::new();
+        for n in 0..100 {
+            accounts.insert(format!("{n}_a"), documented());
+            accounts.insert(format!("{n}_b"), json!({"state": "completed", "token": "secret"}));
+            accounts.insert(format!("{n}_c"), json!({"state": "running"}));
+        }
+        let sent = json!({"userId": "u", "contractId": "c", "observedAt": "2026-11-23T09:00:00Z",
+            "readResult": {"status": {"details": accounts}, "userAccessToken": {"value": "secret"}, "fileList": []}});
+        let submission = Submission::parse(&sent).unwrap();
+        let messages = submission.messages(4_000);
+        assert!(messages.len() > 1 && messages.iter().all(|message| message.len() <= 4_000));
+        assert!(messages.iter().all(|message| !message.contains("secret") && !message.contains("running")));
+        let mut entries = BTreeMap::new();
+        for message in messages {
+            let part = Submission::parse(&serde_json::from_str(&message).unwrap()).unwrap();
+            assert_eq!((part.contract_id, part.observed_at), (submission.contract_id.clone(), submission.observed_at));
+            entries.extend(part.read_result.entries);
+        }
+        let mut decided = submission.read_result.entries;
+        decided.retain(|_, entry| *entry != Entry::Undecided);
+        assert_eq!(entries, decided);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{
-    Part, Store, StoreError,
+    Part, Store, StoreError, StoredEvent,
     item::{self, LinkItem, PointerItem},
     key,
 };
@@ -33,6 +33,14 @@ pub struct Link {
 }
 
 impl Store {
+    /// The token of an event's link: the same each time, also after the service secret was rotated once.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when the service secret cannot be read.
+    pub async fn link_token(&self, event: &StoredEvent) -> Result<SecretString, StoreError> {
+        Ok(self.keyring().await?.link_token(&event.event.subject.event_id, Some(&event.link_key_id)))
+    }
+
     /// Writes a link; writing it again changes nothing.
     ///
     /// # Errors

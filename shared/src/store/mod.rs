@@ -18,7 +18,7 @@ use aws_sdk_dynamodb::{Client, types::AttributeValue};
 use serde::de::DeserializeOwned;
 
 pub use self::{
-    accounts::{ReadMark, Reads, Scene},
+    accounts::{Commit, ReadMark, Reads, Scene},
     error::{Part, StoreError},
     events::{DueEvent, StoredEvent},
     grants::{Grant, Lease},

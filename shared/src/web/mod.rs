@@ -34,7 +34,7 @@ where
     let request_id = request.request_id.clone();
     let span = tracing::info_span!("request", route = %request.route, request_id = %request_id);
     let reply = async {
-        match route(request).await {
+        match Box::pin(route(request)).await {
             Ok(response) => response,
             Err(problem) => {
                 problem.log();

@@ -1,0 +1,66 @@
+//! The channels that events are delivered to.
+
+use std::sync::Arc;
+
+use aws_sdk_sns::{Client, error::DisplayErrorContext, types::MessageAttributeValue};
+use reauth_core::domain::Event;
+use serde_json::Value;
+
+/// Where events go.
+#[derive(Debug)]
+pub(crate) enum Channel {
+    /// An SNS topic.
+    Sns(SnsChannel),
+}
+
+/// A channel that did not take an event. The message holds nothing of the event.
+#[derive(Debug, thiserror::Error)]
+#[error("channel {channel}: {cause}")]
+pub(crate) struct ChannelError {
+    channel: &'static str,
+    cause: String,
+}
+
+impl Channel {
+    /// The name under which the channel's taking of an event is marked.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Sns(_) => "sns",
+        }
+    }
+
+    pub(crate) async fn deliver(&self, event: &Event, payload: &Value) -> Result<(), ChannelError> {
+        match self {
+            Self::Sns(channel) => channel.publish(event, payload).await,
+        }
+        .map_err(|cause| ChannelError { channel: self.name(), cause })
+    }
+}
+
+/// An SNS topic: the event as the message, its type and identifier as attributes.
+#[derive(Debug)]
+pub(crate) struct SnsChannel {
+    client: Client,
+    topic: Arc<str>,
+}
+
+impl SnsChannel {
+    pub(crate) fn new(client: Client, topic: &str) -> Self {
+        Self { client, topic: topic.into() }
+    }
+
+    async fn publish(&self, event: &Event, payload: &Value) -> Result<(), String> {
+        let attribute = |value: &str| {
+            let attribute = MessageAttributeValue::builder().data_type("String").string_value(value).build();
+            attribute.map_err(|error| error.to_string())
+        };
+        let request = self
+            .client
+            .publish()
+            .topic_arn(&*self.topic)
+            .message(payload.to_string())
+            .message_attributes("eventType", attribute(event.detail.kind())?)
+            .message_attributes("eventId", attribute(event.subject.event_id.as_str())?);
+        request.send().await.map(drop).map_err(|error| DisplayErrorContext(error).to_string())
+    }
+}

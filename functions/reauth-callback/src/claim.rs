@@ -1,0 +1,30 @@
+//! What the browser says at the callback. Anyone who holds the URL can say it.
+
+use reauth_core::{
+    domain::{FailureCode, ReauthorizationId, reauthorization::UnverifiedClaim},
+    web::Query,
+};
+
+/// A secret is 32 bytes in base64url.
+const SECRET_LENGTH: usize = 43;
+
+/// A callback whose form was checked, and nothing else.
+#[derive(Debug)]
+pub(crate) struct UnverifiedCallback {
+    pub(crate) id: ReauthorizationId,
+    pub(crate) secret: String,
+    pub(crate) claim: UnverifiedClaim,
+}
+
+impl UnverifiedCallback {
+    /// Reads the parameters; none if there is no state, or one that this service never made.
+    pub(crate) fn read(query: &Query) -> Option<Self> {
+        let (id, secret) = query.get("state")?.split_once('.')?;
+        let claim = match query.get("success") {
+            Some("true") => UnverifiedClaim::Success,
+            _ => UnverifiedClaim::Failure(FailureCode::from(query.get("errorCode").unwrap_or_default().to_owned())),
+        };
+        let id = id.parse().ok()?;
+        (secret.len() == SECRET_LENGTH).then(|| Self { id, secret: secret.to_owned(), claim })
+    }
+}

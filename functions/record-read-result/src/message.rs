@@ -1,0 +1,119 @@
+//! A message of the `ReadResults` queue: a read result, perhaps in the envelope of EventBridge or SNS.
+
+use aws_lambda_events::sqs::SqsMessage;
+use jiff::Timestamp;
+use reauth_core::{
+    ambient::whole_milliseconds,
+    domain::read_result::{InvalidField, Submission},
+};
+use serde_json::Value;
+
+/// A message that was understood.
+#[derive(Debug)]
+pub(crate) struct ReadMessage {
+    pub(crate) id: String,
+    pub(crate) sent_at: Timestamp,
+    pub(crate) submission: Submission,
+}
+
+/// A message that was not. It holds nothing of what was sent.
+#[derive(Debug)]
+pub(crate) struct BadMessage {
+    problem: InvalidField,
+    first_receipt: bool,
+}
+
+impl BadMessage {
+    /// Logged once: the queue brings the message some more times before it puts it aside.
+    pub(crate) fn log(&self, id: &str) {
+        let InvalidField { field, message } = &self.problem;
+        if self.first_receipt {
+            tracing::error!(message_id = id, field, problem = message, "A message holds no read result");
+        }
+    }
+}
+
+impl ReadMessage {
+    pub(crate) fn read(record: SqsMessage, now: Timestamp) -> Result<Self, BadMessage> {
+        let attribute = |name: &str| record.attributes.get(name).and_then(|value| value.parse::<i64>().ok());
+        let sent_at = attribute("SentTimestamp").and_then(|at| Timestamp::from_millisecond(at).ok()).unwrap_or(now);
+        let first_receipt = attribute("ApproximateReceiveCount").is_none_or(|count| count <= 1);
+        let submission = parse(record.body.as_deref().unwrap_or_default());
+        let mut submission = submission.map_err(|problem| BadMessage { problem, first_receipt })?;
+        submission.observed_at = submission.observed_at.map(|observed_at| observed_at.min(sent_at));
+        Ok(Self { id: record.message_id.unwrap_or_default(), sent_at, submission })
+    }
+}
+
+fn parse(body: &str) -> Result<Submission, InvalidField> {
+    let body = json(body, "")?;
+    if let (Some(_), Some(detail)) = (body.get("detail-type"), body.get("detail")) {
+        let mut submission = Submission::parse(detail)?;
+        if submission.observed_at.is_none() {
+            let time = body.get("time").and_then(Value::as_str).and_then(|time| time.parse().ok());
+            submission.observed_at = time.map(whole_milliseconds);
+        }
+        return Ok(submission);
+    }
+    match (body.get("Type").and_then(Value::as_str), body.get("Message").and_then(Value::as_str)) {
+        (Some("Notification"), Some(message)) => Submission::parse(&json(message, "Message")?),
+        _ => Submission::parse(&body),
+    }
+}
+
+fn json(text: &str, field: &str) -> Result<Value, InvalidField> {
+    serde_json::from_str(text).map_err(|_| InvalidField::new(field, "is not JSON"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn inner() -> Value {
+        json!({"userId": "u", "readResult": {"1_a": {"state": "completed"}}})
+    }
+
+    #[test]
+    fn all_envelopes_hold_the_same() {
+        let bare = parse(&inner().to_string()).unwrap();
+        let sns = json!({"Type": "Notification", "Message": inner().to_string(), "Timestamp": "2026-11-23T09:00:00Z"});
+        assert_eq!(parse(&sns.to_string()).unwrap(), bare);
+        let event = json!({"detail-type": "digi.me Read Result", "source": "digime.reads",
+            "time": "2026-11-23T09:00:00Z", "detail": inner()});
+        let event = parse(&event.to_string()).unwrap();
+        assert_eq!(event.read_result, bare.read_result);
+        assert_eq!(event.observed_at, Some("2026-11-23T09:00:00Z".parse().unwrap()));
+    }
+
+    #[test]
+    fn the_envelopes_time_is_only_a_default() {
+        let mut detail = inner();
+        detail["observedAt"] = json!("2026-11-23T08:00:00Z");
+        let event = json!({"detail-type": "x", "time": "2026-11-23T09:00:00Z", "detail": detail});
+        assert_eq!(parse(&event.to_string()).unwrap().observed_at, Some("2026-11-23T08:00:00Z".parse().unwrap()));
+    }
+
+    #[test]
+    fn one_layer_only() {
+        let event = json!({"detail-type": "x", "detail": inner()});
+        let twice = json!({"Type": "Notification", "Message": event.to_string()});
+        assert_eq!(parse(&twice.to_string()).unwrap_err().field, "readResult");
+    }
+
+    #[test]
+    fn what_is_no_message_names_the_field() {
+        for (body, field) in [
+            ("", ""),
+            ("[]", ""),
+            ("not json", ""),
+            ("{}", "readResult"),
+            (r#"{"readResult": {}}"#, "userId"),
+            (r#"{"Type": "Notification", "Message": "x"}"#, "Message"),
+            (r#"{"detail-type": "x", "detail": {"userId": "u"}}"#, "readResult"),
+        ] {
+            assert_eq!(parse(body).unwrap_err().field, field, "{body}");
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Accounts whose reauthorization nobody has confirmed yet: digi.me is asked again; where its list does not tell, a
+//! read of that one account does.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use reauth_core::{
+    access::AccessError,
+    ambient::{Deadline, after},
+    digime::{self, Client, Contract},
+    domain::{
+        Account, AccountId, FailureCode, Outcome, Signal, Status, TokenPair, UserId, Via,
+        read_result::{Entry, ReadResult},
+        verification::{Verdict, verdict},
+    },
+    lambda::Trigger,
+    store::{Commit, DueItem, StoreError, Versioned},
+};
+
+use crate::{Look, LookError, SweepAccounts};
+
+/// After this, an account that nobody could ask about counts as reauthorized, unverified.
+const GIVE_UP_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
+/// The shortest and the longest pause between two questions.
+const PAUSES: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(60 * 60));
+/// How often a read session is asked before it is left.
+const POLLS: u32 = 5;
+/// The pause between two polls.
+const POLL_PAUSE: Duration = Duration::from_millis(400);
+
+impl SweepAccounts {
+    pub(crate) async fn verify(
+        &self,
+        item: &DueItem,
+        user: &UserId,
+        account: &AccountId,
+        trigger: Trigger,
+    ) -> Result<Look, LookError> {
+        let Some(account) = self.access.store.account(user, account).await? else { return Ok(Look::Open) };
+        // The index may be a moment behind.
+        let Status::Verifying { since, .. } = &account.value.status else { return Ok(Look::Open) };
+        let since = *since;
+        if after(since, GIVE_UP_AFTER) <= trigger.at {
+            return self.settle(account, Signal::NeverConfirmed, trigger).await;
+        }
+        if !self.access.store.put_off_account(item, next_look(since, trigger.at)).await? {
+            return Ok(Look::Open);
+        }
+        match self.ask(&account.value, trigger).await? {
+            Verdict::Authorized => {
+                let signal = Signal::Confirmed { via: Via::Sweep, reauthorization: None };
+                self.settle(account, signal, trigger).await
+            }
+            Verdict::Refused(code) => {
+                self.settle(account, Signal::Denied { reauthorization: None, code }, trigger).await
+            }
+            Verdict::Unknown => Ok(Look::Open),
+        }
+    }
+
+    async fn ask(&self, account: &Account, trigger: Trigger) -> Result<Verdict, AccessError> {
+        let grants = self.access.store.grants(&account.user_id).await?;
+        let wanted = account.contract_id.as_ref();
+        let Some(grant) = grants.into_iter().find(|grant| wanted.is_none_or(|id| *id == grant.value.contract_id))
+        else {
+            return Ok(Verdict::Unknown);
+        };
+        let client = &self.access.client;
+        let ask = |contract: std::sync::Arc<Contract>, tokens: std::sync::Arc<TokenPair>| async move {
+            let token = &tokens.access.value;
+            let listed = client.accounts(&contract, token, trigger.deadline).await?;
+            let listed = listed.iter().find(|listed| listed.id == account.account_id);
+            match verdict(account.username.as_deref(), listed) {
+                Verdict::Unknown => self.read(client, &contract, &tokens, &account.account_id, trigger.deadline).await,
+                verdict => Ok(verdict),
+            }
+        };
+        self.access.with_token(grant, trigger, ask).await
+    }
+
+    /// Reads the one account: whether that works is what its authorization is for.
+    async fn read(
+        &self,
+        client: &Client,
+        contract: &Contract,
+        tokens: &TokenPair,
+        account: &AccountId,
+        deadline: Deadline,
+    ) -> Result<Verdict, digime::Error> {
+        let token = &tokens.access.value;
+        let session = client.trigger(contract, token, std::slice::from_ref(account), deadline).await?;
+        for _ in 0..POLLS {
+            let result = client.query(contract, token, &session, deadline).await?;
+            let result =
+                ReadResult::parse(&result).map_err(|_| digime::Error::InvalidAnswer("it is no read result"))?;
+            match result.entries.get(account) {
+                Some(Entry::Completed) => return Ok(Verdict::Authorized),
+                Some(Entry::NeedsUser(_)) => return Ok(Verdict::Refused(FailureCode::NotAuthorized)),
+                Some(Entry::Undecided) | None => tokio::time::sleep(POLL_PAUSE).await,
+            }
+        }
+        Ok(Verdict::Unknown)
+    }
+
+    async fn settle(&self, read: Versioned<Account>, signal: Signal, trigger: Trigger) -> Result<Look, LookError> {
+        let outcome = read.value.take(signal, self.ambient.now());
+        let outcome = outcome.map_err(|error| StoreError::Corrupt(error.to_string()))?;
+        let Outcome::Changed(change) = outcome else { return Ok(Look::Open) };
+        let commit =
+            Commit { change, read_version: read.version, read: None, callback: None, triggered_at: trigger.at };
+        match self.access.store.commit(commit).await {
+            Ok(()) => Ok(Look::Settled),
+            // Something else settled it, or it is due again.
+            Err(StoreError::Conflict(_)) => Ok(Look::Open),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// As long from now as the callback is ago, within bounds: often at first, then less and less.
+fn next_look(since: Timestamp, now: Timestamp) -> Timestamp {
+    let elapsed = Duration::try_from(now.duration_since(since)).unwrap_or_default();
+    after(now, elapsed.clamp(PAUSES.0, PAUSES.1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn looks_become_rarer() {
+        let since = Timestamp::from_second(0).unwrap();
+        let pause = |elapsed: u64| {
+            let now = after(since, Duration::from_secs(elapsed));
+            Duration::try_from(next_look(since, now).duration_since(now)).unwrap().as_secs()
+        };
+        assert_eq!((pause(0), pause(60), pause(600), pause(7_200)), (60, 60, 600, 3_600));
+    }
+}
