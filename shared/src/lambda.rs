@@ -5,7 +5,13 @@ use std::{future::Future, process::ExitCode, sync::Arc};
 use jiff::Timestamp;
 use lambda_runtime::{Context, Error, LambdaEvent, service_fn};
 use serde::{Serialize, de::DeserializeOwned};
-use tracing_subscriber::{Layer, filter::Targets, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing::Level;
+use tracing_subscriber::{
+    Layer,
+    filter::{FilterExt, Targets, filter_fn},
+    layer::SubscriberExt,
+    util::SubscriberInitExt,
+};
 
 use crate::{
     ambient::{Ambient, Deadline},
@@ -86,10 +92,26 @@ pub async fn serve<F: Function>() -> ExitCode {
     }
 }
 
+/// Whose log lines are written at every level. Other crates write requests and replies, with all that is in them, into
+/// their lines below `info`.
+const OURS: [&str; 7] = [
+    "reauth_core",
+    "accounts",
+    "create_reauth_url",
+    "notify_reauth",
+    "reauth_callback",
+    "record_read_result",
+    "sweep_accounts",
+];
+
 /// Logs are JSON lines; `RUST_LOG` says which, `info` by default.
 fn initialize_logs(environment: &Environment) {
     let levels: Targets = environment.optional("RUST_LOG").unwrap_or("info").parse().unwrap_or_default();
+    let harmless = filter_fn(|line| {
+        let krate = line.target().split("::").next().unwrap_or_default();
+        *line.level() <= Level::INFO || OURS.contains(&krate)
+    });
     let lines = tracing_subscriber::fmt::layer().json().with_current_span(true).with_span_list(false);
     // A second subscriber in one process would be a mistake of the caller, and no reason to stop.
-    let _ = tracing_subscriber::registry().with(lines.with_filter(levels)).try_init();
+    let _ = tracing_subscriber::registry().with(lines.with_filter(levels.and(harmless))).try_init();
 }

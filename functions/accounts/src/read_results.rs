@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::Accounts;
 
 /// Lambda takes 6 MB; a larger read result is handed in without its files.
-const MAX_BODY: usize = 5 * 1024 * 1024;
+const MAX_BODY: usize = 5_000_000;
 /// A queue takes 256 KiB everywhere; larger results are split.
 const MAX_MESSAGE: usize = 200 * 1024;
 

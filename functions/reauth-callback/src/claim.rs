@@ -17,12 +17,16 @@ pub(crate) struct UnverifiedCallback {
 }
 
 impl UnverifiedCallback {
-    /// Reads the parameters; none if there is no state, or one that this service never made.
+    /// Reads the parameters; none if there is no state, or one that this service never made, or if the callback does
+    /// not say how it went, as digi.me's always does.
     pub(crate) fn read(query: &Query) -> Option<Self> {
         let (id, secret) = query.get("state")?.split_once('.')?;
         let claim = match query.get("success") {
             Some("true") => UnverifiedClaim::Success,
-            _ => UnverifiedClaim::Failure(FailureCode::from(query.get("errorCode").unwrap_or_default().to_owned())),
+            Some("false") => {
+                UnverifiedClaim::Failure(FailureCode::from(query.get("errorCode").unwrap_or_default().to_owned()))
+            }
+            _ => return None,
         };
         let id = id.parse().ok()?;
         (secret.len() == SECRET_LENGTH).then(|| Self { id, secret: secret.to_owned(), claim })

@@ -63,6 +63,8 @@ impl Function for SweepAccounts {
     type Reply = Value;
 
     fn new(environment: &Environment, ambient: &Ambient) -> Result<Self, ConfigError> {
+        // Part of the contract: a deployment that lacks it would lack it when reminders carry links.
+        environment.base_url("PUBLIC_BASE_URL")?.ok_or_else(|| ConfigError::new("PUBLIC_BASE_URL", "is missing"))?;
         Ok(Self {
             access: Access::from_environment(environment, ambient)?,
             ambient: ambient.clone(),
@@ -76,7 +78,7 @@ impl Function for SweepAccounts {
         let (mut requeued, mut settled, mut failed) = (0_u64, 0_u64, 0_u64);
         loop {
             let due = self.access.store.due(self.ambient.now(), PER_SHARD).await?;
-            let looks = stream::iter(&due).map(|item| Box::pin(self.look(item, &invocation)));
+            let looks = stream::iter(due).map(|item| Box::pin(self.look(item, &invocation)));
             let looks: Vec<Look> = looks.buffer_unordered(CONCURRENCY).collect().await;
             let mut moved = false;
             for look in looks {
@@ -101,11 +103,11 @@ impl Function for SweepAccounts {
 }
 
 impl SweepAccounts {
-    async fn look(&self, item: &DueItem, invocation: &Invocation) -> Look {
+    async fn look(&self, item: DueItem, invocation: &Invocation) -> Look {
         let trigger = Trigger { at: self.ambient.now(), deadline: invocation.deadline };
         let look = match &item.due {
-            Due::Event => self.requeue(item).await,
-            Due::Account(user, account) => self.verify(item, user, account, trigger).await,
+            Due::Event => self.requeue(&item).await,
+            Due::Account(user, account) => self.verify(&item, user, account, trigger).await,
         };
         look.unwrap_or_else(|error| match error {
             LookError::Store(StoreError::Forgotten) => Look::Open,

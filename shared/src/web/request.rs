@@ -2,10 +2,8 @@
 
 use std::collections::HashMap;
 
-use aws_lambda_events::{
-    apigw::{ApiGatewayRequestAuthorizer, ApiGatewayV2httpRequest},
-    encodings::Body,
-};
+use aws_lambda_events::apigw::{ApiGatewayRequestAuthorizer, ApiGatewayV2httpRequest};
+use base64::{Engine, engine::general_purpose::STANDARD};
 use jiff::Timestamp;
 use serde_json::Value;
 use url::{Url, form_urlencoded};
@@ -39,14 +37,15 @@ impl Request {
     pub(super) fn new(event: ApiGatewayV2httpRequest, invocation: &Invocation, now: Timestamp) -> Self {
         let context = event.request_context;
         let body = event.body.unwrap_or_default();
-        let body = if event.is_base64_encoded { Body::from_maybe_encoded(true, &body) } else { Body::Text(body) };
+        // What is not base64, though it says so, is no JSON either.
+        let body = if event.is_base64_encoded { STANDARD.decode(&body).unwrap_or_default() } else { body.into_bytes() };
         Self {
             route: context.route_key.or(event.route_key).unwrap_or_default(),
             request_id: context.request_id.unwrap_or_else(|| invocation.request_id.clone()),
             trigger: Trigger { at: now, deadline: invocation.deadline },
             path: event.path_parameters,
             query: event.raw_query_string.unwrap_or_default(),
-            body: body.to_vec(),
+            body,
             has_principal: context.authorizer.as_ref().is_some_and(has_principal),
             domain_name: context.domain_name,
         }
