@@ -1,1 +1,47 @@
-//! The whole system on one machine.
+//! The whole system on one machine: stand-ins for AWS, the digi.me simulator, the functions, a console.
+//!
+//! `cargo run` starts a [`System`] with the functions in this process. The end-to-end tests start one with the
+//! functions' binaries, each under its own [`runtime_api`].
+
+mod ambient;
+mod application;
+pub mod aws;
+mod console;
+mod demo;
+mod endpoints;
+mod event_source;
+mod functions;
+mod gateway;
+mod guard;
+mod invoke;
+pub mod names;
+mod pipe;
+mod queues;
+pub mod runtime_api;
+mod schedule;
+mod secrets_file;
+mod server;
+mod store;
+mod system;
+mod table;
+mod topic;
+
+pub use self::{
+    ambient::{Clock, system_clock},
+    application::{Application, ReadError},
+    endpoints::Endpoints,
+    functions::in_process,
+    gateway::{Gateway, ROUTES, Route},
+    invoke::{Function, Functions, Invoke, InvokeError},
+    queues::{Depth, Message, NewMessage, QueueSettings, Queues},
+    secrets_file::DemoSecrets,
+    system::{Options, StartError, System},
+    topic::{Publication, Topic},
+};
+
+/// The contract that the demonstration reads under.
+pub const DEMO_CONTRACT: &str = "demo-contract";
+/// The application that has it.
+pub const DEMO_APPLICATION: &str = "demo-application";
+/// The user whose accounts the console shows first.
+pub const DEMO_USER: &str = "demo-user";

@@ -1,2 +1,77 @@
-//! The Lambda binary.
-fn main() {}
+//! `cargo run`: the whole system on one machine.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::Parser;
+use local::{Options, QueueSettings, StartError, System, in_process, system_clock};
+use reauth_core::ambient::Ambient;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::{Layer, filter::Targets, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+
+/// digime-reauth on one machine: the API, a console, and a digi.me to talk to.
+#[derive(Parser)]
+struct Arguments {
+    /// The port of the API and the console; the digi.me simulator takes the next one.
+    #[arg(long, default_value_t = 9000, value_parser = clap::value_parser!(u16).range(1..=65534))]
+    port: u16,
+    /// Where data is kept between runs.
+    #[arg(long, default_value = ".local")]
+    data_dir: PathBuf,
+    /// Keep nothing: everything is in memory.
+    #[arg(long)]
+    ephemeral: bool,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let levels: Targets = std::env::var("RUST_LOG")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or_else(|| Targets::new().with_default(tracing::Level::WARN));
+    tracing_subscriber::registry().with(fmt::layer().with_writer(std::io::stderr).with_filter(levels)).init();
+    match run(arguments).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: Arguments) -> Result<(), StartError> {
+    let ambient = Ambient::system();
+    let options = Options {
+        port: arguments.port,
+        simulator_port: arguments.port + 1,
+        data_dir: (!arguments.ephemeral).then_some(arguments.data_dir),
+        secrets: None,
+        clock: system_clock(),
+        ambient: ambient.clone(),
+        queues: QueueSettings::default(),
+        background: true,
+        rust_log: "info".to_owned(),
+    };
+    let system = System::start(options, |endpoints| async move { in_process(&endpoints, &ambient) }).await?;
+    system.add_demo_user().await?;
+    println!("Console    {}/", system.endpoints.public_base_url);
+    println!("API        {}", system.endpoints.public_base_url);
+    println!("digi.me    {} (levers: see infra/digime-simulator/README.md)", system.endpoints.digime_base_url);
+    println!("AWS        {} (DynamoDB, Secrets Manager, SQS, SNS)", system.endpoints.aws_url);
+    println!("Ctrl-C ends it.");
+    ended().await;
+    system.stop().await;
+    Ok(())
+}
+
+/// Waits for Ctrl-C or the signal that ends a service.
+async fn ended() {
+    let Ok(mut terminated) = signal(SignalKind::terminate()) else {
+        let _ = tokio::signal::ctrl_c().await;
+        return;
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminated.recv() => {}
+    }
+}

@@ -1,0 +1,262 @@
+//! The pages that a user sees at digi.me, and what their buttons do.
+
+use std::sync::Arc;
+
+use axum::Form;
+use axum::extract::{Query, State as Extract};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{Html, IntoResponse, Response};
+use serde::Deserialize;
+use url::Url;
+
+use crate::model::{Account, Code, Purpose, StoredAccount};
+use crate::pages::{self, SERVICES};
+use crate::shared::Shared;
+use crate::state::{CODE_LIFETIME, State};
+
+/// The error codes that the pages of digi.me are known to end with.
+pub(crate) const ERROR_CODES: [&str; 5] =
+    ["USER_CANCEL", "INITIALIZE_CHECK_FAIL", "INVALID_CODE", "ONBOARD_ERROR", "SERVER_ERROR"];
+
+const MAX_USERNAME_LENGTH: usize = 200;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Page {
+    Authorize,
+    Reauthorize,
+    UserReauth,
+}
+
+impl Page {
+    fn purpose(self) -> Purpose {
+        match self {
+            Self::Authorize => Purpose::Authorize,
+            Self::Reauthorize => Purpose::ReauthorizeAccount,
+            Self::UserReauth => Purpose::ReauthorizeUser,
+        }
+    }
+}
+
+/// The query of a page, and the fields of its form.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct Fields {
+    code: String,
+    account_ref: String,
+    /// The service to onboard: the place of one in the list of services, from 1.
+    service: String,
+    /// `success`, `another` or an error code.
+    decision: String,
+    /// Who the user turns out to be, with `another`.
+    username: String,
+}
+
+/// A page that can be shown: its code is good, and its account is known.
+pub(crate) struct Visit {
+    pub(crate) code: String,
+    pub(crate) account_ref: String,
+    pub(crate) account: Option<StoredAccount>,
+    pub(crate) contract_id: String,
+    pub(crate) user_id: Option<String>,
+    pub(crate) service: String,
+}
+
+/// Why a page ends before it begins.
+enum Refusal {
+    /// Nobody knows where the browser came from.
+    UnknownCode,
+    /// The browser can be sent back.
+    Known(Box<Code>, &'static str),
+}
+
+fn visit(shared: &Shared, state: &State, page: Page, fields: &Fields) -> Result<Visit, Refusal> {
+    let code = state.codes.get(&fields.code).ok_or(Refusal::UnknownCode)?;
+    if code.purpose == Purpose::Exchange {
+        return Err(Refusal::UnknownCode);
+    }
+    let refuse = |error_code| Err(Refusal::Known(Box::new(code.clone()), error_code));
+    if code.purpose != page.purpose() {
+        return refuse("INITIALIZE_CHECK_FAIL");
+    }
+    let now = shared.now();
+    if code.used || code.expires_at <= now {
+        return refuse("INVALID_CODE");
+    }
+    let account = state
+        .references
+        .get(&fields.account_ref)
+        .filter(|entry| entry.expires_at > now)
+        .and_then(|entry| state.accounts.get(&entry.account_id))
+        .filter(|stored| Some(&stored.user_id) == code.user_id.as_ref())
+        .cloned();
+    if page == Page::Reauthorize && account.is_none() {
+        return refuse("INITIALIZE_CHECK_FAIL");
+    }
+    Ok(Visit {
+        code: fields.code.clone(),
+        account_ref: fields.account_ref.clone(),
+        account,
+        contract_id: code.contract_id.clone(),
+        user_id: code.user_id.clone(),
+        service: fields.service.clone(),
+    })
+}
+
+async fn show(shared: &Shared, page: Page, fields: &Fields) -> Response {
+    match shared.read(|state| visit(shared, state, page, fields)) {
+        Ok(visit) => html(StatusCode::OK, pages::consent(page, &visit)),
+        Err(Refusal::Known(_, error_code)) => {
+            html(StatusCode::BAD_REQUEST, pages::refused(page, &fields.code, error_code))
+        }
+        Err(Refusal::UnknownCode) => html(StatusCode::BAD_REQUEST, pages::unknown_code()),
+    }
+}
+
+async fn decide(shared: &Shared, page: Page, fields: &Fields) -> Response {
+    let location = shared.change(|state| match visit(shared, state, page, fields) {
+        Ok(visit) => carry_out(shared, state, page, fields, &visit),
+        Err(Refusal::Known(code, error_code)) => Ok(failure(&code, error_code, echoes(state, &code))),
+        Err(Refusal::UnknownCode) => Err(pages::unknown_code()),
+    });
+    match location {
+        Ok(location) => see_other(&location),
+        Err(page) => html(StatusCode::BAD_REQUEST, page),
+    }
+}
+
+/// Where the browser goes after a button of a good page, or a page that says what was wrong.
+fn carry_out(shared: &Shared, state: &mut State, page: Page, fields: &Fields, visit: &Visit) -> Result<Url, String> {
+    let code = state.codes.get_mut(&visit.code).ok_or_else(pages::unknown_code)?;
+    let known_error = ERROR_CODES.iter().find(|known| **known == fields.decision);
+    if let Some(error_code) = known_error {
+        // The code stays good, so that a user who presses Back can still succeed.
+        let code = code.clone();
+        return Ok(failure(&code, error_code, echoes(state, &code)));
+    }
+    let another = page == Page::Reauthorize && fields.decision == "another";
+    if fields.decision != "success" && !another {
+        return Err(pages::unknown_decision());
+    }
+    code.used = true;
+    let code = code.clone();
+    let mut location = callback(&code, true, echoes(state, &code));
+    match page {
+        Page::Reauthorize => {
+            let id = visit.account.as_ref().map(|stored| &stored.account.id);
+            if let Some(id) = id {
+                state.reauthorize(id, shared.now());
+                if another && let Some(stored) = state.accounts.get_mut(id) {
+                    let username = fields.username.chars().take(MAX_USERNAME_LENGTH);
+                    stored.account.username = Some(username.collect());
+                }
+            }
+        }
+        Page::UserReauth => {
+            let user_id = code.user_id.clone().unwrap_or_default();
+            append(&mut location, "code", &exchange_code(shared, state, &code, user_id));
+        }
+        Page::Authorize => {
+            let user_id = code.user_id.clone().unwrap_or_else(|| format!("user-{}", shared.random_id()));
+            state.users.entry(user_id.clone()).or_default();
+            let reference = onboard(shared, state, &user_id, fields);
+            append(&mut location, "code", &exchange_code(shared, state, &code, user_id));
+            if let Some(reference) = reference {
+                append(&mut location, "accountReference", &reference);
+            }
+        }
+    }
+    Ok(location)
+}
+
+/// Links an account of the chosen service; its reference.
+fn onboard(shared: &Shared, state: &mut State, user_id: &str, fields: &Fields) -> Option<String> {
+    let place: usize = fields.service.parse().ok()?;
+    let name = SERVICES.get(place.checked_sub(1)?)?;
+    let id = format!("{place}_{}", shared.random_id());
+    let mut account = Account::new(&id, *name, Some(user_id));
+    account.service_type_id = u32::try_from(place).unwrap_or(1);
+    let reference = shared.random_id();
+    state.add_account(user_id, account, reference.clone(), shared.now());
+    Some(reference)
+}
+
+fn exchange_code(shared: &Shared, state: &mut State, from: &Code, user_id: String) -> String {
+    let value = shared.random_token();
+    let code = Code {
+        purpose: Purpose::Exchange,
+        user_id: Some(user_id),
+        expires_at: shared.now() + CODE_LIFETIME,
+        used: false,
+        ..from.clone()
+    };
+    state.codes.insert(value.clone(), code);
+    value
+}
+
+/// Whether the callback gets its `state` back.
+fn echoes(state: &State, code: &Code) -> bool {
+    code.purpose != Purpose::ReauthorizeAccount || state.settings.echo_state
+}
+
+fn failure(code: &Code, error_code: &str, echo: bool) -> Url {
+    let mut location = callback(code, false, echo);
+    append(&mut location, "errorCode", error_code);
+    location
+}
+
+fn callback(code: &Code, success: bool, echo: bool) -> Url {
+    let mut location = Url::parse(&code.redirect_uri).expect("checked when the code was issued");
+    append(&mut location, "success", if success { "true" } else { "false" });
+    if let Some(state) = code.state.as_ref().filter(|_| echo) {
+        append(&mut location, "state", state);
+    }
+    location
+}
+
+fn append(location: &mut Url, name: &str, value: &str) {
+    location.query_pairs_mut().append_pair(name, value);
+}
+
+fn see_other(location: &Url) -> Response {
+    let mut response = StatusCode::SEE_OTHER.into_response();
+    let value = HeaderValue::from_str(location.as_str()).expect("a serialized URL is ASCII");
+    response.headers_mut().insert(header::LOCATION, value);
+    secure(response)
+}
+
+fn html(status: StatusCode, page: String) -> Response {
+    secure((status, Html(page)).into_response())
+}
+
+/// No `form-action`: in Chromium it applies to every redirect after the POST, and so would have
+/// to name wherever the application sends the browser in the end.
+fn secure(mut response: Response) -> Response {
+    let policy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; \
+                  frame-ancestors 'none'";
+    for (name, value) in [
+        (header::CONTENT_SECURITY_POLICY, policy),
+        (header::CACHE_CONTROL, "no-store"),
+        // Not `no-referrer`: the form's POST would then have the origin `null`.
+        (header::REFERRER_POLICY, "same-origin"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ] {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+macro_rules! handlers {
+    ($show:ident, $decide:ident, $page:expr) => {
+        pub(crate) async fn $show(Extract(shared): Extract<Arc<Shared>>, Query(fields): Query<Fields>) -> Response {
+            show(&shared, $page, &fields).await
+        }
+
+        pub(crate) async fn $decide(Extract(shared): Extract<Arc<Shared>>, Form(fields): Form<Fields>) -> Response {
+            decide(&shared, $page, &fields).await
+        }
+    };
+}
+
+handlers!(show_authorize, decide_authorize, Page::Authorize);
+handlers!(show_reauthorize, decide_reauthorize, Page::Reauthorize);
+handlers!(show_user_reauth, decide_user_reauth, Page::UserReauth);

@@ -1,0 +1,169 @@
+//! RSA keys: the simulator's own signing keys, and the contracts' public keys.
+
+use std::fmt;
+use std::sync::Arc;
+
+use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::rsa::{KeyPair, KeySize, PublicKey};
+use aws_lc_rs::signature::{KeyPair as _, RSA_PSS_2048_8192_SHA512, RSA_PSS_SHA512, UnparsedPublicKey};
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use pem::{EncodeConfig, LineEnding, Pem};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+/// A key that cannot be used.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum KeyError {
+    /// The text is not one PEM block.
+    #[error("the key is not PEM")]
+    NotPem,
+    /// The PEM block is not an RSA key of the expected kind, at least 2048 bits long.
+    #[error("the key is not an RSA key of at least 2048 bits")]
+    NotRsa,
+    /// The key could not be generated or encoded.
+    #[error("the key could not be generated")]
+    Generation,
+}
+
+/// The form of `pem` in the key set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KeyForm {
+    /// `BEGIN RSA PUBLIC KEY`, as digi.me has it.
+    #[default]
+    Pkcs1,
+    /// `BEGIN PUBLIC KEY`.
+    Spki,
+}
+
+/// An RSA key pair for a contract, in the forms that an application and
+/// [`Contract`](crate::Contract) take.
+#[derive(Clone)]
+pub struct ContractKeys {
+    /// The private key, PKCS#8 in PEM.
+    pub private_key_pem: String,
+    /// The public key, SPKI in PEM.
+    pub public_key_pem: String,
+}
+
+impl fmt::Debug for ContractKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ContractKeys(redacted)")
+    }
+}
+
+impl ContractKeys {
+    /// Generates a 2048-bit pair. Takes a noticeable fraction of a second.
+    ///
+    /// # Errors
+    /// [`KeyError::Generation`] when the cryptographic library refuses.
+    pub fn generate() -> Result<Self, KeyError> {
+        let pair = KeyPair::generate(KeySize::Rsa2048).map_err(|_| KeyError::Generation)?;
+        let private: Pkcs8V1Der<'_> = pair.as_der().map_err(|_| KeyError::Generation)?;
+        Ok(Self {
+            private_key_pem: to_pem("PRIVATE KEY", private.as_ref()),
+            public_key_pem: public_pem(pair.public_key(), KeyForm::Spki)?,
+        })
+    }
+}
+
+/// Reads a contract's public key (SPKI or PKCS#1, PEM) into PKCS#1 DER.
+pub(crate) fn parse_public_key(text: &str) -> Result<Vec<u8>, KeyError> {
+    let block = pem::parse(text).map_err(|_| KeyError::NotPem)?;
+    if !matches!(block.tag(), "PUBLIC KEY" | "RSA PUBLIC KEY") {
+        return Err(KeyError::NotRsa);
+    }
+    let key = PublicKey::from_der(block.contents()).map_err(|_| KeyError::NotRsa)?;
+    if key.modulus_len() < 256 {
+        return Err(KeyError::NotRsa);
+    }
+    Ok(key.as_ref().to_vec())
+}
+
+/// Whether `signature` is a PS512 signature (salt of 64 bytes) of `message`.
+pub(crate) fn verifies(public_key_der: &[u8], message: &[u8], signature: &[u8]) -> bool {
+    UnparsedPublicKey::new(&RSA_PSS_2048_8192_SHA512, public_key_der).verify(message, signature).is_ok()
+}
+
+/// A key that answer tokens are signed with.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(try_from = "StoredSigningKey", into = "StoredSigningKey")]
+pub(crate) struct SigningKey {
+    pub(crate) kid: String,
+    pub(crate) form: KeyForm,
+    pair: Arc<KeyPair>,
+}
+
+impl SigningKey {
+    pub(crate) fn generate(kid: String, form: KeyForm) -> Result<Self, KeyError> {
+        let pair = KeyPair::generate(KeySize::Rsa2048).map_err(|_| KeyError::Generation)?;
+        Ok(Self { kid, form, pair: Arc::new(pair) })
+    }
+
+    pub(crate) fn from_pkcs8(kid: String, form: KeyForm, der: &[u8]) -> Result<Self, KeyError> {
+        let pair = KeyPair::from_pkcs8(der).map_err(|_| KeyError::NotRsa)?;
+        Ok(Self { kid, form, pair: Arc::new(pair) })
+    }
+
+    /// The PS512 signature of `message`.
+    pub(crate) fn sign(&self, message: &[u8]) -> Vec<u8> {
+        let mut signature = vec![0; self.pair.public_modulus_len()];
+        self.pair
+            .sign(&RSA_PSS_SHA512, &SystemRandom::new(), message, &mut signature)
+            .expect("a 2048-bit key signs with PS512");
+        signature
+    }
+
+    /// This key as an entry of the key set.
+    pub(crate) fn jwk(&self) -> Value {
+        let public = self.pair.public_key();
+        let number = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+        json!({
+            "kid": self.kid,
+            "kty": "RSA",
+            "n": number(public.modulus().big_endian_without_leading_zero()),
+            "e": number(public.exponent().big_endian_without_leading_zero()),
+            "pem": public_pem(public, self.form).unwrap_or_default(),
+        })
+    }
+}
+
+/// How a [`SigningKey`] stands in the state file.
+#[derive(Serialize, Deserialize)]
+struct StoredSigningKey {
+    kid: String,
+    form: KeyForm,
+    pkcs8: String,
+}
+
+impl From<SigningKey> for StoredSigningKey {
+    fn from(key: SigningKey) -> Self {
+        let der: Pkcs8V1Der<'_> = key.pair.as_der().expect("an RSA key pair encodes as PKCS#8");
+        Self { kid: key.kid, form: key.form, pkcs8: STANDARD.encode(der.as_ref()) }
+    }
+}
+
+impl TryFrom<StoredSigningKey> for SigningKey {
+    type Error = KeyError;
+
+    fn try_from(stored: StoredSigningKey) -> Result<Self, KeyError> {
+        let der = STANDARD.decode(stored.pkcs8).map_err(|_| KeyError::NotRsa)?;
+        Self::from_pkcs8(stored.kid, stored.form, &der)
+    }
+}
+
+fn public_pem(key: &PublicKey, form: KeyForm) -> Result<String, KeyError> {
+    Ok(match form {
+        KeyForm::Pkcs1 => to_pem("RSA PUBLIC KEY", key.as_ref()),
+        KeyForm::Spki => {
+            let der: PublicKeyX509Der<'_> = key.as_der().map_err(|_| KeyError::Generation)?;
+            to_pem("PUBLIC KEY", der.as_ref())
+        }
+    })
+}
+
+fn to_pem(tag: &str, der: &[u8]) -> String {
+    pem::encode_config(&Pem::new(tag, der), EncodeConfig::new().set_line_ending(LineEnding::LF))
+}

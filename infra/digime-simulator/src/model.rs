@@ -1,0 +1,298 @@
+//! What the simulator keeps: contracts, users, accounts, token pairs, codes, read sessions.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::keys::SigningKey;
+
+/// An application's contract, as digi.me knows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Contract {
+    /// The contract id, the second half of `client_id`.
+    pub contract_id: String,
+    /// The application id, the first half of `client_id`.
+    pub application_id: String,
+    /// The public key that belongs to the contract's private key: PEM, SPKI or PKCS#1.
+    pub public_key_pem: String,
+    /// The registered callbacks.
+    pub redirect_uris: Vec<String>,
+}
+
+/// An account that a user has linked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Account {
+    /// The account id, unique across all users; read results are keyed by it.
+    pub id: String,
+    /// The name of the service, `serviceTypeName` in the API.
+    pub service_name: String,
+    /// `serviceTypeId` and `sourceId` in the API.
+    #[serde(default = "default_service_type_id")]
+    pub service_type_id: u32,
+    /// `serviceGroupId` in the API.
+    #[serde(default = "default_service_group_id")]
+    pub service_group_id: u32,
+    /// `serviceGroupName` in the API.
+    #[serde(default = "default_service_group_name")]
+    pub service_group_name: String,
+    /// `type` in the API, such as `USER` or `BANK`.
+    #[serde(default = "default_account_type")]
+    pub account_type: String,
+    /// Who the user is at the service, where the service tells.
+    #[serde(default)]
+    pub username: Option<String>,
+}
+
+impl Account {
+    /// An account of type `USER` in the service group "Social".
+    pub fn new(id: impl Into<String>, service_name: impl Into<String>, username: Option<&str>) -> Self {
+        Self {
+            id: id.into(),
+            service_name: service_name.into(),
+            service_type_id: default_service_type_id(),
+            service_group_id: default_service_group_id(),
+            service_group_name: default_service_group_name(),
+            account_type: default_account_type(),
+            username: username.map(str::to_owned),
+        }
+    }
+}
+
+fn default_service_type_id() -> u32 {
+    1
+}
+
+fn default_service_group_id() -> u32 {
+    1
+}
+
+fn default_service_group_name() -> String {
+    "Social".to_owned()
+}
+
+fn default_account_type() -> String {
+    "USER".to_owned()
+}
+
+/// The shape in which a read result reports a lost authorization.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ErrorShape {
+    /// As digi.me's documentation shows it: `reauth` and `message` in an inner `error`.
+    Documented,
+    /// As the SDKs type it: `reauth` and `message` beside `code`.
+    Sdk,
+}
+
+impl ErrorShape {
+    pub(crate) fn error(self) -> Value {
+        let message = "Service authorization required";
+        match self {
+            Self::Documented => json!({
+                "code": "ServiceAuthorizationError",
+                "error": { "message": message, "reauth": true },
+                "statusCode": 511,
+            }),
+            Self::Sdk => json!({
+                "code": "ServiceAuthorizationError",
+                "statusCode": 511,
+                "message": message,
+                "reauth": true,
+            }),
+        }
+    }
+}
+
+/// Whether `GET permission-access/accounts` carries `accessTokenStatus`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AccessTokenStatus {
+    /// It does; a broken account reports `authorized: false`.
+    #[default]
+    Reported,
+    /// It does not, as in digi.me's own sample.
+    Absent,
+}
+
+/// A token and when it ends, in the API's form.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Token {
+    /// The bearer value.
+    pub value: String,
+    /// The end of its life, seconds since the epoch.
+    pub expires_on: i64,
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Token(expires_on: {})", self.expires_on)
+    }
+}
+
+/// A user's access token and refresh token; serializes to the form of the API and the mobile SDKs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenPair {
+    /// The access token.
+    pub access_token: Token,
+    /// The refresh token: good for one refresh.
+    pub refresh_token: Token,
+    /// The digi.me user.
+    pub sub: String,
+    /// The consent under which the pair was issued; stays the same through refreshes.
+    pub consentid: String,
+}
+
+/// An account as the simulator keeps it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct StoredAccount {
+    pub(crate) account: Account,
+    pub(crate) user_id: String,
+    pub(crate) reference: String,
+    pub(crate) created_ms: i64,
+    pub(crate) updated_ms: i64,
+    pub(crate) broken: Option<ErrorShape>,
+    /// Any other error that a read of this account ends with.
+    pub(crate) read_error: Option<Value>,
+    /// Sent as it is: the unit of `accessTokenStatus.expiresAt` is undocumented.
+    pub(crate) expires_at: Option<i64>,
+}
+
+impl StoredAccount {
+    /// This account as `GET permission-access/accounts` lists it.
+    pub(crate) fn to_api(&self, status: AccessTokenStatus) -> Value {
+        let account = &self.account;
+        let mut listed = json!({
+            "id": account.id,
+            "reference": self.reference,
+            "type": account.account_type,
+            "createdDate": self.created_ms,
+            "updatedDate": self.updated_ms,
+            "serviceGroupId": account.service_group_id,
+            "serviceGroupName": account.service_group_name,
+            "serviceTypeId": account.service_type_id,
+            "serviceTypeName": account.service_name,
+            "serviceTypeReference": service_reference(&account.service_name),
+            "sourceId": account.service_type_id,
+        });
+        if let Some(username) = &account.username {
+            listed["username"] = json!(username);
+        }
+        if status == AccessTokenStatus::Reported {
+            listed["accessTokenStatus"] = json!({ "authorized": self.broken.is_none() });
+            if let Some(expires_at) = self.expires_at {
+                listed["accessTokenStatus"]["expiresAt"] = json!(expires_at);
+            }
+        }
+        listed
+    }
+
+    /// The entry of this account in a finished read result.
+    pub(crate) fn read_entry(&self) -> Value {
+        let error = match (self.broken, &self.read_error) {
+            (Some(shape), _) => shape.error(),
+            (None, Some(error)) => error.clone(),
+            (None, None) => return json!({ "state": "completed" }),
+        };
+        json!({ "state": "partial", "error": error })
+    }
+}
+
+/// `Riverside Bank` becomes `riversidebank`.
+fn service_reference(name: &str) -> String {
+    name.chars().filter(char::is_ascii_alphanumeric).map(|letter| letter.to_ascii_lowercase()).collect()
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct User {
+    pub(crate) account_ids: Vec<String>,
+    /// The access tokens of the user's pairs, oldest first.
+    pub(crate) access_tokens: Vec<String>,
+    /// Consent ids by contract.
+    pub(crate) consents: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Grant {
+    pub(crate) user_id: String,
+    pub(crate) contract_id: String,
+    pub(crate) pair: TokenPair,
+    pub(crate) refresh_dead: bool,
+}
+
+/// What a code was issued for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Purpose {
+    /// The first authorization page.
+    Authorize,
+    /// The account reauthorization page.
+    ReauthorizeAccount,
+    /// The user reauthorization page.
+    ReauthorizeUser,
+    /// `POST oauth/token`, after a page ended in success.
+    Exchange,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Code {
+    pub(crate) purpose: Purpose,
+    pub(crate) contract_id: String,
+    pub(crate) user_id: Option<String>,
+    pub(crate) redirect_uri: String,
+    pub(crate) state: Option<String>,
+    pub(crate) code_challenge: Option<String>,
+    pub(crate) expires_at: Timestamp,
+    pub(crate) used: bool,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct AccountReference {
+    pub(crate) account_id: String,
+    pub(crate) expires_at: Timestamp,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct ReadSession {
+    pub(crate) user_id: String,
+    pub(crate) contract_id: String,
+    /// The accounts asked for; all of the user's when absent.
+    pub(crate) account_ids: Option<Vec<String>>,
+    pub(crate) expires_at: Timestamp,
+    pub(crate) polls: u32,
+}
+
+/// The levers that survive a restart.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Settings {
+    /// Whether accounts carry `accessTokenStatus`.
+    pub access_token_status: AccessTokenStatus,
+    /// Whether `state` is echoed to the callback of an account reauthorization.
+    pub echo_state: bool,
+    /// Whether a redirect URI may carry a query beyond the registered one.
+    pub allow_redirect_query: bool,
+    /// How many polls of a read session say `running` before the result is there.
+    pub read_delay_polls: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            access_token_status: AccessTokenStatus::Reported,
+            echo_state: false,
+            allow_redirect_query: true,
+            read_delay_polls: 1,
+        }
+    }
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct KeyRing {
+    pub(crate) current: SigningKey,
+    /// Stays in the key set, so that answers signed just before a rotation still verify.
+    pub(crate) previous: Option<SigningKey>,
+}

@@ -1,0 +1,150 @@
+//! The HTML of the consent pages: forms without a script.
+
+use maud::{DOCTYPE, Markup, html};
+
+use crate::consent::{ERROR_CODES, Page, Visit};
+
+/// The services that the first authorization page offers; `service` counts them from 1.
+pub(crate) const SERVICES: [&str; 4] = ["Riverside Bank", "Step Counter", "Songbird Music", "County Health Record"];
+
+const STYLE: &str = "body{font:1rem/1.5 system-ui,sans-serif;max-width:34rem;margin:3rem auto;\
+    padding:0 1rem;color:#1c2430}\
+    .note{background:#fff6d6;border-left:4px solid #d9a400;padding:.5rem 1rem}\
+    button{font:inherit;padding:.5rem 1rem;margin:.25rem .25rem .25rem 0;border:1px solid #7b8794;\
+    border-radius:.3rem;background:#fff;cursor:pointer}\
+    button.main{background:#1857b6;border-color:#1857b6;color:#fff}\
+    input,select{font:inherit;padding:.35rem;margin-right:.5rem}\
+    fieldset{border:1px solid #cbd2d9;border-radius:.3rem;margin:1.5rem 0}";
+
+fn layout(title: &str, content: &Markup) -> String {
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                title { (title) " – digi.me simulator" }
+                style { (maud::PreEscaped(STYLE)) }
+            }
+            body {
+                p.note { "This is the digi.me simulator. No real service is asked." }
+                h1 { (title) }
+                (content)
+            }
+        }
+    }
+    .into_string()
+}
+
+/// The page with its buttons.
+pub(crate) fn consent(page: Page, visit: &Visit) -> String {
+    let title = match page {
+        Page::Authorize => "Share your data",
+        Page::Reauthorize => "Reconnect your account",
+        Page::UserReauth => "Confirm your consent again",
+    };
+    layout(
+        title,
+        &html! {
+            p { "The contract " strong { (visit.contract_id) } " asks for your consent." }
+            @if let Some(user_id) = &visit.user_id {
+                p { "You are the digi.me user " strong { (user_id) } "." }
+            }
+            @if let Some(stored) = &visit.account {
+                p {
+                    "Account: " strong { (stored.account.service_name) }
+                    @if let Some(username) = &stored.account.username { ", " (username) }
+                    " (" code { (stored.account.id) } ")"
+                }
+            }
+            form method="post" {
+                (hidden(visit, page != Page::Authorize))
+                @if page == Page::Authorize { (service_choice(&visit.service)) }
+                button.main name="decision" value="success" { "Authorize" }
+                button name="decision" value="USER_CANCEL" { "Cancel" }
+            }
+            @if page == Page::Reauthorize {
+                form method="post" {
+                    (hidden(visit, true))
+                    fieldset {
+                        legend { "Authorize with another account of the same service" }
+                        label { "User name "
+                            input name="username" value="someone-else" required maxlength="200";
+                        }
+                        button name="decision" value="another" { "Authorize this one" }
+                    }
+                }
+            }
+            form method="post" {
+                (hidden(visit, true))
+                fieldset {
+                    legend { "End with an error" }
+                    @for error_code in ERROR_CODES.iter().filter(|code| **code != "USER_CANCEL") {
+                        button name="decision" value=(error_code) { (error_code) }
+                    }
+                }
+            }
+        },
+    )
+}
+
+fn hidden(visit: &Visit, with_service: bool) -> Markup {
+    html! {
+        input type="hidden" name="code" value=(visit.code);
+        input type="hidden" name="accountRef" value=(visit.account_ref);
+        @if with_service { input type="hidden" name="service" value=(visit.service); }
+    }
+}
+
+fn service_choice(chosen: &str) -> Markup {
+    html! {
+        p {
+            label { "Service "
+                select name="service" {
+                    option value="" { "none" }
+                    @for (index, name) in SERVICES.iter().enumerate() {
+                        @let place = (index + 1).to_string();
+                        option value=(place) selected[place == chosen] { (name) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The page for a code that is known and not good, with the way back.
+pub(crate) fn refused(page: Page, code: &str, error_code: &str) -> String {
+    let reason = if error_code == "INVALID_CODE" {
+        "This link has been used, or it is too old."
+    } else {
+        "This link does not belong to this page or to one of your accounts."
+    };
+    let name = match page {
+        Page::Authorize => "authorization",
+        Page::Reauthorize | Page::UserReauth => "reauthorization",
+    };
+    layout(
+        "This link does not work",
+        &html! {
+            p { (reason) " The " (name) " ends with " code { (error_code) } "." }
+            form method="post" {
+                input type="hidden" name="code" value=(code);
+                button.main name="decision" value=(error_code) { "Back to the application" }
+            }
+        },
+    )
+}
+
+/// The page for a code that was never issued or is long forgotten: there is no way back.
+pub(crate) fn unknown_code() -> String {
+    layout(
+        "This link does not work",
+        &html! {
+            p { "Its code is not known (" code { "INVALID_CODE" } "). Start again in the application." }
+        },
+    )
+}
+
+pub(crate) fn unknown_decision() -> String {
+    layout("That is not one of the buttons", &html! { p { "Go back and choose one of them." } })
+}

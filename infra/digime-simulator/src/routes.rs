@@ -1,0 +1,76 @@
+//! All routes, and what happens to every request on its way.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State as Extract};
+use axum::http::StatusCode;
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+
+use crate::guard::guard;
+use crate::listener::ResetSwitch;
+use crate::shared::{RecordedRequest, Shared};
+use crate::{api_access, api_oauth, auth, consent, levers_http};
+
+const MAX_BODY_BYTES: usize = 1024 * 1024;
+
+pub(crate) fn router(shared: &Arc<Shared>) -> Router {
+    let api = Router::new()
+        .route("/oauth/authorize", post(api_oauth::authorize))
+        .route("/oauth/token", post(api_oauth::token))
+        .route("/oauth/token/reference", post(api_oauth::token_reference))
+        .route("/reference", post(api_oauth::reference))
+        .route("/jwks/oauth", get(api_oauth::jwks))
+        .route("/permission-access/accounts", get(api_access::accounts))
+        .route("/permission-access/trigger", post(api_access::trigger))
+        .route("/permission-access/query/{session_key}", get(api_access::query));
+    let pages = Router::new()
+        .route("/authorize", get(consent::show_authorize).post(consent::decide_authorize))
+        .route("/reauthorize", get(consent::show_reauthorize).post(consent::decide_reauthorize))
+        .route("/user-reauth", get(consent::show_user_reauth).post(consent::decide_user_reauth));
+    Router::new()
+        .nest("/v1.7", api)
+        .nest("/apps/saas", pages)
+        .layer(from_fn_with_state(shared.clone(), observe))
+        .nest("/_simulator", levers_http::router())
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(from_fn(guard))
+        .with_state(shared.clone())
+}
+
+/// Delays, fails and records a request of the API or the pages.
+async fn observe(
+    Extract(shared): Extract<Arc<Shared>>,
+    ConnectInfo(connection): ConnectInfo<ResetSwitch>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let method = request.method().to_string();
+    let path = request.uri().path().to_owned();
+    let (latency, failure) = shared.trouble().befall(&path);
+    if !latency.is_zero() {
+        tokio::time::sleep(latency).await;
+    }
+    let mut status = None;
+    let response = match failure {
+        None => next.run(request).await,
+        Some(failure) => {
+            if failure.executed {
+                next.run(request).await;
+            } else {
+                auth::burn_nonce(&shared, request.headers());
+            }
+            if failure.reset {
+                connection.trip();
+                status = Some(0);
+                StatusCode::INTERNAL_SERVER_ERROR.into_response()
+            } else {
+                failure.response()
+            }
+        }
+    };
+    shared.record(RecordedRequest { method, path, status: status.unwrap_or(response.status().as_u16()) });
+    response
+}

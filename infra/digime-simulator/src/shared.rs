@@ -1,0 +1,158 @@
+//! What all handlers share: the state, the clock, the random numbers, the log of requests.
+
+use std::collections::VecDeque;
+use std::fs;
+use std::io::{self, Write as _};
+use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::{Value, json};
+use url::Url;
+
+use crate::ambient::{Clock, Random};
+use crate::nonces::Nonces;
+use crate::state::{FreshPair, State};
+use crate::trouble::{Trouble, full_path};
+
+const MAX_RECORDED_REQUESTS: usize = 10_000;
+
+/// One request for the API or a page, in the order in which they were answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RecordedRequest {
+    /// The HTTP method.
+    pub method: String,
+    /// The path, without the query.
+    pub path: String,
+    /// The HTTP status of the answer, 0 when the connection was reset instead.
+    pub status: u16,
+}
+
+pub(crate) struct Shared {
+    pub(crate) clock: Clock,
+    pub(crate) random: Random,
+    pub(crate) address: SocketAddr,
+    pub(crate) state_file: Option<PathBuf>,
+    pub(crate) state: Mutex<State>,
+    pub(crate) trouble: Mutex<Trouble>,
+    pub(crate) nonces: Mutex<Nonces>,
+    pub(crate) requests: Mutex<VecDeque<RecordedRequest>>,
+}
+
+/// A panic while a lock was held leaves nothing half-done that a simulator would mind.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shared {
+    pub(crate) fn now(&self) -> Timestamp {
+        (self.clock)()
+    }
+
+    /// 256 random bits in base64url.
+    pub(crate) fn random_token(&self) -> String {
+        let mut bytes = [0; 32];
+        (self.random)(&mut bytes);
+        URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    /// 64 random bits in hexadecimal: for identifiers that people read.
+    pub(crate) fn random_id(&self) -> String {
+        let mut bytes = [0; 8];
+        (self.random)(&mut bytes);
+        format!("{:016x}", u64::from_be_bytes(bytes))
+    }
+
+    pub(crate) fn fresh_pair(&self) -> FreshPair {
+        FreshPair { access: self.random_token(), refresh: self.random_token(), consent: self.random_id() }
+    }
+
+    pub(crate) fn read<R>(&self, look: impl FnOnce(&State) -> R) -> R {
+        look(&lock(&self.state))
+    }
+
+    /// Changes the state and writes it to the state file, under one lock so that
+    /// the file never goes back in time.
+    pub(crate) fn change<R>(&self, change: impl FnOnce(&mut State) -> R) -> R {
+        let now = self.now();
+        let mut state = lock(&self.state);
+        state.purge(now);
+        let result = change(&mut state);
+        if let Some(path) = &self.state_file
+            && let Err(error) = save(path, &state)
+        {
+            tracing::error!(%error, path = %path.display(), "the state file could not be written");
+        }
+        result
+    }
+
+    pub(crate) fn trouble(&self) -> MutexGuard<'_, Trouble> {
+        lock(&self.trouble)
+    }
+
+    pub(crate) fn nonce_is_new(&self, nonce: &str) -> bool {
+        let now = self.now();
+        lock(&self.nonces).is_new(nonce, now)
+    }
+
+    pub(crate) fn record(&self, request: RecordedRequest) {
+        let mut requests = lock(&self.requests);
+        if requests.len() >= MAX_RECORDED_REQUESTS {
+            requests.pop_front();
+        }
+        requests.push_back(request);
+    }
+
+    pub(crate) fn recorded(&self) -> Vec<RecordedRequest> {
+        lock(&self.requests).iter().cloned().collect()
+    }
+
+    pub(crate) fn clear_recorded(&self) {
+        lock(&self.requests).clear();
+    }
+
+    pub(crate) fn url(&self, path: &str) -> Url {
+        Url::parse(&format!("http://{}{path}", self.address)).expect("a socket address and a path")
+    }
+
+    /// Signs `claims` as the answer token of the API path `endpoint`, with whatever forgery was
+    /// asked for.
+    pub(crate) fn answer_token(&self, endpoint: &str, claims: Value) -> String {
+        let key = self.read(|state| state.keys.current.clone());
+        let (header, claims, bad_signature) = {
+            let trouble = self.trouble();
+            let jku = trouble.forged_jku.clone().unwrap_or_else(|| self.url(&full_path("jwks/oauth")).into());
+            let kid = trouble.forged_kid.as_ref().unwrap_or(&key.kid);
+            let header = json!({ "alg": "PS512", "typ": "JWT", "kid": kid, "jku": jku });
+            let replaced = trouble.answer_claims.get(&full_path(endpoint)).cloned();
+            (header, replaced.unwrap_or(claims), trouble.bad_signatures)
+        };
+        let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        let message = format!("{}.{}", part(&header), part(&claims));
+        let mut signature = key.sign(message.as_bytes());
+        if bad_signature {
+            signature[0] ^= 1;
+        }
+        format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature))
+    }
+}
+
+/// Writes a file beside `path` and moves it there, so that a crash leaves the old or the new state.
+fn save(path: &Path, state: &State) -> io::Result<()> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".new");
+    let temporary = path.with_file_name(name);
+    // A leftover might have other permissions.
+    match fs::remove_file(&temporary) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+    file.write_all(&serde_json::to_vec_pretty(state)?)?;
+    fs::rename(&temporary, path)
+}

@@ -1,0 +1,215 @@
+//! Starting and stopping.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use url::Url;
+
+use crate::ambient::{Clock, Random, system_clock, system_random};
+use crate::keys::{KeyError, KeyForm, SigningKey};
+use crate::levers::Levers;
+use crate::listener::{ResetSwitch, ResettableListener};
+use crate::model::KeyRing;
+use crate::routes::router;
+use crate::shared::{RecordedRequest, Shared};
+use crate::state::{State, VERSION};
+use crate::{API_PATH, ONBOARD_PATH};
+
+/// Requests under way at a shutdown get this long.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Why the simulator could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// No address could be bound, or the listener given cannot be used.
+    #[error("cannot listen: {0}")]
+    Listen(#[source] io::Error),
+    /// The state file exists and cannot be read.
+    #[error("cannot read the state file {path}: {reason}")]
+    StateFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The signing key given cannot be used, or none could be generated.
+    #[error(transparent)]
+    SigningKey(#[from] KeyError),
+}
+
+/// How a simulator is to run. Made by [`Simulator::builder`].
+#[must_use]
+pub struct Builder {
+    clock: Clock,
+    random: Random,
+    listener: Option<TcpListener>,
+    state_file: Option<PathBuf>,
+    signing_key: Option<Vec<u8>>,
+}
+
+impl Builder {
+    /// What time it is; the system's clock by default. Latencies are real time all the same.
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Where tokens, codes and ids come from; the system's generator by default. (Key generation
+    /// and signatures always use the system's.)
+    pub fn random(mut self, random: Random) -> Self {
+        self.random = random;
+        self
+    }
+
+    /// A bound socket on a loopback address; a free port of 127.0.0.1 by default.
+    pub fn listener(mut self, listener: TcpListener) -> Self {
+        self.listener = Some(listener);
+        self
+    }
+
+    /// Keeps the state in this file: read at the start where it exists, written after each
+    /// change, readable by its owner only. It holds tokens and the private signing key.
+    pub fn state_file(mut self, path: PathBuf) -> Self {
+        self.state_file = Some(path);
+        self
+    }
+
+    /// The signing key, PKCS#8 in DER, instead of generating one. A state file's key comes first.
+    pub fn signing_key_pkcs8(mut self, der: Vec<u8>) -> Self {
+        self.signing_key = Some(der);
+        self
+    }
+
+    /// Starts the simulator on the current Tokio runtime.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub async fn start(self) -> Result<Simulator, StartError> {
+        let listener = bind(self.listener).map_err(StartError::Listen)?;
+        let address = listener.local_addr().map_err(StartError::Listen)?;
+        let mut shared = Shared {
+            state: load(self.state_file.as_deref(), self.signing_key, &self.clock).await?.into(),
+            clock: self.clock,
+            random: self.random,
+            address,
+            state_file: self.state_file,
+            trouble: Default::default(),
+            nonces: Default::default(),
+            requests: Default::default(),
+        };
+        if shared.state.get_mut().is_ok_and(|state| state.keys.current.kid.is_empty()) {
+            let kid = shared.random_id();
+            shared.change(|state| state.keys.current.kid = kid);
+        }
+        let shared = Arc::new(shared);
+        let service = router(&shared).into_make_service_with_connect_info::<ResetSwitch>();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let server = tokio::spawn(async move {
+            let _ = axum::serve(ResettableListener(listener), service)
+                .with_graceful_shutdown(async {
+                    let _ = stopped.await;
+                })
+                .await;
+        });
+        Ok(Simulator { shared, server: Some(server), stop: Some(stop) })
+    }
+}
+
+fn bind(listener: Option<TcpListener>) -> io::Result<tokio::net::TcpListener> {
+    let listener = match listener {
+        Some(listener) => listener,
+        None => TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?,
+    };
+    listener.set_nonblocking(true)?;
+    tokio::net::TcpListener::from_std(listener)
+}
+
+/// The state of the file, or a new one, whose key has no `kid` yet.
+async fn load(
+    path: Option<&std::path::Path>,
+    signing_key: Option<Vec<u8>>,
+    clock: &Clock,
+) -> Result<State, StartError> {
+    if let Some(path) = path {
+        let unusable = |reason: String| StartError::StateFile { path: path.to_owned(), reason };
+        match std::fs::read(path) {
+            Ok(bytes) => {
+                let state: State = serde_json::from_slice(&bytes).map_err(|error| unusable(error.to_string()))?;
+                if state.version != VERSION {
+                    return Err(unusable(format!("version {} is not known", state.version)));
+                }
+                return Ok(state);
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(unusable(error.to_string())),
+        }
+    }
+    let current = match signing_key {
+        Some(der) => SigningKey::from_pkcs8(String::new(), KeyForm::Pkcs1, &der)?,
+        None => tokio::task::spawn_blocking(|| SigningKey::generate(String::new(), KeyForm::Pkcs1))
+            .await
+            .map_err(|_| KeyError::Generation)??,
+    };
+    let previous = None;
+    Ok(State::new(KeyRing { current, previous }, clock()))
+}
+
+/// A running simulator. Dropped, it stops.
+pub struct Simulator {
+    shared: Arc<Shared>,
+    server: Option<JoinHandle<()>>,
+    stop: Option<oneshot::Sender<()>>,
+}
+
+impl Simulator {
+    /// A simulator of the system's clock, on a free port, that keeps nothing, unless told
+    /// otherwise.
+    pub fn builder() -> Builder {
+        Builder { clock: system_clock(), random: system_random(), listener: None, state_file: None, signing_key: None }
+    }
+
+    /// The API base, with a trailing slash.
+    pub fn base_url(&self) -> Url {
+        self.shared.url(API_PATH)
+    }
+
+    /// The base of the consent pages, with a trailing slash.
+    pub fn onboard_url(&self) -> Url {
+        self.shared.url(ONBOARD_PATH)
+    }
+
+    /// The address it listens on.
+    pub fn address(&self) -> SocketAddr {
+        self.shared.address
+    }
+
+    /// A handle on the levers.
+    pub fn levers(&self) -> Levers {
+        Levers { shared: self.shared.clone() }
+    }
+
+    /// The last 10,000 requests for the API and the pages, oldest first.
+    pub fn requests(&self) -> Vec<RecordedRequest> {
+        self.shared.recorded()
+    }
+
+    /// Forgets the recorded requests.
+    pub fn clear_requests(&self) {
+        self.shared.clear_recorded();
+    }
+
+    /// Stops listening and waits, two seconds at most, for the requests under way.
+    pub async fn shutdown(mut self) {
+        drop(self.stop.take());
+        if let Some(mut server) = self.server.take()
+            && tokio::time::timeout(SHUTDOWN_TIMEOUT, &mut server).await.is_err()
+        {
+            server.abort();
+        }
+    }
+}

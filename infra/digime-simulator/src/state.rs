@@ -1,0 +1,200 @@
+//! The whole state behind one lock, and the changes made to it.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::model::{
+    Account, AccountReference, Code, Contract, Grant, KeyRing, ReadSession, Settings, StoredAccount, Token, TokenPair,
+    User,
+};
+
+pub(crate) const ACCESS_TOKEN_LIFETIME: SignedDuration = SignedDuration::from_hours(24);
+pub(crate) const REFRESH_TOKEN_LIFETIME: SignedDuration = SignedDuration::from_hours(30 * 24);
+pub(crate) const CODE_LIFETIME: SignedDuration = SignedDuration::from_mins(15);
+pub(crate) const SESSION_LIFETIME: SignedDuration = SignedDuration::from_mins(15);
+/// How long a service's authorization is said to last.
+const AUTHORIZATION_LIFETIME: SignedDuration = SignedDuration::from_hours(90 * 24);
+/// A code that is used or too old is remembered this long, so that its page can still
+/// send the browser back with `INVALID_CODE`.
+const CODE_MEMORY: SignedDuration = SignedDuration::from_hours(1);
+const PURGE_INTERVAL: SignedDuration = SignedDuration::from_mins(1);
+/// The oldest pair of a user gives way to the newest.
+const MAX_PAIRS_PER_USER: usize = 32;
+
+#[derive(Serialize, Deserialize)]
+pub(crate) struct State {
+    pub(crate) version: u32,
+    pub(crate) keys: KeyRing,
+    pub(crate) settings: Settings,
+    pub(crate) contracts: BTreeMap<String, Contract>,
+    pub(crate) users: BTreeMap<String, User>,
+    pub(crate) accounts: BTreeMap<String, StoredAccount>,
+    /// By access token.
+    pub(crate) grants: BTreeMap<String, Grant>,
+    /// Access token by refresh token.
+    pub(crate) refresh_index: BTreeMap<String, String>,
+    pub(crate) codes: BTreeMap<String, Code>,
+    pub(crate) references: BTreeMap<String, AccountReference>,
+    pub(crate) sessions: BTreeMap<String, ReadSession>,
+    pub(crate) purged_at: Timestamp,
+}
+
+/// The form of the state file.
+pub(crate) const VERSION: u32 = 1;
+
+/// What is drawn at random for a new pair; only what is needed of it is used.
+pub(crate) struct FreshPair {
+    pub(crate) access: String,
+    pub(crate) refresh: String,
+    pub(crate) consent: String,
+}
+
+impl State {
+    pub(crate) fn new(keys: KeyRing, now: Timestamp) -> Self {
+        Self {
+            version: VERSION,
+            keys,
+            settings: Settings::default(),
+            contracts: BTreeMap::new(),
+            users: BTreeMap::new(),
+            accounts: BTreeMap::new(),
+            grants: BTreeMap::new(),
+            refresh_index: BTreeMap::new(),
+            codes: BTreeMap::new(),
+            references: BTreeMap::new(),
+            sessions: BTreeMap::new(),
+            purged_at: now,
+        }
+    }
+
+    /// Forgets what has expired, at most once a minute.
+    pub(crate) fn purge(&mut self, now: Timestamp) {
+        if now.duration_since(self.purged_at).abs() < PURGE_INTERVAL {
+            return;
+        }
+        self.purged_at = now;
+        self.codes.retain(|_, code| code.expires_at + CODE_MEMORY > now);
+        self.references.retain(|_, entry| entry.expires_at > now);
+        self.sessions.retain(|_, session| session.expires_at > now);
+    }
+
+    /// Adds the account, or replaces it when it is this user's already.
+    /// False when another user has an account of that id: nothing changes then.
+    pub(crate) fn add_account(&mut self, user_id: &str, account: Account, reference: String, now: Timestamp) -> bool {
+        let known = self.accounts.get(&account.id);
+        if known.is_some_and(|stored| stored.user_id != user_id) {
+            return false;
+        }
+        let id = account.id.clone();
+        let now_ms = now.as_millisecond();
+        let stored = StoredAccount {
+            account,
+            user_id: user_id.to_owned(),
+            reference: known.map_or(reference, |stored| stored.reference.clone()),
+            created_ms: known.map_or(now_ms, |stored| stored.created_ms),
+            updated_ms: now_ms,
+            broken: None,
+            read_error: None,
+            expires_at: Some((now + AUTHORIZATION_LIFETIME).as_millisecond()),
+        };
+        self.accounts.insert(id.clone(), stored);
+        let account_ids = &mut self.users.entry(user_id.to_owned()).or_default().account_ids;
+        if !account_ids.contains(&id) {
+            account_ids.push(id);
+        }
+        true
+    }
+
+    pub(crate) fn remove_account(&mut self, account_id: &str) -> bool {
+        let Some(stored) = self.accounts.remove(account_id) else {
+            return false;
+        };
+        if let Some(user) = self.users.get_mut(&stored.user_id) {
+            user.account_ids.retain(|id| id != account_id);
+        }
+        true
+    }
+
+    /// Authorizes the account anew, as the service does after the user's consent.
+    pub(crate) fn reauthorize(&mut self, account_id: &str, now: Timestamp) -> bool {
+        let Some(stored) = self.accounts.get_mut(account_id) else {
+            return false;
+        };
+        stored.broken = None;
+        stored.updated_ms = now.as_millisecond();
+        stored.expires_at = Some((now + AUTHORIZATION_LIFETIME).as_millisecond());
+        true
+    }
+
+    pub(crate) fn accounts_of(&self, user_id: &str) -> Vec<&StoredAccount> {
+        self.users
+            .get(user_id)
+            .into_iter()
+            .flat_map(|user| &user.account_ids)
+            .filter_map(|id| self.accounts.get(id))
+            .collect()
+    }
+
+    /// Issues a pair; the user's oldest makes room when there are too many.
+    pub(crate) fn issue_pair(
+        &mut self,
+        user_id: &str,
+        contract_id: &str,
+        fresh: FreshPair,
+        now: Timestamp,
+    ) -> TokenPair {
+        let user = self.users.entry(user_id.to_owned()).or_default();
+        let consent = user.consents.entry(contract_id.to_owned()).or_insert(fresh.consent).clone();
+        let pair = TokenPair {
+            access_token: Token { value: fresh.access.clone(), expires_on: (now + ACCESS_TOKEN_LIFETIME).as_second() },
+            refresh_token: Token {
+                value: fresh.refresh.clone(),
+                expires_on: (now + REFRESH_TOKEN_LIFETIME).as_second(),
+            },
+            sub: user_id.to_owned(),
+            consentid: consent,
+        };
+        user.access_tokens.push(fresh.access.clone());
+        let surplus = (user.access_tokens.len() > MAX_PAIRS_PER_USER).then(|| user.access_tokens[0].clone());
+        if let Some(oldest) = surplus {
+            self.drop_pair(&oldest);
+        }
+        self.refresh_index.insert(fresh.refresh, fresh.access.clone());
+        self.grants.insert(
+            fresh.access,
+            Grant {
+                user_id: user_id.to_owned(),
+                contract_id: contract_id.to_owned(),
+                pair: pair.clone(),
+                refresh_dead: false,
+            },
+        );
+        pair
+    }
+
+    /// Both tokens of the pair are unknown from here on.
+    pub(crate) fn drop_pair(&mut self, access_token: &str) {
+        let Some(grant) = self.grants.remove(access_token) else {
+            return;
+        };
+        self.refresh_index.remove(&grant.pair.refresh_token.value);
+        if let Some(user) = self.users.get_mut(&grant.user_id) {
+            user.access_tokens.retain(|value| value != access_token);
+        }
+    }
+
+    /// Applies `change` to each of the user's pairs; how many there were.
+    pub(crate) fn for_each_pair(&mut self, user_id: &str, change: impl Fn(&mut Grant)) -> usize {
+        let Some(user) = self.users.get(user_id) else {
+            return 0;
+        };
+        for value in &user.access_tokens {
+            if let Some(grant) = self.grants.get_mut(value) {
+                change(grant);
+            }
+        }
+        user.access_tokens.len()
+    }
+}

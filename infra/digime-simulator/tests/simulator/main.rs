@@ -1,0 +1,7 @@
+//! The simulator over real HTTP, from the outside: what it accepts, refuses and breaks.
+
+mod client;
+mod consent;
+mod flows;
+mod levers;
+mod requests;

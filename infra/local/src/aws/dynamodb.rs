@@ -1,0 +1,78 @@
+//! DynamoDB: the embedded database behind the one port.
+//!
+//! The database brings a server of its own. It is not used, because it lets every website in: it answers CORS
+//! preflights for any origin, and cannot be put behind the guard of the other ports.
+
+use dynoxide::{Database, DynoxideError};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+
+use super::{protocol::ApiError, record::Needed};
+
+/// Runs the operation.
+pub(super) fn answer(database: &Database, operation: &str, body: &str) -> Result<String, ApiError> {
+    match operation {
+        "GetItem" => run(body, |request| database.get_item(request)),
+        "PutItem" => run(body, |request| database.put_item(request)),
+        "UpdateItem" => run(body, |request| database.update_item(request)),
+        "DeleteItem" => run(body, |request| database.delete_item(request)),
+        "Query" => run(body, |request| database.query(request)),
+        "Scan" => run(body, |request| database.scan(request)),
+        "BatchGetItem" => run(body, |request| database.batch_get_item(request)),
+        "BatchWriteItem" => run(body, |request| database.batch_write_item(request)),
+        "TransactGetItems" => run(body, |request| database.transact_get_items(request)),
+        "TransactWriteItems" => run(body, |request| database.transact_write_items(request)),
+        "DescribeTable" => run(body, |request| database.describe_table(request)),
+        "DescribeTimeToLive" => run(body, |request| database.describe_time_to_live(request)),
+        "ListTables" => run(body, |request| database.list_tables(request)),
+        _ => Err(ApiError::unknown_operation()),
+    }
+}
+
+fn run<Q: DeserializeOwned, P: Serialize>(
+    body: &str,
+    run: impl FnOnce(Q) -> Result<P, DynoxideError>,
+) -> Result<String, ApiError> {
+    let request = serde_json::from_str(body).map_err(|error| malformed(&error))?;
+    let reply = run(request).map_err(|error| {
+        let body = Some(error.to_json());
+        ApiError { body, ..ApiError::new(error.status_code(), error.error_type(), "") }
+    })?;
+    serde_json::to_string(&reply).map_err(ApiError::internal)
+}
+
+/// The database's types mark what DynamoDB counts as a validation error rather than a malformed request.
+fn malformed(error: &serde_json::Error) -> ApiError {
+    let message = error.to_string();
+    match message.split_once("VALIDATION:") {
+        Some((_, message)) => ApiError::new(400, "ValidationException", message),
+        None if message.contains("missing field") => ApiError::new(400, "ValidationException", message),
+        None => ApiError::new(400, "SerializationException", message),
+    }
+}
+
+/// What a caller must be allowed to do for this call. A transaction needs the permissions of its parts.
+pub(super) fn permissions(operation: &str, body: &str) -> Vec<Needed> {
+    let body: Value = serde_json::from_str(body).unwrap_or_default();
+    let action = |name: &str| format!("dynamodb:{name}");
+    let table = |request: &Value| {
+        let table = request["TableName"].as_str()?;
+        Some(match request["IndexName"].as_str() {
+            Some(index) => format!("table/{table}/index/{index}"),
+            None => format!("table/{table}"),
+        })
+    };
+    if let Some(tables) = body["RequestItems"].as_object() {
+        return tables.keys().map(|name| (action(operation), format!("table/{name}"))).collect();
+    }
+    if let Some(parts) = body["TransactItems"].as_array() {
+        let parts = parts.iter().filter_map(Value::as_object).flatten();
+        return parts
+            .filter_map(|(kind, request)| {
+                let name = if kind == "ConditionCheck" { "ConditionCheckItem" } else { &format!("{kind}Item") };
+                Some((action(name), table(request)?))
+            })
+            .collect();
+    }
+    table(&body).map(|resource| (action(operation), resource)).into_iter().collect()
+}

@@ -1,0 +1,174 @@
+//! Stand-ins for the AWS services that the functions call, over the services' own wire protocols, on one port.
+//!
+//! As on AWS, the signature's scope says which service is meant. Signatures are not checked; the access key id is
+//! taken as the caller's name, so that it can be told afterwards which function used which permission.
+
+mod dynamodb;
+mod faults;
+mod protocol;
+mod record;
+mod secrets;
+mod sns;
+mod sqs;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    body::to_bytes,
+    extract::{Request, State},
+    response::{IntoResponse, Response},
+};
+use dynoxide::Database;
+use http::{HeaderMap, header};
+
+use self::{
+    faults::Faults,
+    protocol::{ApiError, Service},
+    record::Record,
+};
+pub use self::{
+    faults::{Effect, Fault},
+    record::{Operation, Permission},
+    secrets::Secrets,
+};
+use crate::{queues::Queues, topic::Topic};
+
+/// DynamoDB takes 16 MB, the others less.
+const BODY_LIMIT: usize = 16 * 1024 * 1024;
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The services, with what they hold. Cheap to clone.
+#[derive(Clone)]
+pub struct Aws(Arc<Inner>);
+
+struct Inner {
+    database: Database,
+    secrets: Secrets,
+    queues: Queues,
+    topic: Topic,
+    faults: Mutex<Faults>,
+    record: Mutex<Record>,
+}
+
+/// One call, as far as every service has it.
+struct Call {
+    caller: String,
+    service: Service,
+    /// Such as `SendMessage`.
+    operation: String,
+    body: String,
+}
+
+impl Aws {
+    /// The services over the given stores.
+    #[must_use]
+    pub fn new(database: Database, secrets: Secrets, queues: Queues, topic: Topic) -> Self {
+        let (faults, record) = (Mutex::default(), Mutex::default());
+        Self(Arc::new(Inner { database, secrets, queues, topic, faults, record }))
+    }
+
+    /// Makes the next calls of an operation fail.
+    pub fn fail(&self, fault: Fault) {
+        lock(&self.0.faults).add(fault);
+    }
+
+    /// Takes back all faults that have not happened yet.
+    pub fn heal(&self) {
+        lock(&self.0.faults).clear();
+    }
+
+    /// How often each caller sent each operation, retries and failures included.
+    #[must_use]
+    pub fn operations(&self) -> BTreeMap<Operation, u64> {
+        lock(&self.0.record).operations.clone()
+    }
+
+    /// Every permission that a caller has needed so far.
+    #[must_use]
+    pub fn permissions(&self) -> BTreeSet<Permission> {
+        lock(&self.0.record).permissions.clone()
+    }
+
+    /// Forgets what was called.
+    pub fn clear_record(&self) {
+        *lock(&self.0.record) = Record::default();
+    }
+
+    /// The router of the port.
+    pub(crate) fn router(&self) -> Router {
+        Router::new().fallback(serve).with_state(self.clone())
+    }
+
+    fn answer(&self, call: &Call) -> Result<String, ApiError> {
+        let Inner { database, secrets, queues, topic, .. } = &*self.0;
+        let needed = match call.service {
+            Service::DynamoDb => dynamodb::permissions(&call.operation, &call.body),
+            Service::SecretsManager => secrets::permissions(&call.operation, &call.body),
+            Service::Sqs => sqs::permissions(&call.operation, &call.body),
+            Service::Sns => sns::permissions(&call.operation, &call.body),
+        };
+        lock(&self.0.record).add(call, needed);
+        let fault = lock(&self.0.faults).take(&call.service.action(&call.operation));
+        if let Some(fault) = fault.as_ref().filter(|fault| fault.effect == Effect::Refused) {
+            return Err(fault.error());
+        }
+        let result = match call.service {
+            Service::DynamoDb => dynamodb::answer(database, &call.operation, &call.body),
+            Service::SecretsManager => secrets::answer(secrets, &call.operation, &call.body),
+            Service::Sqs => sqs::answer(queues, &call.operation, &call.body, &call.caller),
+            Service::Sns => sns::answer(topic, &call.operation, &call.body),
+        };
+        match fault {
+            Some(fault) => Err(fault.error()),
+            None => result,
+        }
+    }
+}
+
+async fn serve(State(aws): State<Aws>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let Some((caller, service)) = signature(&parts.headers) else {
+        return (http::StatusCode::FORBIDDEN, "Missing Authentication Token").into_response();
+    };
+    let body = match tokio::time::timeout(BODY_TIMEOUT, to_bytes(body, BODY_LIMIT)).await {
+        Ok(Ok(body)) => body,
+        Ok(Err(_)) | Err(_) => {
+            return service.reply(Err(ApiError::new(
+                413,
+                "RequestEntityTooLarge",
+                "The request is too large or slow.",
+            )));
+        }
+    };
+    let Ok(body) = String::from_utf8(body.into()) else {
+        return service.reply(Err(ApiError::new(400, "SerializationException", "The request is not UTF-8.")));
+    };
+    let Some(operation) = service.operation(&parts.headers, &body) else {
+        return service.reply(Err(ApiError::unknown_operation()));
+    };
+    let call = Call { caller, service, operation, body };
+    service.reply(aws.answer(&call))
+}
+
+/// The access key id and the service of a SigV4 header:
+/// `AWS4-HMAC-SHA256 Credential=<access key id>/<date>/<region>/<service>/aws4_request, …`.
+fn signature(headers: &HeaderMap) -> Option<(String, Service)> {
+    let authorization = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (_, credential) = authorization.split_once("Credential=")?;
+    let credential = credential.split(',').next()?;
+    let mut parts = credential.trim().rsplit('/');
+    let (_terminator, service, _region, _date) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    Some((parts.next()?.to_owned(), Service::by_scope(service)?))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,144 @@
+//! What a call and an answer look like in each service's protocol: AWS JSON 1.0 and 1.1, and the older query protocol.
+
+use axum::{
+    body::Body,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderMap, StatusCode, header};
+use serde_json::json;
+
+use crate::ambient::uuid;
+
+/// A service that the functions call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Service {
+    DynamoDb,
+    SecretsManager,
+    Sqs,
+    Sns,
+}
+
+/// An answer that says no.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ApiError {
+    pub(super) status: u16,
+    pub(super) code: String,
+    pub(super) message: String,
+    /// What SQS calls it in the query protocol, which the SDKs go by.
+    pub(super) query_code: Option<&'static str>,
+    /// The whole body, where a code and a message are not all of it.
+    pub(super) body: Option<String>,
+}
+
+impl ApiError {
+    pub(super) fn new(status: u16, code: &str, message: impl Into<String>) -> Self {
+        Self { status, code: code.to_owned(), message: message.into(), query_code: None, body: None }
+    }
+
+    pub(super) fn unknown_operation() -> Self {
+        Self::new(400, "UnknownOperationException", "The operation is not one that this system's functions use.")
+    }
+
+    pub(super) fn internal(error: impl std::fmt::Display) -> Self {
+        Self::new(500, "InternalFailure", error.to_string())
+    }
+}
+
+impl Service {
+    /// The service by the name that stands in a signature's scope.
+    pub(super) fn by_scope(name: &str) -> Option<Self> {
+        match name {
+            "dynamodb" => Some(Self::DynamoDb),
+            "secretsmanager" => Some(Self::SecretsManager),
+            "sqs" => Some(Self::Sqs),
+            "sns" => Some(Self::Sns),
+            _ => None,
+        }
+    }
+
+    /// The IAM action of an operation, such as `sqs:SendMessage`.
+    pub(super) fn action(self, operation: &str) -> String {
+        let prefix = match self {
+            Self::DynamoDb => "dynamodb",
+            Self::SecretsManager => "secretsmanager",
+            Self::Sqs => "sqs",
+            Self::Sns => "sns",
+        };
+        format!("{prefix}:{operation}")
+    }
+
+    /// The operation that a request asks for.
+    pub(super) fn operation(self, headers: &HeaderMap, body: &str) -> Option<String> {
+        let target_prefix = match self {
+            Self::DynamoDb => "DynamoDB_20120810.",
+            Self::SecretsManager => "secretsmanager.",
+            Self::Sqs => "AmazonSQS.",
+            Self::Sns => {
+                return url::form_urlencoded::parse(body.as_bytes())
+                    .find(|(name, _)| name == "Action")
+                    .map(|(_, action)| action.into_owned());
+            }
+        };
+        let target = headers.get("x-amz-target")?.to_str().ok()?;
+        target.strip_prefix(target_prefix).map(str::to_owned)
+    }
+
+    /// The answer in the service's protocol.
+    pub(super) fn reply(self, result: Result<String, ApiError>) -> Response {
+        let request_id = uuid();
+        let (status, query_error, body) = match result {
+            Ok(body) => (StatusCode::OK, None, body),
+            Err(error) => {
+                let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+                let fault = if status.is_server_error() { "Receiver" } else { "Sender" };
+                let query_error = error.query_code.map(|code| format!("{code};{fault}"));
+                (status, query_error, self.error_body(error, fault, &request_id))
+            }
+        };
+        let mut response = Response::builder()
+            .status(status)
+            .header(header::CONTENT_TYPE, self.content_type())
+            .header("x-amzn-requestid", request_id);
+        if let (Self::Sqs, Some(query_error)) = (self, query_error) {
+            response = response.header("x-amzn-query-error", query_error);
+        }
+        response.body(Body::from(body)).unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
+    }
+
+    fn error_body(self, error: ApiError, fault: &str, request_id: &str) -> String {
+        if let Some(body) = error.body {
+            return body;
+        }
+        match self {
+            Self::Sns => {
+                let code = if error.code == "UnknownOperationException" { "InvalidAction" } else { &error.code };
+                let (code, message) = (xml_text(code), xml_text(&error.message));
+                format!(
+                    r#"<ErrorResponse xmlns="http://sns.amazonaws.com/doc/2010-03-31/"><Error><Type>{fault}</Type><Code>{code}</Code><Message>{message}</Message></Error><RequestId>{request_id}</RequestId></ErrorResponse>"#
+                )
+            }
+            Self::Sqs => {
+                json!({"__type": format!("com.amazonaws.sqs#{}", error.code), "message": error.message}).to_string()
+            }
+            Self::DynamoDb => json!({
+                "__type": format!("com.amazonaws.dynamodb.v20120810#{}", error.code),
+                "message": error.message,
+            })
+            .to_string(),
+            Self::SecretsManager => json!({"__type": error.code, "Message": error.message}).to_string(),
+        }
+    }
+
+    const fn content_type(self) -> &'static str {
+        match self {
+            Self::DynamoDb | Self::Sqs => "application/x-amz-json-1.0",
+            Self::SecretsManager => "application/x-amz-json-1.1",
+            Self::Sns => "text/xml",
+        }
+    }
+}
+
+/// The text with what means something in XML escaped.
+pub(super) fn xml_text(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}

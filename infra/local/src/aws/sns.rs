@@ -1,0 +1,63 @@
+//! SNS: `Publish`.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use super::{
+    protocol::{ApiError, xml_text},
+    record::Needed,
+};
+use crate::{ambient::uuid, names, topic::Topic};
+
+const SIZE_LIMIT: usize = 256 * 1024;
+const NAMESPACE: &str = "http://sns.amazonaws.com/doc/2010-03-31/";
+
+/// Runs the operation.
+pub(super) fn answer(topic: &Topic, operation: &str, body: &str) -> Result<String, ApiError> {
+    if operation != "Publish" {
+        return Err(ApiError::unknown_operation());
+    }
+    let form = form(body);
+    let field = |name: &str| form.get(name).map(String::as_str).unwrap_or_default();
+    if field("TopicArn") != names::arn("sns", names::TOPIC) {
+        return Err(ApiError::new(404, "NotFound", "Topic does not exist"));
+    }
+    let message = field("Message");
+    if message.is_empty() {
+        return Err(ApiError::new(400, "InvalidParameter", "Invalid parameter: Empty message"));
+    }
+    let attributes = attributes(&form);
+    let attribute_bytes: usize =
+        attributes.iter().map(|(name, value)| name.len() + value.as_str().map_or(0, str::len)).sum();
+    if message.len() + attribute_bytes > SIZE_LIMIT {
+        return Err(ApiError::new(400, "InvalidParameter", "Invalid parameter: Message too long"));
+    }
+    let message_id = topic.publish(message, &attributes).map_err(ApiError::internal)?;
+    Ok(format!(
+        r#"<PublishResponse xmlns="{NAMESPACE}"><PublishResult><MessageId>{}</MessageId></PublishResult><ResponseMetadata><RequestId>{}</RequestId></ResponseMetadata></PublishResponse>"#,
+        xml_text(&message_id),
+        uuid(),
+    ))
+}
+
+fn form(body: &str) -> BTreeMap<String, String> {
+    url::form_urlencoded::parse(body.as_bytes()).into_owned().collect()
+}
+
+/// The attributes stand as `MessageAttributes.entry.<n>.Name` and `.Value.StringValue`, `n` from 1.
+fn attributes(form: &BTreeMap<String, String>) -> Map<String, Value> {
+    (1..)
+        .map_while(|number| {
+            let name = form.get(&format!("MessageAttributes.entry.{number}.Name"))?;
+            let value = form.get(&format!("MessageAttributes.entry.{number}.Value.StringValue"));
+            Some((name.clone(), value.cloned().unwrap_or_default().into()))
+        })
+        .collect()
+}
+
+/// What a caller must be allowed to do for this call.
+pub(super) fn permissions(operation: &str, body: &str) -> Vec<Needed> {
+    let resource = form(body).remove("TopicArn").unwrap_or_default();
+    vec![(format!("sns:{operation}"), resource)]
+}

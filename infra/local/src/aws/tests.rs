@@ -1,0 +1,264 @@
+//! The stand-ins, driven by the SDK clients that the functions use.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem, Update};
+use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
+
+use super::*;
+use crate::{
+    names::{self, Queue},
+    queues::{QueueSettings, testing::*},
+    server::{Server, listen},
+    store::Store,
+    table::TableDefinition,
+};
+
+struct Harness {
+    aws: Aws,
+    server: Server,
+    queues: Queues,
+    topic: Topic,
+    secrets: Secrets,
+}
+
+async fn harness() -> Harness {
+    let clock = TestClock::new();
+    let store = Arc::new(Store::memory().unwrap());
+    let queues = Queues::new(store.clone(), clock.clock(), QueueSettings::default()).unwrap();
+    let topic = Topic::new(store, clock.clock());
+    let database = Database::memory().unwrap();
+    TableDefinition::from_template().unwrap().create(&database, names::TABLE).unwrap();
+    let secrets = Secrets::default();
+    let aws = Aws::new(database, secrets.clone(), queues.clone(), topic.clone());
+    let server = Server::start(listen(0).await.unwrap(), aws.router()).unwrap();
+    Harness { aws, server, queues, topic, secrets }
+}
+
+macro_rules! client {
+    ($harness:expr, $sdk:ident) => {{
+        let config = $sdk::Config::builder()
+            .behavior_version($sdk::config::BehaviorVersion::latest())
+            .region($sdk::config::Region::new(names::REGION))
+            .credentials_provider(aws_credential_types::Credentials::new("tester", "secret", None, None, "test"))
+            .retry_config(aws_smithy_types::retry::RetryConfig::disabled())
+            .endpoint_url($harness.server.url())
+            .build();
+        $sdk::Client::from_conf(config)
+    }};
+}
+
+fn key(sort_key: &str) -> HashMap<String, AttributeValue> {
+    [("PK", "USER#u"), ("SK", sort_key)]
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), AttributeValue::S(value.to_owned())))
+        .collect()
+}
+
+#[tokio::test]
+async fn items_and_transactions_work_and_failed_conditions_say_why() {
+    let harness = harness().await;
+    let client = client!(harness, aws_sdk_dynamodb);
+    client.put_item().table_name(names::TABLE).set_item(Some(key("A"))).send().await.unwrap();
+
+    let put = Put::builder().table_name(names::TABLE).set_item(Some(key("B"))).build().unwrap();
+    let update = Update::builder()
+        .table_name(names::TABLE)
+        .set_key(Some(key("A")))
+        .update_expression("SET n = :n")
+        .condition_expression("attribute_not_exists(PK)")
+        .expression_attribute_values(":n", AttributeValue::N("1".to_owned()))
+        .build()
+        .unwrap();
+    let error = client
+        .transact_write_items()
+        .transact_items(TransactWriteItem::builder().put(put).build())
+        .transact_items(TransactWriteItem::builder().update(update).build())
+        .send()
+        .await
+        .unwrap_err()
+        .into_service_error();
+    let aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError::TransactionCanceledException(
+        cancelled,
+    ) = error
+    else {
+        panic!("{error:?}");
+    };
+    let codes: Vec<_> = cancelled.cancellation_reasons().iter().map(|reason| reason.code().unwrap()).collect();
+    assert_eq!(codes, ["None", "ConditionalCheckFailed"]);
+    let found = client.get_item().table_name(names::TABLE).set_key(Some(key("B"))).send().await.unwrap();
+    assert!(found.item.is_none());
+
+    let needed = |action: &str| Permission {
+        caller: "tester".to_owned(),
+        action: format!("dynamodb:{action}"),
+        resource: "table/digime-reauth".to_owned(),
+    };
+    let permissions = harness.aws.permissions();
+    assert_eq!(permissions, BTreeSet::from([needed("GetItem"), needed("PutItem"), needed("UpdateItem")]));
+}
+
+#[tokio::test]
+async fn a_condition_that_fails_is_told_apart_from_other_errors() {
+    let harness = harness().await;
+    let client = client!(harness, aws_sdk_dynamodb);
+    let put = || client.put_item().table_name(names::TABLE).set_item(Some(key("A")));
+    put().send().await.unwrap();
+    let error = put().condition_expression("attribute_not_exists(PK)").send().await.unwrap_err();
+    assert!(error.into_service_error().is_conditional_check_failed_exception());
+    let error = put().table_name("other").send().await.unwrap_err();
+    assert!(error.into_service_error().is_resource_not_found_exception());
+}
+
+#[tokio::test]
+async fn a_secret_has_a_current_and_a_previous_value() {
+    let harness = harness().await;
+    let client = client!(harness, aws_sdk_secretsmanager);
+    let get = |stage: Option<&str>| {
+        client.get_secret_value().secret_id("name").set_version_stage(stage.map(str::to_owned)).send()
+    };
+    let error = get(None).await.unwrap_err().into_service_error();
+    assert!(error.is_resource_not_found_exception(), "{error:?}");
+
+    harness.secrets.put("name", "one");
+    assert_eq!(get(None).await.unwrap().secret_string(), Some("one"));
+    let error = get(Some("AWSPREVIOUS")).await.unwrap_err().into_service_error();
+    assert!(error.is_resource_not_found_exception(), "{error:?}");
+
+    harness.secrets.put("name", "two");
+    assert_eq!(get(None).await.unwrap().secret_string(), Some("two"));
+    assert_eq!(get(Some("AWSPREVIOUS")).await.unwrap().secret_string(), Some("one"));
+}
+
+#[tokio::test]
+async fn messages_are_sent_alone_and_in_batches() {
+    let harness = harness().await;
+    let client = client!(harness, aws_sdk_sqs);
+    let url = format!("{}/000000000000/ReadResults", harness.server.url());
+    let attribute =
+        aws_sdk_sqs::types::MessageAttributeValue::builder().data_type("String").string_value("v").build().unwrap();
+    let sent = client
+        .send_message()
+        .queue_url(&url)
+        .message_body("one")
+        .message_attributes("a", attribute)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(sent.md5_of_message_body(), Some("f97c5d29941bfb1b2fdab0874906ab82"));
+
+    let entry = |id: &str| SendMessageBatchRequestEntry::builder().id(id).message_body(id).build().unwrap();
+    let sent =
+        client.send_message_batch().queue_url(&url).entries(entry("x")).entries(entry("y")).send().await.unwrap();
+    assert_eq!(sent.successful().len(), 2);
+    assert!(sent.failed().is_empty());
+
+    let messages = harness.queues.messages(Queue::ReadResults, 10).unwrap();
+    let bodies: Vec<_> = messages.iter().map(|message| message.body.as_str()).collect();
+    assert_eq!(bodies, ["one", "x", "y"]);
+    assert_eq!(messages[0].attributes["a"]["StringValue"], "v");
+    assert_eq!(messages[0].sender, "tester");
+}
+
+#[tokio::test]
+async fn messages_that_sqs_would_refuse_are_refused() {
+    let harness = harness().await;
+    let client = client!(harness, aws_sdk_sqs);
+    let url = format!("{}/000000000000/ReadResults", harness.server.url());
+
+    let unknown = client.send_message().queue_url("http://x/0/Other").message_body("a").send().await.unwrap_err();
+    let unknown = unknown.into_service_error();
+    assert!(unknown.is_queue_does_not_exist(), "{unknown:?}");
+
+    let long = "x".repeat(1024 * 1024 + 1);
+    let error = client.send_message().queue_url(&url).message_body(long).send().await.unwrap_err();
+    assert_eq!(error.into_service_error().meta().code(), Some("InvalidParameterValue"));
+
+    let error = client.send_message().queue_url(&url).message_body("\u{1}").send().await.unwrap_err();
+    assert!(error.into_service_error().is_invalid_message_contents());
+
+    let half = "x".repeat(600 * 1024);
+    let entry = |id: &str| SendMessageBatchRequestEntry::builder().id(id).message_body(&half).build().unwrap();
+    let batch = client.send_message_batch().queue_url(&url).entries(entry("a")).entries(entry("b"));
+    assert!(batch.send().await.unwrap_err().into_service_error().is_batch_request_too_long());
+
+    let entry =
+        |id: usize| SendMessageBatchRequestEntry::builder().id(id.to_string()).message_body("a").build().unwrap();
+    let batch = client.send_message_batch().queue_url(&url).set_entries(Some((0..11).map(entry).collect()));
+    assert!(batch.send().await.unwrap_err().into_service_error().is_too_many_entries_in_batch_request());
+    let batch = client.send_message_batch().queue_url(&url).entries(entry(1)).entries(entry(1));
+    assert!(batch.send().await.unwrap_err().into_service_error().is_batch_entry_ids_not_distinct());
+
+    assert_eq!(harness.queues.depth(Queue::ReadResults).unwrap(), crate::queues::Depth::default());
+}
+
+#[tokio::test]
+async fn what_is_published_is_in_the_inbox_with_its_attributes() {
+    let harness = harness().await;
+    let client = client!(harness, aws_sdk_sns);
+    let attribute = |value: &str| {
+        aws_sdk_sns::types::MessageAttributeValue::builder().data_type("String").string_value(value).build().unwrap()
+    };
+    let message = r#"{"a": "<&> ü+%"}"#;
+    let sent = client
+        .publish()
+        .topic_arn(names::arn("sns", names::TOPIC))
+        .message(message)
+        .message_attributes("eventType", attribute("x"))
+        .message_attributes("eventId", attribute("y z"))
+        .send()
+        .await
+        .unwrap();
+    let inbox = harness.topic.all().unwrap();
+    assert_eq!(inbox[0].message_id, sent.message_id().unwrap());
+    assert_eq!(inbox[0].message, message);
+    assert_eq!(inbox[0].attributes["eventType"], "x");
+    assert_eq!(inbox[0].attributes["eventId"], "y z");
+
+    let error = client.publish().topic_arn("arn:aws:sns:eu-west-1:0:other").message("a").send().await.unwrap_err();
+    assert!(error.into_service_error().is_not_found_exception());
+}
+
+#[tokio::test]
+async fn operations_that_nobody_uses_are_unknown() {
+    let harness = harness().await;
+    let error = client!(harness, aws_sdk_sqs).list_queues().send().await.unwrap_err().into_service_error();
+    assert_eq!(error.meta().code(), Some("UnknownOperationException"));
+    let error = client!(harness, aws_sdk_sns).list_topics().send().await.unwrap_err().into_service_error();
+    assert_eq!(error.meta().code(), Some("InvalidAction"));
+    let error = client!(harness, aws_sdk_dynamodb).list_backups().send().await.unwrap_err().into_service_error();
+    assert_eq!(error.meta().code(), Some("UnknownOperationException"));
+}
+
+#[tokio::test]
+async fn faults_happen_as_often_as_asked_before_or_after_the_work() {
+    let harness = harness().await;
+    let client = client!(harness, aws_sdk_sns);
+    let publish = || client.publish().topic_arn(names::arn("sns", names::TOPIC)).message("a").send();
+
+    harness.aws.fail(Fault::refuse("sns:Publish", 2));
+    publish().await.unwrap_err();
+    publish().await.unwrap_err();
+    assert!(harness.topic.all().unwrap().is_empty());
+    publish().await.unwrap();
+
+    harness.aws.fail(Fault::lose_reply("sns:Publish", 1));
+    let error = publish().await.unwrap_err();
+    assert_eq!(error.raw_response().unwrap().status().as_u16(), 500);
+    assert_eq!(harness.topic.all().unwrap().len(), 2);
+
+    let operation = Operation { caller: "tester".to_owned(), action: "sns:Publish".to_owned() };
+    assert_eq!(harness.aws.operations()[&operation], 4);
+}
+
+#[tokio::test]
+async fn a_request_without_a_signature_or_of_a_website_gets_nowhere() {
+    let harness = harness().await;
+    let post = || reqwest::Client::new().post(harness.server.url()).body("Action=Publish");
+    assert_eq!(post().send().await.unwrap().status(), 403);
+    let signed =
+        || post().header("authorization", "AWS4-HMAC-SHA256 Credential=a/20260101/eu-west-1/sns/aws4_request, x");
+    assert_eq!(signed().send().await.unwrap().status(), 404);
+    assert_eq!(signed().header("origin", "https://example.com").send().await.unwrap().status(), 403);
+    assert_eq!(signed().header("host", "example.com").send().await.unwrap().status(), 421);
+}

@@ -1,0 +1,178 @@
+//! The console: what an operator and an application see, and levers to break things. Server-rendered, no JavaScript.
+
+mod levers;
+mod page;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::{
+    Form, Router,
+    extract::{Path, Query, State},
+    http::{HeaderName, HeaderValue, Method, header},
+    response::{IntoResponse, Redirect, Response},
+    routing::{get, post},
+};
+use digime_simulator::Levers;
+use maud::Markup;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::{
+    DEMO_USER,
+    application::Application,
+    names::Queue,
+    queues::{Depth, Message, Queues},
+    system::System,
+    topic::{Publication, Topic},
+};
+
+const STYLE: &str = include_str!("style.css");
+/// How many notifications and dead letters are shown.
+const SHOWN: u32 = 30;
+
+/// What the console looks at. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Console {
+    application: Application,
+    queues: Queues,
+    topic: Topic,
+    levers: Levers,
+    digime_url: String,
+    /// What the last button did.
+    notice: Arc<Mutex<String>>,
+}
+
+/// Everything that one page shows.
+struct View {
+    user: String,
+    users: Vec<String>,
+    notice: String,
+    accounts: Result<Vec<Value>, String>,
+    /// The events of all accounts, newest first.
+    events: Vec<Value>,
+    broken: Vec<String>,
+    publications: Vec<Publication>,
+    queues: Vec<(Queue, Depth, Vec<Message>)>,
+    settings: digime_simulator::Settings,
+    digime_url: String,
+}
+
+#[derive(Deserialize)]
+struct Choice {
+    user: Option<String>,
+}
+
+/// The fields of the buttons' forms.
+#[derive(Deserialize)]
+struct Press {
+    user: Option<String>,
+    target: Option<String>,
+}
+
+impl Console {
+    pub(crate) fn new(system: &System) -> Self {
+        Self {
+            application: system.application.clone(),
+            queues: system.queues.clone(),
+            topic: system.topic.clone(),
+            levers: system.simulator.levers(),
+            digime_url: system.endpoints.digime_base_url.clone(),
+            notice: Arc::default(),
+        }
+    }
+
+    async fn view(&self, user: String) -> View {
+        let (accounts, events) = match self.accounts(&user).await {
+            Ok((accounts, events)) => (Ok(accounts), events),
+            Err(error) => (Err(error), Vec::new()),
+        };
+        let ids = self.levers.accounts(&user).into_iter().map(|account| account.id);
+        let broken = ids.filter(|id| self.levers.is_broken(id)).collect();
+        let queue = |queue| {
+            let depth = self.queues.depth(queue).unwrap_or_default();
+            (queue, depth, self.queues.dead_letters(queue, SHOWN).unwrap_or_default())
+        };
+        View {
+            users: self.levers.users(),
+            notice: self.notice.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            accounts,
+            events,
+            broken,
+            publications: self.topic.newest(SHOWN).unwrap_or_default(),
+            queues: Queue::ALL.into_iter().map(queue).collect(),
+            settings: self.levers.settings(),
+            digime_url: self.digime_url.clone(),
+            user,
+        }
+    }
+
+    /// The accounts and their events, through the API as an application asks for them.
+    async fn accounts(&self, user: &str) -> Result<(Vec<Value>, Vec<Value>), String> {
+        let path = format!("/users/{user}/accounts");
+        let list = self.application.call(Method::GET, &path, &Value::Null).await.map_err(|error| error.to_string())?;
+        let accounts = list["accounts"].as_array().cloned().unwrap_or_default();
+        let mut events = Vec::new();
+        for account in &accounts {
+            let id = account["accountId"].as_str().unwrap_or_default();
+            let path = format!("/users/{user}/accounts/{id}?history=true");
+            let one = self.application.call(Method::GET, &path, &Value::Null).await;
+            let one = one.map_err(|error| error.to_string())?;
+            events.extend(one["events"].as_array().cloned().unwrap_or_default());
+        }
+        let order = |event: &Value| {
+            let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+            (text(&event["timestamp"]), text(&event["data"]["accountId"]), event["data"]["sequence"].as_u64())
+        };
+        events.sort_by_key(order);
+        events.reverse();
+        Ok((accounts, events))
+    }
+
+    fn note(&self, notice: String) {
+        *self.notice.lock().unwrap_or_else(PoisonError::into_inner) = notice;
+    }
+}
+
+/// The console's routes.
+pub(crate) fn router(console: Console) -> Router {
+    Router::new()
+        .route("/", get(show))
+        .route("/returned", get(returned))
+        .route("/console/style.css", get(style))
+        .route("/console/levers/{lever}", post(press))
+        .with_state(console)
+}
+
+async fn show(State(console): State<Console>, Query(choice): Query<Choice>) -> Response {
+    let user = choice.user.unwrap_or_else(|| DEMO_USER.to_owned());
+    html(&page::overview(&console.view(user).await))
+}
+
+/// Where the demo application's users come back to.
+async fn returned(Query(parameters): Query<Vec<(String, String)>>) -> Response {
+    html(&page::returned(&parameters))
+}
+
+async fn style() -> Response {
+    ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], STYLE).into_response()
+}
+
+async fn press(State(console): State<Console>, Path(lever): Path<String>, Form(press): Form<Press>) -> Redirect {
+    let user = press.user.unwrap_or_else(|| DEMO_USER.to_owned());
+    let notice = levers::pull(&console, &lever, &user, press.target.as_deref().unwrap_or_default()).await;
+    console.note(notice);
+    let query = url::form_urlencoded::Serializer::new(String::new()).append_pair("user", &user).finish();
+    Redirect::to(&format!("/?{query}"))
+}
+
+fn html(markup: &Markup) -> Response {
+    const POLICY: &str =
+        "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+    let headers: [(HeaderName, HeaderValue); 4] = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
+        (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY)),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+        (header::REFERRER_POLICY, HeaderValue::from_static("same-origin")),
+    ];
+    (headers, markup.0.clone()).into_response()
+}

@@ -1,0 +1,228 @@
+//! The console's pages.
+
+use maud::{DOCTYPE, Markup, html};
+use serde_json::Value;
+
+use super::View;
+use crate::{names::Queue, queues::Message, topic::Publication};
+
+/// So much of a dead letter is shown.
+const EXCERPT: usize = 300;
+
+fn document(title: &str, refresh: bool, content: &Markup) -> Markup {
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                @if refresh { meta http-equiv="refresh" content="3"; }
+                title { (title) }
+                link rel="stylesheet" href="/console/style.css";
+            }
+            body { (content) }
+        }
+    }
+}
+
+pub(super) fn overview(view: &View) -> Markup {
+    let content = html! {
+        header {
+            h1 { "digime-reauth" }
+            p { "One machine, the whole loop: break an account, run a read, follow the link." }
+            nav {
+                @for user in &view.users {
+                    @if *user == view.user { strong { (user) } } @else { a href={ "/?user=" (user) } { (user) } }
+                }
+            }
+            @if !view.notice.is_empty() { p.notice role="status" { (view.notice) } }
+        }
+        main {
+            (accounts(view))
+            (notifications(view))
+            (events(view))
+            (digime(view))
+            (queues(view))
+        }
+    };
+    document("digime-reauth console", true, &content)
+}
+
+fn button(view: &View, lever: &str, target: &str, label: &str) -> Markup {
+    html! {
+        form method="post" action={ "/console/levers/" (lever) } {
+            input type="hidden" name="user" value=(view.user);
+            input type="hidden" name="target" value=(target);
+            button type="submit" { (label) }
+        }
+    }
+}
+
+fn text<'a>(value: &'a Value, name: &str) -> &'a str {
+    value[name].as_str().unwrap_or_default()
+}
+
+fn accounts(view: &View) -> Markup {
+    html! {
+        section {
+            h2 { "Accounts" }
+            div.buttons { (button(view, "read", "", "Run a read")) }
+            @match &view.accounts {
+                Err(error) => p { "The API gave no accounts: " (error) "." },
+                Ok(accounts) => table {
+                    thead { tr { th { "Service" } th { "Status" } th { "Since" } th { "Last read" } th { "At the source" } } }
+                    tbody { @for account in accounts { (account_row(view, account)) } }
+                }
+            }
+        }
+    }
+}
+
+fn account_row(view: &View, account: &Value) -> Markup {
+    let (id, status) = (text(account, "accountId"), text(account, "status"));
+    let broken = view.broken.iter().any(|broken| broken == id);
+    html! {
+        tr {
+            td { strong { (text(account, "serviceName")) } br; code { (id) } }
+            td {
+                span class={ "badge " (status) } { (status) }
+                @if let Some(verified) = account["verified"].as_bool() { br; small { "verified: " (verified) } }
+                @if let Some(code) = account["error"]["code"].as_str() { br; small { (code) } }
+            }
+            td { (text(account, "since")) }
+            td { (text(account, "lastReadAt")) }
+            td {
+                @if broken {
+                    span.badge.broken { "locked out" }
+                    (button(view, "mend", id, "Mend"))
+                } @else {
+                    (button(view, "break", id, "Break"))
+                    (button(view, "break-sdk", id, "Break (SDK shape)"))
+                }
+            }
+        }
+    }
+}
+
+fn notifications(view: &View) -> Markup {
+    html! {
+        section {
+            h2 { "Delivered notifications" }
+            @if view.publications.is_empty() { p { "None yet." } }
+            ol.feed { @for publication in &view.publications { (notification(publication)) } }
+        }
+    }
+}
+
+fn notification(publication: &Publication) -> Markup {
+    let event = publication.json();
+    let data = &event["data"];
+    html! {
+        li {
+            strong { (text(&event, "type")) } " "
+            (text(data, "serviceName")) " " code { (text(data, "accountId")) " #" (data["sequence"]) }
+            @if let Some(code) = data["errorCode"].as_str() { " " code { (code) } }
+            br;
+            small { (text(&event, "timestamp")) " · " code { (text(data, "eventId")) } }
+            @if let Some(url) = data["reconnectUrl"].as_str() {
+                br; a href=(url) { "Reconnect link" } " " small { "good until " (text(data, "reconnectUrlExpiresAt")) }
+            }
+        }
+    }
+}
+
+fn events(view: &View) -> Markup {
+    html! {
+        section {
+            h2 { "History" }
+            @if view.events.is_empty() { p { "Nothing happened yet." } }
+            ol.feed {
+                @for event in &view.events {
+                    li {
+                        strong { (text(event, "type")) } " " code { (text(&event["data"], "accountId")) " #" (event["data"]["sequence"]) }
+                        br; small { (text(event, "timestamp")) " " (details(&event["data"])) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What an event's data holds beside who it is about.
+fn details(data: &Value) -> String {
+    let known = ["eventId", "userId", "accountId", "sequence", "contractId", "serviceName", "episodeId"];
+    let fields = data.as_object().into_iter().flatten().filter(|(name, _)| !known.contains(&name.as_str()));
+    fields.map(|(name, value)| format!("{name}: {value}")).collect::<Vec<_>>().join(", ")
+}
+
+fn digime(view: &View) -> Markup {
+    html! {
+        section {
+            h2 { "digi.me" }
+            p { small { (view.digime_url) " · accessTokenStatus " (format!("{:?}", view.settings.access_token_status).to_lowercase()) } }
+            div.buttons {
+                (button(view, "expire-access", "", "Expire the access token"))
+                (button(view, "kill-refresh", "", "Kill the refresh token"))
+                (button(view, "rotate-key", "", "Rotate the signing key"))
+            }
+            div.buttons {
+                (button(view, "slow", "", "Slow (2 s)"))
+                (button(view, "failing", "", "Failing (500)"))
+                (button(view, "normal", "", "Normal"))
+            }
+            div.buttons {
+                (button(view, "status-absent", "", "Does not tell authorization"))
+                (button(view, "status-reported", "", "Tells authorization"))
+            }
+        }
+    }
+}
+
+fn queues(view: &View) -> Markup {
+    html! {
+        section {
+            h2 { "Queues" }
+            table {
+                thead { tr { th { "Queue" } th { "Waiting" } th { "Being tried" } th { "Dead letters" } } }
+                tbody {
+                    @for (queue, depth, _) in &view.queues {
+                        tr { td { (queue.name()) } td { (depth.visible) } td { (depth.hidden) } td { (depth.dead) } }
+                    }
+                }
+            }
+            @for (queue, _, dead) in &view.queues {
+                @if !dead.is_empty() { (dead_letters(view, *queue, dead)) }
+            }
+        }
+    }
+}
+
+fn dead_letters(view: &View, queue: Queue, dead: &[Message]) -> Markup {
+    html! {
+        h3 { "Dead letters of " (queue.name()) }
+        (button(view, "redrive", queue.name(), "Put them on the queue again"))
+        ol.feed {
+            @for message in dead {
+                li {
+                    code { (message.message_id) } " "
+                    small { (message.body.len()) " bytes, tried " (message.receive_count) " times" }
+                    br; code.excerpt { (message.body.chars().take(EXCERPT).collect::<String>()) }
+                }
+            }
+        }
+    }
+}
+
+pub(super) fn returned(parameters: &[(String, String)]) -> Markup {
+    let content = html! {
+        main.returned {
+            section {
+                h1 { "Back at the application" }
+                p { "This is where the callback sent the browser. What stands here is a hint; the truth is in the API." }
+                dl { @for (name, value) in parameters { dt { (name) } dd { code { (value) } } } }
+                p { a href="/" { "To the console" } }
+            }
+        }
+    };
+    document("Back at the application", false, &content)
+}

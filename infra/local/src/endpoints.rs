@@ -1,0 +1,172 @@
+//! Where everything listens, and the environment that tells a function so.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    invoke::Function,
+    names::{self, Queue},
+};
+
+/// The addresses and names that the functions are configured with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoints {
+    /// Where the API and the console listen, such as `http://127.0.0.1:9000`.
+    pub public_base_url: String,
+    /// Where the stand-ins for DynamoDB, Secrets Manager, SQS and SNS listen.
+    pub aws_url: String,
+    /// The base of the simulator's digi.me API.
+    pub digime_base_url: String,
+    /// The base of the simulator's pages.
+    pub digime_onboard_url: String,
+    /// What `RUST_LOG` says in every function.
+    pub rust_log: String,
+}
+
+impl Endpoints {
+    /// The URL of a queue, as `SendMessage` takes it.
+    #[must_use]
+    pub fn queue_url(&self, queue: Queue) -> String {
+        format!("{}/{}/{}", self.aws_url, names::ACCOUNT, queue.name())
+    }
+
+    /// The ARN of the topic that notifications are published on.
+    #[must_use]
+    pub fn topic_arn(&self) -> String {
+        names::arn("sns", names::TOPIC)
+    }
+
+    /// The name of the table.
+    #[must_use]
+    pub fn table_name(&self) -> &'static str {
+        names::TABLE
+    }
+
+    /// The address that the demo application sends its users' browsers back to.
+    #[must_use]
+    pub fn return_url(&self) -> String {
+        format!("{}/returned", self.public_base_url)
+    }
+
+    /// The whole environment of a function: its own settings, and how it reaches the stand-ins.
+    ///
+    /// The access key id is the function's name, so that the stand-ins know who calls.
+    #[must_use]
+    pub fn environment(&self, function: Function) -> BTreeMap<String, String> {
+        COMMON
+            .iter()
+            .chain(settings_of(function))
+            .map(|name| ((*name).to_owned(), self.value(name, function)))
+            .collect()
+    }
+
+    fn value(&self, name: &str, function: Function) -> String {
+        match name {
+            "AWS_REGION" => names::REGION.to_owned(),
+            "AWS_ACCESS_KEY_ID" => function.name().to_owned(),
+            "AWS_SECRET_ACCESS_KEY" => "local".to_owned(),
+            "AWS_ENDPOINT_URL_DYNAMODB"
+            | "AWS_ENDPOINT_URL_SECRETS_MANAGER"
+            | "AWS_ENDPOINT_URL_SQS"
+            | "AWS_ENDPOINT_URL_SNS" => self.aws_url.clone(),
+            "RUST_LOG" => self.rust_log.clone(),
+            "TABLE_NAME" => names::TABLE.to_owned(),
+            "CONTRACT_SECRET_PREFIX" => names::CONTRACT_SECRET_PREFIX.to_owned(),
+            "SERVICE_SECRET_ID" => names::SERVICE_SECRET.to_owned(),
+            "DIGIME_BASE_URL" => self.digime_base_url.clone(),
+            "DIGIME_ONBOARD_URL" => self.digime_onboard_url.clone(),
+            "PUBLIC_BASE_URL" | "ALLOWED_RETURN_ORIGINS" => self.public_base_url.clone(),
+            "DEFAULT_RETURN_URL" => self.return_url(),
+            "DEFAULT_LOCALE" => "en".to_owned(),
+            "APPLICATION_NAME" => "Demo Application".to_owned(),
+            "READ_RESULTS_QUEUE_URL" => self.queue_url(Queue::ReadResults),
+            "NOTIFICATIONS_QUEUE_URL" => self.queue_url(Queue::Notifications),
+            "NOTIFICATION_TOPIC_ARN" => self.topic_arn(),
+            "RECONNECT_LINK_TTL" => "14d".to_owned(),
+            other => unreachable!("no value is known for {other}"),
+        }
+    }
+}
+
+/// What every function is given.
+const COMMON: &[&str] = &[
+    "AWS_REGION",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_ENDPOINT_URL_DYNAMODB",
+    "AWS_ENDPOINT_URL_SECRETS_MANAGER",
+    "AWS_ENDPOINT_URL_SQS",
+    "AWS_ENDPOINT_URL_SNS",
+    "RUST_LOG",
+    "TABLE_NAME",
+    "SERVICE_SECRET_ID",
+];
+
+/// What one function needs besides.
+const fn settings_of(function: Function) -> &'static [&'static str] {
+    match function {
+        Function::CreateReauthUrl => &[
+            "CONTRACT_SECRET_PREFIX",
+            "DIGIME_BASE_URL",
+            "DIGIME_ONBOARD_URL",
+            "PUBLIC_BASE_URL",
+            "ALLOWED_RETURN_ORIGINS",
+            "DEFAULT_RETURN_URL",
+            "DEFAULT_LOCALE",
+            "APPLICATION_NAME",
+        ],
+        Function::ReauthCallback => &[
+            "CONTRACT_SECRET_PREFIX",
+            "DIGIME_BASE_URL",
+            "DIGIME_ONBOARD_URL",
+            "PUBLIC_BASE_URL",
+            "ALLOWED_RETURN_ORIGINS",
+            "DEFAULT_RETURN_URL",
+            "DEFAULT_LOCALE",
+            "APPLICATION_NAME",
+        ],
+        Function::RecordReadResult => &[],
+        Function::NotifyReauth => &["PUBLIC_BASE_URL", "NOTIFICATION_TOPIC_ARN", "RECONNECT_LINK_TTL"],
+        Function::Accounts => {
+            &["CONTRACT_SECRET_PREFIX", "DIGIME_BASE_URL", "DIGIME_ONBOARD_URL", "READ_RESULTS_QUEUE_URL"]
+        }
+        Function::SweepAccounts => &[
+            "CONTRACT_SECRET_PREFIX",
+            "DIGIME_BASE_URL",
+            "DIGIME_ONBOARD_URL",
+            "PUBLIC_BASE_URL",
+            "NOTIFICATIONS_QUEUE_URL",
+        ],
+    }
+}
+
+#[cfg(test)]
+pub(crate) fn example() -> Endpoints {
+    Endpoints {
+        public_base_url: "http://127.0.0.1:9000".to_owned(),
+        aws_url: "http://127.0.0.1:4566".to_owned(),
+        digime_base_url: "http://127.0.0.1:9001/v1.7/".to_owned(),
+        digime_onboard_url: "http://127.0.0.1:9001/apps/saas/".to_owned(),
+        rust_log: "info".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_function_gets_a_value_for_each_of_its_settings() {
+        for function in Function::ALL {
+            let environment = example().environment(function);
+            assert_eq!(environment["AWS_ACCESS_KEY_ID"], function.name());
+            assert!(environment.values().all(|value| !value.is_empty()), "{}", function.name());
+        }
+    }
+
+    #[test]
+    fn only_the_function_that_publishes_knows_the_topic() {
+        let knows = |function| example().environment(function).contains_key("NOTIFICATION_TOPIC_ARN");
+        assert!(knows(Function::NotifyReauth));
+        assert!(!knows(Function::Accounts));
+    }
+}

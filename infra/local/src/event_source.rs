@@ -1,0 +1,256 @@
+//! The event source mapping between a queue and its function, with partial batch responses.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use serde_json::{Map, Value, json};
+use tokio::sync::Mutex;
+
+use crate::{
+    invoke::{Invoke, InvokeError},
+    names::{self, Queue},
+    queues::{Message, Queues},
+    store::StoreError,
+};
+
+const BATCH_SIZE: usize = 10;
+
+/// Takes batches from a queue, gives them to a function, and deletes or gives back each message by its answer.
+pub struct EventSource {
+    queue: Queue,
+    queues: Queues,
+    function: Arc<dyn Invoke>,
+    timeout: Duration,
+    /// One batch at a time, so that whoever waits for the gate knows that nothing is under way.
+    gate: Mutex<()>,
+}
+
+impl EventSource {
+    /// The mapping of one queue. An invocation may take `timeout`.
+    #[must_use]
+    pub fn new(queue: Queue, queues: Queues, function: Arc<dyn Invoke>, timeout: Duration) -> Self {
+        Self { queue, queues, function, timeout, gate: Mutex::default() }
+    }
+
+    /// Works on one batch. Gives how many messages were in it: none, when nothing is visible.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn pump(&self) -> Result<usize, StoreError> {
+        let _one_at_a_time = self.gate.lock().await;
+        let batch = self.queues.take(self.queue, BATCH_SIZE)?;
+        if batch.is_empty() {
+            return Ok(0);
+        }
+        let event = Bytes::from(event(self.queue, &batch).to_string());
+        let reply = match tokio::time::timeout(self.timeout, self.function.invoke(event)).await {
+            Ok(reply) => reply,
+            Err(_elapsed) => Err(InvokeError::TimedOut),
+        };
+        let failures = match reply {
+            Ok(reply) => failures(&reply, &batch),
+            Err(error) => {
+                tracing::warn!(queue = self.queue.name(), %error, "A batch failed as a whole");
+                Failures::All
+            }
+        };
+        for message in &batch {
+            if failures.contain(&message.message_id) {
+                self.queues.release(message)?;
+            } else {
+                self.queues.delete(message)?;
+            }
+        }
+        Ok(batch.len())
+    }
+}
+
+/// Which messages of a batch failed.
+#[derive(Debug, PartialEq, Eq)]
+enum Failures {
+    All,
+    These(Vec<String>),
+}
+
+impl Failures {
+    fn contain(&self, message_id: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::These(ids) => ids.iter().any(|id| id == message_id),
+        }
+    }
+}
+
+/// Reads a reply as Lambda does: nothing named means that all succeeded, anything odd that all failed.
+fn failures(reply: &[u8], batch: &[Message]) -> Failures {
+    if reply.is_empty() {
+        return Failures::These(Vec::new());
+    }
+    let Ok(reply) = serde_json::from_slice::<Value>(reply) else {
+        return Failures::All;
+    };
+    let items = match reply.get("batchItemFailures") {
+        None | Some(Value::Null) => return Failures::These(Vec::new()),
+        Some(Value::Array(items)) => items,
+        Some(_) => return Failures::All,
+    };
+    let named: Option<Vec<String>> = items
+        .iter()
+        .map(|item| {
+            let id = item.get("itemIdentifier")?.as_str()?;
+            batch.iter().any(|message| message.message_id == id).then(|| id.to_owned())
+        })
+        .collect();
+    named.map_or(Failures::All, Failures::These)
+}
+
+/// The event that Lambda makes of a batch.
+fn event(queue: Queue, batch: &[Message]) -> Value {
+    let records: Vec<Value> = batch
+        .iter()
+        .map(|message| {
+            let first_received_at = message.first_received_at.unwrap_or(message.sent_at);
+            json!({
+                "messageId": message.message_id,
+                "receiptHandle": message.receipt_handle,
+                "body": message.body,
+                "attributes": {
+                    "ApproximateReceiveCount": message.receive_count.to_string(),
+                    "SentTimestamp": message.sent_at.as_millisecond().to_string(),
+                    "SenderId": message.sender,
+                    "ApproximateFirstReceiveTimestamp": first_received_at.as_millisecond().to_string(),
+                },
+                "messageAttributes": message_attributes(&message.attributes),
+                "md5OfBody": format!("{:x}", md5::compute(&message.body)),
+                "eventSource": "aws:sqs",
+                "eventSourceARN": queue.arn(),
+                "awsRegion": names::REGION,
+            })
+        })
+        .collect();
+    json!({"Records": records})
+}
+
+/// The attributes of a message in the form of the event, which differs from that of the API in the case of its names.
+fn message_attributes(attributes: &Map<String, Value>) -> Map<String, Value> {
+    attributes
+        .iter()
+        .map(|(name, attribute)| {
+            let mut form = json!({
+                "stringListValues": [],
+                "binaryListValues": [],
+                "dataType": attribute["DataType"],
+            });
+            for (from, to) in [("StringValue", "stringValue"), ("BinaryValue", "binaryValue")] {
+                if let Some(value) = attribute.get(from) {
+                    form[to] = value.clone();
+                }
+            }
+            (name.clone(), form)
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        invoke::testing::{Scripted, failed},
+        queues::{Depth, NewMessage, QueueSettings, testing::*},
+    };
+
+    const QUEUE: Queue = Queue::Notifications;
+
+    fn source(clock: &TestClock, function: Arc<Scripted>) -> (EventSource, Queues) {
+        let settings = QueueSettings { retry_delay: Duration::ZERO, ..QueueSettings::default() };
+        let queues = queues(clock, settings);
+        (EventSource::new(QUEUE, queues.clone(), function, Duration::from_secs(30)), queues)
+    }
+
+    #[tokio::test]
+    async fn a_batch_of_ten_reaches_the_function_in_the_shape_of_aws() {
+        let function = Scripted::new(|_| Ok(json!({"batchItemFailures": []})));
+        let clock = TestClock::new();
+        let (source, queues) = source(&clock, function.clone());
+        let attributes = json!({"kind": {"DataType": "String", "StringValue": "x"}});
+        for _ in 0..11 {
+            let message = NewMessage { attributes: attributes.as_object().unwrap().clone(), ..text("hello") };
+            queues.send(QUEUE, &message).unwrap();
+        }
+        clock.advance(Duration::from_millis(1500));
+
+        assert_eq!(source.pump().await.unwrap(), 10);
+        assert_eq!(source.pump().await.unwrap(), 1);
+        assert_eq!(source.pump().await.unwrap(), 0);
+        assert_eq!(queues.depth(QUEUE).unwrap(), Depth::default());
+
+        let events = function.events.lock().unwrap();
+        let mut record = events[0]["Records"][0].clone();
+        assert!(record["messageId"].take().is_string());
+        assert!(record["receiptHandle"].take().is_string());
+        let expected = json!({
+            "messageId": null, "receiptHandle": null, "body": "hello",
+            "attributes": {
+                "ApproximateReceiveCount": "1", "SentTimestamp": "1767323045000", "SenderId": "test",
+                "ApproximateFirstReceiveTimestamp": "1767323046500",
+            },
+            "messageAttributes": {
+                "kind": {"stringValue": "x", "stringListValues": [], "binaryListValues": [], "dataType": "String"},
+            },
+            "md5OfBody": "5d41402abc4b2a76b9719d911017c592", "eventSource": "aws:sqs",
+            "eventSourceARN": "arn:aws:sqs:eu-west-1:000000000000:Notifications", "awsRegion": "eu-west-1",
+        });
+        assert_eq!(record, expected);
+    }
+
+    #[tokio::test]
+    async fn only_the_messages_that_are_named_come_again() {
+        let function = Scripted::new(|event| {
+            let bad = event["Records"].as_array().unwrap().iter().filter(|record| record["body"] == "bad");
+            Ok(json!({"batchItemFailures": bad.map(|r| json!({"itemIdentifier": r["messageId"]})).collect::<Vec<_>>()}))
+        });
+        let (source, queues) = source(&TestClock::new(), function);
+        for body in ["good", "bad", "good"] {
+            queues.send(QUEUE, &text(body)).unwrap();
+        }
+        source.pump().await.unwrap();
+        let left = queues.messages(QUEUE, 10).unwrap();
+        assert_eq!(left.len(), 1);
+        assert_eq!(left[0].body, "bad");
+        assert_eq!(left[0].receive_count, 1);
+    }
+
+    #[tokio::test]
+    async fn a_message_that_never_succeeds_ends_as_a_dead_letter_after_five_tries() {
+        let function = Scripted::new(|_| Err(failed()));
+        let (source, queues) = source(&TestClock::new(), function.clone());
+        queues.send(QUEUE, &text("bad")).unwrap();
+        while source.pump().await.unwrap() > 0 {}
+        assert_eq!(function.events.lock().unwrap().len(), 5);
+        assert_eq!(queues.depth(QUEUE).unwrap(), Depth { visible: 0, hidden: 0, dead: 1 });
+    }
+
+    #[test]
+    fn replies_are_read_as_lambda_reads_them() {
+        let clock = TestClock::new();
+        let queues = queues(&clock, QueueSettings::default());
+        let id = queues.send(QUEUE, &text("a")).unwrap();
+        let batch = queues.take(QUEUE, 10).unwrap();
+        let none = Failures::These(Vec::new());
+        for reply in ["", "null", "{}", r#""done""#, r#"{"batchItemFailures":null}"#, r#"{"batchItemFailures":[]}"#] {
+            assert_eq!(failures(reply.as_bytes(), &batch), none, "{reply}");
+        }
+        for reply in [
+            "not json",
+            r#"{"batchItemFailures":"all"}"#,
+            r#"{"batchItemFailures":[{}]}"#,
+            r#"{"batchItemFailures":[{"itemIdentifier":""}]}"#,
+            r#"{"batchItemFailures":[{"itemIdentifier":null}]}"#,
+            r#"{"batchItemFailures":[{"itemIdentifier":"unknown"}]}"#,
+        ] {
+            assert_eq!(failures(reply.as_bytes(), &batch), Failures::All, "{reply}");
+        }
+        let reply = json!({"batchItemFailures": [{"itemIdentifier": id}]}).to_string();
+        assert_eq!(failures(reply.as_bytes(), &batch), Failures::These(vec![id]));
+    }
+}

@@ -1,0 +1,124 @@
+//! The HTTP API in front of the functions: what API Gateway does with a request, payload format 2.0.
+
+mod event;
+mod reply;
+mod routes;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{
+    body::{Body, to_bytes},
+    extract::{Request, State},
+    response::Response,
+};
+use bytes::Bytes;
+use http::{StatusCode, header};
+use serde_json::json;
+
+pub use self::routes::{ROUTES, Route};
+use crate::{
+    ambient::{Clock, uuid},
+    invoke::{Functions, InvokeError},
+};
+
+/// API Gateway takes request bodies up to 10 MB.
+const BODY_LIMIT: usize = 10_000_000;
+/// How long API Gateway waits for a function, and here also for a request's body.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The HTTP API. Cheap to clone.
+#[derive(Clone)]
+pub struct Gateway(Arc<Inner>);
+
+struct Inner {
+    functions: Functions,
+    clock: Clock,
+    iam_principal: AtomicBool,
+}
+
+impl Gateway {
+    /// The API over these functions.
+    #[must_use]
+    pub fn new(functions: Functions, clock: Clock) -> Self {
+        Self(Arc::new(Inner { functions, clock, iam_principal: AtomicBool::new(true) }))
+    }
+
+    /// Whether callers of the application's routes count as IAM principals. They do, until a test wants to see what
+    /// the functions say to a caller that the gateway let through without one.
+    pub fn set_iam_principal(&self, present: bool) {
+        self.0.iam_principal.store(present, Ordering::Relaxed);
+    }
+
+    /// Answers a request, whose body is there already.
+    pub async fn call(&self, request: http::Request<Bytes>) -> http::Response<Bytes> {
+        let (parts, body) = request.into_parts();
+        let request_id = uuid();
+        let mut response = if body.len() > BODY_LIMIT {
+            message(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large")
+        } else {
+            self.route(&parts, &body, &request_id).await
+        };
+        if let Ok(request_id) = request_id.parse() {
+            response.headers_mut().insert("apigw-requestid", request_id);
+        }
+        response
+    }
+
+    async fn route(&self, parts: &http::request::Parts, body: &Bytes, request_id: &str) -> http::Response<Bytes> {
+        let Some((route, path_parameters)) = routes::find(&parts.method, parts.uri.path()) else {
+            return message(StatusCode::NOT_FOUND, "Not Found");
+        };
+        let event = event::event(&event::Incoming {
+            route,
+            path_parameters,
+            parts,
+            body,
+            request_id,
+            now: (self.0.clock)(),
+            iam_principal: route.iam && self.0.iam_principal.load(Ordering::Relaxed),
+        });
+        let function = self.0.functions.get(route.function);
+        let invocation = function.invoke(Bytes::from(event.to_string()));
+        let error = match tokio::time::timeout(TIMEOUT, invocation).await {
+            Ok(Ok(reply)) => match reply::response(&reply) {
+                Some(response) => return response,
+                None => "the reply is not one that API Gateway understands".to_owned(),
+            },
+            Ok(Err(error @ InvokeError::Failed { .. })) => error.to_string(),
+            Ok(Err(InvokeError::TimedOut)) | Err(_) => {
+                tracing::warn!(function = route.function.name(), request_id, "A function took too long");
+                return message(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable");
+            }
+        };
+        tracing::warn!(function = route.function.name(), request_id, error, "A function failed");
+        message(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
+    }
+}
+
+/// Answers a request that comes over the network.
+pub(crate) async fn serve(State(gateway): State<Gateway>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let response = match tokio::time::timeout(TIMEOUT, to_bytes(body, BODY_LIMIT)).await {
+        Ok(Ok(body)) => gateway.call(http::Request::from_parts(parts, body)).await,
+        Ok(Err(_)) => message(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large"),
+        Err(_) => message(StatusCode::REQUEST_TIMEOUT, "Request Timeout"),
+    };
+    response.map(Body::from)
+}
+
+/// What API Gateway says in its own name.
+fn message(status: StatusCode, text: &str) -> http::Response<Bytes> {
+    let mut response = http::Response::new(Bytes::from(json!({"message": text}).to_string()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
+    response
+}
+
+#[cfg(test)]
+mod tests;

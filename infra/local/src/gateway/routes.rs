@@ -1,0 +1,74 @@
+//! Which function answers which route.
+
+use http::Method;
+use percent_encoding::percent_decode_str;
+
+use crate::invoke::Function;
+
+/// A route of the API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Route {
+    /// The method.
+    pub method: &'static str,
+    /// The path, with parameters in braces.
+    pub path: &'static str,
+    /// Who answers.
+    pub function: Function,
+    /// Whether callers have to be IAM principals: the application's routes, not those of the user's browser.
+    pub iam: bool,
+}
+
+impl Route {
+    /// As API Gateway names it, such as `GET /accounts`.
+    #[must_use]
+    pub fn key(&self) -> String {
+        format!("{} {}", self.method, self.path)
+    }
+}
+
+const fn application(method: &'static str, path: &'static str, function: Function) -> Route {
+    Route { method, path, function, iam: true }
+}
+
+const fn browser(method: &'static str, path: &'static str, function: Function) -> Route {
+    Route { method, path, function, iam: false }
+}
+
+/// Every route of the API.
+pub const ROUTES: &[Route] = &[
+    application("PUT", "/users/{userId}/grants/{contractId}", Function::Accounts),
+    application("GET", "/users/{userId}/grants/{contractId}", Function::Accounts),
+    application("GET", "/users/{userId}/accounts", Function::Accounts),
+    application("GET", "/users/{userId}/accounts/{accountId}", Function::Accounts),
+    application("POST", "/users/{userId}/read-results", Function::Accounts),
+    application("GET", "/accounts", Function::Accounts),
+    application("DELETE", "/users/{userId}", Function::Accounts),
+    application("POST", "/users/{userId}/accounts/{accountId}/reauthorizations", Function::CreateReauthUrl),
+    application("GET", "/reauthorizations/{reauthorizationId}", Function::CreateReauthUrl),
+    browser("GET", "/reconnect/{token}", Function::CreateReauthUrl),
+    browser("POST", "/reconnect/{token}", Function::CreateReauthUrl),
+    browser("GET", "/callback", Function::ReauthCallback),
+];
+
+/// The route of a request, with its path parameters, decoded.
+pub(super) fn find(method: &Method, path: &str) -> Option<(&'static Route, Vec<(&'static str, String)>)> {
+    ROUTES
+        .iter()
+        .filter(|route| route.method == method.as_str())
+        .find_map(|route| Some((route, parameters(route.path, path)?)))
+}
+
+fn parameters(template: &'static str, path: &str) -> Option<Vec<(&'static str, String)>> {
+    let mut parameters = Vec::new();
+    let mut segments = path.split('/');
+    for expected in template.split('/') {
+        let segment = segments.next()?;
+        match expected.strip_prefix('{').and_then(|name| name.strip_suffix('}')) {
+            Some(_) if segment.is_empty() => return None,
+            Some(name) => parameters.push((name, percent_decode_str(segment).decode_utf8_lossy().into_owned())),
+            None if segment == expected => {}
+            None => return None,
+        }
+    }
+    segments.next().is_none().then_some(parameters)
+}

@@ -1,0 +1,170 @@
+//! Keeps websites out: any page that a browser shows could send requests to a port of this machine.
+//!
+//! Every port refuses a `Host` that is not this machine's (which defeats DNS rebinding), and a change of state that a
+//! page of another origin asks for. There is no CORS, so what a foreign page may `GET` it cannot read.
+
+use axum::{
+    Json,
+    extract::Request,
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderMap, HeaderName, Method, StatusCode, Uri, header};
+use serde_json::json;
+
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// Why a request is not let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// The request is meant for another host, or does not say for which.
+    Host,
+    /// Another origin's page asks for a change of state.
+    Origin,
+}
+
+/// Middleware: lets the request through, or answers with a problem.
+pub(crate) async fn guard(request: Request, next: Next) -> Response {
+    match check(request.method(), request.uri(), request.headers()) {
+        Ok(()) => next.run(request).await,
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+fn check(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), Refusal> {
+    let host = host(uri, headers).ok_or(Refusal::Host)?;
+    if !is_this_machine(host) {
+        return Err(Refusal::Host);
+    }
+    if *method == Method::GET || *method == Method::HEAD {
+        return Ok(());
+    }
+    let fetch_site = text(headers, &SEC_FETCH_SITE);
+    if fetch_site == Some("cross-site") {
+        return Err(Refusal::Origin);
+    }
+    match text(headers, &header::ORIGIN) {
+        None if headers.contains_key(header::ORIGIN) => Err(Refusal::Origin),
+        None => Ok(()),
+        // A page with the referrer policy `no-referrer`, such as the reconnect page, hides its origin even from itself.
+        Some("null") if fetch_site == Some("same-origin") => Ok(()),
+        Some(origin) if origin.strip_prefix("http://") == Some(host) => Ok(()),
+        Some(_) => Err(Refusal::Origin),
+    }
+}
+
+/// The one host that the request names.
+fn host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
+    if let Some(authority) = uri.authority() {
+        return Some(authority.as_str());
+    }
+    let mut hosts = headers.get_all(header::HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (Some(host), None) => host.to_str().ok(),
+        _ => None,
+    }
+}
+
+fn is_this_machine(host: &str) -> bool {
+    let (name, port) = host.split_once(':').unwrap_or((host, "80"));
+    (name == "127.0.0.1" || name.eq_ignore_ascii_case("localhost"))
+        && !port.is_empty()
+        && port.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let (status, title, code, detail) = match self {
+            Self::Host => (
+                StatusCode::MISDIRECTED_REQUEST,
+                "Misdirected Request",
+                "foreign_host",
+                "This local system answers to 127.0.0.1 and localhost only.",
+            ),
+            Self::Origin => (
+                StatusCode::FORBIDDEN,
+                "Forbidden",
+                "foreign_origin",
+                "A page of another origin may not change anything here.",
+            ),
+        };
+        let problem = json!({
+            "type": "about:blank", "title": title, "status": status.as_u16(), "detail": detail, "code": code,
+        });
+        (status, [(header::CONTENT_TYPE, "application/problem+json")], Json(problem)).into_response()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checked(method: Method, headers: &[(&str, &str)]) -> Result<(), Refusal> {
+        let headers = headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
+        check(&method, &Uri::from_static("/x"), &headers)
+    }
+
+    #[test]
+    fn only_the_names_of_this_machine_are_answered() {
+        for host in ["127.0.0.1:9000", "localhost:9000", "LOCALHOST", "127.0.0.1"] {
+            assert_eq!(checked(Method::GET, &[("host", host)]), Ok(()), "{host}");
+        }
+        for host in [
+            "example.com",
+            "127.0.0.1.example.com",
+            "localhost.example.com:9000",
+            "evil@127.0.0.1",
+            "",
+            "127.0.0.1:",
+            "[::1]:9000",
+            "localhost:80@x",
+        ] {
+            assert_eq!(checked(Method::GET, &[("host", host)]), Err(Refusal::Host), "{host}");
+        }
+        assert_eq!(checked(Method::GET, &[]), Err(Refusal::Host));
+        let mut twice = HeaderMap::new();
+        twice.append(header::HOST, "localhost".parse().unwrap());
+        twice.append(header::HOST, "example.com".parse().unwrap());
+        assert_eq!(check(&Method::GET, &Uri::from_static("/"), &twice), Err(Refusal::Host));
+    }
+
+    #[test]
+    fn a_change_of_state_must_come_from_our_own_pages_or_from_no_page() {
+        let host = ("host", "127.0.0.1:9000");
+        let ours = ("origin", "http://127.0.0.1:9000");
+        let allowed: &[&[(&str, &str)]] = &[
+            &[host],
+            &[host, ours],
+            &[host, ours, ("sec-fetch-site", "same-origin")],
+            &[host, ("sec-fetch-site", "none")],
+            &[host, ("origin", "null"), ("sec-fetch-site", "same-origin")],
+        ];
+        for headers in allowed {
+            assert_eq!(checked(Method::POST, headers), Ok(()), "{headers:?}");
+        }
+        let refused: &[&[(&str, &str)]] = &[
+            &[host, ("origin", "https://example.com")],
+            &[host, ("origin", "http://127.0.0.1:9001"), ("sec-fetch-site", "same-site")],
+            &[host, ("origin", "https://127.0.0.1:9000")],
+            &[host, ("origin", "null")],
+            &[host, ("origin", "null"), ("sec-fetch-site", "same-site")],
+            &[host, ("sec-fetch-site", "cross-site")],
+            &[host, ours, ("sec-fetch-site", "cross-site")],
+        ];
+        for headers in refused {
+            for method in [Method::POST, Method::PUT, Method::DELETE] {
+                assert_eq!(checked(method, headers), Err(Refusal::Origin), "{headers:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_browser_that_comes_back_from_digime_is_let_in() {
+        let headers = [("host", "127.0.0.1:9000"), ("sec-fetch-site", "cross-site")];
+        assert_eq!(checked(Method::GET, &headers), Ok(()));
+    }
+}

@@ -1,0 +1,502 @@
+//! The queues with their dead-letter queues: what SQS does, as far as this system leans on it.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::{SignedDuration, Timestamp};
+use rusqlite::{OptionalExtension, Row, Transaction, params};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::{
+    ambient::{Clock, random_hex, uuid},
+    names::Queue,
+    store::{Store, StoreError},
+};
+
+/// SQS keeps a message for four days unless told otherwise, a dead letter for as long as it may be: here 14 for both.
+const RETENTION: SignedDuration = SignedDuration::from_hours(14 * 24);
+
+/// Lambda takes 6 MB of payload; a batch stays below that with everything around the bodies.
+const BATCH_BYTES: usize = 4 * 1024 * 1024;
+
+/// How long and how often messages are tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueueSettings {
+    /// How long a message that was taken stays hidden, should its taker never come back.
+    pub visibility_timeout: Duration,
+    /// How long a message that failed stays hidden. Minutes on AWS; zero in tests, to wait for nothing.
+    pub retry_delay: Duration,
+    /// How often a message is taken before it moves to the dead-letter queue.
+    pub max_receive_count: u32,
+}
+
+impl Default for QueueSettings {
+    fn default() -> Self {
+        Self { visibility_timeout: Duration::from_secs(60), retry_delay: Duration::from_secs(2), max_receive_count: 5 }
+    }
+}
+
+/// A message to be sent.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct NewMessage {
+    /// The text.
+    pub body: String,
+    /// Message attributes in SQS's JSON: name → `{DataType, StringValue}`.
+    pub attributes: Map<String, Value>,
+    /// Who sends it.
+    pub sender: String,
+    /// How long it stays hidden at first.
+    pub delay: Duration,
+}
+
+/// A message as a consumer or the console sees it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Message {
+    /// The id that it got when it was sent.
+    pub message_id: String,
+    /// What deletes it; new each time that it is taken.
+    pub receipt_handle: Option<String>,
+    /// The text.
+    pub body: String,
+    /// Message attributes in SQS's JSON.
+    pub attributes: Map<String, Value>,
+    /// Who sent it.
+    pub sender: String,
+    /// When it was sent.
+    pub sent_at: Timestamp,
+    /// How often it was taken.
+    pub receive_count: u32,
+    /// When it was taken for the first time.
+    pub first_received_at: Option<Timestamp>,
+}
+
+/// How many messages a queue holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Depth {
+    /// Those that can be taken now.
+    pub visible: u64,
+    /// Those that are hidden: being worked on, or waiting for their next try.
+    pub hidden: u64,
+    /// Those in the dead-letter queue.
+    pub dead: u64,
+}
+
+/// Every queue of the system.
+#[derive(Clone)]
+pub struct Queues {
+    store: Arc<Store>,
+    clock: Clock,
+    settings: QueueSettings,
+}
+
+impl Queues {
+    /// The queues that the store holds. Messages that were being worked on when the process ended can be taken again.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub fn new(store: Arc<Store>, clock: Clock, settings: QueueSettings) -> Result<Self, StoreError> {
+        let queues = Self { store, clock, settings };
+        let now = milliseconds(queues.now());
+        queues.store.transaction(|transaction| {
+            transaction.execute(
+                "UPDATE messages SET visible_at = ?1, receipt_handle = NULL WHERE receipt_handle IS NOT NULL",
+                params![now],
+            )
+        })?;
+        Ok(queues)
+    }
+
+    /// Puts a message on a queue and gives its id.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub fn send(&self, queue: Queue, message: &NewMessage) -> Result<String, StoreError> {
+        let now = self.now();
+        self.store.transaction(|transaction| insert(transaction, queue, message, now))
+    }
+
+    /// Takes up to `max` messages that are visible, oldest first, and hides them. Those that were taken too often move
+    /// to the dead-letter queue instead.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub fn take(&self, queue: Queue, max: usize) -> Result<Vec<Message>, StoreError> {
+        let now = self.now();
+        let hidden_until = milliseconds(now + self.settings.visibility_timeout);
+        let now = milliseconds(now);
+        self.store.transaction(|transaction| {
+            transaction.execute(
+                "UPDATE messages SET dead_at = ?1, receipt_handle = NULL
+                 WHERE queue = ?2 AND dead_at IS NULL AND visible_at <= ?1 AND receive_count >= ?3",
+                params![now, queue.name(), self.settings.max_receive_count],
+            )?;
+            let mut statement = transaction.prepare_cached(
+                "SELECT * FROM messages WHERE queue = ?1 AND dead_at IS NULL AND visible_at <= ?2
+                 ORDER BY sequence LIMIT ?3",
+            )?;
+            let limit = i64::try_from(max).unwrap_or(i64::MAX);
+            let mut rows = statement.query(params![queue.name(), now, limit])?;
+            let mut taken = Vec::new();
+            let mut bytes = 0;
+            while let Some(row) = rows.next()? {
+                let mut message = read(row)?;
+                bytes += message.body.len();
+                if !taken.is_empty() && bytes > BATCH_BYTES {
+                    break;
+                }
+                message.receive_count += 1;
+                message.first_received_at.get_or_insert(timestamp(now));
+                message.receipt_handle = Some(random_hex(32));
+                taken.push(message);
+            }
+            for message in &taken {
+                transaction.execute(
+                    "UPDATE messages SET visible_at = ?2, receive_count = ?3, first_received_at = ?4, receipt_handle = ?5
+                     WHERE message_id = ?1",
+                    params![
+                        message.message_id,
+                        hidden_until,
+                        message.receive_count,
+                        message.first_received_at.map(milliseconds),
+                        message.receipt_handle,
+                    ],
+                )?;
+            }
+            Ok(taken)
+        })
+    }
+
+    /// Deletes a message that was worked on. One that somebody else has taken meanwhile stays.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub fn delete(&self, message: &Message) -> Result<(), StoreError> {
+        self.store.transaction(|transaction| {
+            transaction.execute("DELETE FROM messages WHERE receipt_handle = ?1", params![message.receipt_handle])
+        })?;
+        Ok(())
+    }
+
+    /// Gives back a message that failed: it can be taken again after the retry delay.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub fn release(&self, message: &Message) -> Result<(), StoreError> {
+        let visible_at = milliseconds(self.now() + self.settings.retry_delay);
+        self.store.transaction(|transaction| {
+            transaction.execute(
+                "UPDATE messages SET visible_at = ?2, receipt_handle = NULL WHERE receipt_handle = ?1",
+                params![message.receipt_handle, visible_at],
+            )
+        })?;
+        Ok(())
+    }
+
+    /// How many messages the queue holds.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub fn depth(&self, queue: Queue) -> Result<Depth, StoreError> {
+        let now = milliseconds(self.now());
+        self.store.transaction(|transaction| {
+            transaction.query_row(
+                "SELECT COUNT(*) FILTER (WHERE dead_at IS NULL AND visible_at <= ?2),
+                        COUNT(*) FILTER (WHERE dead_at IS NULL AND visible_at > ?2),
+                        COUNT(*) FILTER (WHERE dead_at IS NOT NULL)
+                 FROM messages WHERE queue = ?1",
+                params![queue.name(), now],
+                |row| Ok(Depth { visible: row.get(0)?, hidden: row.get(1)?, dead: row.get(2)? }),
+            )
+        })
+    }
+
+    /// The messages of a queue, oldest first, without taking them.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub fn messages(&self, queue: Queue, limit: u32) -> Result<Vec<Message>, StoreError> {
+        self.list(
+            "SELECT * FROM messages WHERE queue = ?1 AND dead_at IS NULL ORDER BY sequence LIMIT ?2",
+            queue,
+            limit,
+        )
+    }
+
+    /// The messages of its dead-letter queue, the latest first.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub fn dead_letters(&self, queue: Queue, limit: u32) -> Result<Vec<Message>, StoreError> {
+        self.list(
+            "SELECT * FROM messages WHERE queue = ?1 AND dead_at IS NOT NULL ORDER BY dead_at DESC, sequence DESC LIMIT ?2",
+            queue,
+            limit,
+        )
+    }
+
+    /// Moves every dead letter back to its queue, to be tried as often as a new one. Gives how many there were.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub fn redrive(&self, queue: Queue) -> Result<usize, StoreError> {
+        let now = milliseconds(self.now());
+        self.store.transaction(|transaction| {
+            transaction.execute(
+                "UPDATE messages SET dead_at = NULL, receive_count = 0, first_received_at = NULL, visible_at = ?2
+                 WHERE queue = ?1 AND dead_at IS NOT NULL",
+                params![queue.name(), now],
+            )
+        })
+    }
+
+    /// Drops what is older than a queue keeps.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub fn expire(&self) -> Result<usize, StoreError> {
+        let oldest = milliseconds(self.now().saturating_sub(RETENTION).unwrap_or(Timestamp::MIN));
+        self.store
+            .transaction(|transaction| transaction.execute("DELETE FROM messages WHERE sent_at < ?1", params![oldest]))
+    }
+
+    /// Takes over records of a stream: each message is sent and the place in the stream noted, or neither.
+    pub(crate) fn send_from_stream(
+        &self,
+        queue: Queue,
+        messages: &[NewMessage],
+        stream: &str,
+        sequence_number: &str,
+    ) -> Result<(), StoreError> {
+        let now = self.now();
+        self.store.transaction(|transaction| {
+            for message in messages {
+                insert(transaction, queue, message, now)?;
+            }
+            transaction.execute(
+                "INSERT INTO checkpoints (stream, sequence_number) VALUES (?1, ?2)
+                 ON CONFLICT (stream) DO UPDATE SET sequence_number = excluded.sequence_number",
+                params![stream, sequence_number],
+            )
+        })?;
+        Ok(())
+    }
+
+    /// The last record of a stream that was taken over.
+    pub(crate) fn checkpoint(&self, stream: &str) -> Result<Option<String>, StoreError> {
+        self.store.transaction(|transaction| {
+            transaction
+                .query_row("SELECT sequence_number FROM checkpoints WHERE stream = ?1", params![stream], |row| {
+                    row.get(0)
+                })
+                .optional()
+        })
+    }
+
+    fn list(&self, query: &str, queue: Queue, limit: u32) -> Result<Vec<Message>, StoreError> {
+        self.store.transaction(|transaction| {
+            transaction.prepare_cached(query)?.query_map(params![queue.name(), limit], read)?.collect()
+        })
+    }
+
+    fn now(&self) -> Timestamp {
+        (self.clock)()
+    }
+}
+
+fn insert(
+    transaction: &Transaction<'_>,
+    queue: Queue,
+    message: &NewMessage,
+    now: Timestamp,
+) -> rusqlite::Result<String> {
+    let message_id = uuid();
+    transaction.execute(
+        "INSERT INTO messages (queue, message_id, body, attributes, sender, sent_at, visible_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        params![
+            queue.name(),
+            message_id,
+            message.body,
+            Value::Object(message.attributes.clone()).to_string(),
+            message.sender,
+            milliseconds(now),
+            milliseconds(now + message.delay),
+        ],
+    )?;
+    Ok(message_id)
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<Message> {
+    let attributes: String = row.get("attributes")?;
+    Ok(Message {
+        message_id: row.get("message_id")?,
+        receipt_handle: row.get("receipt_handle")?,
+        body: row.get("body")?,
+        attributes: serde_json::from_str(&attributes).unwrap_or_default(),
+        sender: row.get("sender")?,
+        sent_at: timestamp(row.get("sent_at")?),
+        receive_count: row.get("receive_count")?,
+        first_received_at: row.get::<_, Option<i64>>("first_received_at")?.map(timestamp),
+    })
+}
+
+fn milliseconds(time: Timestamp) -> i64 {
+    time.as_millisecond()
+}
+
+fn timestamp(milliseconds: i64) -> Timestamp {
+    Timestamp::from_millisecond(milliseconds).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+#[cfg(test)]
+pub(crate) mod testing {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    /// A clock that a test moves.
+    #[derive(Clone)]
+    pub(crate) struct TestClock(Arc<Mutex<Timestamp>>);
+
+    impl TestClock {
+        pub(crate) fn new() -> Self {
+            Self(Arc::new(Mutex::new("2026-01-02T03:04:05Z".parse().unwrap())))
+        }
+
+        pub(crate) fn clock(&self) -> Clock {
+            let time = self.0.clone();
+            Arc::new(move || *time.lock().unwrap())
+        }
+
+        pub(crate) fn advance(&self, duration: Duration) {
+            *self.0.lock().unwrap() += duration;
+        }
+    }
+
+    pub(crate) fn queues(clock: &TestClock, settings: QueueSettings) -> Queues {
+        Queues::new(Arc::new(Store::memory().unwrap()), clock.clock(), settings).unwrap()
+    }
+
+    pub(crate) fn text(body: &str) -> NewMessage {
+        NewMessage { body: body.to_owned(), sender: "test".to_owned(), ..NewMessage::default() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{testing::*, *};
+
+    const QUEUE: Queue = Queue::ReadResults;
+
+    fn bodies(messages: &[Message]) -> Vec<&str> {
+        messages.iter().map(|message| message.body.as_str()).collect()
+    }
+
+    #[test]
+    fn messages_are_taken_in_order_and_hidden_from_the_next_taker() {
+        let queues = queues(&TestClock::new(), QueueSettings::default());
+        for body in ["a", "b", "c"] {
+            queues.send(QUEUE, &text(body)).unwrap();
+        }
+        assert_eq!(bodies(&queues.take(QUEUE, 2).unwrap()), ["a", "b"]);
+        assert_eq!(bodies(&queues.take(QUEUE, 2).unwrap()), ["c"]);
+        assert_eq!(queues.depth(QUEUE).unwrap(), Depth { visible: 0, hidden: 3, dead: 0 });
+        assert!(queues.take(Queue::Notifications, 10).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_message_comes_back_when_its_taker_does_not() {
+        let clock = TestClock::new();
+        let queues = queues(&clock, QueueSettings::default());
+        queues.send(QUEUE, &text("a")).unwrap();
+        let lost = queues.take(QUEUE, 1).unwrap().remove(0);
+        clock.advance(Duration::from_secs(60));
+        let again = queues.take(QUEUE, 1).unwrap().remove(0);
+        assert_eq!(again.receive_count, 2);
+        assert_eq!(again.sent_at, lost.sent_at);
+        assert_eq!(again.first_received_at, lost.first_received_at);
+
+        // The first taker is too late: the message is another's now.
+        queues.delete(&lost).unwrap();
+        assert_eq!(queues.depth(QUEUE).unwrap().hidden, 1);
+        queues.delete(&again).unwrap();
+        assert_eq!(queues.depth(QUEUE).unwrap(), Depth::default());
+    }
+
+    #[test]
+    fn a_failed_message_waits_for_its_retry_delay() {
+        let clock = TestClock::new();
+        let queues = queues(&clock, QueueSettings::default());
+        queues.send(QUEUE, &text("a")).unwrap();
+        let message = queues.take(QUEUE, 1).unwrap().remove(0);
+        queues.release(&message).unwrap();
+        assert!(queues.take(QUEUE, 1).unwrap().is_empty());
+        clock.advance(Duration::from_secs(2));
+        assert_eq!(queues.take(QUEUE, 1).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_message_that_failed_five_times_is_a_dead_letter_until_it_is_redriven() {
+        let settings = QueueSettings { retry_delay: Duration::ZERO, ..QueueSettings::default() };
+        let queues = queues(&TestClock::new(), settings);
+        queues.send(QUEUE, &text("bad")).unwrap();
+        for _ in 0..5 {
+            let message = queues.take(QUEUE, 10).unwrap().remove(0);
+            queues.release(&message).unwrap();
+        }
+        assert!(queues.take(QUEUE, 10).unwrap().is_empty());
+        assert_eq!(queues.depth(QUEUE).unwrap(), Depth { visible: 0, hidden: 0, dead: 1 });
+        assert_eq!(queues.dead_letters(QUEUE, 10).unwrap()[0].receive_count, 5);
+
+        assert_eq!(queues.redrive(QUEUE).unwrap(), 1);
+        assert_eq!(queues.take(QUEUE, 10).unwrap()[0].receive_count, 1);
+        assert!(queues.dead_letters(QUEUE, 10).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_delayed_message_stays_hidden_at_first() {
+        let clock = TestClock::new();
+        let queues = queues(&clock, QueueSettings::default());
+        queues.send(QUEUE, &NewMessage { delay: Duration::from_secs(10), ..text("later") }).unwrap();
+        assert!(queues.take(QUEUE, 1).unwrap().is_empty());
+        clock.advance(Duration::from_secs(10));
+        assert_eq!(queues.take(QUEUE, 1).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_batch_stays_below_what_a_function_takes() {
+        let queues = queues(&TestClock::new(), QueueSettings::default());
+        for _ in 0..6 {
+            queues.send(QUEUE, &text(&"x".repeat(1024 * 1024))).unwrap();
+        }
+        assert_eq!(queues.take(QUEUE, 10).unwrap().len(), 4);
+        assert_eq!(queues.take(QUEUE, 10).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn a_restart_keeps_the_messages_and_shows_those_that_were_being_worked_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("system.sqlite3");
+        let clock = TestClock::new();
+        let open =
+            || Queues::new(Arc::new(Store::open(&path).unwrap()), clock.clock(), QueueSettings::default()).unwrap();
+        let queues = open();
+        queues.send(QUEUE, &text("a")).unwrap();
+        queues.send(QUEUE, &text("b")).unwrap();
+        queues.take(QUEUE, 1).unwrap();
+        drop(queues);
+        assert_eq!(bodies(&open().take(QUEUE, 10).unwrap()), ["a", "b"]);
+    }
+
+    #[test]
+    fn messages_are_dropped_after_two_weeks() {
+        let clock = TestClock::new();
+        let queues = queues(&clock, QueueSettings::default());
+        queues.send(QUEUE, &text("old")).unwrap();
+        clock.advance(Duration::from_secs(15 * 24 * 3600));
+        queues.send(QUEUE, &text("new")).unwrap();
+        assert_eq!(queues.expire().unwrap(), 1);
+        assert_eq!(bodies(&queues.messages(QUEUE, 10).unwrap()), ["new"]);
+    }
+}

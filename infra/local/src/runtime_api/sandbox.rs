@@ -1,0 +1,169 @@
+//! One process of a function, with the port that it asks for events.
+
+use std::{process::Stdio, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use jiff::SignedDuration;
+use tokio::{
+    io::{AsyncRead, AsyncReadExt},
+    process::{Child, Command},
+    sync::{mpsc, watch},
+    task::JoinHandle,
+};
+
+use super::{
+    InitError, Log, Spec, failed,
+    http_api::{Invocation, Phase, Shared, router},
+};
+use crate::{
+    ambient::{self, uuid},
+    invoke::InvokeError,
+    names,
+    server::{Server, listen},
+};
+
+/// Lambda gives a function ten seconds to start.
+const INIT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the output of a process that ended may take to arrive.
+const OUTPUT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The process, and what belongs to it. Dropped, the process is killed.
+pub(super) struct Sandbox {
+    child: Child,
+    shared: Arc<Shared>,
+    invocations: mpsc::Sender<Invocation>,
+    function_arn: String,
+    timeout: Duration,
+    _server: Server,
+}
+
+/// A result, and whether the process can be used again.
+pub(super) type Outcome = (Result<Bytes, InvokeError>, bool);
+
+/// Why a process was ended in the middle of its work.
+pub(super) enum Ending {
+    Crashed,
+    TimedOut,
+}
+
+impl Ending {
+    pub(super) fn into_result(self) -> Outcome {
+        let error = match self {
+            Self::Crashed => failed("Runtime.ExitError", "the process was killed"),
+            Self::TimedOut => InvokeError::TimedOut,
+        };
+        (Err(error), false)
+    }
+}
+
+impl Sandbox {
+    /// Starts a process and waits until it asks for an event.
+    pub(super) async fn start(spec: &Spec, log: &Log) -> Result<Self, InitError> {
+        let spawn_error = |source| InitError::Spawn { binary: spec.binary.clone(), source };
+        let (invocations, receiver) = mpsc::channel(1);
+        let (phase, mut phases) = watch::channel(Phase::Starting);
+        let shared = Shared::new(receiver, phase);
+        let listener = listen(0).await.map_err(spawn_error)?;
+        let server = Server::start(listener, router(shared.clone())).map_err(spawn_error)?;
+
+        let mut child = command(spec, server.url().trim_start_matches("http://")).spawn().map_err(spawn_error)?;
+        let output = [
+            child.stdout.take().map(|stream| copy(stream, log.clone())),
+            child.stderr.take().map(|stream| copy(stream, log.clone())),
+        ];
+        let name = spec.name.clone();
+        let report_error = |report: String| InitError::Reported { name: name.clone(), report, output: log.tail() };
+        let ended = tokio::select! {
+            Ok(phase) = reached(&mut phases) => match phase {
+                Phase::CannotStart(report) => return Err(report_error(report)),
+                _ => None,
+            },
+            status = child.wait() => Some(status.map_err(spawn_error)?),
+            () = tokio::time::sleep(INIT_TIMEOUT) => {
+                return Err(InitError::TooSlow { name, output: log.tail() });
+            }
+        };
+        if let Some(status) = ended {
+            for reader in output.into_iter().flatten() {
+                let _ = tokio::time::timeout(OUTPUT_TIMEOUT, reader).await;
+            }
+            // It may have said why, and gone before that was looked at.
+            let phase = phases.borrow().clone();
+            return Err(match phase {
+                Phase::CannotStart(report) => report_error(report),
+                _ => InitError::Exited { name, status: status.to_string(), output: log.tail() },
+            });
+        }
+        let function_arn = names::arn("lambda", &format!("function:{name}"));
+        Ok(Self { child, shared, invocations, function_arn, timeout: spec.timeout, _server: server })
+    }
+
+    /// Whether the process is gone.
+    pub(super) fn has_ended(&mut self) -> bool {
+        !matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Gives an event to the process and waits for what comes of it, however long that takes.
+    pub(super) async fn invoke(&mut self, event: Bytes) -> Outcome {
+        let request_id = uuid();
+        let answer = self.shared.expect(&request_id);
+        let timeout = SignedDuration::try_from(self.timeout).unwrap_or(SignedDuration::MAX);
+        let deadline = ambient::now().saturating_add(timeout).unwrap_or(jiff::Timestamp::MAX);
+        let invocation = Invocation {
+            request_id,
+            event,
+            deadline_ms: deadline.as_millisecond(),
+            function_arn: self.function_arn.clone(),
+        };
+        if self.invocations.send(invocation).await.is_err() {
+            return Ending::Crashed.into_result();
+        }
+        tokio::select! {
+            // An answer counts, even when the process ends right after it.
+            biased;
+            Ok(result) = answer => (result, true),
+            status = self.child.wait() => {
+                let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
+                (Err(failed("Runtime.ExitError", &format!("the process ended: {status}"))), false)
+            }
+        }
+    }
+}
+
+/// The phase after `Starting`.
+async fn reached(phases: &mut watch::Receiver<Phase>) -> Result<Phase, watch::error::RecvError> {
+    Ok(phases.wait_for(|phase| *phase != Phase::Starting).await?.clone())
+}
+
+fn command(spec: &Spec, runtime_api: &str) -> Command {
+    let mut command = Command::new(&spec.binary);
+    command
+        .args(&spec.arguments)
+        .env_clear()
+        .env("PATH", "/usr/local/bin:/usr/bin/:/bin:/opt/bin")
+        .env("LANG", "en_US.UTF-8")
+        .env("TZ", ":UTC")
+        .env("_HANDLER", "bootstrap")
+        .env("AWS_LAMBDA_RUNTIME_API", runtime_api)
+        .env("AWS_LAMBDA_FUNCTION_NAME", &spec.name)
+        .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
+        .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256")
+        .env("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand")
+        .env("AWS_LAMBDA_LOG_GROUP_NAME", format!("/aws/lambda/{}", spec.name))
+        .env("AWS_LAMBDA_LOG_STREAM_NAME", "local")
+        .envs(&spec.environment)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    command
+}
+
+fn copy(mut stream: impl AsyncRead + Unpin + Send + 'static, log: Log) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        let mut buffer = vec![0; 8 * 1024];
+        while let Ok(length @ 1..) = stream.read(&mut buffer).await {
+            log.write(&buffer[..length]);
+        }
+    })
+}

@@ -1,0 +1,50 @@
+//! The schedule: the event that EventBridge sends to the sweep.
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use serde_json::json;
+
+use crate::{
+    ambient::uuid,
+    invoke::{Invoke, InvokeError},
+    names,
+};
+
+/// Runs the sweep once, as the schedule does.
+///
+/// # Errors
+/// What the function answered with.
+pub(crate) async fn run(sweep: &dyn Invoke, now: Timestamp) -> Result<Bytes, InvokeError> {
+    let event = json!({
+        "version": "0",
+        "id": uuid(),
+        "detail-type": "Scheduled Event",
+        "source": "aws.events",
+        "account": names::ACCOUNT,
+        "time": now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        "region": names::REGION,
+        "resources": [names::arn("events", "rule/sweep-accounts")],
+        "detail": {},
+    });
+    sweep.invoke(Bytes::from(event.to_string())).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::invoke::testing::Scripted;
+
+    #[tokio::test]
+    async fn the_sweep_gets_a_scheduled_event() {
+        let function = Scripted::new(|_| Ok(json!({})));
+        run(&*function, "2026-01-02T03:04:05.678Z".parse().unwrap()).await.unwrap();
+        let mut event = function.events.lock().unwrap().remove(0);
+        assert!(event["id"].take().is_string());
+        let expected = json!({
+            "version": "0", "id": null, "detail-type": "Scheduled Event", "source": "aws.events",
+            "account": "000000000000", "time": "2026-01-02T03:04:05Z", "region": "eu-west-1",
+            "resources": ["arn:aws:events:eu-west-1:000000000000:rule/sweep-accounts"], "detail": {},
+        });
+        assert_eq!(event, expected);
+    }
+}

@@ -1,0 +1,58 @@
+//! What a system is given once and keeps: the demo contract's key pair and the service secret.
+
+use std::{fs, io, io::Write, os::unix::fs::OpenOptionsExt, path::Path};
+
+use digime_simulator::ContractKeys;
+use serde::{Deserialize, Serialize};
+
+use crate::ambient::random_hex;
+
+/// The secrets of a local system. `Debug` shows none.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DemoSecrets {
+    /// The demo contract's private key: PEM.
+    pub private_key_pem: String,
+    /// Its public key: PEM.
+    pub public_key_pem: String,
+    /// The service secret.
+    pub service_secret: String,
+}
+
+impl std::fmt::Debug for DemoSecrets {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("DemoSecrets")
+    }
+}
+
+impl DemoSecrets {
+    /// Makes new ones.
+    ///
+    /// # Errors
+    /// When no key could be generated.
+    pub fn generate() -> io::Result<Self> {
+        let keys = ContractKeys::generate().map_err(io::Error::other)?;
+        Ok(Self {
+            private_key_pem: keys.private_key_pem,
+            public_key_pem: keys.public_key_pem,
+            service_secret: random_hex(32),
+        })
+    }
+
+    /// Reads them from a file that only its owner can read; makes and writes them first if there is none.
+    pub(crate) fn load_or_generate(path: &Path) -> io::Result<Self> {
+        match fs::read(path) {
+            Ok(bytes) => serde_json::from_slice(&bytes).map_err(io::Error::other),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let secrets = Self::generate()?;
+                let new = path.with_extension("new");
+                let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+                file.write_all(&serde_json::to_vec_pretty(&secrets).map_err(io::Error::other)?)?;
+                file.sync_all()?;
+                fs::rename(&new, path)?;
+                Ok(secrets)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}

@@ -1,0 +1,374 @@
+//! The system: every part started in order, moved along in the background or by hand, and stopped cleanly.
+
+use std::{future::Future, io, path::PathBuf, sync::Arc, time::Duration};
+
+use axum::{Router, routing::get};
+use digime_simulator::Simulator;
+use dynoxide::Database;
+use reauth_core::{
+    ambient::Ambient,
+    digime::{self, Client, Contract},
+};
+use tokio::{net::TcpListener, task::JoinHandle};
+
+use crate::{
+    DEMO_APPLICATION, DEMO_CONTRACT,
+    ambient::Clock,
+    application::Application,
+    aws::{Aws, Secrets},
+    console, demo,
+    endpoints::Endpoints,
+    event_source::EventSource,
+    gateway::{self, Gateway},
+    invoke::{Functions, InvokeError},
+    names::{self, Queue},
+    pipe::Pipe,
+    queues::{QueueSettings, Queues},
+    schedule,
+    secrets_file::DemoSecrets,
+    server::{self, Server},
+    store::Store,
+    table::TableDefinition,
+    topic::Topic,
+};
+
+/// How often the stream and the queues are looked at while nothing comes.
+const IDLE_PAUSE: Duration = Duration::from_millis(50);
+/// How often the sweep runs here; every minute on AWS.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
+/// As on AWS, an invocation by a queue may take as long.
+const INVOCATION_TIMEOUT: Duration = Duration::from_secs(30);
+/// More rounds than any test or demonstration needs: what moves for longer goes in circles.
+const MAX_ROUNDS: u32 = 100_000;
+
+/// How a system is started.
+#[derive(Clone)]
+pub struct Options {
+    /// The port of the API and the console; 0 takes a free one.
+    pub port: u16,
+    /// The simulator's port; 0 takes a free one.
+    pub simulator_port: u16,
+    /// Where data is kept; none keeps it in memory.
+    pub data_dir: Option<PathBuf>,
+    /// The contract's key and the service secret, where they are not to be made anew.
+    pub secrets: Option<DemoSecrets>,
+    /// The time of the stand-ins and the simulator.
+    pub clock: Clock,
+    /// The time and the randomness of what runs in this process.
+    pub ambient: Ambient,
+    /// How the queues redeliver.
+    pub queues: QueueSettings,
+    /// Whether stream, queues and schedule move by themselves; if not, [`System::settle`] moves them.
+    pub background: bool,
+    /// What the functions' `RUST_LOG` says.
+    pub rust_log: String,
+}
+
+/// Why a system did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A port is taken.
+    #[error("port {port} is taken: {source}. Choose another with --port.")]
+    Port {
+        /// The port.
+        port: u16,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// The data directory cannot be used.
+    #[error("the data directory {path} cannot be used: {reason}")]
+    Data {
+        /// Which one.
+        path: String,
+        /// Why.
+        reason: String,
+    },
+    /// A part did not start.
+    #[error("{part} did not start: {reason}")]
+    Part {
+        /// Which one.
+        part: &'static str,
+        /// Why.
+        reason: String,
+    },
+}
+
+fn part(part: &'static str) -> impl Fn(&dyn std::fmt::Display) -> StartError {
+    move |reason| StartError::Part { part, reason: reason.to_string() }
+}
+
+/// A running system.
+pub struct System {
+    /// The addresses and names of everything.
+    pub endpoints: Endpoints,
+    /// The stand-ins for AWS.
+    pub aws: Aws,
+    /// What Secrets Manager holds.
+    pub secrets: Secrets,
+    /// The table's database.
+    pub database: Database,
+    /// The queues.
+    pub queues: Queues,
+    /// What was published.
+    pub topic: Topic,
+    /// The HTTP API.
+    pub gateway: Gateway,
+    /// The demo application.
+    pub application: Application,
+    /// The functions.
+    pub functions: Functions,
+    /// digi.me.
+    pub simulator: Simulator,
+    moving: Arc<Moving>,
+    servers: Vec<Server>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+/// What moves by itself on AWS.
+struct Moving {
+    pipe: Pipe,
+    sources: [EventSource; 2],
+    functions: Functions,
+    clock: Clock,
+}
+
+impl System {
+    /// Starts everything. `make` makes the functions, once it is known where everything is.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn start<E, F>(options: Options, make: impl FnOnce(Endpoints) -> F) -> Result<Self, StartError>
+    where
+        E: std::fmt::Display,
+        F: Future<Output = Result<Functions, E>>,
+    {
+        let (api_listener, simulator_listener) = (listen(options.port).await?, listen(options.simulator_port).await?);
+        let aws_listener = listen(0).await?;
+        let kept = Kept::open(&options)?;
+        let simulator = start_simulator(&options, simulator_listener).await?;
+
+        let queues = Queues::new(Arc::clone(&kept.store), options.clock.clone(), options.queues);
+        let queues = queues.map_err(|error| part("the queues")(&error))?;
+        let topic = Topic::new(Arc::clone(&kept.store), options.clock.clone());
+        let secrets = Secrets::default();
+        demo::store_secrets(&secrets, &kept.secrets);
+        let aws = Aws::new(kept.database.clone(), secrets.clone(), queues.clone(), topic.clone());
+        let aws_server =
+            Server::start(aws_listener, aws.router()).map_err(|error| part("the AWS stand-ins")(&error))?;
+
+        let address = api_listener.local_addr().map_err(|error| part("the API")(&error))?;
+        let endpoints = Endpoints {
+            public_base_url: format!("http://{address}"),
+            aws_url: aws_server.url(),
+            digime_base_url: simulator.base_url().to_string(),
+            digime_onboard_url: simulator.onboard_url().to_string(),
+            rust_log: options.rust_log.clone(),
+        };
+        demo::register_contract(&simulator.levers(), &kept.secrets, &endpoints)
+            .map_err(|error| part("the simulator")(&error))?;
+        let functions = make(endpoints.clone()).await.map_err(|error| part("a function")(&error))?;
+
+        let gateway = Gateway::new(functions.clone(), options.clock.clone());
+        let application = application(&gateway, &simulator, &kept.secrets, &options.ambient)?;
+        let source = |queue, function| EventSource::new(queue, queues.clone(), function, INVOCATION_TIMEOUT);
+        let moving = Arc::new(Moving {
+            pipe: Pipe::new(kept.database.clone(), names::TABLE, queues.clone()),
+            sources: [
+                source(Queue::ReadResults, Arc::clone(&functions.record_read_result)),
+                source(Queue::Notifications, Arc::clone(&functions.notify_reauth)),
+            ],
+            functions: functions.clone(),
+            clock: options.clock.clone(),
+        });
+        let mut system = Self {
+            endpoints,
+            aws,
+            secrets,
+            database: kept.database,
+            queues,
+            topic,
+            gateway,
+            application,
+            functions,
+            simulator,
+            moving,
+            servers: vec![aws_server],
+            tasks: Vec::new(),
+        };
+        system.open(api_listener)?;
+        if options.background {
+            system.move_by_itself();
+        }
+        Ok(system)
+    }
+
+    /// Answers the API and the console.
+    fn open(&mut self, listener: TcpListener) -> Result<(), StartError> {
+        let api: Router = Router::new().fallback(gateway::serve).with_state(self.gateway.clone());
+        let console = console::router(console::Console::new(self));
+        // The console stands beside the API's routes; what neither knows, the gateway answers.
+        let router = Router::new().merge(console).route("/favicon.ico", get(|| async {})).fallback_service(api);
+        self.servers.push(Server::start(listener, router).map_err(|error| part("the API")(&error))?);
+        Ok(())
+    }
+
+    /// Adds the demo user with his accounts and his grant, unless he is there.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn add_demo_user(&self) -> Result<(), StartError> {
+        demo::add_user(&self.simulator.levers(), &self.gateway).await.map_err(|error| part("the demonstration")(&error))
+    }
+
+    fn move_by_itself(&mut self) {
+        let moving = Arc::clone(&self.moving);
+        self.tasks.push(tokio::spawn(async move {
+            loop {
+                if let Err(error) = moving.pipe.pump().await {
+                    tracing::warn!(%error, "The pipe stopped for a moment");
+                }
+                tokio::time::sleep(IDLE_PAUSE).await;
+            }
+        }));
+        for index in 0..self.moving.sources.len() {
+            let moving = Arc::clone(&self.moving);
+            self.tasks.push(tokio::spawn(async move {
+                loop {
+                    match moving.sources[index].pump().await {
+                        Ok(0) => tokio::time::sleep(IDLE_PAUSE).await,
+                        Ok(_) => {}
+                        Err(error) => {
+                            tracing::warn!(%error, "A queue stopped for a moment");
+                            tokio::time::sleep(IDLE_PAUSE).await;
+                        }
+                    }
+                }
+            }));
+        }
+        let moving = Arc::clone(&self.moving);
+        self.tasks.push(tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(SWEEP_INTERVAL).await;
+                if let Err(error) = moving.sweep().await {
+                    tracing::warn!(%error, "The sweep failed");
+                }
+            }
+        }));
+    }
+
+    /// Runs the sweep once.
+    ///
+    /// # Errors
+    /// What the function answered with.
+    pub async fn sweep(&self) -> Result<serde_json::Value, InvokeError> {
+        self.moving.sweep().await
+    }
+
+    /// Moves stream and queues until nothing moves any more that is visible now.
+    ///
+    /// # Errors
+    /// When a store fails, or there is no end.
+    pub async fn settle(&self) -> Result<(), StartError> {
+        for _ in 0..MAX_ROUNDS {
+            let mut moved = self.moving.pipe.pump().await.map_err(|error| part("the pipe")(&error))?;
+            for source in &self.moving.sources {
+                moved += source.pump().await.map_err(|error| part("a queue")(&error))?;
+            }
+            if moved == 0 {
+                return Ok(());
+            }
+        }
+        Err(part("the end of all movement")(&"it goes on and on"))
+    }
+
+    /// Stops everything; what is under way may finish, for a moment.
+    pub async fn stop(mut self) {
+        for task in self.tasks.drain(..) {
+            task.abort();
+        }
+        for server in self.servers.drain(..).rev() {
+            server.stop().await;
+        }
+        self.simulator.shutdown().await;
+    }
+}
+
+impl Moving {
+    async fn sweep(&self) -> Result<serde_json::Value, InvokeError> {
+        let reply = schedule::run(&*self.functions.sweep_accounts, (self.clock)()).await?;
+        Ok(serde_json::from_slice(&reply).unwrap_or_default())
+    }
+}
+
+/// What outlives the process, where a directory is given.
+struct Kept {
+    store: Arc<Store>,
+    database: Database,
+    secrets: DemoSecrets,
+}
+
+impl Kept {
+    fn open(options: &Options) -> Result<Self, StartError> {
+        let (store, database, secrets) = match &options.data_dir {
+            None => {
+                let database = Database::memory().map_err(|error| part("DynamoDB")(&error))?;
+                let store = Store::memory().map_err(|error| part("the queues")(&error))?;
+                let secrets = options.secrets.clone().map_or_else(DemoSecrets::generate, Ok);
+                (store, database, secrets.map_err(|error| part("the secrets")(&error))?)
+            }
+            Some(directory) => {
+                let unusable = |reason: String| StartError::Data { path: directory.display().to_string(), reason };
+                make_private(directory).map_err(|error| unusable(error.to_string()))?;
+                let path = directory.join("dynamodb.sqlite");
+                let path = path.to_str().ok_or_else(|| unusable("it is not UTF-8".into()))?;
+                let database = Database::new(path).map_err(|error| unusable(error.to_string()))?;
+                let store = Store::open(&directory.join("aws.sqlite")).map_err(|error| unusable(error.to_string()))?;
+                let secrets = DemoSecrets::load_or_generate(&directory.join("secrets.json"));
+                (store, database, secrets.map_err(|error| unusable(error.to_string()))?)
+            }
+        };
+        let definition = TableDefinition::from_template().map_err(|error| part("the table")(&error))?;
+        definition.create(&database, names::TABLE).map_err(|error| part("the table")(&error))?;
+        Ok(Self { store: Arc::new(store), database, secrets })
+    }
+}
+
+fn make_private(directory: &std::path::Path) -> io::Result<()> {
+    use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    std::fs::set_permissions(directory, std::fs::Permissions::from_mode(0o700))
+}
+
+async fn listen(port: u16) -> Result<TcpListener, StartError> {
+    server::listen(port).await.map_err(|source| StartError::Port { port, source })
+}
+
+async fn start_simulator(options: &Options, listener: TcpListener) -> Result<Simulator, StartError> {
+    let listener = listener.into_std().map_err(|error| part("the simulator")(&error))?;
+    let mut builder = Simulator::builder().clock(options.clock.clone()).listener(listener);
+    if let Some(directory) = &options.data_dir {
+        builder = builder.state_file(directory.join("simulator.json"));
+    }
+    builder.start().await.map_err(|error| part("the simulator")(&error))
+}
+
+fn application(
+    gateway: &Gateway,
+    simulator: &Simulator,
+    secrets: &DemoSecrets,
+    ambient: &Ambient,
+) -> Result<Application, StartError> {
+    let failed = part("the demo application");
+    let settings = digime::Settings {
+        base_url: simulator.base_url(),
+        onboard_url: simulator.onboard_url(),
+        connect_timeout: Duration::from_secs(2),
+        timeout: Duration::from_secs(10),
+    };
+    let id = DEMO_CONTRACT.parse().map_err(|error| failed(&error))?;
+    let contract = Contract::new(DEMO_APPLICATION, id, &secrets.private_key_pem.clone().into());
+    let contract = Arc::new(contract.map_err(|error| failed(&error))?);
+    let client = Client::new(settings, ambient).map_err(|error| failed(&error))?;
+    Ok(Application::new(gateway.clone(), client, contract, ambient.clone()))
+}
