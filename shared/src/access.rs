@@ -272,7 +272,8 @@ impl Access {
                 let known = known.get(&listed.id).cloned();
                 let read = known
                     .unwrap_or_else(|| Versioned { value: Account::new(user.clone(), listed.id.clone()), version: 0 });
-                let value = read.value.clone().described(contract, listed);
+                let mut value = read.value.clone().described(listed);
+                value.contract_id = Some(contract.clone());
                 (read.version == 0 || value != read.value).then_some(Versioned { value, version: read.version })
             };
             let changed: Vec<_> = listed.iter().filter_map(described).collect();

@@ -3,12 +3,12 @@
 use reauth_core::{
     access::AccessError,
     domain::{
-        Account, FailureCode, Outcome, Signal, Via,
+        Account, FailureCode, Outcome, ReauthorizationId, Signal, Via,
         reauthorization::{Progress, Reauthorization, Step, UnverifiedClaim},
-        verification::{Verdict, verdict},
+        verification::{ListedAccount, Verdict, verdict},
     },
     lambda::Trigger,
-    store::{Commit, StoreError, StoredReauthorization, Versioned},
+    store::{Commit, Grant, StoreError, StoredReauthorization, Versioned},
     web::Problem,
 };
 
@@ -16,6 +16,12 @@ use crate::ReauthCallback;
 
 /// How often a settlement that another write was faster than is tried.
 const MAX_ATTEMPTS: u32 = 8;
+
+/// What digi.me said of the account, and what follows from it.
+struct Answer {
+    verdict: Verdict,
+    listed: Option<ListedAccount>,
+}
 
 /// How a reauthorization stands after its callback.
 #[derive(Debug)]
@@ -82,9 +88,13 @@ impl ReauthCallback {
                             grants.into_iter().find(|grant| grant.value.contract_id == reauthorization.contract_id);
                         answer = Some(self.ask(reauthorization, &account.value, grant, trigger).await?);
                     }
-                    signal(&reauthorization.id, answer.clone().unwrap_or(Verdict::Unknown))
+                    signal(
+                        &reauthorization.id,
+                        answer.as_ref().map_or(Verdict::Unknown, |answer| answer.verdict.clone()),
+                    )
                 }
             };
+            let account = Versioned { value: described(account.value, &signal, answer.as_ref()), ..account };
             match self.write(&stored, account, signal, trigger).await {
                 Err(StoreError::Conflict(_)) if retry < MAX_ATTEMPTS => {
                     tokio::time::sleep(self.ambient.jitter(std::time::Duration::from_millis(20) * retry)).await;
@@ -102,12 +112,12 @@ impl ReauthCallback {
         &self,
         reauthorization: &Reauthorization,
         account: &Account,
-        grant: Option<Versioned<reauth_core::store::Grant>>,
+        grant: Option<Versioned<Grant>>,
         trigger: Trigger,
-    ) -> Result<Verdict, Problem> {
+    ) -> Result<Answer, Problem> {
         let Some(grant) = grant else {
             tracing::warn!("A callback cannot be verified: the grant is gone");
-            return Ok(Verdict::Unknown);
+            return Ok(Answer { verdict: Verdict::Unknown, listed: None });
         };
         let client = &self.access.client;
         let listed = self
@@ -118,13 +128,13 @@ impl ReauthCallback {
             .await;
         match listed {
             Ok(listed) => {
-                let listed = listed.iter().find(|listed| listed.id == reauthorization.account_id);
-                Ok(verdict(account.username.as_deref(), listed))
+                let listed = listed.into_iter().find(|listed| listed.id == reauthorization.account_id);
+                Ok(Answer { verdict: verdict(account.username.as_deref(), listed.as_ref()), listed })
             }
             Err(AccessError::Store(error)) => Err(error.into()),
             Err(error) => {
                 tracing::warn!(%error, "A callback cannot be verified now");
-                Ok(Verdict::Unknown)
+                Ok(Answer { verdict: Verdict::Unknown, listed: None })
             }
         }
     }
@@ -169,7 +179,15 @@ impl ReauthCallback {
     }
 }
 
-fn signal(id: &reauth_core::domain::ReauthorizationId, verdict: Verdict) -> Signal {
+/// The account with what digi.me says of it, such as when its new authorization ends, if it is the right one.
+fn described(account: Account, signal: &Signal, answer: Option<&Answer>) -> Account {
+    match (signal, answer.and_then(|answer| answer.listed.as_ref())) {
+        (Signal::Confirmed { .. }, Some(listed)) => account.described(listed),
+        _ => account,
+    }
+}
+
+fn signal(id: &ReauthorizationId, verdict: Verdict) -> Signal {
     match verdict {
         Verdict::Authorized => Signal::Confirmed { via: Via::Callback, reauthorization: Some(id.clone()) },
         Verdict::Refused(code) => Signal::Denied { reauthorization: Some(id.clone()), code },

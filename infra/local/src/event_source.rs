@@ -16,7 +16,7 @@ use crate::{
 const BATCH_SIZE: usize = 10;
 
 /// Takes batches from a queue, gives them to a function, and deletes or gives back each message by its answer.
-pub struct EventSource {
+pub(crate) struct EventSource {
     queue: Queue,
     queues: Queues,
     function: Arc<dyn Invoke>,
@@ -28,7 +28,7 @@ pub struct EventSource {
 impl EventSource {
     /// The mapping of one queue. An invocation may take `timeout`.
     #[must_use]
-    pub fn new(queue: Queue, queues: Queues, function: Arc<dyn Invoke>, timeout: Duration) -> Self {
+    pub(crate) fn new(queue: Queue, queues: Queues, function: Arc<dyn Invoke>, timeout: Duration) -> Self {
         Self { queue, queues, function, timeout, gate: Mutex::default() }
     }
 
@@ -36,7 +36,7 @@ impl EventSource {
     ///
     /// # Errors
     /// [`StoreError`]
-    pub async fn pump(&self) -> Result<usize, StoreError> {
+    pub(crate) async fn pump(&self) -> Result<usize, StoreError> {
         let _one_at_a_time = self.gate.lock().await;
         let batch = self.queues.take(self.queue, BATCH_SIZE)?;
         if batch.is_empty() {

@@ -36,6 +36,7 @@ pub use self::{
     queues::{Depth, Message, NewMessage, QueueSettings, Queues},
     secrets_file::DemoSecrets,
     system::{Options, StartError, System},
+    table::{TableDefinition, TableError},
     topic::{Publication, Topic},
 };
 

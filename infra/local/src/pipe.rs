@@ -21,7 +21,7 @@ const LIMIT: usize = 1_000;
 
 /// Why the pipe could not go on. It tries again where it stopped.
 #[derive(Debug, thiserror::Error)]
-pub enum PipeError {
+pub(crate) enum PipeError {
     /// The stream could not be read.
     #[error("the stream cannot be read: {0}")]
     Stream(#[from] dynoxide::DynoxideError),
@@ -34,7 +34,7 @@ pub enum PipeError {
 }
 
 /// Reads the stream of one table where it left off.
-pub struct Pipe {
+pub(crate) struct Pipe {
     database: Database,
     table_name: String,
     queues: Queues,
@@ -45,7 +45,7 @@ pub struct Pipe {
 impl Pipe {
     /// The pipe from that table to the queue of notifications.
     #[must_use]
-    pub fn new(database: Database, table_name: &str, queues: Queues) -> Self {
+    pub(crate) fn new(database: Database, table_name: &str, queues: Queues) -> Self {
         Self { database, table_name: table_name.to_owned(), queues, gate: Mutex::default() }
     }
 
@@ -53,7 +53,7 @@ impl Pipe {
     ///
     /// # Errors
     /// [`PipeError`]; nothing was moved then.
-    pub async fn pump(&self) -> Result<usize, PipeError> {
+    pub(crate) async fn pump(&self) -> Result<usize, PipeError> {
         let _one_at_a_time = self.gate.lock().await;
         let Some(stream_arn) = self.stream_arn()? else {
             return Ok(0);

@@ -213,7 +213,7 @@ impl Account {
     /// The account with what digi.me's list says of it. The username of an account that waits for its user stays: it
     /// is what the callback is held against.
     #[must_use]
-    pub fn described(mut self, contract: &ContractId, listed: &ListedAccount) -> Self {
+    pub fn described(mut self, listed: &ListedAccount) -> Self {
         let settled = matches!(self.status, Status::Active);
         if let Some(username) = &listed.username
             && (settled || self.username.is_none())
@@ -226,7 +226,6 @@ impl Account {
         if listed.authorization_expires_at.is_some() {
             self.authorization_expires_at = listed.authorization_expires_at;
         }
-        self.contract_id = Some(contract.clone());
         self
     }
 
