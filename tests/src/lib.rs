@@ -1,1 +1,13 @@
-//! End-to-end tests of the whole system.
+//! The harness of the end-to-end tests: one [`World`] for each test, with a system of its own, a clock that only the
+//! test moves, and a user whose browser and application the test plays.
+
+mod ambient;
+mod binaries;
+mod browser;
+mod world;
+
+pub use self::{
+    ambient::{ManualClock, START},
+    browser::{Decision, Ending},
+    world::{Reply, World, published},
+};

@@ -1,0 +1,63 @@
+//! Time that stands still and randomness that repeats.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::Timestamp;
+use reauth_core::ambient::{Ambient, Clock, Random, after};
+
+/// When every test begins.
+pub const START: &str = "2026-11-23T09:00:00Z";
+
+/// A clock that only the test moves.
+#[derive(Debug, Clone)]
+pub struct ManualClock(Arc<Mutex<Timestamp>>);
+
+impl Default for ManualClock {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new(START.parse().unwrap_or(Timestamp::UNIX_EPOCH))))
+    }
+}
+
+impl ManualClock {
+    /// Moves the time on.
+    pub fn advance(&self, by: std::time::Duration) {
+        let mut now = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *now = after(*now, by);
+    }
+
+    /// The same clock as the stand-ins take it.
+    #[must_use]
+    pub fn function(&self) -> local::Clock {
+        let clock = self.clone();
+        Arc::new(move || clock.now())
+    }
+
+    /// The clock with randomness that is the same in each run.
+    #[must_use]
+    pub fn ambient(&self) -> Ambient {
+        Ambient::new(Arc::new(self.clone()), Arc::new(Seeded::default()))
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Timestamp {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// SplitMix64: not random at all, but without repetition.
+#[derive(Debug, Default)]
+struct Seeded(Mutex<u64>);
+
+impl Random for Seeded {
+    fn fill(&self, bytes: &mut [u8]) {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for chunk in bytes.chunks_mut(8) {
+            *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let mut mixed = *state;
+            mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            chunk.copy_from_slice(&(mixed ^ (mixed >> 31)).to_be_bytes()[..chunk.len()]);
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! The functions' real binaries, built once for each run of the tests, each under an emulator of the Lambda Runtime
+//! API.
+
+use std::{
+    path::PathBuf,
+    process::Command,
+    sync::{Arc, OnceLock},
+};
+
+use local::{
+    Endpoints, Function, Functions, Invoke,
+    runtime_api::{LambdaFunction, Spec},
+};
+
+/// Builds the binaries and gives their directory. `cargo test` builds none of other packages, so that without this the
+/// tests could run stale ones.
+fn directory() -> &'static Result<PathBuf, String> {
+    static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        // This test's own executable is in `<target>/debug/deps`.
+        let executable = std::env::current_exe().map_err(|error| error.to_string())?;
+        let directory = executable.ancestors().nth(2).ok_or("the test's executable stands nowhere")?.to_owned();
+        let target = directory.parent().ok_or("the target directory stands nowhere")?;
+        let mut build = Command::new(env!("CARGO"));
+        build.current_dir(env!("CARGO_MANIFEST_DIR")).arg("build").arg("--bins").arg("--target-dir").arg(target);
+        for function in Function::ALL {
+            build.arg("--package").arg(function.name());
+        }
+        let output = build.output().map_err(|error| error.to_string())?;
+        if output.status.success() { Ok(directory) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
+    })
+}
+
+/// Starts all functions from their binaries.
+pub(crate) async fn start(endpoints: &Endpoints) -> Result<Functions, String> {
+    let directory = directory().clone()?;
+    let start = async |function: Function| {
+        let binary = directory.join(function.name());
+        let spec = Spec::new(function.name(), binary, endpoints.environment(function));
+        let function: Arc<dyn Invoke> = Arc::new(LambdaFunction::start(spec).await.map_err(|error| error.to_string())?);
+        Ok::<_, String>(function)
+    };
+    Ok(Functions {
+        create_reauth_url: start(Function::CreateReauthUrl).await?,
+        reauth_callback: start(Function::ReauthCallback).await?,
+        record_read_result: start(Function::RecordReadResult).await?,
+        notify_reauth: start(Function::NotifyReauth).await?,
+        accounts: start(Function::Accounts).await?,
+        sweep_accounts: start(Function::SweepAccounts).await?,
+    })
+}

@@ -1,0 +1,202 @@
+//! One system, and what a test does with it.
+
+use std::{sync::OnceLock, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode};
+use local::{
+    DEMO_CONTRACT, DemoSecrets, NewMessage, Options, QueueSettings, System, in_process, names::Queue, system_clock,
+};
+use reauth_core::ambient::Ambient;
+use serde_json::{Value, json};
+
+use crate::{ambient::ManualClock, binaries};
+
+/// A system of a test's own. Dropped with a message left on a queue, it fails the test, unless that was expected.
+pub struct World {
+    /// The system.
+    pub system: System,
+    /// The system's time, if the test moves it.
+    pub clock: ManualClock,
+    leftovers_expected: bool,
+}
+
+/// A reply of the API.
+#[derive(Debug, Clone)]
+pub struct Reply {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: String,
+}
+
+impl Reply {
+    /// The body as JSON; null if it is none.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_default()
+    }
+
+    /// A header's text; empty if there is none.
+    #[must_use]
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+}
+
+/// Key pairs take time to make: all worlds of a run share one.
+fn secrets() -> DemoSecrets {
+    static SECRETS: OnceLock<DemoSecrets> = OnceLock::new();
+    SECRETS.get_or_init(|| DemoSecrets::generate().expect("a key pair can be made")).clone()
+}
+
+impl World {
+    /// The functions in this process, with a clock that the test moves.
+    pub async fn new() -> Self {
+        let clock = ManualClock::default();
+        let ambient = clock.ambient();
+        let options = options(clock.function(), ambient.clone());
+        let system = System::start(options, |endpoints| async move { in_process(&endpoints, &ambient) }).await;
+        Self::with_demo_user(system.expect("the system starts"), clock).await
+    }
+
+    /// The functions' real binaries, each a process under the Lambda Runtime API, with the machine's clock.
+    pub async fn with_binaries() -> Self {
+        let options = options(system_clock(), Ambient::system());
+        let system = System::start(options, |endpoints| async move { binaries::start(&endpoints).await }).await;
+        Self::with_demo_user(system.expect("the system starts"), ManualClock::default()).await
+    }
+
+    async fn with_demo_user(system: System, clock: ManualClock) -> Self {
+        system.add_demo_user().await.expect("the demo user has a grant");
+        Self { system, clock, leftovers_expected: false }
+    }
+
+    /// Moves the time on.
+    pub fn advance(&self, seconds: u64) {
+        self.clock.advance(Duration::from_secs(seconds));
+    }
+
+    /// This test leaves messages on a queue, or in a dead-letter queue, on purpose.
+    pub fn expect_leftovers(&mut self) {
+        self.leftovers_expected = true;
+    }
+
+    /// Calls the API, as an IAM principal where the route asks for one.
+    pub async fn call(&self, method: Method, path: &str, body: impl Into<Bytes>) -> Reply {
+        let mut request = http::Request::new(body.into());
+        *request.method_mut() = method;
+        *request.uri_mut() = path.parse().expect("a path");
+        let response = self.system.gateway.call(request).await;
+        let (parts, body) = response.into_parts();
+        let body = String::from_utf8(body.to_vec()).expect("a text");
+        Reply { status: parts.status, headers: parts.headers, body }
+    }
+
+    /// GET.
+    pub async fn get(&self, path: &str) -> Reply {
+        self.call(Method::GET, path, "").await
+    }
+
+    /// POST of JSON.
+    pub async fn post(&self, path: &str, body: &Value) -> Reply {
+        self.call(Method::POST, path, body.to_string()).await
+    }
+
+    /// PUT of JSON.
+    pub async fn put(&self, path: &str, body: &Value) -> Reply {
+        self.call(Method::PUT, path, body.to_string()).await
+    }
+
+    /// One account of a user with its history; panics if the API has none.
+    pub async fn account(&self, user: &str, account: &str) -> Value {
+        let reply = self.get(&format!("/users/{user}/accounts/{account}?history=true")).await;
+        assert_eq!(reply.status, StatusCode::OK, "{}", reply.body);
+        reply.json()
+    }
+
+    /// The types of an account's events, in order.
+    pub async fn history(&self, user: &str, account: &str) -> Vec<String> {
+        let account = self.account(user, account).await;
+        let events = account["events"].as_array().expect("a history").iter();
+        events.map(|event| event["type"].as_str().unwrap_or_default().to_owned()).collect()
+    }
+
+    /// Hands a read result in, and lets everything settle.
+    pub async fn hand_in(&self, user: &str, observed_at: Option<&str>, read_result: &Value) {
+        let mut body = json!({"contractId": DEMO_CONTRACT, "readResult": read_result});
+        if let Some(observed_at) = observed_at {
+            body["observedAt"] = json!(observed_at);
+        }
+        let reply = self.post(&format!("/users/{user}/read-results"), &body).await;
+        assert_eq!(reply.status, StatusCode::ACCEPTED, "{}", reply.body);
+        self.settle().await;
+    }
+
+    /// Puts a body on the queue of read results as it is.
+    pub fn enqueue(&self, body: &str) {
+        let message = NewMessage { body: body.to_owned(), sender: "test".to_owned(), ..NewMessage::default() };
+        self.system.queues.send(Queue::ReadResults, &message).expect("the queue takes it");
+    }
+
+    /// Lets stream and queues move until nothing moves.
+    pub async fn settle(&self) {
+        self.system.settle().await.expect("everything settles");
+    }
+
+    /// Runs the sweep, and lets everything settle.
+    pub async fn sweep(&self) -> Value {
+        let done = self.system.sweep().await.expect("the sweep runs");
+        self.settle().await;
+        done
+    }
+
+    /// What was published so far, oldest first.
+    #[must_use]
+    pub fn published(&self) -> Vec<Value> {
+        published(&self.system)
+    }
+
+    /// The link of the last notification that has one: its path.
+    #[must_use]
+    pub fn last_link(&self) -> String {
+        let published = self.published();
+        let link = published.iter().rev().find_map(|event| event["data"]["reconnectUrl"].as_str());
+        let link = link.expect("a notification with a link");
+        link.strip_prefix(&self.system.endpoints.public_base_url).expect("a link of ours").to_owned()
+    }
+}
+
+/// What a system published so far, oldest first.
+#[must_use]
+pub fn published(system: &System) -> Vec<Value> {
+    system.topic.all().expect("the topic").iter().map(local::Publication::json).collect()
+}
+
+fn options(clock: local::Clock, ambient: Ambient) -> Options {
+    Options {
+        port: 0,
+        simulator_port: 0,
+        data_dir: None,
+        secrets: Some(secrets()),
+        clock,
+        ambient,
+        queues: QueueSettings { retry_delay: Duration::ZERO, ..QueueSettings::default() },
+        background: false,
+        rust_log: "info".to_owned(),
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if std::thread::panicking() || self.leftovers_expected {
+            return;
+        }
+        for queue in Queue::ALL {
+            let depth = self.system.queues.depth(queue).unwrap_or_default();
+            assert_eq!(depth, local::Depth::default(), "messages are left on {}", queue.name());
+        }
+    }
+}

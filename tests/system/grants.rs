@@ -1,0 +1,157 @@
+//! Grants: both forms in, the Node SDK's form out, refreshed when it is time.
+
+use digime_simulator::Failure;
+use http::StatusCode;
+use serde_json::{Value, json};
+use tests::World;
+
+use super::{BANK, DEMO_CONTRACT, DEMO_USER};
+
+const GRANT: &str = "/users/demo-user/grants/demo-contract";
+
+fn pair(expiry: i64) -> Value {
+    json!({"accessToken": {"value": "a", "expiry": expiry}, "refreshToken": {"value": "r", "expiry": 1_900_000_000}})
+}
+
+fn refreshes(world: &World) -> usize {
+    let requests = world.system.simulator.requests();
+    requests.iter().filter(|request| request.path.ends_with("/oauth/token")).count()
+}
+
+#[tokio::test]
+async fn both_forms_are_stored_and_given_back_in_one() {
+    let world = World::new().await;
+    let api = serde_json::to_value(world.system.simulator.levers().issue_tokens(DEMO_USER, DEMO_CONTRACT)).unwrap();
+    assert_eq!(world.put(GRANT, &api).await.status, StatusCode::NO_CONTENT);
+    let node = world.get(GRANT).await.json();
+    assert_eq!(node["accessToken"]["value"], api["access_token"]["value"]);
+    assert_eq!(node["refreshToken"]["expiry"], api["refresh_token"]["expires_on"]);
+    assert_eq!(node["user"]["id"], api["sub"]);
+    assert_eq!(world.put(GRANT, &node).await.status, StatusCode::NO_CONTENT, "the same pair again");
+}
+
+#[tokio::test]
+async fn an_older_pair_does_not_replace_a_newer_one_unless_told_to() {
+    let world = World::new().await;
+    let stored = world.get(GRANT).await.json();
+    let older = pair(stored["accessToken"]["expiry"].as_i64().unwrap() - 1);
+    let reply = world.put(GRANT, &older).await;
+    assert_eq!((reply.status, &reply.json()["code"]), (StatusCode::CONFLICT, &json!("grant_stale")));
+    assert_eq!(world.get(GRANT).await.json(), stored);
+    assert_eq!(world.put(&format!("{GRANT}?replace=true"), &older).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(world.get(GRANT).await.json()["accessToken"]["value"], "a");
+}
+
+#[tokio::test]
+async fn storing_a_grant_reads_the_accounts_once_a_day() {
+    let world = World::new().await;
+    let accounts = world.get(&format!("/users/{DEMO_USER}/accounts")).await.json();
+    assert_eq!(accounts["accounts"].as_array().unwrap().len(), 3);
+    world.system.simulator.clear_requests();
+    let again = world.get(GRANT).await.json();
+    world.put(GRANT, &again).await;
+    assert!(world.system.simulator.requests().is_empty());
+    world.advance(86_400);
+    world
+        .put(
+            GRANT,
+            &serde_json::to_value(world.system.simulator.levers().issue_tokens(DEMO_USER, DEMO_CONTRACT)).unwrap(),
+        )
+        .await;
+    assert_eq!(world.system.simulator.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn a_grant_is_stored_though_digime_is_down() {
+    let world = World::new().await;
+    world.advance(2 * 86_400);
+    world.system.simulator.levers().fail("/v1.7/", Failure::status(500, 1_000));
+    let reply = world.put(GRANT, &pair(1_895_000_000)).await;
+    assert_eq!(reply.status, StatusCode::NO_CONTENT);
+}
+
+#[tokio::test]
+async fn a_pair_near_its_end_is_refreshed_before_it_is_given() {
+    let world = World::new().await;
+    let before = world.get(GRANT).await.json();
+    world.advance(86_400 - 30);
+    let after = world.get(GRANT).await.json();
+    assert_ne!(before["accessToken"], after["accessToken"]);
+    assert_eq!(refreshes(&world), 1);
+    assert_eq!(world.get(GRANT).await.json(), after, "and only once");
+}
+
+#[tokio::test]
+async fn many_who_find_the_token_expired_share_one_refresh() {
+    let world = World::new().await;
+    world.advance(2 * 86_400);
+    let (a, b, c) = tokio::join!(world.get(GRANT), world.get(GRANT), world.get(GRANT));
+    assert_eq!((a.status, b.status, c.status), (StatusCode::OK, StatusCode::OK, StatusCode::OK), "{}", a.body);
+    assert_eq!((a.json(), b.json()), (b.json(), c.json()));
+    assert_eq!(refreshes(&world), 1);
+}
+
+#[tokio::test]
+async fn a_dead_refresh_token_asks_for_the_user() {
+    let world = World::new().await;
+    let levers = world.system.simulator.levers();
+    levers.expire_access_tokens(DEMO_USER);
+    levers.kill_refresh_tokens(DEMO_USER);
+    for _ in 0..2 {
+        let reply = world.post(&format!("/users/{DEMO_USER}/accounts/{BANK}/reauthorizations"), &json!({})).await;
+        let code = reply.json()["code"].clone();
+        assert_eq!((reply.status, code), (StatusCode::CONFLICT, json!("user_reauthorization_required")));
+    }
+    assert_eq!(refreshes(&world), 1, "the dead token is not tried again");
+    let fresh = serde_json::to_value(levers.issue_tokens(DEMO_USER, DEMO_CONTRACT)).unwrap();
+    world.put(GRANT, &fresh).await;
+    world.make_reauthorization(DEMO_USER, BANK).await;
+}
+
+#[tokio::test]
+async fn a_refresh_that_may_have_been_executed_is_not_repeated() {
+    let world = World::new().await;
+    world.advance(2 * 86_400);
+    world.system.simulator.levers().fail("/v1.7/oauth/token", Failure { executed: true, ..Failure::reset(1) });
+    let reply = world.get(GRANT).await;
+    assert_eq!((reply.status, &reply.json()["code"]), (StatusCode::SERVICE_UNAVAILABLE, &json!("digime_unavailable")));
+    assert!(!reply.header("retry-after").is_empty());
+    assert_eq!(refreshes(&world), 1);
+}
+
+#[tokio::test]
+async fn the_contract_is_the_one_given_or_the_accounts_or_the_only_one() {
+    let world = World::new().await;
+    let url = |user: &str, account: &str| format!("/users/{user}/accounts/{account}/reauthorizations");
+    let code =
+        |reply: &tests::Reply| (reply.status.as_u16(), reply.json()["code"].as_str().unwrap_or_default().to_owned());
+
+    let reply = world.post(&url("nobody", "1_a"), &json!({})).await;
+    assert_eq!(code(&reply), (404, "user_not_found".into()));
+
+    world.hand_in("no-grant", None, &super::broken("1_a")).await;
+    let reply = world.post(&url("no-grant", "1_a"), &json!({})).await;
+    assert_eq!(code(&reply), (409, "grant_not_found".into()));
+
+    for contract in ["other-1", "other-2"] {
+        world.put(&format!("/users/two/grants/{contract}"), &pair(1_895_000_000)).await;
+    }
+    let reply = world.post(&url("two", "1_a"), &json!({})).await;
+    assert_eq!(code(&reply), (409, "contract_required".into()));
+    assert!(reply.body.contains("other-1") && reply.body.contains("other-2"));
+    let reply = world.post(&url("two", "1_a"), &json!({"contractId": "other-1"})).await;
+    assert_eq!(code(&reply), (409, "contract_not_configured".into()));
+
+    let reply = world.post(&url(DEMO_USER, "9_unknown"), &json!({})).await;
+    assert_eq!(code(&reply), (404, "account_not_found".into()));
+}
+
+#[tokio::test]
+async fn an_account_that_only_digime_knows_is_found_there() {
+    let world = World::new().await;
+    let levers = world.system.simulator.levers();
+    levers.add_account(DEMO_USER, digime_simulator::Account::new("4_new", "New Service", Some("alex")));
+    let (_, url) = world.make_reauthorization(DEMO_USER, "4_new").await;
+    assert!(url.contains("/reauthorize?code="));
+    assert_eq!(world.account(DEMO_USER, "4_new").await["serviceName"], "New Service");
+}

@@ -1,0 +1,121 @@
+//! The main job, end to end, through the functions' real binaries.
+
+use digime_simulator::ErrorShape;
+use http::StatusCode;
+use serde_json::json;
+use tests::{Decision, World};
+
+use super::{BANK, DEMO_CONTRACT, DEMO_USER};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broken_account_is_told_and_healed() {
+    let world = World::with_binaries().await;
+    for shape in [ErrorShape::Documented, ErrorShape::Sdk] {
+        let before = world.published().len();
+        world.system.simulator.levers().break_account(BANK, shape);
+        world.system.application.read(DEMO_USER).await.unwrap();
+        world.settle().await;
+
+        let account = world.account(DEMO_USER, BANK).await;
+        assert_eq!(account["status"], "reauth_required");
+        assert_eq!(account["error"]["code"], "ServiceAuthorizationError");
+        let told = &world.published()[before];
+        assert_eq!(told["type"], "account.reauthorization_required");
+        assert_eq!(told["data"]["serviceName"], "Meadow Bank");
+        assert_eq!(told["data"]["episodeId"], account["episodeId"]);
+
+        let url = world.follow(&world.last_link()).await;
+        let ending = world.reauthorize(&url, Decision::Success).await;
+        assert_eq!(ending.reply.status, StatusCode::SEE_OTHER);
+        assert_eq!(ending.parameter("status").as_deref(), Some("succeeded"));
+        assert_eq!(ending.parameter("accountId").as_deref(), Some(BANK));
+        world.settle().await;
+
+        let account = world.account(DEMO_USER, BANK).await;
+        assert_eq!((&account["status"], &account["verified"]), (&json!("active"), &json!(true)));
+        assert!(account.get("episodeId").is_none() && account.get("error").is_none(), "{account}");
+        let told = &world.published()[before + 1];
+        assert_eq!(told["type"], "account.reauthorized");
+        assert_eq!((&told["data"]["via"], &told["data"]["verified"]), (&json!("callback"), &json!(true)));
+        let id = ending.parameter("reauthorizationId").unwrap();
+        let reauthorization = world.get(&format!("/reauthorizations/{id}")).await.json();
+        assert_eq!((&reauthorization["status"], &reauthorization["verified"]), (&json!("succeeded"), &json!(true)));
+    }
+    // The history is what was delivered, without links, and counts.
+    let account = world.account(DEMO_USER, BANK).await;
+    let mut published = world.published();
+    for event in &mut published {
+        let data = event["data"].as_object_mut().unwrap();
+        data.remove("reconnectUrl");
+        data.remove("reconnectUrlExpiresAt");
+    }
+    assert_eq!(account["events"], json!(published));
+    let sequences: Vec<_> = published.iter().map(|event| event["data"]["sequence"].as_u64().unwrap()).collect();
+    assert_eq!(sequences, [1, 2, 3, 4]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_cancel_the_account_waits_and_the_link_still_works() {
+    let world = World::with_binaries().await;
+    world.system.simulator.levers().break_account(BANK, ErrorShape::Documented);
+    world.system.application.read(DEMO_USER).await.unwrap();
+    world.settle().await;
+    let link = world.last_link();
+
+    let ending = world.reauthorize(&world.follow(&link).await, Decision::Error("USER_CANCEL")).await;
+    assert_eq!(ending.parameter("status").as_deref(), Some("failed"));
+    assert_eq!(ending.parameter("errorCode").as_deref(), Some("USER_CANCEL"));
+    world.settle().await;
+    assert_eq!(world.account(DEMO_USER, BANK).await["status"], "reauth_required");
+    let told = world.published().pop().unwrap();
+    assert_eq!(told["type"], "account.reauthorization_failed");
+    assert_eq!((&told["data"]["errorCode"], &told["data"]["retryable"]), (&json!("USER_CANCEL"), &json!(true)));
+
+    let ending = world.reauthorize(&world.follow(&link).await, Decision::Success).await;
+    assert_eq!(ending.parameter("status").as_deref(), Some("succeeded"));
+    world.settle().await;
+    assert_eq!(world.account(DEMO_USER, BANK).await["status"], "active");
+    assert_eq!(world.get(&link).await.status, StatusCode::GONE, "the link dies with the episode");
+}
+
+/// digi.me's page, byte for byte, is the bare map of a read result.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_documented_error_is_understood_byte_for_byte() {
+    const SEED: &str = r#"{
+  "1_1xxxxxxxxx": {
+    "state": "partial",
+    "error": {
+      "code": "ServiceAuthorizationError",
+      "error": {
+        "message": "Service authorization required",
+        "reauth": true
+      },
+      "statusCode": 511
+    }
+  }
+}"#;
+    let world = World::with_binaries().await;
+    let body = format!(r#"{{"contractId":"{DEMO_CONTRACT}","readResult":{SEED}}}"#);
+    let reply = world.call(http::Method::POST, "/users/somebody/read-results", body).await;
+    assert_eq!(reply.status, StatusCode::ACCEPTED, "{}", reply.body);
+    world.settle().await;
+    let told = world.published().pop().unwrap();
+    assert_eq!(told["type"], "account.reauthorization_required");
+    assert_eq!(told["data"]["accountId"], "1_1xxxxxxxxx");
+    let error =
+        json!({"code": "ServiceAuthorizationError", "statusCode": 511, "message": "Service authorization required"});
+    assert_eq!(told["data"]["error"], error);
+    assert_eq!(world.account("somebody", "1_1xxxxxxxxx").await["status"], "reauth_required");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_expired_access_token_is_refreshed_on_the_way() {
+    let world = World::with_binaries().await;
+    let before = world.get(&format!("/users/{DEMO_USER}/grants/{DEMO_CONTRACT}")).await.json();
+    world.system.simulator.levers().expire_access_tokens(DEMO_USER);
+    let (_, url) = world.make_reauthorization(DEMO_USER, BANK).await;
+    assert!(url.contains("/apps/saas/reauthorize?code="), "a URL of digi.me's page");
+    let after = world.get(&format!("/users/{DEMO_USER}/grants/{DEMO_CONTRACT}")).await.json();
+    assert_ne!(before["accessToken"]["value"], after["accessToken"]["value"]);
+    assert_ne!(before["refreshToken"]["value"], after["refreshToken"]["value"]);
+}

@@ -1,0 +1,28 @@
+//! The whole system, driven as applications, browsers and digi.me drive it.
+
+mod bad_input;
+mod bad_messages;
+mod callback;
+mod digime_client;
+mod forgetting;
+mod grants;
+mod loops;
+mod read_results;
+mod reconnect;
+mod sweep;
+
+use local::{DEMO_CONTRACT, DEMO_USER};
+
+/// The demo user's bank account.
+const BANK: &str = "1_demo-bank";
+
+/// digi.me's documented error for an account.
+fn broken(account: &str) -> serde_json::Value {
+    serde_json::json!({account: {"state": "partial", "error": {"code": "ServiceAuthorizationError",
+        "error": {"message": "Service authorization required", "reauth": true}, "statusCode": 511}}})
+}
+
+/// A healthy read of an account.
+fn healthy(account: &str) -> serde_json::Value {
+    serde_json::json!({account: {"state": "completed"}})
+}

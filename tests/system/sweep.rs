@@ -1,0 +1,99 @@
+//! The sweep: events that were not delivered, accounts that nobody confirmed.
+
+use digime_simulator::{AccessTokenStatus, ErrorShape, Failure};
+use local::aws::Fault;
+use serde_json::json;
+use tests::{Decision, World};
+
+use super::{BANK, DEMO_USER, broken};
+
+#[tokio::test]
+async fn an_event_that_no_channel_took_is_delivered_by_the_sweep_with_the_same_id_and_link() {
+    let mut world = World::new().await;
+    world.system.aws.fail(Fault::refuse("sns:Publish", 1_000));
+    world.hand_in(DEMO_USER, None, &broken(BANK)).await;
+    assert!(world.published().is_empty());
+    world.expect_leftovers();
+
+    world.system.aws.heal();
+    assert_eq!(world.sweep().await["requeued"], 0, "it is not due yet");
+    world.advance(5 * 60);
+    assert_eq!(world.sweep().await["requeued"], 1);
+    let first = world.published().pop().unwrap();
+    assert_eq!(first["type"], "account.reauthorization_required");
+    world.advance(86_400);
+    assert_eq!(world.sweep().await["requeued"], 0, "what is delivered is not due");
+    assert_eq!(world.published().len(), 1);
+
+    let dead = local::names::Queue::Notifications;
+    world.system.queues.redrive(dead).unwrap();
+    world.settle().await;
+    assert_eq!(world.published().len(), 1, "a channel that has taken an event is not sent it again");
+    assert_eq!(first["data"]["eventId"], world.account(DEMO_USER, BANK).await["events"][0]["data"]["eventId"]);
+    world.follow(&world.last_link()).await;
+}
+
+async fn verifying() -> (World, String) {
+    let world = World::new().await;
+    let levers = world.system.simulator.levers();
+    levers.break_account(BANK, ErrorShape::Documented);
+    world.hand_in(DEMO_USER, Some("2026-11-23T08:00:00Z"), &broken(BANK)).await;
+    let (id, url) = world.make_reauthorization(DEMO_USER, BANK).await;
+    let callback = world.decide(&url, Decision::Success).await;
+    levers.fail("/v1.7/permission-access/accounts", Failure::status(500, 3));
+    assert!(world.get(&callback).await.header("location").contains("status=verifying"));
+    (world, id)
+}
+
+#[tokio::test]
+async fn a_verifying_account_is_confirmed_when_digime_answers_again() {
+    let (world, id) = verifying().await;
+    assert_eq!(world.sweep().await["settled"], 0, "it is not due yet");
+    world.advance(60);
+    assert_eq!(world.sweep().await["settled"], 1);
+    let account = world.account(DEMO_USER, BANK).await;
+    assert_eq!((&account["status"], &account["verified"]), (&json!("active"), &json!(true)));
+    assert_eq!(world.published().pop().unwrap()["data"]["via"], "sweep");
+    assert_eq!(world.get(&format!("/reauthorizations/{id}")).await.json()["status"], "succeeded");
+}
+
+#[tokio::test]
+async fn a_verifying_account_that_is_not_authorized_needs_its_user_again() {
+    let (world, id) = verifying().await;
+    world.system.simulator.levers().break_account(BANK, ErrorShape::Sdk);
+    world.advance(60);
+    assert_eq!(world.sweep().await["settled"], 1);
+    assert_eq!(world.account(DEMO_USER, BANK).await["status"], "reauth_required");
+    assert_eq!(world.get(&format!("/reauthorizations/{id}")).await.json()["errorCode"], "NOT_AUTHORIZED");
+}
+
+#[tokio::test]
+async fn where_the_list_does_not_tell_a_read_of_the_account_does() {
+    for (is_broken, status) in [(false, "active"), (true, "reauth_required")] {
+        let (world, _) = verifying().await;
+        let levers = world.system.simulator.levers();
+        levers.set_access_token_status(AccessTokenStatus::Absent);
+        levers.read_delay_polls(0);
+        if is_broken {
+            levers.break_account(BANK, ErrorShape::Documented);
+        }
+        world.advance(60);
+        assert_eq!(world.sweep().await["settled"], 1);
+        assert_eq!(world.account(DEMO_USER, BANK).await["status"], status);
+    }
+}
+
+#[tokio::test]
+async fn after_a_day_without_an_answer_the_account_counts_as_reauthorized_unverified() {
+    let (world, id) = verifying().await;
+    world.system.simulator.levers().fail("/v1.7/permission-access/accounts", Failure::status(500, 1_000));
+    world.advance(23 * 3_600);
+    assert_eq!(world.sweep().await["settled"], 0);
+    assert_eq!(world.account(DEMO_USER, BANK).await["status"], "verifying");
+    world.advance(3_600);
+    assert_eq!(world.sweep().await["settled"], 1);
+    let account = world.account(DEMO_USER, BANK).await;
+    assert_eq!((&account["status"], &account["verified"]), (&json!("active"), &json!(false)));
+    let reauthorization = world.get(&format!("/reauthorizations/{id}")).await.json();
+    assert_eq!((&reauthorization["status"], &reauthorization["verified"]), (&json!("succeeded"), &json!(false)));
+}
