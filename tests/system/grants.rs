@@ -65,7 +65,7 @@ async fn storing_a_grant_reads_the_accounts_once_a_day() {
 async fn a_grant_is_stored_though_digime_is_down() {
     let world = World::new().await;
     world.advance(2 * 86_400);
-    world.system.simulator.levers().fail("/v1.7/", Failure::status(500, 1_000));
+    world.system.simulator.levers().fail("/v1.7/*", Failure::status(500, 1_000));
     let reply = world.put(GRANT, &pair(1_895_000_000)).await;
     assert_eq!(reply.status, StatusCode::NO_CONTENT);
 }

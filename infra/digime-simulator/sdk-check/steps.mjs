@@ -53,6 +53,11 @@ export async function walk(sdk) {
         privateKeyEncoding: { type: "pkcs1", format: "pem" },
     });
     const contractDetails = { contractId, privateKey };
+    await lever("PATCH", "settings", {
+        accessTokenStatus: "reported",
+        allowRedirectQuery: true,
+        readDelayPolls: 1,
+    });
     await lever("PUT", `contracts/${contractId}`, {
         applicationId,
         publicKeyPem: publicKey,

@@ -39,7 +39,7 @@ pub(super) async fn pull(console: &Console, lever: &str, user: &str, target: &st
             "digi.me takes 2 seconds for everything.".to_owned()
         }
         "failing" => {
-            levers.fail("/v1.7/", Failure::status(500, ALL));
+            levers.fail("/v1.7/*", Failure::status(500, ALL));
             "digi.me answers 500.".to_owned()
         }
         "normal" => {
