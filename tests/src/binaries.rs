@@ -2,6 +2,7 @@
 //! API.
 
 use std::{
+    collections::BTreeMap,
     path::PathBuf,
     process::Command,
     sync::{Arc, OnceLock},
@@ -31,13 +32,19 @@ fn directory() -> &'static Result<PathBuf, String> {
     })
 }
 
+/// Starts one function from its binary with the given environment.
+///
+/// # Errors
+/// When it was not built, or does not come up: with what it said.
+pub async fn start_binary(function: Function, environment: BTreeMap<String, String>) -> Result<LambdaFunction, String> {
+    let binary = directory().clone()?.join(function.name());
+    LambdaFunction::start(Spec::new(function.name(), binary, environment)).await.map_err(|error| error.to_string())
+}
+
 /// Starts all functions from their binaries.
 pub(crate) async fn start(endpoints: &Endpoints) -> Result<Functions, String> {
-    let directory = directory().clone()?;
     let start = async |function: Function| {
-        let binary = directory.join(function.name());
-        let spec = Spec::new(function.name(), binary, endpoints.environment(function));
-        let function: Arc<dyn Invoke> = Arc::new(LambdaFunction::start(spec).await.map_err(|error| error.to_string())?);
+        let function: Arc<dyn Invoke> = Arc::new(start_binary(function, endpoints.environment(function)).await?);
         Ok::<_, String>(function)
     };
     Ok(Functions {

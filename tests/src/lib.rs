@@ -8,6 +8,7 @@ mod world;
 
 pub use self::{
     ambient::{ManualClock, START},
+    binaries::start_binary,
     browser::{Decision, Ending},
     world::{Reply, World, published},
 };

@@ -1,8 +1,11 @@
 //! The whole system, driven as applications, browsers and digi.me drive it.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod bad_input;
 mod bad_messages;
 mod callback;
+mod configuration;
 mod digime_client;
 mod forgetting;
 mod grants;

@@ -60,13 +60,24 @@ impl Application {
     /// # Errors
     /// [`ReadError`].
     pub async fn read(&self, user: &str) -> Result<(), ReadError> {
+        let user = percent_encoding::utf8_percent_encode(user, percent_encoding::NON_ALPHANUMERIC);
         let observed_at = self.ambient.now();
-        let grant = self.call(Method::GET, &format!("/users/{user}/grants/{DEMO_CONTRACT}"), &Value::Null).await?;
-        let tokens = TokenPair::parse(&grant).map_err(|_| ReadError::NoTokens)?;
-        let read_result = self.read_at_digime(&tokens).await?;
+        let read_result = match self.read_at_digime(&self.tokens(&user.to_string()).await?).await {
+            // The service finds that out as soon as it calls digi.me, and refreshes the pair.
+            Err(ReadError::Digime(error)) if error.refuses_access_token() => {
+                self.call(Method::GET, &format!("/users/{user}/accounts?refresh=true"), &Value::Null).await?;
+                self.read_at_digime(&self.tokens(&user.to_string()).await?).await?
+            }
+            result => result?,
+        };
         let body =
             json!({"observedAt": rfc3339::text(observed_at), "contractId": DEMO_CONTRACT, "readResult": read_result});
         self.call(Method::POST, &format!("/users/{user}/read-results"), &body).await.map(drop)
+    }
+
+    async fn tokens(&self, user: &str) -> Result<TokenPair, ReadError> {
+        let grant = self.call(Method::GET, &format!("/users/{user}/grants/{DEMO_CONTRACT}"), &Value::Null).await?;
+        TokenPair::parse(&grant).map_err(|_| ReadError::NoTokens)
     }
 
     async fn read_at_digime(&self, tokens: &TokenPair) -> Result<Value, ReadError> {

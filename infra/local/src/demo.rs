@@ -1,12 +1,11 @@
 //! What is there at first start: a contract, a user, three accounts of different services, and the user's grant.
 
-use bytes::Bytes;
 use digime_simulator::{Account, Contract, Levers};
 use http::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
-    DEMO_APPLICATION, DEMO_CONTRACT, DEMO_USER, aws::Secrets, endpoints::Endpoints, gateway::Gateway, names,
+    DEMO_APPLICATION, DEMO_CONTRACT, DEMO_USER, application::Application, aws::Secrets, endpoints::Endpoints, names,
     secrets_file::DemoSecrets,
 };
 
@@ -32,28 +31,30 @@ pub(crate) fn register_contract(levers: &Levers, demo: &DemoSecrets, endpoints: 
     levers.register_contract(contract).map_err(|error| error.to_string())
 }
 
-/// Makes the demo user, unless he is there already, and hands his grant to the service.
-pub(crate) async fn add_user(levers: &Levers, gateway: &Gateway) -> Result<(), String> {
-    if levers.users().iter().any(|user| user == DEMO_USER) {
-        return Ok(());
+/// Makes the demo user with his accounts, unless he is there already, and hands his grant to the service, unless it has
+/// one.
+pub(crate) async fn add_user(levers: &Levers, application: &Application) -> Result<(), String> {
+    if !levers.users().iter().any(|user| user == DEMO_USER) {
+        levers.add_user(DEMO_USER);
+        for (id, service, username) in [
+            ("1_demo-bank", "Meadow Bank", "alex.morgan"),
+            ("2_demo-hospital", "St. Clement's Hospital", "MRN 4471903"),
+            ("3_demo-instagram", "Instagram", "alex.takes.photos"),
+        ] {
+            levers.add_account(DEMO_USER, Account::new(id, service, Some(username)));
+        }
     }
-    levers.add_user(DEMO_USER);
-    for (id, service, username) in [
-        ("1_demo-bank", "Meadow Bank", "alex.morgan"),
-        ("2_demo-hospital", "St. Clement's Hospital", "MRN 4471903"),
-        ("3_demo-instagram", "Instagram", "alex.takes.photos"),
-    ] {
-        levers.add_account(DEMO_USER, Account::new(id, service, Some(username)));
+    // A user whom the service knows has a grant there, or was left without one on purpose.
+    match application.call(Method::GET, &format!("/users/{DEMO_USER}/accounts"), &Value::Null).await {
+        Ok(_) => Ok(()),
+        Err(_) => store_grant(levers, application, DEMO_USER).await,
     }
-    let tokens =
-        serde_json::to_vec(&levers.issue_tokens(DEMO_USER, DEMO_CONTRACT)).map_err(|error| error.to_string())?;
-    let mut request = http::Request::new(Bytes::from(tokens));
-    *request.method_mut() = Method::PUT;
-    let path = format!("/users/{DEMO_USER}/grants/{DEMO_CONTRACT}");
-    *request.uri_mut() = path.parse().map_err(|_| "the grant's path".to_owned())?;
-    let response = gateway.call(request).await;
-    if response.status().is_success() {
-        return Ok(());
-    }
-    Err(format!("the demo user's grant was answered with {}", response.status()))
+}
+
+/// What happens when a user authorizes the application anew: it hands a new grant to the service.
+pub(crate) async fn store_grant(levers: &Levers, application: &Application, user: &str) -> Result<(), String> {
+    let tokens = serde_json::to_value(levers.issue_tokens(user, DEMO_CONTRACT)).map_err(|error| error.to_string())?;
+    let user = percent_encoding::utf8_percent_encode(user, percent_encoding::NON_ALPHANUMERIC);
+    let path = format!("/users/{user}/grants/{DEMO_CONTRACT}?replace=true");
+    application.call(Method::PUT, &path, &tokens).await.map(drop).map_err(|error| error.to_string())
 }

@@ -1,6 +1,6 @@
 //! The system: every part started in order, moved along in the background or by hand, and stopped cleanly.
 
-use std::{future::Future, io, path::PathBuf, sync::Arc, time::Duration};
+use std::{fs::File, future::Future, io, path::PathBuf, sync::Arc, time::Duration};
 
 use axum::{Router, routing::get};
 use digime_simulator::Simulator;
@@ -36,6 +36,8 @@ use crate::{
 const IDLE_PAUSE: Duration = Duration::from_millis(50);
 /// How often the sweep runs here; every minute on AWS.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
+/// How often what has expired is removed.
+const EXPIRY_INTERVAL: Duration = Duration::from_secs(60 * 60);
 /// As on AWS, an invocation by a queue may take as long.
 const INVOCATION_TIMEOUT: Duration = Duration::from_secs(30);
 /// More rounds than any test or demonstration needs: what moves for longer goes in circles.
@@ -122,6 +124,7 @@ pub struct System {
     moving: Arc<Moving>,
     servers: Vec<Server>,
     tasks: Vec<JoinHandle<()>>,
+    _lock: Option<File>,
 }
 
 /// What moves by itself on AWS.
@@ -194,6 +197,7 @@ impl System {
             moving,
             servers: vec![aws_server],
             tasks: Vec::new(),
+            _lock: kept.lock,
         };
         system.open(api_listener)?;
         if options.background {
@@ -217,7 +221,9 @@ impl System {
     /// # Errors
     /// [`StartError`].
     pub async fn add_demo_user(&self) -> Result<(), StartError> {
-        demo::add_user(&self.simulator.levers(), &self.gateway).await.map_err(|error| part("the demonstration")(&error))
+        demo::add_user(&self.simulator.levers(), &self.application)
+            .await
+            .map_err(|error| part("the demonstration")(&error))
     }
 
     fn move_by_itself(&mut self) {
@@ -245,6 +251,18 @@ impl System {
                 }
             }));
         }
+        let (queues, database) = (self.queues.clone(), self.database.clone());
+        self.tasks.push(tokio::spawn(async move {
+            loop {
+                if let Err(error) = queues.expire() {
+                    tracing::warn!(%error, "Old messages stay on the queues");
+                }
+                if let Err(error) = database.sweep_ttl() {
+                    tracing::warn!(%error, "Expired items stay in the table");
+                }
+                tokio::time::sleep(EXPIRY_INTERVAL).await;
+            }
+        }));
         let moving = Arc::clone(&self.moving);
         self.tasks.push(tokio::spawn(async move {
             loop {
@@ -305,39 +323,55 @@ struct Kept {
     store: Arc<Store>,
     database: Database,
     secrets: DemoSecrets,
+    /// Held as long as the system runs: two in one directory would write over each other.
+    lock: Option<File>,
 }
 
 impl Kept {
     fn open(options: &Options) -> Result<Self, StartError> {
-        let (store, database, secrets) = match &options.data_dir {
+        let (store, database, secrets, lock) = match &options.data_dir {
             None => {
                 let database = Database::memory().map_err(|error| part("DynamoDB")(&error))?;
                 let store = Store::memory().map_err(|error| part("the queues")(&error))?;
                 let secrets = options.secrets.clone().map_or_else(DemoSecrets::generate, Ok);
-                (store, database, secrets.map_err(|error| part("the secrets")(&error))?)
+                (store, database, secrets.map_err(|error| part("the secrets")(&error))?, None)
             }
             Some(directory) => {
                 let unusable = |reason: String| StartError::Data { path: directory.display().to_string(), reason };
                 make_private(directory).map_err(|error| unusable(error.to_string()))?;
+                let lock = lock(directory).map_err(|error| unusable(error.to_string()))?;
                 let path = directory.join("dynamodb.sqlite");
                 let path = path.to_str().ok_or_else(|| unusable("it is not UTF-8".into()))?;
                 let database = Database::new(path).map_err(|error| unusable(error.to_string()))?;
                 let store = Store::open(&directory.join("aws.sqlite")).map_err(|error| unusable(error.to_string()))?;
                 let secrets = DemoSecrets::load_or_generate(&directory.join("secrets.json"));
-                (store, database, secrets.map_err(|error| unusable(error.to_string()))?)
+                (store, database, secrets.map_err(|error| unusable(error.to_string()))?, Some(lock))
             }
         };
         let definition = TableDefinition::from_template().map_err(|error| part("the table")(&error))?;
         definition.create(&database, names::TABLE).map_err(|error| part("the table")(&error))?;
-        Ok(Self { store: Arc::new(store), database, secrets })
+        Ok(Self { store: Arc::new(store), database, secrets, lock })
     }
 }
 
+/// Makes the directory for its owner alone. One that is there already is not changed, but refused if others may look
+/// into it.
 fn make_private(directory: &std::path::Path) -> io::Result<()> {
     use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
-    std::fs::set_permissions(directory, std::fs::Permissions::from_mode(0o700))
+    let mode = std::fs::metadata(directory)?.permissions().mode();
+    if mode & 0o077 == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::other("others can look into it; make it private with chmod 700"))
+    }
+}
+
+fn lock(directory: &std::path::Path) -> io::Result<File> {
+    let file = File::create(directory.join("lock"))?;
+    file.try_lock().map_err(|_| io::Error::other("another local system is using it"))?;
+    Ok(file)
 }
 
 async fn listen(port: u16) -> Result<TcpListener, StartError> {

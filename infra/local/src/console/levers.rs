@@ -5,7 +5,7 @@ use std::time::Duration;
 use digime_simulator::{AccessTokenStatus, ErrorShape, Failure, KeyForm};
 
 use super::Console;
-use crate::names::Queue;
+use crate::{demo, names::Queue};
 
 /// How slow the slow digi.me is: noticeable, but within the timeouts.
 const SLOW: Duration = Duration::from_secs(2);
@@ -34,6 +34,10 @@ pub(super) async fn pull(console: &Console, lever: &str, user: &str, target: &st
         "mend" => of_account(levers.mend_account(target), "the source lets digi.me in again"),
         "expire-access" => format!("{} access tokens of {user} expired.", levers.expire_access_tokens(user)),
         "kill-refresh" => format!("{} refresh tokens of {user} are dead.", levers.kill_refresh_tokens(user)),
+        "store-grant" => match demo::store_grant(levers, &console.application, user).await {
+            Ok(()) => format!("{user} authorized anew; the service has the new grant."),
+            Err(error) => format!("The grant was not stored: {error}."),
+        },
         "slow" => {
             levers.set_latency(None, SLOW);
             "digi.me takes 2 seconds for everything.".to_owned()

@@ -108,6 +108,7 @@ impl Console {
 
     /// The accounts and their events, through the API as an application asks for them.
     async fn accounts(&self, user: &str) -> Result<(Vec<Value>, Vec<Value>), String> {
+        let user = percent_encoding::utf8_percent_encode(user, percent_encoding::NON_ALPHANUMERIC);
         let path = format!("/users/{user}/accounts");
         let list = self.application.call(Method::GET, &path, &Value::Null).await.map_err(|error| error.to_string())?;
         let accounts = list["accounts"].as_array().cloned().unwrap_or_default();

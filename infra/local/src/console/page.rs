@@ -163,6 +163,7 @@ fn digime(view: &View) -> Markup {
             div.buttons {
                 (button(view, "expire-access", "", "Expire the access token"))
                 (button(view, "kill-refresh", "", "Kill the refresh token"))
+                (button(view, "store-grant", "", "Authorize anew"))
                 (button(view, "rotate-key", "", "Rotate the signing key"))
             }
             div.buttons {
