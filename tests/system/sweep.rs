@@ -97,3 +97,15 @@ async fn after_a_day_without_an_answer_the_account_counts_as_reauthorized_unveri
     let reauthorization = world.get(&format!("/reauthorizations/{id}")).await.json();
     assert_eq!((&reauthorization["status"], &reauthorization["verified"]), (&json!("succeeded"), &json!(false)));
 }
+
+#[tokio::test]
+async fn a_reauthorization_that_is_gone_does_not_keep_its_account_waiting() {
+    let (world, id) = verifying().await;
+    let request =
+        json!({"TableName": local::names::TABLE, "Key": {"PK": {"S": format!("REAUTH#{id}")}, "SK": {"S": "REAUTH"}}});
+    world.system.database.delete_item(serde_json::from_value(request).unwrap()).unwrap();
+    world.advance(60);
+    assert_eq!(world.sweep().await["settled"], 1);
+    assert_eq!(world.account(DEMO_USER, BANK).await["status"], "active");
+    assert_eq!(world.get(&format!("/reauthorizations/{id}")).await.status.as_u16(), 404);
+}

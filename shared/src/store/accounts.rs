@@ -1,6 +1,9 @@
 //! Accounts, what was read of them, and the one write that changes a state and tells of it.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
@@ -141,25 +144,42 @@ impl Store {
     /// [`StoreError::Conflict`] when something changed since it was read; [`StoreError::Forgotten`].
     pub async fn commit(&self, commit: Commit) -> Result<(), StoreError> {
         let now = self.ambient.now();
-        let Commit { change, read_version, read, callback, triggered_at } = commit;
-        let account = &change.account;
-        let mut transaction = self.transaction(&account.user_id, triggered_at).await?;
-        put_account(&mut transaction, account, read_version, now)?;
-        for event in self.events_of(&change, now) {
-            self.put_event(&mut transaction, &event).await?;
+        let events = self.events_of(&commit.change, now);
+        let mut gone = BTreeSet::new();
+        loop {
+            match self.try_commit(&commit, &events, &gone, now).await {
+                // A waiting reauthorization that is not there any more must not keep its account waiting.
+                Err(StoreError::Conflict(Some(Part::Settled(index)))) if gone.insert(index) => {}
+                result => return result,
+            }
         }
-        if let Some((contract, mark)) = read {
-            mark_read(&mut transaction, account, contract.as_ref(), mark)?;
+    }
+
+    async fn try_commit(
+        &self,
+        commit: &Commit,
+        events: &[Event],
+        gone: &BTreeSet<usize>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let account = &commit.change.account;
+        let mut transaction = self.transaction(&account.user_id, commit.triggered_at).await?;
+        put_account(&mut transaction, account, commit.read_version, now)?;
+        for event in events {
+            self.put_event(&mut transaction, event).await?;
         }
-        let own = callback.as_ref().map(|(id, ..)| id.clone());
-        if let Some((id, progress, version)) = callback {
+        if let Some((contract, mark)) = &commit.read {
+            mark_read(&mut transaction, account, contract.as_ref(), *mark)?;
+        }
+        if let Some((id, progress, version)) = &commit.callback {
             let read = [(":read", number(version))];
-            set_progress(&mut transaction, Part::Reauthorization, &id, &progress, "version = :read", &read)?;
+            set_progress(&mut transaction, Part::Reauthorization, id, progress, "version = :read", &read)?;
         }
-        for (index, (id, settlement)) in change.settled.into_iter().enumerate() {
-            if own.as_ref() != Some(&id) {
-                let progress = Progress::settled(settlement, now);
-                set_progress(&mut transaction, Part::Settled(index), &id, &progress, "attribute_exists(PK)", &[])?;
+        let own = commit.callback.as_ref().map(|(id, ..)| id);
+        for (index, (id, settlement)) in commit.change.settled.iter().enumerate() {
+            if own != Some(id) && !gone.contains(&index) {
+                let progress = Progress::settled(settlement.clone(), now);
+                set_progress(&mut transaction, Part::Settled(index), id, &progress, "attribute_exists(PK)", &[])?;
             }
         }
         transaction.commit().await
