@@ -41,18 +41,27 @@ pub async fn start_binary(function: Function, environment: BTreeMap<String, Stri
     LambdaFunction::start(Spec::new(function.name(), binary, environment)).await.map_err(|error| error.to_string())
 }
 
+/// The functions' processes, for their logs.
+pub(crate) type Processes = BTreeMap<Function, Arc<LambdaFunction>>;
+
 /// Starts all functions from their binaries.
-pub(crate) async fn start(endpoints: &Endpoints) -> Result<Functions, String> {
-    let start = async |function: Function| {
-        let function: Arc<dyn Invoke> = Arc::new(start_binary(function, endpoints.environment(function)).await?);
-        Ok::<_, String>(function)
-    };
-    Ok(Functions {
-        create_reauth_url: start(Function::CreateReauthUrl).await?,
-        reauth_callback: start(Function::ReauthCallback).await?,
-        record_read_result: start(Function::RecordReadResult).await?,
-        notify_reauth: start(Function::NotifyReauth).await?,
-        accounts: start(Function::Accounts).await?,
-        sweep_accounts: start(Function::SweepAccounts).await?,
-    })
+pub(crate) async fn start(endpoints: &Endpoints) -> Result<Processes, String> {
+    let mut processes = Processes::new();
+    for function in Function::ALL {
+        processes.insert(function, Arc::new(start_binary(function, endpoints.environment(function)).await?));
+    }
+    Ok(processes)
+}
+
+/// The processes as the system invokes them.
+pub(crate) fn functions(processes: &Processes) -> Functions {
+    let get = |function: Function| Arc::clone(&processes[&function]) as Arc<dyn Invoke>;
+    Functions {
+        create_reauth_url: get(Function::CreateReauthUrl),
+        reauth_callback: get(Function::ReauthCallback),
+        record_read_result: get(Function::RecordReadResult),
+        notify_reauth: get(Function::NotifyReauth),
+        accounts: get(Function::Accounts),
+        sweep_accounts: get(Function::SweepAccounts),
+    }
 }

@@ -5,12 +5,16 @@ use std::{sync::OnceLock, time::Duration};
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use local::{
-    DEMO_CONTRACT, DemoSecrets, NewMessage, Options, QueueSettings, System, in_process, names::Queue, system_clock,
+    DEMO_CONTRACT, DemoSecrets, Function, NewMessage, Options, QueueSettings, System, in_process, names::Queue,
+    system_clock,
 };
 use reauth_core::ambient::Ambient;
 use serde_json::{Value, json};
 
-use crate::{ambient::ManualClock, binaries};
+use crate::{
+    ambient::ManualClock,
+    binaries::{self, Processes},
+};
 
 /// A system of a test's own. Dropped with a message left on a queue, it fails the test, unless that was expected.
 pub struct World {
@@ -19,6 +23,7 @@ pub struct World {
     /// The system's time, if the test moves it.
     pub clock: ManualClock,
     leftovers_expected: bool,
+    processes: Processes,
 }
 
 /// A reply of the API.
@@ -65,13 +70,27 @@ impl World {
     /// The functions' real binaries, each a process under the Lambda Runtime API, with the machine's clock.
     pub async fn with_binaries() -> Self {
         let options = options(system_clock(), Ambient::system());
-        let system = System::start(options, |endpoints| async move { binaries::start(&endpoints).await }).await;
-        Self::with_demo_user(system.expect("the system starts"), ManualClock::default()).await
+        let mut processes = Processes::new();
+        let started = &mut processes;
+        let system = System::start(options, |endpoints| async move {
+            *started = binaries::start(&endpoints).await?;
+            Ok::<_, String>(binaries::functions(started))
+        });
+        let system = system.await.expect("the system starts");
+        let mut world = Self::with_demo_user(system, ManualClock::default()).await;
+        world.processes = processes;
+        world
+    }
+
+    /// What a function's processes logged, if the world runs its binary.
+    #[must_use]
+    pub fn log(&self, function: Function) -> String {
+        self.processes.get(&function).map(|process| process.log()).unwrap_or_default()
     }
 
     async fn with_demo_user(system: System, clock: ManualClock) -> Self {
         system.add_demo_user().await.expect("the demo user has a grant");
-        Self { system, clock, leftovers_expected: false }
+        Self { system, clock, leftovers_expected: false, processes: Processes::new() }
     }
 
     /// Moves the time on.

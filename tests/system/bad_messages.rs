@@ -1,6 +1,6 @@
 //! Bad messages fail alone and end in the dead-letter queue; the rest of their batch goes through.
 
-use local::names::Queue;
+use local::{Function, names::Queue};
 use serde_json::json;
 use tests::World;
 
@@ -27,6 +27,10 @@ async fn bad_messages_fail_alone_and_become_dead_letters() {
     let dead = world.system.queues.dead_letters(Queue::ReadResults, 10).unwrap();
     assert_eq!(dead.len(), bad.len());
     assert!(dead.iter().all(|message| message.receive_count == 5));
+
+    let log = world.log(Function::RecordReadResult);
+    assert_eq!(log.matches("A message holds no read result").count(), bad.len(), "logged once each: {log}");
+    assert!(!log.contains("private"), "without their content: {log}");
 }
 
 #[tokio::test]

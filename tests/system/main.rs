@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod at_once;
 mod bad_input;
 mod bad_messages;
 mod callback;

@@ -1,0 +1,70 @@
+//! The same at once: what is to happen once happens once.
+
+use bytes::Bytes;
+use digime_simulator::ErrorShape;
+use futures::future::join_all;
+use serde_json::json;
+use tests::{Decision, World};
+
+use super::{BANK, DEMO_USER, broken, healthy};
+
+/// An event of the queue of read results with one message.
+fn sqs(user: &str, observed_at: &str, read_result: &serde_json::Value) -> Bytes {
+    let body = json!({"userId": user, "observedAt": observed_at, "readResult": read_result}).to_string();
+    let sent_at = "1795424400000"; // 2026-11-23T09:00:00Z
+    let record = json!({"messageId": "m", "receiptHandle": "r", "body": body, "attributes": {"SentTimestamp": sent_at},
+        "messageAttributes": {}, "eventSource": "aws:sqs", "awsRegion": "eu-west-1"});
+    json!({"Records": [record]}).to_string().into()
+}
+
+async fn take_in(world: &World, event: Bytes) {
+    let reply = world.system.functions.record_read_result.invoke(event).await.unwrap();
+    let reply: serde_json::Value = serde_json::from_slice(&reply).unwrap();
+    assert_eq!(reply["batchItemFailures"], json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_equal_read_results_are_one_episode() {
+    let world = World::new().await;
+    let event = sqs(DEMO_USER, "2026-11-23T08:00:00Z", &broken(BANK));
+    join_all((0..6).map(|_| take_in(&world, event.clone()))).await;
+    world.settle().await;
+    assert_eq!(world.history(DEMO_USER, BANK).await, ["account.reauthorization_required"]);
+    assert_eq!(world.published().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_and_a_later_healthy_read_end_healthy_in_any_order() {
+    for _ in 0..5 {
+        let world = World::new().await;
+        let error = sqs(DEMO_USER, "2026-11-23T08:00:00Z", &broken(BANK));
+        let later = sqs(DEMO_USER, "2026-11-23T08:10:00Z", &healthy(BANK));
+        tokio::join!(take_in(&world, error), take_in(&world, later));
+        world.settle().await;
+        let account = world.account(DEMO_USER, BANK).await;
+        assert_eq!(account["status"], "active", "{account}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_equal_callbacks_heal_once() {
+    let world = World::new().await;
+    world.system.simulator.levers().break_account(BANK, ErrorShape::Documented);
+    world.hand_in(DEMO_USER, Some("2026-11-23T08:00:00Z"), &broken(BANK)).await;
+    let (_, url) = world.make_reauthorization(DEMO_USER, BANK).await;
+    let callback = world.decide(&url, Decision::Success).await;
+    let replies = join_all((0..6).map(|_| world.get(&callback))).await;
+    assert!(replies.iter().all(|reply| reply.header("location").contains("status=succeeded")), "{replies:?}");
+    world.settle().await;
+    assert_eq!(world.history(DEMO_USER, BANK).await, ["account.reauthorization_required", "account.reauthorized"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_notification_that_comes_twice_has_the_same_id_and_link() {
+    let world = World::new().await;
+    world.system.aws.fail(local::aws::Fault::lose_reply("sns:Publish", 3));
+    world.hand_in(DEMO_USER, None, &broken(BANK)).await;
+    let published = world.published();
+    assert!(published.len() > 1, "the reply was lost, so it was sent again");
+    assert!(published.iter().all(|event| *event == published[0]), "{published:?}");
+}
