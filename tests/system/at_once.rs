@@ -1,7 +1,7 @@
 //! The same at once: what is to happen once happens once.
 
 use bytes::Bytes;
-use digime_simulator::ErrorShape;
+use digime_simulator::{ErrorShape, Failure};
 use futures::future::join_all;
 use serde_json::json;
 use tests::{Decision, World};
@@ -67,4 +67,28 @@ async fn a_notification_that_comes_twice_has_the_same_id_and_link() {
     let published = world.published();
     assert!(published.len() > 1, "the reply was lost, so it was sent again");
     assert!(published.iter().all(|event| *event == published[0]), "{published:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_reauthorizations_that_wait_are_settled() {
+    let world = World::new().await;
+    let levers = world.system.simulator.levers();
+    levers.break_account(BANK, ErrorShape::Documented);
+    world.hand_in(DEMO_USER, Some("2026-11-23T08:00:00Z"), &broken(BANK)).await;
+    let (mut ids, mut callbacks) = (Vec::new(), Vec::new());
+    for _ in 0..4 {
+        let (id, url) = world.make_reauthorization(DEMO_USER, BANK).await;
+        callbacks.push(world.decide(&url, Decision::Success).await);
+        ids.push(id);
+    }
+    levers.fail("/v1.7/permission-access/accounts", Failure::status(500, 1_000));
+    let replies = join_all(callbacks.iter().map(|callback| world.get(callback))).await;
+    assert!(replies.iter().all(|reply| reply.header("location").contains("status=verifying")), "{replies:?}");
+    levers.clear_failures();
+    world.advance(60);
+    assert_eq!(world.sweep().await["settled"], 1);
+    for id in ids {
+        assert_eq!(world.get(&format!("/reauthorizations/{id}")).await.json()["status"], "succeeded");
+    }
+    assert_eq!(world.history(DEMO_USER, BANK).await, ["account.reauthorization_required", "account.reauthorized"]);
 }

@@ -14,6 +14,7 @@ mod loops;
 mod read_results;
 mod reconnect;
 mod sweep;
+mod template;
 
 use local::{DEMO_CONTRACT, DEMO_USER};
 

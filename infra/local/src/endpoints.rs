@@ -114,16 +114,9 @@ const fn settings_of(function: Function) -> &'static [&'static str] {
             "DEFAULT_LOCALE",
             "APPLICATION_NAME",
         ],
-        Function::ReauthCallback => &[
-            "CONTRACT_SECRET_PREFIX",
-            "DIGIME_BASE_URL",
-            "DIGIME_ONBOARD_URL",
-            "PUBLIC_BASE_URL",
-            "ALLOWED_RETURN_ORIGINS",
-            "DEFAULT_RETURN_URL",
-            "DEFAULT_LOCALE",
-            "APPLICATION_NAME",
-        ],
+        Function::ReauthCallback => {
+            &["CONTRACT_SECRET_PREFIX", "DIGIME_BASE_URL", "DIGIME_ONBOARD_URL", "APPLICATION_NAME"]
+        }
         Function::RecordReadResult => &[],
         Function::NotifyReauth => &["PUBLIC_BASE_URL", "NOTIFICATION_TOPIC_ARN", "RECONNECT_LINK_TTL"],
         Function::Accounts => {

@@ -38,6 +38,19 @@ pub struct TableDefinition {
     pub ttl_attribute: Option<String>,
 }
 
+/// This project's template, as JSON: short tags such as `!Ref` are left out, their values are kept.
+///
+/// # Errors
+/// [`TableError::Template`], when it is not YAML.
+pub fn template() -> Result<Value, TableError> {
+    parse(TEMPLATE)
+}
+
+fn parse(template: &str) -> Result<Value, TableError> {
+    let documents = Yaml::load_from_str(template).map_err(|error| TableError::Template(error.to_string()))?;
+    Ok(documents.first().map(to_json).unwrap_or_default())
+}
+
 impl TableDefinition {
     /// Reads the resource `Table` of this project's template.
     ///
@@ -48,8 +61,7 @@ impl TableDefinition {
     }
 
     fn parse(template: &str) -> Result<Self, TableError> {
-        let documents = Yaml::load_from_str(template).map_err(|error| TableError::Template(error.to_string()))?;
-        let template = documents.first().map(to_json).unwrap_or_default();
+        let template = parse(template)?;
         let properties = template
             .pointer("/Resources/Table/Properties")
             .and_then(Value::as_object)

@@ -1,0 +1,93 @@
+//! The template, the sample events and the code agree.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use local::{Function, ROUTES};
+use serde_json::Value;
+use tests::World;
+
+use super::broken;
+
+/// The template's functions by the name of their binary.
+fn functions(template: &Value) -> BTreeMap<String, Value> {
+    let resources = template["Resources"].as_object().unwrap().values();
+    let functions = resources.filter(|resource| resource["Type"] == "AWS::Serverless::Function");
+    let named = functions.map(|function| {
+        let name = function["Metadata"]["BuildProperties"]["Binary"].as_str().unwrap();
+        (name.to_owned(), function["Properties"].clone())
+    });
+    named.collect()
+}
+
+#[test]
+fn the_template_has_every_function_and_no_other() {
+    let names: BTreeSet<_> = functions(&local::template().unwrap()).into_keys().collect();
+    assert_eq!(names, Function::ALL.iter().map(|function| function.name().to_owned()).collect());
+}
+
+#[test]
+fn every_route_is_in_the_template_and_the_reverse() {
+    let mut described = BTreeSet::new();
+    for (name, function) in functions(&local::template().unwrap()) {
+        for event in function["Events"].as_object().unwrap().values() {
+            if event["Type"] == "HttpApi" {
+                let property = |name: &str| event["Properties"][name].as_str().unwrap().to_owned();
+                let public = event["Properties"]["Auth"]["Authorizer"] == "NONE";
+                described.insert((property("Method"), property("Path"), name.clone(), !public));
+            }
+        }
+    }
+    let known = ROUTES
+        .iter()
+        .map(|route| (route.method.to_owned(), route.path.to_owned(), route.function.name().to_owned(), route.iam));
+    assert_eq!(described, known.collect());
+}
+
+#[tokio::test]
+async fn every_variable_of_the_local_system_is_in_the_template_and_the_reverse() {
+    let world = World::new().await;
+    let template = local::template().unwrap();
+    let names = |variables: &Value| -> BTreeSet<String> {
+        variables.as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect()
+    };
+    let everywhere = names(&template["Globals"]["Function"]["Environment"]["Variables"]);
+    for function in Function::ALL {
+        let mut described = names(&functions(&template)[function.name()]["Environment"]["Variables"]);
+        described.extend(everywhere.clone());
+        let local = world.system.endpoints.environment(function).into_keys();
+        // Lambda sets these itself; and on AWS the functions behind the API take its address from the request, since
+        // the template cannot name the API to its own functions.
+        let behind_api = ROUTES.iter().any(|route| route.function == function);
+        let local = local.filter(|name| !(name.starts_with("AWS_") || behind_api && name == "PUBLIC_BASE_URL"));
+        assert_eq!(described, local.collect(), "{}", function.name());
+    }
+}
+
+#[tokio::test]
+async fn every_function_answers_its_sample_event() {
+    let mut world = World::new().await;
+    world.expect_leftovers();
+    world.hand_in("example-user", Some("2026-11-23T08:00:00Z"), &broken("1_1xxxxxxxxx")).await;
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../infra/events");
+    let mut answered = BTreeSet::new();
+    for file in std::fs::read_dir(folder).unwrap() {
+        let path = file.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        let function = Function::ALL.into_iter().find(|function| name.starts_with(function.name())).unwrap();
+        let reply = world.system.functions.get(function).invoke(std::fs::read(&path).unwrap().into()).await;
+        let reply: Value = serde_json::from_slice(&reply.unwrap()).unwrap();
+        let expected = match name.as_str() {
+            "accounts" => ("statusCode", 200.into()),
+            "accounts-read-result" => ("statusCode", 202.into()),
+            // The example's user has no grant.
+            "create-reauth-url" => ("statusCode", 409.into()),
+            "reauth-callback" => ("statusCode", 400.into()),
+            "record-read-result" | "notify-reauth" => ("batchItemFailures", Value::Array(Vec::new())),
+            "sweep-accounts" => ("failed", 0.into()),
+            other => panic!("{other} is a sample that nobody expects"),
+        };
+        assert_eq!(reply[expected.0], expected.1, "{name}: {reply}");
+        answered.insert(function);
+    }
+    assert_eq!(answered.len(), Function::ALL.len());
+}
