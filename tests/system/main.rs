@@ -11,6 +11,7 @@ mod digime_client;
 mod forgetting;
 mod grants;
 mod loops;
+mod permissions;
 mod read_results;
 mod reconnect;
 mod sweep;

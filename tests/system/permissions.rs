@@ -1,0 +1,124 @@
+//! Least privilege: what each function calls in AWS is what its role in the template allows, no more and no less.
+
+use std::collections::BTreeSet;
+
+use digime_simulator::{AccessTokenStatus, ErrorShape, Failure};
+use http::Method;
+use local::{Function, aws::Permission, names};
+use serde_json::{Value, json};
+use tests::{Decision, World};
+
+use super::{BANK, DEMO_CONTRACT, DEMO_USER, broken, healthy};
+
+/// Function, action, resource.
+type Grant = (String, String, String);
+
+/// What the stand-ins saw, with resources named as in the template.
+fn needed(permissions: BTreeSet<Permission>) -> BTreeSet<Grant> {
+    let resource = |name: &str| {
+        let table = format!("table/{}", names::TABLE);
+        match name {
+            "ReadResults" | "Notifications" => format!("{name}Queue.Arn"),
+            _ if name == format!("secret:{}", names::SERVICE_SECRET) => "ServiceSecret".to_owned(),
+            _ if name.starts_with(&format!("secret:{}", names::CONTRACT_SECRET_PREFIX)) => "contracts".to_owned(),
+            _ if name.ends_with(names::TOPIC) => "NotificationTopic".to_owned(),
+            _ => name.replacen(&table, "Table.Arn", 1),
+        }
+    };
+    let ours = |caller: &str| Function::ALL.iter().any(|function| function.name() == caller);
+    let permissions = permissions.into_iter().filter(|permission| ours(&permission.caller));
+    permissions.map(|permission| (permission.caller, permission.action, resource(&permission.resource))).collect()
+}
+
+/// What the roles allow, but for logs, traces, the key, and what the queues' own polling needs.
+fn granted() -> BTreeSet<Grant> {
+    let template = local::template().unwrap();
+    let resources = template["Resources"].as_object().unwrap();
+    let mut granted = BTreeSet::new();
+    for (name, function) in resources.iter().filter(|(_, one)| one["Type"] == "AWS::Serverless::Function") {
+        let binary = function["Metadata"]["BuildProperties"]["Binary"].as_str().unwrap();
+        let role = &resources[&format!("{name}Role")]["Properties"];
+        assert_eq!(function["Properties"]["Role"], format!("{name}Role.Arn"), "{name} has a role of its own");
+        for statement in role["Policies"][0]["PolicyDocument"]["Statement"].as_array().unwrap() {
+            let Some(resource) = statement["Resource"].as_str() else { continue };
+            let resource = match resource {
+                _ if resource.contains(":secret:${ContractSecretPrefix}") => "contracts".to_owned(),
+                _ => resource.replace("${Table.Arn}", "Table.Arn"),
+            };
+            for action in statement["Action"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+                let polling = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"].contains(&action);
+                if !(action.starts_with("logs:") || action.starts_with("xray:") || polling) {
+                    granted.insert((binary.to_owned(), action.to_owned(), resource.clone()));
+                }
+            }
+        }
+    }
+    granted
+}
+
+/// Everything that the functions do: grants, refreshes, reads, links, callbacks of every outcome, sweeps, forgetting.
+async fn everything(world: &World) {
+    let levers = world.system.simulator.levers();
+    let accounts = "/v1.7/permission-access/accounts";
+    let link = async || {
+        world.settle().await;
+        world.follow(&world.last_link()).await
+    };
+    for account in [BANK, "2_demo-hospital", "3_demo-instagram"] {
+        levers.break_account(account, ErrorShape::Documented);
+    }
+    world.hand_in(DEMO_USER, Some("2026-11-23T08:00:00Z"), &healthy(BANK)).await;
+    world.hand_in(DEMO_USER, Some("2026-11-23T08:01:00Z"), &broken(BANK)).await;
+
+    // An expired token, found by each function that calls digi.me.
+    levers.expire_access_tokens(DEMO_USER);
+    let url = link().await;
+    world.reauthorize(&url, Decision::Error("USER_CANCEL")).await;
+    let url = link().await;
+    let callback = world.decide(&url, Decision::Success).await;
+    levers.expire_access_tokens(DEMO_USER);
+    world.get(&callback).await;
+    levers.expire_access_tokens(DEMO_USER);
+    world.get(&format!("/users/{DEMO_USER}/accounts?refresh=true")).await;
+
+    // An account that only digi.me knows, and one that waits for the sweep, which finds an expired token too.
+    levers.add_account(DEMO_USER, digime_simulator::Account::new("4_new", "New", None));
+    world.make_reauthorization(DEMO_USER, "4_new").await;
+    world.hand_in(DEMO_USER, Some("2026-11-23T08:02:00Z"), &broken("2_demo-hospital")).await;
+    let callback = world.decide(&link().await, Decision::Success).await;
+    levers.set_access_token_status(AccessTokenStatus::Absent);
+    levers.fail(accounts, Failure::status(500, 3));
+    world.get(&callback).await;
+    levers.expire_access_tokens(DEMO_USER);
+    levers.read_delay_polls(0);
+    world.advance(60);
+    world.sweep().await;
+    assert_eq!(world.account(DEMO_USER, "2_demo-hospital").await["status"], "active");
+
+    // An event that has to be brought again.
+    world.system.aws.fail(local::aws::Fault::refuse("sns:Publish", 1_000));
+    world.hand_in(DEMO_USER, None, &broken("3_demo-instagram")).await;
+    world.system.aws.heal();
+    world.advance(3_600);
+    world.sweep().await;
+
+    world.get("/accounts?status=reauth_required").await;
+    world.account(DEMO_USER, BANK).await;
+    let tokens = serde_json::to_value(levers.issue_tokens(DEMO_USER, DEMO_CONTRACT)).unwrap();
+    world.put(&format!("/users/{DEMO_USER}/grants/{DEMO_CONTRACT}?replace=true"), &tokens).await;
+    world.post(&format!("/users/{DEMO_USER}/read-results"), &json!({"readResult": {}})).await;
+    world.call(Method::DELETE, &format!("/users/{DEMO_USER}"), "").await;
+    world.settle().await;
+}
+
+#[tokio::test]
+async fn every_function_is_allowed_exactly_what_it_does() {
+    let mut world = World::new().await;
+    world.expect_leftovers();
+    everything(&world).await;
+    let (needed, granted) = (needed(world.system.aws.permissions()), granted());
+    let missing: Vec<_> = needed.difference(&granted).collect();
+    let superfluous: Vec<_> = granted.difference(&needed).collect();
+    assert!(missing.is_empty(), "a role lacks: {missing:#?}");
+    assert!(superfluous.is_empty(), "a role allows what nobody does: {superfluous:#?}");
+}
