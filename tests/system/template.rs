@@ -1,4 +1,4 @@
-//! The template, the sample events and the code agree.
+//! The template, the description of the API, the sample events and the code agree.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -40,6 +40,20 @@ fn every_route_is_in_the_template_and_the_reverse() {
     let known = ROUTES
         .iter()
         .map(|route| (route.method.to_owned(), route.path.to_owned(), route.function.name().to_owned(), route.iam));
+    assert_eq!(described, known.collect());
+}
+
+#[test]
+fn every_route_is_in_the_openapi_description_and_the_reverse() {
+    let openapi = local::yaml(include_str!("../../infra/openapi.yaml")).unwrap();
+    let mut described = BTreeSet::new();
+    for (path, operations) in openapi["paths"].as_object().unwrap() {
+        for (method, operation) in operations.as_object().unwrap().iter().filter(|(name, _)| *name != "parameters") {
+            let public = operation["security"].as_array().is_some_and(Vec::is_empty);
+            described.insert((method.to_uppercase(), path.clone(), !public));
+        }
+    }
+    let known = ROUTES.iter().map(|route| (route.method.to_owned(), route.path.to_owned(), route.iam));
     assert_eq!(described, known.collect());
 }
 

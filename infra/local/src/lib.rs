@@ -36,7 +36,7 @@ pub use self::{
     queues::{Depth, Message, NewMessage, QueueSettings, Queues},
     secrets_file::DemoSecrets,
     system::{Options, StartError, System},
-    table::{TableDefinition, TableError, template},
+    table::{TableDefinition, TableError, template, yaml},
     topic::{Publication, Topic},
 };
 

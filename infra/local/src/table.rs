@@ -43,11 +43,15 @@ pub struct TableDefinition {
 /// # Errors
 /// [`TableError::Template`], when it is not YAML.
 pub fn template() -> Result<Value, TableError> {
-    parse(TEMPLATE)
+    yaml(TEMPLATE)
 }
 
-fn parse(template: &str) -> Result<Value, TableError> {
-    let documents = Yaml::load_from_str(template).map_err(|error| TableError::Template(error.to_string()))?;
+/// YAML as JSON, tags left out.
+///
+/// # Errors
+/// [`TableError::Template`], when it is not YAML.
+pub fn yaml(text: &str) -> Result<Value, TableError> {
+    let documents = Yaml::load_from_str(text).map_err(|error| TableError::Template(error.to_string()))?;
     Ok(documents.first().map(to_json).unwrap_or_default())
 }
 
@@ -61,7 +65,7 @@ impl TableDefinition {
     }
 
     fn parse(template: &str) -> Result<Self, TableError> {
-        let template = parse(template)?;
+        let template = yaml(template)?;
         let properties = template
             .pointer("/Resources/Table/Properties")
             .and_then(Value::as_object)

@@ -107,7 +107,8 @@ fn token(pair: &Value, name: &str, expiry: &str) -> Result<Token, InvalidField> 
             return Err(InvalidField::new(format!("{name}.value"), "must be a string"));
         }
     };
-    let seconds = token.get(expiry).and_then(Value::as_f64).filter(|seconds| *seconds > 0.0);
+    // What is written as whole seconds must read back.
+    let seconds = token.get(expiry).and_then(Value::as_f64).filter(|seconds| *seconds >= 1.0);
     #[expect(clippy::cast_possible_truncation, reason = "what does not fit is no timestamp and is refused below")]
     let expires_at = seconds.and_then(|seconds| Timestamp::from_second(seconds as i64).ok());
     let expires_at =
@@ -167,6 +168,21 @@ mod tests {
         let mut pair = api();
         pair["access_token"]["expires_on"] = json!(null);
         assert_eq!(TokenPair::parse(&pair).unwrap_err().field, "access_token.expires_on");
+    }
+
+    #[test]
+    fn what_is_taken_reads_back() {
+        for expiry in [json!(1), json!(1.5), json!(253_402_207_200_i64), json!(1_800_000_000.999)] {
+            let mut pair = node();
+            pair["accessToken"]["expiry"] = expiry;
+            let written = TokenPair::parse(&pair).unwrap().to_node_form();
+            assert!(TokenPair::parse(&written).is_ok(), "{written}");
+        }
+        for expiry in [json!(0), json!(0.5), json!(1e-300)] {
+            let mut pair = node();
+            pair["accessToken"]["expiry"] = expiry;
+            assert_eq!(TokenPair::parse(&pair).unwrap_err().field, "accessToken.expiry", "{pair}");
+        }
     }
 
     #[test]

@@ -1,0 +1,113 @@
+"""Runs the bootstraps that `sam build` made under AWS's Runtime Interface Emulator, and gives each its sample event.
+
+The emulator ships with sam-cli. Everything else that the functions call is the local system's, started here on free ports.
+"""
+
+import json
+import os
+import pathlib
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+
+import samcli
+
+EMULATOR = pathlib.Path(samcli.__file__).parent / "local/rapid/aws-lambda-rie-x86_64"
+# Logical id, sample event, and what its answer holds.
+FUNCTIONS = [
+    ("Accounts", "accounts-read-result", '"statusCode":202'),
+    ("CreateReauthUrl", "create-reauth-url", '"statusCode":404'),
+    ("ReauthCallback", "reauth-callback", '"statusCode":400'),
+    ("RecordReadResult", "record-read-result", '"batchItemFailures":[]'),
+    ("NotifyReauth", "notify-reauth", '"batchItemFailures":[]'),
+    ("SweepAccounts", "sweep-accounts", '"failed":0'),
+]
+TIMEOUT = 60
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def environment(local):
+    """Starts nothing: reads the addresses that the local system prints."""
+    lines = ""
+    for line in local.stdout:
+        lines += line
+        if "Ctrl-C" in line:
+            break
+    address = lambda name: re.search(rf"^{name} +(\S+)", lines, re.M).group(1)
+    aws, api, digime = address("AWS"), address("API"), address("digi.me")
+    return {
+        "AWS_REGION": "eu-west-1",
+        "AWS_ACCESS_KEY_ID": "rie",
+        "AWS_SECRET_ACCESS_KEY": "rie",
+        "AWS_ENDPOINT_URL": aws,
+        "TABLE_NAME": "digime-reauth",
+        "SERVICE_SECRET_ID": "digime-reauth/service-secret",
+        "CONTRACT_SECRET_PREFIX": "digime-reauth/contracts/",
+        "DIGIME_BASE_URL": digime,
+        "PUBLIC_BASE_URL": api,
+        "READ_RESULTS_QUEUE_URL": f"{aws}/000000000000/ReadResults",
+        "NOTIFICATIONS_QUEUE_URL": f"{aws}/000000000000/Notifications",
+        "NOTIFICATION_TOPIC_ARN": "arn:aws:sns:eu-west-1:000000000000:digime-reauth-notifications",
+    }
+
+
+def post(url, body):
+    """Posts the event, as soon as the emulator listens."""
+    deadline = time.monotonic() + TIMEOUT
+    while True:
+        try:
+            with urllib.request.urlopen(urllib.request.Request(url, body), timeout=TIMEOUT) as answer:
+                return answer.read().decode()
+        except (ConnectionError, urllib.error.URLError):
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+
+
+def answer(logical, event, variables):
+    bootstrap = pathlib.Path(".aws-sam/build", logical, "bootstrap").resolve()
+    port, runtime = free_port(), free_port()
+    command = [EMULATOR, "--runtime-interface-emulator-address", f"127.0.0.1:{port}"]
+    command += ["--runtime-api-address", f"127.0.0.1:{runtime}", bootstrap]
+    emulator = subprocess.Popen(
+        command, env={**variables, "PATH": os.environ["PATH"]}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
+    )
+    try:
+        return post(f"http://127.0.0.1:{port}/2015-03-31/functions/function/invocations", event)
+    finally:
+        os.killpg(emulator.pid, signal.SIGKILL)
+        print(emulator.communicate()[0].decode(errors="replace"), file=sys.stderr)
+
+
+def main():
+    port = free_port()
+    local = subprocess.Popen(
+        ["target/debug/local", "--ephemeral", "--port", str(port)], stdout=subprocess.PIPE, text=True
+    )
+    passed = failed = 0
+    try:
+        variables = environment(local)
+        for logical, sample, expected in FUNCTIONS:
+            event = pathlib.Path("infra/events", f"{sample}.json").read_bytes()
+            reply = answer(logical, event, variables)
+            good = expected in json.dumps(json.loads(reply), separators=(",", ":"))
+            passed, failed = passed + good, failed + (not good)
+            print(f"{logical}: {'ok' if good else 'FAILED: ' + reply}")
+    finally:
+        local.terminate()
+        local.wait(10)
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
