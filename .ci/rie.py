@@ -6,21 +6,21 @@ The emulator ships with sam-cli. Everything else that the functions call is the 
 import json
 import os
 import pathlib
-import re
 import signal
-import socket
 import subprocess
 import sys
 import time
 import urllib.request
 
 import samcli
+from local_system import free_port, local_system
 
 EMULATOR = pathlib.Path(samcli.__file__).parent / "local/rapid/aws-lambda-rie-x86_64"
 # Logical id, sample event, and what its answer holds.
 FUNCTIONS = [
-    ("Accounts", "accounts-read-result", '"statusCode":202'),
+    # First, while nobody knows the example's user.
     ("CreateReauthUrl", "create-reauth-url", '"statusCode":404'),
+    ("Accounts", "accounts-read-result", '"statusCode":202'),
     ("ReauthCallback", "reauth-callback", '"statusCode":400'),
     ("RecordReadResult", "record-read-result", '"batchItemFailures":[]'),
     ("NotifyReauth", "notify-reauth", '"batchItemFailures":[]'),
@@ -29,21 +29,8 @@ FUNCTIONS = [
 TIMEOUT = 60
 
 
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
-def environment(local):
-    """Starts nothing: reads the addresses that the local system prints."""
-    lines = ""
-    for line in local.stdout:
-        lines += line
-        if "Ctrl-C" in line:
-            break
-    address = lambda name: re.search(rf"^{name} +(\S+)", lines, re.M).group(1)
-    aws, api, digime = address("AWS"), address("API"), address("digi.me")
+def environment(addresses):
+    aws = addresses["AWS"]
     return {
         "AWS_REGION": "eu-west-1",
         "AWS_ACCESS_KEY_ID": "rie",
@@ -52,8 +39,8 @@ def environment(local):
         "TABLE_NAME": "digime-reauth",
         "SERVICE_SECRET_ID": "digime-reauth/service-secret",
         "CONTRACT_SECRET_PREFIX": "digime-reauth/contracts/",
-        "DIGIME_BASE_URL": digime,
-        "PUBLIC_BASE_URL": api,
+        "DIGIME_BASE_URL": addresses["digi.me"],
+        "PUBLIC_BASE_URL": addresses["API"],
         "READ_RESULTS_QUEUE_URL": f"{aws}/000000000000/ReadResults",
         "NOTIFICATIONS_QUEUE_URL": f"{aws}/000000000000/Notifications",
         "NOTIFICATION_TOPIC_ARN": "arn:aws:sns:eu-west-1:000000000000:digime-reauth-notifications",
@@ -89,22 +76,15 @@ def answer(logical, event, variables):
 
 
 def main():
-    port = free_port()
-    local = subprocess.Popen(
-        ["target/debug/local", "--ephemeral", "--port", str(port)], stdout=subprocess.PIPE, text=True
-    )
     passed = failed = 0
-    try:
-        variables = environment(local)
+    with local_system() as addresses:
+        variables = environment(addresses)
         for logical, sample, expected in FUNCTIONS:
             event = pathlib.Path("infra/events", f"{sample}.json").read_bytes()
             reply = answer(logical, event, variables)
             good = expected in json.dumps(json.loads(reply), separators=(",", ":"))
             passed, failed = passed + good, failed + (not good)
             print(f"{logical}: {'ok' if good else 'FAILED: ' + reply}")
-    finally:
-        local.terminate()
-        local.wait(10)
     print(f"{passed} passed, {failed} failed")
     return 1 if failed else 0
 

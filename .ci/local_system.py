@@ -1,0 +1,39 @@
+"""The local system for the checks from outside: started on free ports, in memory, ended afterwards."""
+
+import contextlib
+import re
+import socket
+import subprocess
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def free_pair():
+    """A free port whose neighbour is free too: the simulator takes the next one."""
+    while True:
+        port = free_port()
+        with socket.socket() as listener, contextlib.suppress(OSError):
+            listener.bind(("127.0.0.1", port + 1))
+            return port
+
+
+@contextlib.contextmanager
+def local_system():
+    """Gives the addresses that the local system prints, by name: Console, API, digi.me, AWS."""
+    command = ["target/debug/local", "--ephemeral", "--port", str(free_pair())]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as system:
+        try:
+            addresses = {}
+            for line in system.stdout:
+                if "Ctrl-C" in line:
+                    break
+                name, address = re.match(r"(\S+) +(\S+)", line).groups()
+                addresses[name] = address
+            yield addresses
+        finally:
+            system.terminate()
+            system.wait(10)
