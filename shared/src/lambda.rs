@@ -2,6 +2,7 @@
 
 use std::{future::Future, process::ExitCode, sync::Arc};
 
+use aws_lambda_events::sqs::SqsMessage;
 use jiff::Timestamp;
 use lambda_runtime::{Context, Error, LambdaEvent, service_fn};
 use serde::{Serialize, de::DeserializeOwned};
@@ -65,6 +66,14 @@ impl From<&Context> for Invocation {
         let deadline = i64::try_from(context.deadline).ok().and_then(|at| Timestamp::from_millisecond(at).ok());
         Self { request_id: context.request_id.clone(), deadline: Deadline(deadline.unwrap_or(Timestamp::MAX)) }
     }
+}
+
+/// Whether a queue brings a message for the first time. A bad message is logged then, and not each time that it comes
+/// again before the queue puts it aside.
+#[must_use]
+pub fn first_receipt(message: &SqsMessage) -> bool {
+    let count = message.attributes.get("ApproximateReceiveCount").and_then(|count| count.parse::<u32>().ok());
+    count.is_none_or(|count| count <= 1)
 }
 
 /// Serves invocations until Lambda ends the process. What is wrong with the configuration is told in one line.

@@ -66,8 +66,11 @@ async fn a_grant_is_stored_though_digime_is_down() {
     let world = World::new().await;
     world.advance(2 * 86_400);
     world.system.simulator.levers().fail("/v1.7/*", Failure::status(500, 1_000));
+    world.system.simulator.clear_requests();
     let reply = world.put(GRANT, &pair(1_895_000_000)).await;
     assert_eq!(reply.status, StatusCode::NO_CONTENT);
+    let asked = world.system.simulator.requests();
+    assert!(!asked.is_empty() && asked.iter().all(|request| request.status == 500), "it was asked in vain: {asked:?}");
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use reauth_core::{
     ambient::Ambient,
     aws,
     config::{ConfigError, Environment},
-    lambda::{Function, Invocation},
+    lambda::{Function, Invocation, first_receipt},
     services,
     store::{Store, StoredEvent},
 };
@@ -58,12 +58,11 @@ impl Function for NotifyReauth {
 impl NotifyReauth {
     /// Gives the identifier of the message if it must come again.
     async fn notify(&self, record: SqsMessage) -> Option<String> {
+        let first_receipt = first_receipt(&record);
         let id = record.message_id.unwrap_or_default();
         let body = record.body.as_deref().and_then(|body| serde_json::from_str(body).ok());
         let Some(event) = body.as_ref().and_then(|body| StoredEvent::from_stream_record(body).ok()) else {
-            let count = record.attributes.get("ApproximateReceiveCount").and_then(|count| count.parse::<u32>().ok());
-            // Logged once: the queue brings the message some more times before it puts it aside.
-            if count.is_none_or(|count| count <= 1) {
+            if first_receipt {
                 tracing::error!(message_id = id, "A message holds no event");
             }
             return Some(id);

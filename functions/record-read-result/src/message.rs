@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use reauth_core::{
     ambient::whole_milliseconds,
     domain::read_result::{InvalidField, Submission},
+    lambda::first_receipt,
 };
 use serde_json::Value;
 
@@ -24,7 +25,7 @@ pub(crate) struct BadMessage {
 }
 
 impl BadMessage {
-    /// Logged once: the queue brings the message some more times before it puts it aside.
+    /// Logged once, at the first receipt.
     pub(crate) fn log(&self, id: &str) {
         let InvalidField { field, message } = &self.problem;
         if self.first_receipt {
@@ -35,9 +36,9 @@ impl BadMessage {
 
 impl ReadMessage {
     pub(crate) fn read(record: SqsMessage, now: Timestamp) -> Result<Self, BadMessage> {
-        let attribute = |name: &str| record.attributes.get(name).and_then(|value| value.parse::<i64>().ok());
-        let sent_at = attribute("SentTimestamp").and_then(|at| Timestamp::from_millisecond(at).ok()).unwrap_or(now);
-        let first_receipt = attribute("ApproximateReceiveCount").is_none_or(|count| count <= 1);
+        let sent_at = record.attributes.get("SentTimestamp").and_then(|value| value.parse().ok());
+        let sent_at = sent_at.and_then(|at| Timestamp::from_millisecond(at).ok()).unwrap_or(now);
+        let first_receipt = first_receipt(&record);
         let submission = parse(record.body.as_deref().unwrap_or_default());
         let mut submission = submission.map_err(|problem| BadMessage { problem, first_receipt })?;
         submission.observed_at = submission.observed_at.map(|observed_at| observed_at.min(sent_at));
