@@ -17,8 +17,10 @@ use crate::{
 const REFRESH_MARGIN: Duration = Duration::from_secs(60);
 /// Who waits for another's refresh reads again after this.
 const WAIT: Duration = Duration::from_millis(150);
-/// What must be left of the invocation to begin a refresh: its answer has to be stored.
+/// What is kept of the invocation for storing a refresh's answer.
 const REFRESH_RESERVE: Duration = Duration::from_secs(1);
+/// With less time than this no refresh is begun: cut off, its answer would be lost, and the pair with it.
+const REFRESH_TIME: Duration = Duration::from_secs(6);
 /// How often a write that another was faster than is tried.
 const MAX_ATTEMPTS: u32 = 8;
 
@@ -31,8 +33,8 @@ pub enum AccessError {
     /// The refresh token is dead: only the user can bring a new pair.
     #[error("the refresh token is dead: only the user can help")]
     UserReauthorizationRequired,
-    /// Another invocation refreshes the token, and took too long.
-    #[error("another invocation is refreshing the token")]
+    /// The token must be refreshed, and there is no time for it: another invocation does it, or too little is left.
+    #[error("there is no time to refresh the token")]
     Busy,
     /// digi.me.
     #[error(transparent)]
@@ -159,7 +161,7 @@ impl Access {
             if grant.value.refresh_dead {
                 return Err(AccessError::UserReauthorizationRequired);
             }
-            if self.ambient.remaining(trigger.deadline.less(REFRESH_RESERVE)).is_zero() {
+            if self.ambient.remaining(trigger.deadline) < REFRESH_TIME {
                 return Err(AccessError::Busy);
             }
             let leased = grant.value.leased_until.is_some_and(|until| self.ambient.now() < until);

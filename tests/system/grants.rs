@@ -74,6 +74,17 @@ async fn a_grant_is_stored_though_digime_is_down() {
 }
 
 #[tokio::test]
+async fn storing_a_grant_begins_no_refresh_that_could_be_cut_off() {
+    let world = World::new().await;
+    let issued = serde_json::to_value(world.system.simulator.levers().issue_tokens(DEMO_USER, DEMO_CONTRACT)).unwrap();
+    world.advance(2 * 86_400);
+    let stored = world.put(&format!("{GRANT}?replace=true"), &issued).await;
+    assert_eq!((stored.status, refreshes(&world)), (StatusCode::NO_CONTENT, 0));
+    assert_eq!(world.get(GRANT).await.status, StatusCode::OK);
+    assert_eq!(refreshes(&world), 1, "with time enough it is refreshed");
+}
+
+#[tokio::test]
 async fn a_pair_near_its_end_is_refreshed_before_it_is_given() {
     let world = World::new().await;
     let before = world.get(GRANT).await.json();
