@@ -1,12 +1,20 @@
 //! Configuration: the environment of a function, read once at start.
 
-use std::{collections::BTreeMap, str::FromStr, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    str::FromStr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use url::Url;
 
 /// The variables that a function is started with.
 #[derive(Clone, Default)]
-pub struct Environment(BTreeMap<String, String>);
+pub struct Environment {
+    variables: BTreeMap<String, String>,
+    asked: Arc<Mutex<BTreeSet<&'static str>>>,
+}
 
 /// A variable that is missing or malformed. Its value is not shown.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -28,13 +36,13 @@ impl ConfigError {
 impl std::fmt::Debug for Environment {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // Credentials are among the values.
-        formatter.debug_set().entries(self.0.keys()).finish()
+        formatter.debug_set().entries(self.variables.keys()).finish()
     }
 }
 
 impl FromIterator<(String, String)> for Environment {
     fn from_iter<I: IntoIterator<Item = (String, String)>>(variables: I) -> Self {
-        Self(variables.into_iter().collect())
+        Self { variables: variables.into_iter().collect(), asked: Arc::default() }
     }
 }
 
@@ -48,10 +56,17 @@ impl Environment {
         std::env::vars_os().filter_map(text).collect()
     }
 
+    /// The variables that were asked for so far, there or not: what the deployment's description is held against.
+    #[must_use]
+    pub fn asked(&self) -> BTreeSet<&'static str> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// A variable that may be left out; an empty one counts as left out.
     #[must_use]
     pub fn optional(&self, variable: &'static str) -> Option<&str> {
-        self.0.get(variable).map(|value| value.trim()).filter(|value| !value.is_empty())
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).insert(variable);
+        self.variables.get(variable).map(|value| value.trim()).filter(|value| !value.is_empty())
     }
 
     /// A variable that must be there.

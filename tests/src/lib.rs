@@ -4,11 +4,13 @@
 mod ambient;
 mod binaries;
 mod browser;
+mod permissions;
 mod world;
 
 pub use self::{
     ambient::{ManualClock, START},
     binaries::start_binary,
     browser::{Decision, Ending},
+    permissions::{granted, needed},
     world::{Reply, World, published},
 };

@@ -14,9 +14,11 @@ use serde_json::{Value, json};
 use crate::{
     ambient::ManualClock,
     binaries::{self, Processes},
+    permissions::{granted, needed},
 };
 
-/// A system of a test's own. Dropped with a message left on a queue, it fails the test, unless that was expected.
+/// A system of a test's own. Dropped, it fails the test if a message is left on a queue, unless that was expected, or if a
+/// function did what its role in the template does not allow.
 pub struct World {
     /// The system.
     pub system: System,
@@ -210,7 +212,13 @@ fn options(clock: local::Clock, ambient: Ambient) -> Options {
 
 impl Drop for World {
     fn drop(&mut self) {
-        if std::thread::panicking() || self.leftovers_expected {
+        if std::thread::panicking() {
+            return;
+        }
+        let needed = needed(self.system.aws.permissions());
+        let refused: Vec<_> = needed.difference(&granted()).cloned().collect();
+        assert!(refused.is_empty(), "a role in the template does not allow what its function did: {refused:#?}");
+        if self.leftovers_expected {
             return;
         }
         for queue in Queue::ALL {

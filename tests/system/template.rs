@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use local::{Function, ROUTES};
+use reauth_core::{config::Environment, lambda};
 use serde_json::Value;
 use tests::World;
 
@@ -57,8 +58,17 @@ fn every_route_is_in_the_openapi_description_and_the_reverse() {
     assert_eq!(described, known.collect());
 }
 
+/// The variables that a function asks for while it is made. Its binary asks for the level of its log besides.
+fn asked<F: lambda::Function>(world: &World, function: Function) -> BTreeSet<String> {
+    let environment: Environment = world.system.endpoints.environment(function).into_iter().collect();
+    F::new(&environment, &world.clock.ambient()).map(drop).unwrap();
+    let asked = environment.asked().into_iter().chain(["RUST_LOG"]);
+    // Lambda sets region and credentials itself; other endpoints are for other places than AWS.
+    asked.filter(|name| !name.starts_with("AWS_")).map(str::to_owned).collect()
+}
+
 #[tokio::test]
-async fn every_variable_of_the_local_system_is_in_the_template_and_the_reverse() {
+async fn every_variable_that_a_function_reads_is_in_the_template_and_the_local_system_and_the_reverse() {
     let world = World::new().await;
     let template = local::template().unwrap();
     let names = |variables: &Value| -> BTreeSet<String> {
@@ -66,14 +76,20 @@ async fn every_variable_of_the_local_system_is_in_the_template_and_the_reverse()
     };
     let everywhere = names(&template["Globals"]["Function"]["Environment"]["Variables"]);
     for function in Function::ALL {
+        let read = match function {
+            Function::CreateReauthUrl => asked::<create_reauth_url::CreateReauthUrl>(&world, function),
+            Function::ReauthCallback => asked::<reauth_callback::ReauthCallback>(&world, function),
+            Function::RecordReadResult => asked::<record_read_result::RecordReadResult>(&world, function),
+            Function::NotifyReauth => asked::<notify_reauth::NotifyReauth>(&world, function),
+            Function::Accounts => asked::<accounts::Accounts>(&world, function),
+            Function::SweepAccounts => asked::<sweep_accounts::SweepAccounts>(&world, function),
+        };
         let mut described = names(&functions(&template)[function.name()]["Environment"]["Variables"]);
         described.extend(everywhere.clone());
+        assert_eq!(described, read, "the template's {}", function.name());
         let local = world.system.endpoints.environment(function).into_keys();
-        // Lambda sets these itself; and on AWS the functions behind the API take its address from the request, since
-        // the template cannot name the API to its own functions.
-        let behind_api = ROUTES.iter().any(|route| route.function == function);
-        let local = local.filter(|name| !(name.starts_with("AWS_") || behind_api && name == "PUBLIC_BASE_URL"));
-        assert_eq!(described, local.collect(), "{}", function.name());
+        let local: BTreeSet<_> = local.filter(|name| !name.starts_with("AWS_")).collect();
+        assert_eq!(local, read, "the local system's {}", function.name());
     }
 }
 

@@ -54,8 +54,9 @@ impl Endpoints {
     pub fn environment(&self, function: Function) -> BTreeMap<String, String> {
         COMMON
             .iter()
+            .copied()
             .chain(settings_of(function))
-            .map(|name| ((*name).to_owned(), self.value(name, function)))
+            .map(|name| (name.to_owned(), self.value(name, function)))
             .collect()
     }
 
@@ -82,6 +83,9 @@ impl Endpoints {
             "NOTIFICATIONS_QUEUE_URL" => self.queue_url(Queue::Notifications),
             "NOTIFICATION_TOPIC_ARN" => self.topic_arn(),
             "RECONNECT_LINK_TTL" => "14d".to_owned(),
+            "REAUTHORIZATION_TTL" => "1h".to_owned(),
+            "DIGIME_CONNECT_TIMEOUT" => "2s".to_owned(),
+            "DIGIME_TIMEOUT" => "5s".to_owned(),
             other => unreachable!("no value is known for {other}"),
         }
     }
@@ -101,34 +105,29 @@ const COMMON: &[&str] = &[
     "SERVICE_SECRET_ID",
 ];
 
+/// What a function needs that calls digi.me.
+const DIGIME: &[&str] =
+    &["CONTRACT_SECRET_PREFIX", "DIGIME_BASE_URL", "DIGIME_ONBOARD_URL", "DIGIME_CONNECT_TIMEOUT", "DIGIME_TIMEOUT"];
+
 /// What one function needs besides.
-const fn settings_of(function: Function) -> &'static [&'static str] {
+fn settings_of(function: Function) -> Vec<&'static str> {
     match function {
-        Function::CreateReauthUrl => &[
-            "CONTRACT_SECRET_PREFIX",
-            "DIGIME_BASE_URL",
-            "DIGIME_ONBOARD_URL",
-            "PUBLIC_BASE_URL",
-            "ALLOWED_RETURN_ORIGINS",
-            "DEFAULT_RETURN_URL",
-            "DEFAULT_LOCALE",
-            "APPLICATION_NAME",
-        ],
-        Function::ReauthCallback => {
-            &["CONTRACT_SECRET_PREFIX", "DIGIME_BASE_URL", "DIGIME_ONBOARD_URL", "APPLICATION_NAME"]
+        Function::CreateReauthUrl => {
+            let own = [
+                "PUBLIC_BASE_URL",
+                "REAUTHORIZATION_TTL",
+                "ALLOWED_RETURN_ORIGINS",
+                "DEFAULT_RETURN_URL",
+                "DEFAULT_LOCALE",
+                "APPLICATION_NAME",
+            ];
+            [DIGIME, &own].concat()
         }
-        Function::RecordReadResult => &[],
-        Function::NotifyReauth => &["PUBLIC_BASE_URL", "NOTIFICATION_TOPIC_ARN", "RECONNECT_LINK_TTL"],
-        Function::Accounts => {
-            &["CONTRACT_SECRET_PREFIX", "DIGIME_BASE_URL", "DIGIME_ONBOARD_URL", "READ_RESULTS_QUEUE_URL"]
-        }
-        Function::SweepAccounts => &[
-            "CONTRACT_SECRET_PREFIX",
-            "DIGIME_BASE_URL",
-            "DIGIME_ONBOARD_URL",
-            "PUBLIC_BASE_URL",
-            "NOTIFICATIONS_QUEUE_URL",
-        ],
+        Function::ReauthCallback => [DIGIME, &["APPLICATION_NAME"]].concat(),
+        Function::RecordReadResult => Vec::new(),
+        Function::NotifyReauth => vec!["PUBLIC_BASE_URL", "NOTIFICATION_TOPIC_ARN", "RECONNECT_LINK_TTL"],
+        Function::Accounts => [DIGIME, &["READ_RESULTS_QUEUE_URL"]].concat(),
+        Function::SweepAccounts => [DIGIME, &["PUBLIC_BASE_URL", "NOTIFICATIONS_QUEUE_URL"]].concat(),
     }
 }
 

@@ -1,0 +1,51 @@
+//! What each function is allowed by its role in the template, against what it was seen to do.
+
+use std::collections::BTreeSet;
+
+use local::{Function, aws::Permission, names};
+use serde_json::Value;
+
+/// What the stand-ins saw: function, action and resource, with resources named as in the template.
+#[must_use]
+pub fn needed(permissions: BTreeSet<Permission>) -> BTreeSet<(String, String, String)> {
+    let resource = |name: &str| {
+        let table = format!("table/{}", names::TABLE);
+        match name {
+            "ReadResults" | "Notifications" => format!("{name}Queue.Arn"),
+            _ if name == format!("secret:{}", names::SERVICE_SECRET) => "ServiceSecret".to_owned(),
+            _ if name.starts_with(&format!("secret:{}", names::CONTRACT_SECRET_PREFIX)) => "contracts".to_owned(),
+            _ if name.ends_with(names::TOPIC) => "NotificationTopic".to_owned(),
+            _ => name.replacen(&table, "Table.Arn", 1),
+        }
+    };
+    let ours = |caller: &str| Function::ALL.iter().any(|function| function.name() == caller);
+    let permissions = permissions.into_iter().filter(|permission| ours(&permission.caller));
+    permissions.map(|permission| (permission.caller, permission.action, resource(&permission.resource))).collect()
+}
+
+/// What the roles allow, but for logs, traces, the key, and what the queues' own polling needs.
+#[must_use]
+pub fn granted() -> BTreeSet<(String, String, String)> {
+    let template = local::template().expect("a template");
+    let resources = template["Resources"].as_object().expect("an object");
+    let mut granted = BTreeSet::new();
+    for (name, function) in resources.iter().filter(|(_, one)| one["Type"] == "AWS::Serverless::Function") {
+        let binary = function["Metadata"]["BuildProperties"]["Binary"].as_str().expect("a name");
+        let role = &resources[&format!("{name}Role")]["Properties"];
+        assert_eq!(function["Properties"]["Role"], format!("{name}Role.Arn"), "{name} has a role of its own");
+        for statement in role["Policies"][0]["PolicyDocument"]["Statement"].as_array().expect("a list") {
+            let Some(resource) = statement["Resource"].as_str() else { continue };
+            let resource = match resource {
+                _ if resource.contains(":secret:${ContractSecretPrefix}") => "contracts".to_owned(),
+                _ => resource.replace("${Table.Arn}", "Table.Arn"),
+            };
+            for action in statement["Action"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+                let polling = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"].contains(&action);
+                if !(action.starts_with("logs:") || action.starts_with("xray:") || polling) {
+                    granted.insert((binary.to_owned(), action.to_owned(), resource.clone()));
+                }
+            }
+        }
+    }
+    granted
+}

@@ -1,0 +1,340 @@
+//! The store's promises, on any DynamoDB: the embedded one, or the one at `DYNAMODB_TEST_ENDPOINT`.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod table;
+
+use std::{collections::BTreeSet, time::Duration};
+
+use futures::future::join_all;
+use jiff::Timestamp;
+use reauth_core::{
+    ambient::after,
+    domain::{
+        Account, AccountId, ContractId, EpisodeId, Outcome, ReauthorizationId, Signal, TokenPair, UserId, Via,
+        account::AccountError,
+        reauthorization::{Kind, Progress, Reauthorization},
+    },
+    store::{Commit, Due, Grant, Link, Part, ReadMark, Reads, Store, StoreError, Versioned},
+};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::json;
+
+use self::table::{Table, on_a_table};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn user(number: usize) -> UserId {
+    format!("user-{number}").parse().unwrap()
+}
+
+fn bank() -> AccountId {
+    "1_bank".parse().unwrap()
+}
+
+fn contract() -> ContractId {
+    "contract".parse().unwrap()
+}
+
+fn lost(table: &Table, account: Account, read_version: u64) -> Commit {
+    let now = table.now();
+    let new_episode = EpisodeId::from(table.ambient.bytes());
+    let error = AccountError { code: Some("ServiceAuthorizationError".into()), ..AccountError::default() };
+    commit(account, Signal::AuthorizationLost { error, observed_at: now, new_episode }, read_version, now)
+}
+
+fn commit(account: Account, signal: Signal, read_version: u64, now: Timestamp) -> Commit {
+    let Outcome::Changed(change) = account.take(signal, now).unwrap() else { panic!("nothing changes") };
+    Commit { change, read_version, read: None, callback: None, triggered_at: now }
+}
+
+/// Writes that the account of a user lost its authorization, and gives it as it stands then.
+async fn broken(table: &Table, user: &UserId) -> Versioned<Account> {
+    table.store.commit(lost(table, Account::new(user.clone(), bank()), 0)).await.unwrap();
+    table.store.account(user, &bank()).await.unwrap().unwrap()
+}
+
+fn grant(user: &UserId, token: &str, now: Timestamp) -> Grant {
+    let expiry = after(now, MINUTE).as_second();
+    let tokens = json!({"accessToken": {"value": token, "expiry": expiry},
+        "refreshToken": {"value": "the-refresh-token", "expiry": expiry}});
+    Grant {
+        user_id: user.clone(),
+        contract_id: contract(),
+        tokens: TokenPair::parse(&tokens).unwrap(),
+        refresh_dead: false,
+        leased_until: None,
+        accounts_listed_at: None,
+    }
+}
+
+fn is_conflict(result: &Result<impl Sized, StoreError>, about: &Part) -> bool {
+    matches!(result, Err(StoreError::Conflict(Some(part))) if part == about)
+}
+
+#[tokio::test]
+async fn an_account_and_its_event_are_written_together() {
+    on_a_table(async |table| {
+        let account = broken(table, &user(1)).await;
+        assert_eq!((account.version, account.value.sequence), (1, 1));
+        let history = table.store.history(&user(1), &bank()).await.unwrap();
+        assert_eq!(history.len(), 1);
+        assert_eq!(history[0]["type"], "account.reauthorization_required");
+        assert_eq!(history[0]["data"]["sequence"], 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn of_ten_writers_that_read_the_same_one_writes_and_the_others_write_nothing() {
+    on_a_table(async |table| {
+        let commits = (0..10).map(|_| table.store.commit(lost(table, Account::new(user(1), bank()), 0)));
+        let results = join_all(commits).await;
+        assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1);
+        // Those that came at the very same moment learn it without a part that is to blame.
+        assert!(results.iter().flat_map(|result| result.as_ref().err()).all(StoreError::passes));
+        assert_eq!(table.store.history(&user(1), &bank()).await.unwrap().len(), 1);
+
+        let account = table.store.account(&user(1), &bank()).await.unwrap().unwrap();
+        let healed = |version| {
+            let signal = Signal::Confirmed { via: Via::Sweep, reauthorization: None };
+            table.store.commit(commit(account.value.clone(), signal, version, table.now()))
+        };
+        assert!(is_conflict(&healed(7).await, &Part::Account));
+        healed(1).await.unwrap();
+        assert!(is_conflict(&healed(1).await, &Part::Account));
+        assert_eq!(table.store.history(&user(1), &bank()).await.unwrap().len(), 2);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_change_by_an_older_read_than_was_taken_in_is_not_written() {
+    on_a_table(async |table| {
+        let mark = |minutes: u32, needs_user| ReadMark { observed_at: after(table.now(), MINUTE * minutes), needs_user };
+        let reads = Versioned { value: Reads::from([(bank(), mark(5, false))]), version: 0 };
+        table.store.put_reads(&user(1), Some(&contract()), &reads, table.now()).await.unwrap();
+        assert!(is_conflict(&table.store.put_reads(&user(1), Some(&contract()), &reads, table.now()).await, &Part::Reads));
+
+        let read = |mark| Commit {
+            read: Some((Some(contract()), mark)),
+            ..lost(table, Account::new(user(1), bank()), 0)
+        };
+        for old in [mark(4, true), mark(5, false)] {
+            assert!(is_conflict(&table.store.commit(read(old)).await, &Part::Reads));
+        }
+        assert!(table.store.account(&user(1), &bank()).await.unwrap().is_none());
+        table.store.commit(read(mark(5, true))).await.unwrap();
+        let scene = table.store.scene(&user(1)).await.unwrap();
+        assert_eq!(scene.last_read(&bank()), Some(mark(5, true)));
+        assert_eq!(scene.accounts.len(), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_forgotten_user_is_gone_and_stays_gone_for_whatever_was_triggered_before() {
+    on_a_table(async |table| {
+        let before = table.now();
+        let account = broken(table, &user(1)).await;
+        table.store.put_grant(&grant(&user(1), "a", before), 0, before).await.unwrap();
+        let token = SecretString::from("link");
+        table.store.put_link(&token, &link(&account.value, before), before).await.unwrap();
+        table.store.create_reauthorization(&reauthorization(before), &token, before).await.unwrap();
+
+        table.clock.advance(MINUTE);
+        table.store.forget(&user(1)).await.unwrap();
+        assert!(!table.store.knows(&user(1)).await.unwrap());
+        assert!(table.store.link("link").await.unwrap().is_none());
+        assert!(table.store.reauthorization(&reauthorization(before).id).await.unwrap().is_none());
+
+        let late = Commit { triggered_at: before, ..lost(table, Account::new(user(1), bank()), 0) };
+        assert!(matches!(table.store.commit(late).await, Err(StoreError::Forgotten)));
+        let late = table.store.put_grant(&grant(&user(1), "a", before), 0, before).await;
+        assert!(matches!(late, Err(StoreError::Forgotten)));
+        let late = table.store.put_link(&token, &link(&account.value, before), before).await;
+        assert!(matches!(late, Err(StoreError::Forgotten)));
+        assert!(!table.store.knows(&user(1)).await.unwrap());
+
+        // A grant stored at that very moment counts as later; anything else only afterwards.
+        table.store.put_grant(&grant(&user(1), "a", table.now()), 0, table.now()).await.unwrap();
+        table.clock.advance(MINUTE);
+        broken(table, &user(1)).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn one_lease_is_given_until_it_ends() {
+    on_a_table(async |table| {
+        let store = &table.store;
+        store.put_grant(&grant(&user(1), "a", table.now()), 0, table.now()).await.unwrap();
+        let read = store.grant(&user(1), &contract()).await.unwrap().unwrap();
+        let leases = join_all((0..10).map(|_| store.lease(&read, table.now()))).await;
+        let (given, refused): (Vec<_>, Vec<_>) = leases.into_iter().partition(Result::is_ok);
+        assert_eq!(given.len(), 1);
+        assert!(refused.iter().flat_map(|result| result.as_ref().err()).all(StoreError::passes));
+        let first = given.into_iter().next().unwrap().unwrap();
+
+        // Who reads the grant anew finds it leased; once the lease has ended, the next one gets it.
+        let read = store.grant(&user(1), &contract()).await.unwrap().unwrap();
+        assert!(is_conflict(&store.lease(&read, table.now()).await, &Part::Grant));
+        table.clock.advance(MINUTE);
+        let second = store.lease(&read, table.now()).await.unwrap();
+
+        let renewed = grant(&user(1), "b", table.now());
+        assert!(is_conflict(&store.put_refreshed(&renewed, &first, table.now()).await, &Part::Grant));
+        store.put_refreshed(&renewed, &second, table.now()).await.unwrap();
+        assert!(is_conflict(&store.put_refreshed(&renewed, &second, table.now()).await, &Part::Grant));
+        let stored = store.grant(&user(1), &contract()).await.unwrap().unwrap();
+        assert!(stored.value.tokens.same_tokens(&renewed.tokens));
+        assert_eq!(stored.value.leased_until, None);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_grant_is_replaced_only_as_it_was_read_and_its_tokens_are_sealed() {
+    on_a_table(async |table| {
+        let store = &table.store;
+        store.put_grant(&grant(&user(1), "plain-text-token", table.now()), 0, table.now()).await.unwrap();
+        let again = grant(&user(1), "other", table.now());
+        assert!(is_conflict(&store.put_grant(&again, 0, table.now()).await, &Part::Grant));
+        let read = store.grant(&user(1), &contract()).await.unwrap().unwrap();
+        assert_eq!(read.value.tokens.access.value.expose_secret(), "plain-text-token");
+        assert!(!table.everything().await.contains("plain-text-token"));
+        store.put_grant(&again, read.version, table.now()).await.unwrap();
+        assert_eq!(store.grants(&user(1)).await.unwrap().len(), 1);
+    })
+    .await;
+}
+
+fn link(account: &Account, now: Timestamp) -> Link {
+    Link {
+        user_id: account.user_id.clone(),
+        account_id: account.account_id.clone(),
+        episode_id: account.episode().unwrap().episode_id.clone(),
+        expires_at: after(now, MINUTE),
+    }
+}
+
+#[tokio::test]
+async fn a_link_is_stored_by_its_hash_and_as_often_as_one_likes() {
+    on_a_table(async |table| {
+        let account = broken(table, &user(1)).await.value;
+        let token = SecretString::from("the-token-of-the-link");
+        for _ in 0..2 {
+            table.store.put_link(&token, &link(&account, table.now()), table.now()).await.unwrap();
+        }
+        let found = table.store.link("the-token-of-the-link").await.unwrap().unwrap();
+        assert_eq!((found.user_id, found.expires_at), (user(1), after(table.now(), MINUTE)));
+        assert!(table.store.link("another").await.unwrap().is_none());
+        assert!(!table.everything().await.contains("the-token-of-the-link"));
+    })
+    .await;
+}
+
+fn reauthorization(now: Timestamp) -> Reauthorization {
+    Reauthorization {
+        id: ReauthorizationId::from([7; 16]),
+        user_id: user(1),
+        account_id: bank(),
+        contract_id: contract(),
+        kind: Kind::Account,
+        progress: Progress::Pending,
+        return_url: None,
+        created_at: now,
+        expires_at: after(now, MINUTE),
+    }
+}
+
+#[tokio::test]
+async fn a_reauthorization_moves_on_only_as_it_was_read() {
+    on_a_table(async |table| {
+        let (new, now, user) = (reauthorization(table.now()), table.now(), user(1));
+        table.store.create_reauthorization(&new, &SecretString::from("the-secret"), now).await.unwrap();
+        let read = table.store.reauthorization(&new.id).await.unwrap().unwrap();
+        assert!(read.has_secret("the-secret") && !read.has_secret("another"));
+        assert!(!table.everything().await.contains("the-secret"));
+        let claim = || table.store.set_progress(&user, &new.id, &Progress::Claimed, read.version, now);
+        claim().await.unwrap();
+        assert!(is_conflict(&claim().await, &Part::Reauthorization));
+        let read = table.store.reauthorization(&new.id).await.unwrap().unwrap();
+        assert_eq!(read.reauthorization.progress, Progress::Claimed);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_due_event_is_given_to_one_of_those_that_ask_and_no_more_when_it_is_delivered() {
+    on_a_table(async |table| {
+        broken(table, &user(1)).await;
+        assert!(table.store.due(table.now(), 10).await.unwrap().is_empty());
+        table.clock.advance(10 * MINUTE);
+        let due = table.store.due(table.now(), 10).await.unwrap();
+        assert_eq!(due.len(), 1);
+        assert!(matches!(due[0].due, Due::Event));
+        let next = after(table.now(), MINUTE);
+        let given = join_all((0..5).map(|_| table.store.put_off_event(&due[0], next))).await;
+        let given: Vec<_> = given.into_iter().filter_map(|given| given.unwrap_or_default()).collect();
+        assert_eq!(given.len(), 1);
+
+        table.clock.advance(2 * MINUTE);
+        assert_eq!(table.store.due(table.now(), 10).await.unwrap().len(), 1);
+        let event = reauth_core::store::StoredEvent::from_stream_record(&given[0].stream_record).unwrap().event;
+        table.store.mark_delivered(&event, &["sns"], true, table.now()).await.unwrap();
+        assert!(table.store.due(table.now(), 10).await.unwrap().is_empty());
+        let stored = table.store.event(&event).await.unwrap().unwrap();
+        assert_eq!(stored.delivered.keys().map(|channel| &**channel).collect::<Vec<_>>(), ["sns"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_accounts_in_need_come_oldest_first_each_once_page_by_page() {
+    on_a_table(async |table| {
+        for number in 0..40 {
+            broken(table, &user(number)).await;
+            table.clock.advance(MINUTE);
+        }
+        let (mut found, mut cursor) = (Vec::new(), None);
+        loop {
+            let page = table.store.accounts_in_need(7, cursor.as_ref()).await.unwrap();
+            assert!(page.accounts.len() <= 7);
+            found.extend(page.accounts.into_iter().map(|account| account.user_id));
+            cursor = page.next;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        assert_eq!(found, (0..40).map(user).collect::<Vec<_>>());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_scene_larger_than_one_answer_of_the_database_is_read_whole() {
+    on_a_table(async |table| {
+        let account = |number: usize| {
+            let mut account = Account::new(user(1), format!("{number}_account").parse().unwrap());
+            account.service_name = Some("n".repeat(15_000));
+            Versioned { value: account, version: 0 }
+        };
+        let accounts: Vec<_> = (0..150).map(account).collect();
+        table.store.put_accounts(&user(1), &accounts, table.now()).await.unwrap();
+        let scene = table.store.scene(&user(1)).await.unwrap();
+        let expected: BTreeSet<_> = accounts.into_iter().map(|account| account.value.account_id).collect();
+        assert_eq!(scene.accounts.into_keys().collect::<BTreeSet<_>>(), expected);
+    })
+    .await;
+}
+
+/// The type is what the functions use; a table without its definition's indexes would fail above.
+#[tokio::test]
+async fn a_table_that_is_not_there_is_told_as_unavailable() {
+    on_a_table(async |table| {
+        let elsewhere: Store = table.store_of("no-such-table");
+        assert!(matches!(elsewhere.account(&user(1), &bank()).await, Err(StoreError::Unavailable(_))));
+    })
+    .await;
+}

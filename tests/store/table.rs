@@ -1,0 +1,149 @@
+//! A table of a test's own, made from the template's definition.
+
+use std::{panic::AssertUnwindSafe, time::Duration};
+
+use aws_sdk_dynamodb::{
+    Client,
+    client::Waiters,
+    types::{
+        AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, Projection, StreamSpecification,
+    },
+};
+use futures::FutureExt;
+use jiff::Timestamp;
+use local::{Function, TableDefinition};
+use reauth_core::{
+    ambient::{Ambient, Clock},
+    aws,
+    config::Environment,
+    services,
+    store::Store,
+};
+use serde_json::Value;
+use tests::{ManualClock, World};
+
+/// Names the endpoint of a DynamoDB, such as `http://127.0.0.1:8000`. Region and credentials are those of the process.
+const ENDPOINT: &str = "DYNAMODB_TEST_ENDPOINT";
+/// Making a table takes AWS some seconds.
+const READY: Duration = Duration::from_secs(120);
+
+/// The table, and the store over it.
+pub(crate) struct Table {
+    pub(crate) store: Store,
+    pub(crate) clock: ManualClock,
+    pub(crate) ambient: Ambient,
+    environment: Vec<(String, String)>,
+    client: Client,
+    name: String,
+    // The service secret, and the embedded DynamoDB where no other is given.
+    _world: World,
+}
+
+impl Table {
+    async fn open() -> Self {
+        let world = World::new().await;
+        let clock = world.clock.clone();
+        let mut environment = world.system.endpoints.environment(Function::SweepAccounts);
+        // Not one of the functions: what these tests do says nothing of any role.
+        environment.insert("AWS_ACCESS_KEY_ID".into(), "tests".into());
+        let mut name = world.system.endpoints.table_name().to_owned();
+        let endpoint = std::env::var(ENDPOINT).ok();
+        if let Some(endpoint) = &endpoint {
+            let credentials =
+                ["AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"].into_iter();
+            environment.extend(credentials.filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?))));
+            environment.insert("AWS_ENDPOINT_URL_DYNAMODB".into(), endpoint.clone());
+            name = format!("digime-reauth-test-{:016x}", u64::from_be_bytes(Ambient::system().bytes()));
+        }
+        let environment: Vec<_> = environment.into_iter().collect();
+        let config = aws::config(&environment.iter().cloned().collect(), "AWS_ENDPOINT_URL_DYNAMODB");
+        let client = Client::new(&config.expect("a configuration"));
+        let ambient = clock.ambient();
+        let store = store(&environment, &name, &ambient);
+        let table = Self { store, clock, ambient, environment, client, name, _world: world };
+        if endpoint.is_some() {
+            table.create().await;
+        }
+        table
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// A store over a table of another name.
+    pub(crate) fn store_of(&self, table: &str) -> Store {
+        store(&self.environment, table, &self.ambient)
+    }
+
+    /// Everything in the table, as text.
+    pub(crate) async fn everything(&self) -> String {
+        let items = self.client.scan().table_name(&self.name).consistent_read(true).send().await.expect("a scan").items;
+        format!("{items:?}")
+    }
+
+    async fn create(&self) {
+        let definition = TableDefinition::from_template().expect("the template's table").create_table;
+        let text = |value: &Value| value.as_str().expect("a text").to_owned();
+        let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+        let schema = |value: &Value| {
+            let key = |element: &Value| {
+                let kind = &*text(&element["KeyType"]);
+                KeySchemaElement::builder()
+                    .attribute_name(text(&element["AttributeName"]))
+                    .key_type(kind.into())
+                    .build()
+                    .expect("a key")
+            };
+            list(value).iter().map(key).collect()
+        };
+        let attribute = |attribute: &Value| {
+            let kind = &*text(&attribute["AttributeType"]);
+            let attribute = AttributeDefinition::builder().attribute_name(text(&attribute["AttributeName"]));
+            attribute.attribute_type(kind.into()).build().expect("an attribute")
+        };
+        let index = |index: &Value| {
+            let kind = &*text(&index["Projection"]["ProjectionType"]);
+            let projection = Projection::builder().projection_type(kind.into()).build();
+            let named = GlobalSecondaryIndex::builder().index_name(text(&index["IndexName"]));
+            named.set_key_schema(Some(schema(&index["KeySchema"]))).projection(projection).build().expect("an index")
+        };
+        let stream = &*text(&definition["StreamSpecification"]["StreamViewType"]);
+        let stream = StreamSpecification::builder().stream_enabled(true).stream_view_type(stream.into()).build();
+        self.client
+            .create_table()
+            .table_name(&self.name)
+            .billing_mode(BillingMode::PayPerRequest)
+            .set_attribute_definitions(Some(list(&definition["AttributeDefinitions"]).iter().map(attribute).collect()))
+            .set_key_schema(Some(schema(&definition["KeySchema"])))
+            .set_global_secondary_indexes(Some(list(&definition["GlobalSecondaryIndexes"]).iter().map(index).collect()))
+            .stream_specification(stream.expect("a stream"))
+            .send()
+            .await
+            .expect("the table can be made");
+        self.client.wait_until_table_exists().table_name(&self.name).wait(READY).await.expect("the table is ready");
+    }
+
+    async fn remove(&self) {
+        if std::env::var(ENDPOINT).is_ok() {
+            self.client.delete_table().table_name(&self.name).send().await.expect("the table can be removed");
+        }
+    }
+}
+
+fn store(environment: &[(String, String)], table: &str, ambient: &Ambient) -> Store {
+    let mut environment = environment.to_vec();
+    environment.retain(|(name, _)| name != "TABLE_NAME");
+    environment.push(("TABLE_NAME".to_owned(), table.to_owned()));
+    services::store(&environment.into_iter().collect::<Environment>(), ambient).expect("a store")
+}
+
+/// Runs a test on a table of its own, which is removed afterwards, whatever comes of the test.
+pub(crate) async fn on_a_table(test: impl AsyncFnOnce(&Table)) {
+    let table = Table::open().await;
+    let result = AssertUnwindSafe(test(&table)).catch_unwind().await;
+    table.remove().await;
+    if let Err(panic) = result {
+        std::panic::resume_unwind(panic);
+    }
+}
