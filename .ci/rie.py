@@ -30,20 +30,16 @@ TIMEOUT = 60
 
 
 def environment(addresses):
+    """What docs/deploy.md gives a function by hand, with this system's addresses."""
+    lines = pathlib.Path("infra/events/local.env").read_text(encoding="utf-8").split()
     aws = addresses["AWS"]
     return {
-        "AWS_REGION": "eu-west-1",
-        "AWS_ACCESS_KEY_ID": "rie",
-        "AWS_SECRET_ACCESS_KEY": "rie",
+        **dict(line.split("=", 1) for line in lines),
         "AWS_ENDPOINT_URL": aws,
-        "TABLE_NAME": "digime-reauth",
-        "SERVICE_SECRET_ID": "digime-reauth/service-secret",
-        "CONTRACT_SECRET_PREFIX": "digime-reauth/contracts/",
         "DIGIME_BASE_URL": addresses["digi.me"],
         "PUBLIC_BASE_URL": addresses["API"],
         "READ_RESULTS_QUEUE_URL": f"{aws}/000000000000/ReadResults",
         "NOTIFICATIONS_QUEUE_URL": f"{aws}/000000000000/Notifications",
-        "NOTIFICATION_TOPIC_ARN": "arn:aws:sns:eu-west-1:000000000000:digime-reauth-notifications",
     }
 
 

@@ -37,8 +37,21 @@ fn directory() -> &'static Result<PathBuf, String> {
 /// # Errors
 /// When it was not built, or does not come up: with what it said.
 pub async fn start_binary(function: Function, environment: BTreeMap<String, String>) -> Result<LambdaFunction, String> {
+    start_instances(function, environment, 1).await
+}
+
+/// The same with several processes, which work on as many events at once.
+///
+/// # Errors
+/// When it was not built, or does not come up: with what it said.
+pub async fn start_instances(
+    function: Function,
+    environment: BTreeMap<String, String>,
+    instances: usize,
+) -> Result<LambdaFunction, String> {
     let binary = directory().clone()?.join(function.name());
-    LambdaFunction::start(Spec::new(function.name(), binary, environment)).await.map_err(|error| error.to_string())
+    let spec = Spec { instances, ..Spec::new(function.name(), binary, environment) };
+    LambdaFunction::start(spec).await.map_err(|error| error.to_string())
 }
 
 /// The functions' processes, for their logs.

@@ -34,31 +34,35 @@ impl Ending {
     }
 }
 
+/// Opens a reauthorization URL, presses a button, and gives the callback that digi.me sends the browser to.
+pub async fn decide(url: &str, decision: Decision) -> String {
+    let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build();
+    let client = client.expect("a client");
+    let page = client.get(url).send().await.expect("digi.me's page");
+    assert_eq!(page.status().as_u16(), 200);
+    let url = Url::parse(url).expect("a URL");
+    let parameter = |name: &str| {
+        let value = url.query_pairs().find(|(known, _)| known == name);
+        value.map(|(_, value)| value.into_owned()).unwrap_or_default()
+    };
+    let (code, account_ref) = (parameter("code"), parameter("accountRef"));
+    let decision = match decision {
+        Decision::Success => "success",
+        Decision::Another => "another",
+        Decision::Error(code) => code,
+    };
+    let form = [("code", &*code), ("accountRef", &*account_ref), ("decision", decision), ("username", "someone-else")];
+    let mut target = url.clone();
+    target.set_query(None);
+    let answer = client.post(target).form(&form).send().await.expect("digi.me's answer");
+    assert_eq!(answer.status().as_u16(), 303, "digi.me sends the browser on");
+    answer.headers()["location"].to_str().expect("a location").to_owned()
+}
+
 impl World {
     /// Opens a reauthorization URL, presses a button, and gives the callback that digi.me sends the browser to.
     pub async fn decide(&self, url: &str, decision: Decision) -> String {
-        let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build();
-        let client = client.expect("a client");
-        let page = client.get(url).send().await.expect("digi.me's page");
-        assert_eq!(page.status().as_u16(), 200);
-        let url = Url::parse(url).expect("a URL");
-        let parameter = |name: &str| {
-            let value = url.query_pairs().find(|(known, _)| known == name);
-            value.map(|(_, value)| value.into_owned()).unwrap_or_default()
-        };
-        let (code, account_ref) = (parameter("code"), parameter("accountRef"));
-        let decision = match decision {
-            Decision::Success => "success",
-            Decision::Another => "another",
-            Decision::Error(code) => code,
-        };
-        let form =
-            [("code", &*code), ("accountRef", &*account_ref), ("decision", decision), ("username", "someone-else")];
-        let mut target = url.clone();
-        target.set_query(None);
-        let answer = client.post(target).form(&form).send().await.expect("digi.me's answer");
-        assert_eq!(answer.status().as_u16(), 303, "digi.me sends the browser on");
-        let location = answer.headers()["location"].to_str().expect("a location");
+        let location = decide(url, decision).await;
         let base = &self.system.endpoints.public_base_url;
         location.strip_prefix(base).expect("the callback is ours").to_owned()
     }

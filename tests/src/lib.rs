@@ -5,12 +5,14 @@ mod ambient;
 mod binaries;
 mod browser;
 mod permissions;
+mod table;
 mod world;
 
 pub use self::{
     ambient::{ManualClock, START},
-    binaries::start_binary,
-    browser::{Decision, Ending},
+    binaries::{start_binary, start_instances},
+    browser::{Decision, Ending, decide},
     permissions::{granted, needed},
+    table::create_table,
     world::{Reply, World, published},
 };

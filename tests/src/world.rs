@@ -39,6 +39,14 @@ pub struct Reply {
     pub body: String,
 }
 
+impl From<http::Response<Bytes>> for Reply {
+    fn from(response: http::Response<Bytes>) -> Self {
+        let (parts, body) = response.into_parts();
+        let body = String::from_utf8(body.to_vec()).expect("a text");
+        Self { status: parts.status, headers: parts.headers, body }
+    }
+}
+
 impl Reply {
     /// The body as JSON; null if it is none.
     #[must_use]
@@ -110,10 +118,7 @@ impl World {
         let mut request = http::Request::new(body.into());
         *request.method_mut() = method;
         *request.uri_mut() = path.parse().expect("a path");
-        let response = self.system.gateway.call(request).await;
-        let (parts, body) = response.into_parts();
-        let body = String::from_utf8(body.to_vec()).expect("a text");
-        Reply { status: parts.status, headers: parts.headers, body }
+        self.system.gateway.call(request).await.into()
     }
 
     /// GET.

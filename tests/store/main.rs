@@ -111,15 +111,17 @@ async fn of_ten_writers_that_read_the_same_one_writes_and_the_others_write_nothi
 #[tokio::test]
 async fn a_change_by_an_older_read_than_was_taken_in_is_not_written() {
     on_a_table(async |table| {
-        let mark = |minutes: u32, needs_user| ReadMark { observed_at: after(table.now(), MINUTE * minutes), needs_user };
+        let mark =
+            |minutes: u32, needs_user| ReadMark { observed_at: after(table.now(), MINUTE * minutes), needs_user };
         let reads = Versioned { value: Reads::from([(bank(), mark(5, false))]), version: 0 };
         table.store.put_reads(&user(1), Some(&contract()), &reads, table.now()).await.unwrap();
-        assert!(is_conflict(&table.store.put_reads(&user(1), Some(&contract()), &reads, table.now()).await, &Part::Reads));
+        assert!(is_conflict(
+            &table.store.put_reads(&user(1), Some(&contract()), &reads, table.now()).await,
+            &Part::Reads
+        ));
 
-        let read = |mark| Commit {
-            read: Some((Some(contract()), mark)),
-            ..lost(table, Account::new(user(1), bank()), 0)
-        };
+        let read =
+            |mark| Commit { read: Some((Some(contract()), mark)), ..lost(table, Account::new(user(1), bank()), 0) };
         for old in [mark(4, true), mark(5, false)] {
             assert!(is_conflict(&table.store.commit(read(old)).await, &Part::Reads));
         }

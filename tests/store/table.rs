@@ -1,17 +1,11 @@
 //! A table of a test's own, made from the template's definition.
 
-use std::{panic::AssertUnwindSafe, time::Duration};
+use std::panic::AssertUnwindSafe;
 
-use aws_sdk_dynamodb::{
-    Client,
-    client::Waiters,
-    types::{
-        AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, Projection, StreamSpecification,
-    },
-};
+use aws_sdk_dynamodb::Client;
 use futures::FutureExt;
 use jiff::Timestamp;
-use local::{Function, TableDefinition};
+use local::Function;
 use reauth_core::{
     ambient::{Ambient, Clock},
     aws,
@@ -19,13 +13,10 @@ use reauth_core::{
     services,
     store::Store,
 };
-use serde_json::Value;
-use tests::{ManualClock, World};
+use tests::{ManualClock, World, create_table};
 
 /// Names the endpoint of a DynamoDB, such as `http://127.0.0.1:8000`. Region and credentials are those of the process.
 const ENDPOINT: &str = "DYNAMODB_TEST_ENDPOINT";
-/// Making a table takes AWS some seconds.
-const READY: Duration = Duration::from_secs(120);
 
 /// The table, and the store over it.
 pub(crate) struct Table {
@@ -62,7 +53,7 @@ impl Table {
         let store = store(&environment, &name, &ambient);
         let table = Self { store, clock, ambient, environment, client, name, _world: world };
         if endpoint.is_some() {
-            table.create().await;
+            create_table(&table.client, &table.name).await;
         }
         table
     }
@@ -80,48 +71,6 @@ impl Table {
     pub(crate) async fn everything(&self) -> String {
         let items = self.client.scan().table_name(&self.name).consistent_read(true).send().await.expect("a scan").items;
         format!("{items:?}")
-    }
-
-    async fn create(&self) {
-        let definition = TableDefinition::from_template().expect("the template's table").create_table;
-        let text = |value: &Value| value.as_str().expect("a text").to_owned();
-        let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
-        let schema = |value: &Value| {
-            let key = |element: &Value| {
-                let kind = &*text(&element["KeyType"]);
-                KeySchemaElement::builder()
-                    .attribute_name(text(&element["AttributeName"]))
-                    .key_type(kind.into())
-                    .build()
-                    .expect("a key")
-            };
-            list(value).iter().map(key).collect()
-        };
-        let attribute = |attribute: &Value| {
-            let kind = &*text(&attribute["AttributeType"]);
-            let attribute = AttributeDefinition::builder().attribute_name(text(&attribute["AttributeName"]));
-            attribute.attribute_type(kind.into()).build().expect("an attribute")
-        };
-        let index = |index: &Value| {
-            let kind = &*text(&index["Projection"]["ProjectionType"]);
-            let projection = Projection::builder().projection_type(kind.into()).build();
-            let named = GlobalSecondaryIndex::builder().index_name(text(&index["IndexName"]));
-            named.set_key_schema(Some(schema(&index["KeySchema"]))).projection(projection).build().expect("an index")
-        };
-        let stream = &*text(&definition["StreamSpecification"]["StreamViewType"]);
-        let stream = StreamSpecification::builder().stream_enabled(true).stream_view_type(stream.into()).build();
-        self.client
-            .create_table()
-            .table_name(&self.name)
-            .billing_mode(BillingMode::PayPerRequest)
-            .set_attribute_definitions(Some(list(&definition["AttributeDefinitions"]).iter().map(attribute).collect()))
-            .set_key_schema(Some(schema(&definition["KeySchema"])))
-            .set_global_secondary_indexes(Some(list(&definition["GlobalSecondaryIndexes"]).iter().map(index).collect()))
-            .stream_specification(stream.expect("a stream"))
-            .send()
-            .await
-            .expect("the table can be made");
-        self.client.wait_until_table_exists().table_name(&self.name).wait(READY).await.expect("the table is ready");
     }
 
     async fn remove(&self) {

@@ -66,16 +66,18 @@ impl Store {
         answer.item.map(item::read).transpose()
     }
 
-    /// All items of a partition whose sort keys begin with `prefix`, in order.
+    /// All items of a partition whose sort keys begin with `prefix`, in order; with an empty one, all.
     async fn query(&self, partition: String, prefix: &str) -> Result<Vec<Item>, StoreError> {
-        let query = self
-            .client
-            .query()
-            .table_name(&*self.table)
-            .consistent_read(true)
-            .key_condition_expression("PK = :pk AND begins_with(SK, :prefix)")
-            .expression_attribute_values(":pk", AttributeValue::S(partition))
-            .expression_attribute_values(":prefix", AttributeValue::S(prefix.to_owned()));
+        let mut query = self.client.query().table_name(&*self.table).consistent_read(true);
+        query = query.expression_attribute_values(":pk", AttributeValue::S(partition));
+        // DynamoDB refuses an empty text beside a key.
+        query = if prefix.is_empty() {
+            query.key_condition_expression("PK = :pk")
+        } else {
+            query
+                .key_condition_expression("PK = :pk AND begins_with(SK, :prefix)")
+                .expression_attribute_values(":prefix", AttributeValue::S(prefix.to_owned()))
+        };
         let pages = query.into_paginator().items().send();
         pages.collect::<Result<_, _>>().await.map_err(|error| error::unavailable(&error))
     }
