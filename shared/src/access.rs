@@ -168,7 +168,10 @@ impl Access {
             if leased {
                 tokio::time::sleep(WAIT + self.ambient.jitter(WAIT)).await;
             } else {
-                match self.store.lease(&grant, trigger.at).await {
+                // The refresh wants the key set first.
+                let (lease, _) =
+                    tokio::join!(self.store.lease(&grant, trigger.at), self.client.warm_keys(trigger.deadline));
+                match lease {
                     Ok(lease) => return self.refresh(grant.value, lease, trigger).await,
                     Err(StoreError::Conflict(_)) => tokio::time::sleep(self.ambient.jitter(WAIT)).await,
                     Err(error) => return Err(error.into()),

@@ -56,6 +56,7 @@ impl Deployment {
             digime_base_url: simulator.base_url().to_string(),
             digime_onboard_url: simulator.onboard_url().to_string(),
             rust_log: "info".to_owned(),
+            overrides: BTreeMap::new(),
         };
         let environment = endpoints.environment(Function::Accounts).into_iter().collect();
         let config = aws::config(&environment, "AWS_ENDPOINT_URL_DYNAMODB").unwrap();

@@ -1,12 +1,12 @@
 //! The functions' real binaries on AWS's wire protocols, as an implementation understands them that is not this
-//! project's: moto at `AWS_TEST_ENDPOINT`. What AWS does between the services is done by the test.
+//! project's: moto at `AWS_TEST_ENDPOINT`. What AWS does between the services is done by the test. One call at a time:
+//! moto's writes are not atomic. What happens at once is tested with the embedded DynamoDB.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod deployment;
 
 use digime_simulator::ErrorShape;
-use futures::future::join_all;
 use http::{Method, StatusCode};
 use local::Function;
 use serde_json::{Value, json};
@@ -57,17 +57,20 @@ async fn a_broken_account_is_told_and_healed() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs AWS_TEST_ENDPOINT; .ci/moto.py gives it"]
-async fn results_of_one_account_at_the_same_moment_are_told_once() {
+async fn results_of_one_account_in_different_processes_are_told_once() {
     let aws = Deployment::start().await;
-    let events = (0..8).map(|minute| {
-        let body = json!({"userId": USER}).as_object().unwrap().clone();
-        let body: serde_json::Map<_, _> = body
-            .into_iter()
-            .chain(broken(&format!("2026-11-01T08:0{minute}:00Z")).as_object().unwrap().clone())
-            .collect();
-        aws.invoke(Function::RecordReadResult, deployment::sqs_event(&[("m", &Value::Object(body).to_string())]))
-    });
-    for reply in join_all(events).await {
+    let events: Vec<_> = (0..8)
+        .map(|minute| {
+            let body = json!({"userId": USER}).as_object().unwrap().clone();
+            let body: serde_json::Map<_, _> = body
+                .into_iter()
+                .chain(broken(&format!("2026-11-01T08:0{minute}:00Z")).as_object().unwrap().clone())
+                .collect();
+            deployment::sqs_event(&[("m", &Value::Object(body).to_string())])
+        })
+        .collect();
+    for event in events {
+        let reply = aws.invoke(Function::RecordReadResult, event).await;
         assert_eq!(reply["batchItemFailures"], json!([]), "{reply}");
     }
     aws.settle().await;
@@ -77,14 +80,14 @@ async fn results_of_one_account_at_the_same_moment_are_told_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs AWS_TEST_ENDPOINT; .ci/moto.py gives it"]
-async fn processes_that_find_the_token_expired_at_once_share_one_refresh() {
+async fn processes_that_find_the_token_expired_share_one_refresh() {
     let aws = Deployment::start().await;
     let levers = aws.simulator.levers();
     levers.expire_access_tokens(USER);
     aws.simulator.clear_requests();
     let path = format!("/users/{USER}/accounts/{ACCOUNT}/reauthorizations");
-    let replies = join_all((0..4).map(|_| aws.call(Method::POST, &path, &Value::Null))).await;
-    for reply in replies {
+    for _ in 0..4 {
+        let reply = aws.call(Method::POST, &path, &Value::Null).await;
         assert_eq!(reply.status, StatusCode::CREATED, "{}", reply.body);
     }
     let requests = aws.simulator.requests();

@@ -25,6 +25,13 @@ impl ManualClock {
         *now = after(*now, by);
     }
 
+    /// A clock of its own that is that many minutes ahead, or behind if there are less than none.
+    #[must_use]
+    pub fn ahead(&self, minutes: i64) -> Self {
+        let now = self.now() + jiff::SignedDuration::from_mins(minutes);
+        Self(Arc::new(Mutex::new(now)))
+    }
+
     /// The same clock as the stand-ins take it.
     #[must_use]
     pub fn function(&self) -> local::Clock {

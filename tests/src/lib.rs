@@ -4,6 +4,7 @@
 mod ambient;
 mod binaries;
 mod browser;
+mod crash;
 mod permissions;
 mod table;
 mod world;
@@ -12,6 +13,7 @@ pub use self::{
     ambient::{ManualClock, START},
     binaries::{start_binary, start_instances},
     browser::{Decision, Ending, decide},
+    crash::Crashes,
     permissions::{granted, needed},
     table::create_table,
     world::{Reply, World, published},

@@ -1,6 +1,10 @@
 //! One system, and what a test does with it.
 
-use std::{sync::OnceLock, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, OnceLock, PoisonError},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
@@ -8,12 +12,13 @@ use local::{
     DEMO_CONTRACT, DemoSecrets, Function, NewMessage, Options, QueueSettings, System, in_process, names::Queue,
     system_clock,
 };
-use reauth_core::ambient::Ambient;
+use reauth_core::ambient::{Ambient, Clock};
 use serde_json::{Value, json};
 
 use crate::{
     ambient::ManualClock,
     binaries::{self, Processes},
+    crash::Crashes,
     permissions::{granted, needed},
 };
 
@@ -26,6 +31,8 @@ pub struct World {
     pub clock: ManualClock,
     leftovers_expected: bool,
     processes: Processes,
+    /// The browser's one cookie.
+    cookie: Mutex<Option<String>>,
 }
 
 /// A reply of the API.
@@ -71,15 +78,51 @@ impl World {
     /// The functions in this process, with a clock that the test moves.
     pub async fn new() -> Self {
         let clock = ManualClock::default();
-        let ambient = clock.ambient();
-        let options = options(clock.function(), ambient.clone());
+        let options = options(clock.function(), clock.ambient());
+        Self::in_process(options, clock).await
+    }
+
+    /// The same with one setting of the functions that is not the usual one.
+    pub async fn with_setting(variable: &str, value: &str) -> Self {
+        let clock = ManualClock::default();
+        let settings = BTreeMap::from([(variable.to_owned(), value.to_owned())]);
+        let options = Options { settings, ..options(clock.function(), clock.ambient()) };
+        Self::in_process(options, clock).await
+    }
+
+    /// The same with functions whose clock is that many minutes ahead of everybody else's.
+    pub async fn with_clock_off_by(minutes: i64) -> Self {
+        let clock = ManualClock::default();
+        let options = options(clock.function(), clock.ahead(minutes).ambient());
+        Self::in_process(options, clock).await
+    }
+
+    async fn in_process(options: Options, clock: ManualClock) -> Self {
+        let ambient = options.ambient.clone();
         let system = System::start(options, |endpoints| async move { in_process(&endpoints, &ambient) }).await;
         Self::with_demo_user(system.expect("the system starts"), clock).await
     }
 
+    /// The functions in this process, to be killed wherever the test wants.
+    pub async fn with_crashes() -> (Self, Crashes) {
+        let (clock, crashes) = (ManualClock::default(), Crashes::default());
+        let ambient = clock.ambient();
+        let options = options(clock.function(), ambient.clone());
+        let functions = crashes.clone();
+        let system = System::start(options, |endpoints| async move { functions.functions(&endpoints, &ambient) }).await;
+        let world = Self::with_demo_user(system.expect("the system starts"), clock).await;
+        crashes.watch(&world.system);
+        (world, crashes)
+    }
+
     /// The functions' real binaries, each a process under the Lambda Runtime API, with the machine's clock.
     pub async fn with_binaries() -> Self {
-        let options = options(system_clock(), Ambient::system());
+        Self::with_binaries_that_log("info").await
+    }
+
+    /// The same, with that in `RUST_LOG`.
+    pub async fn with_binaries_that_log(rust_log: &str) -> Self {
+        let options = Options { rust_log: rust_log.to_owned(), ..options(system_clock(), Ambient::system()) };
         let mut processes = Processes::new();
         let started = &mut processes;
         let system = System::start(options, |endpoints| async move {
@@ -100,7 +143,13 @@ impl World {
 
     async fn with_demo_user(system: System, clock: ManualClock) -> Self {
         system.add_demo_user().await.expect("the demo user has a grant");
-        Self { system, clock, leftovers_expected: false, processes: Processes::new() }
+        Self { system, clock, leftovers_expected: false, processes: Processes::new(), cookie: Mutex::default() }
+    }
+
+    /// What time it is.
+    #[must_use]
+    pub fn clock_now(&self) -> jiff::Timestamp {
+        self.clock.now()
     }
 
     /// Moves the time on.
@@ -118,7 +167,25 @@ impl World {
         let mut request = http::Request::new(body.into());
         *request.method_mut() = method;
         *request.uri_mut() = path.parse().expect("a path");
-        self.system.gateway.call(request).await.into()
+        self.send(request).await
+    }
+
+    /// Sends a request, with the browser's cookie, and keeps the one that the reply sets.
+    pub async fn send(&self, mut request: http::Request<Bytes>) -> Reply {
+        let kept = || self.cookie.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(cookie) = kept().as_ref().and_then(|cookie| cookie.parse().ok()) {
+            request.headers_mut().insert(http::header::COOKIE, cookie);
+        }
+        let reply: Reply = self.system.gateway.call(request).await.into();
+        if let Some((cookie, _attributes)) = reply.header("set-cookie").split_once(';') {
+            *kept() = Some(cookie.to_owned());
+        }
+        reply
+    }
+
+    /// From here on it is another browser, or a person who never had the cookie.
+    pub fn change_browser(&self) {
+        *self.cookie.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// GET.
@@ -212,6 +279,7 @@ fn options(clock: local::Clock, ambient: Ambient) -> Options {
         queues: QueueSettings { retry_delay: Duration::ZERO, ..QueueSettings::default() },
         background: false,
         rust_log: "info".to_owned(),
+        settings: BTreeMap::new(),
     }
 }
 

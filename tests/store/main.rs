@@ -6,7 +6,6 @@ mod table;
 
 use std::{collections::BTreeSet, time::Duration};
 
-use futures::future::join_all;
 use jiff::Timestamp;
 use reauth_core::{
     ambient::after,
@@ -86,13 +85,13 @@ async fn an_account_and_its_event_are_written_together() {
 }
 
 #[tokio::test]
-async fn of_ten_writers_that_read_the_same_one_writes_and_the_others_write_nothing() {
+async fn of_many_writers_that_read_the_same_one_writes_and_the_others_write_nothing() {
     on_a_table(async |table| {
-        let commits = (0..10).map(|_| table.store.commit(lost(table, Account::new(user(1), bank()), 0)));
-        let results = join_all(commits).await;
-        assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1);
-        // Those that came at the very same moment learn it without a part that is to blame.
-        assert!(results.iter().flat_map(|result| result.as_ref().err()).all(StoreError::passes));
+        let commits: Vec<_> = (0..5).map(|_| lost(table, Account::new(user(1), bank()), 0)).collect();
+        for (index, commit) in commits.into_iter().enumerate() {
+            let result = table.store.commit(commit).await;
+            assert!(if index == 0 { result.is_ok() } else { is_conflict(&result, &Part::Account) }, "{result:?}");
+        }
         assert_eq!(table.store.history(&user(1), &bank()).await.unwrap().len(), 1);
 
         let account = table.store.account(&user(1), &bank()).await.unwrap().unwrap();
@@ -142,7 +141,7 @@ async fn a_forgotten_user_is_gone_and_stays_gone_for_whatever_was_triggered_befo
         table.store.put_grant(&grant(&user(1), "a", before), 0, before).await.unwrap();
         let token = SecretString::from("link");
         table.store.put_link(&token, &link(&account.value, before), before).await.unwrap();
-        table.store.create_reauthorization(&reauthorization(before), &token, before).await.unwrap();
+        table.store.create_reauthorization(&reauthorization(before), &token, None, before).await.unwrap();
 
         table.clock.advance(MINUTE);
         table.store.forget(&user(1)).await.unwrap();
@@ -172,11 +171,8 @@ async fn one_lease_is_given_until_it_ends() {
         let store = &table.store;
         store.put_grant(&grant(&user(1), "a", table.now()), 0, table.now()).await.unwrap();
         let read = store.grant(&user(1), &contract()).await.unwrap().unwrap();
-        let leases = join_all((0..10).map(|_| store.lease(&read, table.now()))).await;
-        let (given, refused): (Vec<_>, Vec<_>) = leases.into_iter().partition(Result::is_ok);
-        assert_eq!(given.len(), 1);
-        assert!(refused.iter().flat_map(|result| result.as_ref().err()).all(StoreError::passes));
-        let first = given.into_iter().next().unwrap().unwrap();
+        let first = store.lease(&read, table.now()).await.unwrap();
+        assert!(is_conflict(&store.lease(&read, table.now()).await, &Part::Grant));
 
         // Who reads the grant anew finds it leased; once the lease has ended, the next one gets it.
         let read = store.grant(&user(1), &contract()).await.unwrap().unwrap();
@@ -228,7 +224,7 @@ async fn a_link_is_stored_by_its_hash_and_as_often_as_one_likes() {
         for _ in 0..2 {
             table.store.put_link(&token, &link(&account, table.now()), table.now()).await.unwrap();
         }
-        let found = table.store.link("the-token-of-the-link").await.unwrap().unwrap();
+        let found = table.store.link("the-token-of-the-link").await.unwrap().unwrap().link;
         assert_eq!((found.user_id, found.expires_at), (user(1), after(table.now(), MINUTE)));
         assert!(table.store.link("another").await.unwrap().is_none());
         assert!(!table.everything().await.contains("the-token-of-the-link"));
@@ -254,7 +250,7 @@ fn reauthorization(now: Timestamp) -> Reauthorization {
 async fn a_reauthorization_moves_on_only_as_it_was_read() {
     on_a_table(async |table| {
         let (new, now, user) = (reauthorization(table.now()), table.now(), user(1));
-        table.store.create_reauthorization(&new, &SecretString::from("the-secret"), now).await.unwrap();
+        table.store.create_reauthorization(&new, &SecretString::from("the-secret"), None, now).await.unwrap();
         let read = table.store.reauthorization(&new.id).await.unwrap().unwrap();
         assert!(read.has_secret("the-secret") && !read.has_secret("another"));
         assert!(!table.everything().await.contains("the-secret"));
@@ -277,8 +273,10 @@ async fn a_due_event_is_given_to_one_of_those_that_ask_and_no_more_when_it_is_de
         assert_eq!(due.len(), 1);
         assert!(matches!(due[0].due, Due::Event));
         let next = after(table.now(), MINUTE);
-        let given = join_all((0..5).map(|_| table.store.put_off_event(&due[0], next))).await;
-        let given: Vec<_> = given.into_iter().filter_map(|given| given.unwrap_or_default()).collect();
+        let mut given = Vec::new();
+        for _ in 0..3 {
+            given.extend(table.store.put_off_event(&due[0], next).await.unwrap());
+        }
         assert_eq!(given.len(), 1);
 
         table.clock.advance(2 * MINUTE);

@@ -176,6 +176,8 @@ async fn forged_and_incomplete_answers_are_refused() {
         ("of an unknown key", token(&directory, &with("kid", json!("k2")), &pair())),
         ("without a key", token(&directory, &with("kid", json!(null)), &pair())),
         ("of another algorithm", token(&directory, &with("alg", json!("RS512")), &pair())),
+        ("of a symmetric algorithm", token(&directory, &with("alg", json!("HS512")), &pair())),
+        ("of a weaker algorithm", token(&directory, &with("alg", json!("PS256")), &pair())),
         ("of no algorithm", token(&directory, &with("alg", json!("none")), &pair())),
         ("changed", changed),
         ("expired", token(&directory, &header(), &expired)),
@@ -188,4 +190,64 @@ async fn forged_and_incomplete_answers_are_refused() {
         let refused = refresh(&client, &contract(&directory, "pkcs8.pem")).await;
         assert!(matches!(refused, Err(Error::InvalidAnswer(_))), "{what}: {refused:?}");
     }
+}
+
+/// Somebody else's server, who counts who comes.
+async fn stranger(jwks: Value) -> (String, Arc<Mutex<Vec<String>>>) {
+    let came = Arc::new(Mutex::new(Vec::new()));
+    let remembered = Arc::clone(&came);
+    let router = Router::new().fallback(move |request: axum::extract::Request| {
+        remembered.lock().unwrap().push(request.uri().to_string());
+        async move { Json(jwks) }
+    });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    (base, came)
+}
+
+#[tokio::test]
+async fn a_foreign_key_set_is_never_fetched_and_a_right_signature_beside_it_is_counted() {
+    let (directory, forger) = (keys(), keys());
+    let jwks = |keys: &TempDir| json!({"keys": [{"kid": "k1", "pem": read(keys, "public.pem")}]});
+    let (elsewhere, came) = stranger(jwks(&forger)).await;
+    let mut header = header();
+    header["jku"] = json!(format!("{elsewhere}/jwks/oauth"));
+
+    let (client, _) = digime(token(&forger, &header, &pair()), jwks(&directory)).await;
+    let refused = refresh(&client, &contract(&directory, "pkcs8.pem")).await;
+    assert!(matches!(refused, Err(Error::InvalidAnswer(_))), "{refused:?}");
+    assert_eq!(client.foreign_key_sets(), 0, "a forgery counts as such");
+
+    let (client, _) = digime(token(&directory, &header, &pair()), jwks(&directory)).await;
+    assert_eq!(refresh(&client, &contract(&directory, "pkcs8.pem")).await.unwrap(), "a");
+    assert_eq!(client.foreign_key_sets(), 1);
+    assert!(came.lock().unwrap().is_empty(), "nobody goes there");
+}
+
+#[tokio::test]
+async fn a_redirect_to_another_origin_is_not_followed() {
+    let directory = keys();
+    let (elsewhere, came) = stranger(json!({"keys": []})).await;
+    let router = Router::new().fallback(move || {
+        let elsewhere = format!("{elsewhere}/v1.7/oauth/token");
+        async move { axum::response::Redirect::temporary(&elsewhere) }
+    });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("http://{}/", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    let settings = Settings {
+        base_url: format!("{base}v1.7/").parse().unwrap(),
+        onboard_url: format!("{base}apps/saas/").parse().unwrap(),
+        connect_timeout: Duration::from_secs(2),
+        timeout: Duration::from_secs(5),
+    };
+    let client = Client::new(settings, &Ambient::system()).unwrap();
+    let contract = contract(&directory, "pkcs8.pem");
+    let token = "t".to_owned().into();
+    let deadline = Deadline(Timestamp::MAX);
+    assert!(client.refresh(&contract, &token, deadline).await.is_err());
+    assert!(client.accounts(&contract, &token, deadline).await.is_err());
+    assert!(client.account_reference(&contract, &"1_a".parse().unwrap(), deadline).await.is_err());
+    assert!(came.lock().unwrap().is_empty(), "no request, and so no token, goes to another origin");
 }

@@ -7,13 +7,18 @@ mod bad_input;
 mod bad_messages;
 mod callback;
 mod configuration;
+mod crashes;
 mod digime_client;
 mod forgetting;
 mod grants;
 mod loops;
+mod model;
+mod neighbours;
 mod permissions;
 mod read_results;
 mod reconnect;
+mod secrets;
+mod strangers;
 mod sweep;
 mod template;
 

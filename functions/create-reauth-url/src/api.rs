@@ -31,6 +31,7 @@ impl CreateReauthUrl {
             contract_id,
             locale: locale.or_else(|| self.settings.default_locale.clone()),
             return_url: return_url.or_else(|| self.settings.default_return_url.clone()),
+            browser: None,
             public_base_url: request.public_base_url(self.settings.public_base_url.as_ref())?,
         };
         let made = self.make(wish, request.trigger).await?;

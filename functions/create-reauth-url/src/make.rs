@@ -28,6 +28,8 @@ pub(crate) struct Wish {
     pub(crate) locale: Option<Locale>,
     pub(crate) return_url: Option<ReturnUrl>,
     pub(crate) public_base_url: Url,
+    /// The mark of the browser that begins it.
+    pub(crate) browser: Option<SecretString>,
 }
 
 /// What came of it.
@@ -96,7 +98,8 @@ impl CreateReauthUrl {
             client.account_reference(&contract, account_id, trigger.deadline).await
         });
         let written = async {
-            let write = self.access.store.create_reauthorization(&reauthorization, &secret, trigger.at);
+            let store = &self.access.store;
+            let write = store.create_reauthorization(&reauthorization, &secret, wish.browser.as_ref(), trigger.at);
             write.await.map_err(AccessError::from)
         };
         // All three run to their end, also when one fails: a refreshed pair that is on its way must be stored.

@@ -32,3 +32,24 @@ impl UnverifiedCallback {
         (secret.len() == SECRET_LENGTH).then(|| Self { id, secret: secret.to_owned(), claim })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use reauth_core::web::Query;
+
+    use super::*;
+
+    /// Whatever a browser sends, what is taken from it has the form of what this service made.
+    #[test]
+    fn fuzz_callback_queries() {
+        bolero::check!().for_each(|bytes: &[u8]| {
+            let Ok(query) = Query::parse(&String::from_utf8_lossy(bytes)) else { return };
+            let Some(callback) = UnverifiedCallback::read(&query) else { return };
+            assert_eq!((callback.id.as_str().len(), callback.secret.len()), (35, SECRET_LENGTH));
+            if let UnverifiedClaim::Failure(code) = callback.claim {
+                let plain = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+                assert!((1..=64).contains(&code.as_str().len()) && code.as_str().bytes().all(plain));
+            }
+        });
+    }
+}

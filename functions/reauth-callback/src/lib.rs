@@ -11,7 +11,7 @@ use reauth_core::{
     ambient::Ambient,
     config::{ConfigError, Environment},
     lambda::{Function, Invocation},
-    web::{self, Problem, Request, Response},
+    web::{self, BROWSER_COOKIE, Problem, Request, Response},
 };
 
 use crate::claim::UnverifiedCallback;
@@ -60,7 +60,10 @@ impl ReauthCallback {
         if !stored.has_secret(&callback.secret) || stored.reauthorization.expired(self.ambient.now()) {
             return Ok(self.unknown_state());
         }
-        let return_url = stored.reauthorization.return_url.clone();
+        // In another browser than the one that began it, it is somebody else who came back, or a link that was passed on:
+        // what digi.me says is still true, but nobody is sent on to the application.
+        let same_browser = stored.is_browser(request.cookies(BROWSER_COOKIE));
+        let return_url = stored.reauthorization.return_url.clone().filter(|_| same_browser);
         let (id, account_id) = (stored.reauthorization.id.clone(), stored.reauthorization.account_id.clone());
         let ending = self.settle(callback.claim, stored, request.trigger).await?;
         match return_url {

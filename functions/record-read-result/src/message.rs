@@ -117,4 +117,18 @@ mod tests {
             assert_eq!(parse(body).unwrap_err().field, field, "{body}");
         }
     }
+
+    /// What is understood is understood the same way once more, when it was split into messages of the queue.
+    #[test]
+    fn fuzz_read_results() {
+        bolero::check!().for_each(|bytes: &[u8]| {
+            let Ok(submission) = parse(&String::from_utf8_lossy(bytes)) else { return };
+            let parts: Vec<_> = submission.messages(600).iter().map(|part| parse(part).unwrap()).collect();
+            for (id, entry) in &submission.read_result.entries {
+                let again = parts.iter().find_map(|part| part.read_result.entries.get(id));
+                assert!(again.is_none_or(|again| again == entry), "{id}: {entry:?} became {again:?}");
+            }
+            assert!(parts.iter().all(|part| part.user_id == submission.user_id));
+        });
+    }
 }

@@ -1,12 +1,13 @@
 //! The levers, for callers in the same process.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::keys::{self, KeyError, KeyForm, SigningKey};
 use crate::model::{AccessTokenStatus, Account, Contract, ErrorShape, Settings, TokenPair};
+use crate::observer::Observer;
 use crate::shared::Shared;
 use crate::trouble::{Failure, full_path};
 
@@ -208,6 +209,11 @@ impl Levers {
     /// Lets requests for a path fail; a `*` at its end makes it a prefix. Lost at a restart.
     pub fn fail(&self, path: &str, failure: Failure) {
         self.shared.trouble().fail(path, failure);
+    }
+
+    /// Has every request watched, and held up where the observer wants that. Lost at a restart.
+    pub fn observe(&self, observer: Option<Observer>) {
+        *self.shared.observer.lock().unwrap_or_else(PoisonError::into_inner) = observer;
     }
 
     /// Ends all failures that are left.

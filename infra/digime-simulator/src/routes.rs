@@ -11,6 +11,7 @@ use axum::routing::{get, post};
 
 use crate::guard::guard;
 use crate::listener::ResetSwitch;
+use crate::observer::Moment;
 use crate::shared::{RecordedRequest, Shared};
 use crate::{api_access, api_oauth, auth, consent, levers_http};
 
@@ -49,6 +50,8 @@ async fn observe(
 ) -> Response {
     let method = request.method().to_string();
     let path = request.uri().path().to_owned();
+    let request_line = format!("{method} {path}");
+    shared.observed(Moment::Before, &request_line).await;
     let (latency, failure) = shared.trouble().befall(&path);
     if !latency.is_zero() {
         tokio::time::sleep(latency).await;
@@ -71,6 +74,7 @@ async fn observe(
             }
         }
     };
+    shared.observed(Moment::After, &request_line).await;
     shared.record(RecordedRequest { method, path, status: status.unwrap_or(response.status().as_u16()) });
     response
 }

@@ -17,6 +17,7 @@ use url::Url;
 
 use crate::ambient::{Clock, Random};
 use crate::nonces::Nonces;
+use crate::observer::{Moment, Observer};
 use crate::state::{FreshPair, State};
 use crate::trouble::{Trouble, full_path};
 
@@ -42,6 +43,7 @@ pub(crate) struct Shared {
     pub(crate) trouble: Mutex<Trouble>,
     pub(crate) nonces: Mutex<Nonces>,
     pub(crate) requests: Mutex<VecDeque<RecordedRequest>>,
+    pub(crate) observer: Mutex<Option<Observer>>,
 }
 
 /// A panic while a lock was held leaves nothing half-done that a simulator would mind.
@@ -50,6 +52,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Shared {
+    /// Tells the observer, if there is one, and waits for it.
+    pub(crate) async fn observed(&self, moment: Moment, request: &str) {
+        let told = lock(&self.observer).as_ref().map(|observer| observer(moment, request));
+        if let Some(told) = told {
+            told.await;
+        }
+    }
+
     pub(crate) fn now(&self) -> Timestamp {
         (self.clock)()
     }

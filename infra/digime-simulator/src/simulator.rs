@@ -101,6 +101,7 @@ impl Builder {
             trouble: Default::default(),
             nonces: Default::default(),
             requests: Default::default(),
+            observer: Default::default(),
         };
         if shared.state.get_mut().is_ok_and(|state| state.keys.current.kid.is_empty()) {
             let kid = shared.random_id();

@@ -20,6 +20,8 @@ pub struct Endpoints {
     pub digime_onboard_url: String,
     /// What `RUST_LOG` says in every function.
     pub rust_log: String,
+    /// Settings that are to be others than usual, by the name of their variable.
+    pub overrides: BTreeMap<String, String>,
 }
 
 impl Endpoints {
@@ -56,7 +58,10 @@ impl Endpoints {
             .iter()
             .copied()
             .chain(settings_of(function))
-            .map(|name| (name.to_owned(), self.value(name, function)))
+            .map(|name| {
+                let other = self.overrides.get(name).cloned();
+                (name.to_owned(), other.unwrap_or_else(|| self.value(name, function)))
+            })
             .collect()
     }
 
@@ -139,6 +144,7 @@ pub(crate) fn example() -> Endpoints {
         digime_base_url: "http://127.0.0.1:9001/v1.7/".to_owned(),
         digime_onboard_url: "http://127.0.0.1:9001/apps/saas/".to_owned(),
         rust_log: "info".to_owned(),
+        overrides: BTreeMap::new(),
     }
 }
 

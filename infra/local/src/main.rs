@@ -51,6 +51,7 @@ async fn run(arguments: Arguments) -> Result<(), StartError> {
         queues: QueueSettings::default(),
         background: true,
         rust_log: "info".to_owned(),
+        settings: std::collections::BTreeMap::new(),
     };
     let system = System::start(options, |endpoints| async move { in_process(&endpoints, &ambient) }).await?;
     system.add_demo_user().await?;

@@ -1,6 +1,6 @@
 //! The system: every part started in order, moved along in the background or by hand, and stopped cleanly.
 
-use std::{fs::File, future::Future, io, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fs::File, future::Future, io, path::PathBuf, sync::Arc, time::Duration};
 
 use axum::{Router, routing::get};
 use digime_simulator::Simulator;
@@ -64,6 +64,8 @@ pub struct Options {
     pub background: bool,
     /// What the functions' `RUST_LOG` says.
     pub rust_log: String,
+    /// Settings of the functions that are to be others than usual, by the name of their variable.
+    pub settings: BTreeMap<String, String>,
 }
 
 /// Why a system did not start.
@@ -166,6 +168,7 @@ impl System {
             digime_base_url: simulator.base_url().to_string(),
             digime_onboard_url: simulator.onboard_url().to_string(),
             rust_log: options.rust_log.clone(),
+            overrides: options.settings.clone(),
         };
         demo::register_contract(&simulator.levers(), &kept.secrets, &endpoints)
             .map_err(|error| part("the simulator")(&error))?;

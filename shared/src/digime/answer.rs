@@ -92,4 +92,28 @@ mod tests {
         assert!(accounts(&json!({})).is_err());
         assert!(json(b"<html>").is_err());
     }
+
+    /// Whatever digi.me answers, it is read or refused, and no signature holds that nobody made.
+    #[test]
+    fn fuzz_answers() {
+        use crate::{
+            digime::{ApiError, keys},
+            domain::TokenPair,
+        };
+
+        let key = jsonwebtoken::DecodingKey::from_rsa_components("AQAB", "AQAB").unwrap();
+        bolero::check!().for_each(|bytes: &[u8]| {
+            let text = String::from_utf8_lossy(bytes);
+            let _ = keys::key_hint(&text);
+            assert!(keys::verify(&text, &key, Timestamp::UNIX_EPOCH).is_err());
+            let error = ApiError::read(http::StatusCode::BAD_REQUEST, &http::HeaderMap::new(), bytes);
+            assert!(error.message.chars().count() <= 500);
+            let Ok(value) = json(bytes) else { return };
+            let _ = (accounts(&value), super::text(&value, "token"), seconds(&value, "expires_on"));
+            let _ = keys::read_keys(&value);
+            if let Ok(pair) = TokenPair::parse(&value) {
+                assert!(TokenPair::parse(&pair.to_node_form()).is_ok_and(|again| again.same_tokens(&pair)));
+            }
+        });
+    }
 }

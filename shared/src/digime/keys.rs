@@ -12,7 +12,7 @@ use crate::ambient::{Ambient, after};
 
 /// The iOS SDK caches the key set as long.
 const KEY_SET_LIFETIME: Duration = Duration::from_secs(15 * 60);
-/// An unknown `kid` is a reason to fetch the set once more, at most this often.
+/// An unknown `kid` is a reason to fetch the set once more; of those that stay unknown, only one in this time is.
 const MIN_REFETCH_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The key set's cache. Fetching is single-flight: who comes while a fetch is under way waits for it.
@@ -25,6 +25,14 @@ pub(super) struct KeyCache {
 struct Cached {
     keys: Arc<HashMap<String, DecodingKey>>,
     fetched_at: Timestamp,
+    /// When it was last fetched for a key that it did not have.
+    missed_at: Option<Timestamp>,
+}
+
+impl Cached {
+    fn is_fresh(&self, now: Timestamp) -> bool {
+        now < after(self.fetched_at, KEY_SET_LIFETIME)
+    }
 }
 
 impl KeyCache {
@@ -39,34 +47,42 @@ impl KeyCache {
         fetch: impl Future<Output = Result<Value, Error>>,
     ) -> Result<DecodingKey, Error> {
         let mut cached = self.cached.lock().await;
-        let age_allows = |cached: &Option<Cached>, age| {
-            cached.as_ref().filter(|cached| ambient.now() < after(cached.fetched_at, age)).cloned()
-        };
-        if let Some(fresh) = age_allows(&cached, KEY_SET_LIFETIME) {
+        let (now, unknown) = (ambient.now(), Error::InvalidAnswer("it is signed with an unknown key"));
+        let mut missed_at = None;
+        if let Some(fresh) = cached.as_ref().filter(|cached| cached.is_fresh(now)) {
             if let Some(key) = fresh.keys.get(kid) {
                 return Ok(key.clone());
             }
-            if age_allows(&cached, MIN_REFETCH_INTERVAL).is_some() {
-                return Err(Error::InvalidAnswer("it is signed with an unknown key"));
+            if fresh.missed_at.is_some_and(|at| now < after(at, MIN_REFETCH_INTERVAL)) {
+                return Err(unknown);
             }
+            missed_at = Some(now);
         }
         let keys = Arc::new(read_keys(&fetch.await?)?);
-        *cached = Some(Cached { keys: Arc::clone(&keys), fetched_at: ambient.now() });
-        keys.get(kid).cloned().ok_or(Error::InvalidAnswer("it is signed with an unknown key"))
+        *cached = Some(Cached { keys: Arc::clone(&keys), fetched_at: ambient.now(), missed_at });
+        keys.get(kid).cloned().ok_or(unknown)
     }
 
     /// Fetches the set if none is cached, so that it is there when an answer wants it.
-    pub(super) async fn warm(&self, ambient: &Ambient, fetch: impl Future<Output = Result<Value, Error>>) {
+    ///
+    /// # Errors
+    /// What `fetch` says.
+    pub(super) async fn warm(
+        &self,
+        ambient: &Ambient,
+        fetch: impl Future<Output = Result<Value, Error>>,
+    ) -> Result<(), Error> {
         let mut cached = self.cached.lock().await;
-        let fresh = cached.as_ref().is_some_and(|cached| ambient.now() < after(cached.fetched_at, KEY_SET_LIFETIME));
-        if !fresh && let Ok(keys) = fetch.await.and_then(|set| read_keys(&set)) {
-            *cached = Some(Cached { keys: Arc::new(keys), fetched_at: ambient.now() });
+        if !cached.as_ref().is_some_and(|cached| cached.is_fresh(ambient.now())) {
+            let keys = Arc::new(read_keys(&fetch.await?)?);
+            *cached = Some(Cached { keys, fetched_at: ambient.now(), missed_at: None });
         }
+        Ok(())
     }
 }
 
 /// Reads `{"keys":[{"kid","pem","n","e"}]}`. A key of another kind is left out; one odd key does not fail the set.
-fn read_keys(set: &Value) -> Result<HashMap<String, DecodingKey>, Error> {
+pub(super) fn read_keys(set: &Value) -> Result<HashMap<String, DecodingKey>, Error> {
     let keys = set.get("keys").and_then(Value::as_array).ok_or(Error::InvalidAnswer("the key set has no keys"))?;
     let read = |key: &Value| {
         let text = |name: &str| key.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
@@ -81,17 +97,27 @@ fn read_keys(set: &Value) -> Result<HashMap<String, DecodingKey>, Error> {
     Ok(keys.iter().filter_map(read).collect())
 }
 
-/// The `kid` of an answer's header, if the answer is signed with PS512. A `jku` is not looked at.
+/// What the header of an answer says of the key it is signed with.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct KeyHint {
+    /// The key's name.
+    pub(super) kid: String,
+    /// Where the signer says that the key set is. Nobody goes there.
+    pub(super) jku: Option<String>,
+}
+
+/// Reads the header of an answer, if the answer is signed with PS512.
 ///
 /// # Errors
 /// When it is no such token.
-pub(super) fn key_id(token: &str) -> Result<String, Error> {
+pub(super) fn key_hint(token: &str) -> Result<KeyHint, Error> {
     let header: Header =
         jsonwebtoken::decode_header(token).map_err(|_| Error::InvalidAnswer("it holds no signed token"))?;
     if header.alg != Algorithm::PS512 {
         return Err(Error::InvalidAnswer("it is not signed with PS512"));
     }
-    header.kid.ok_or(Error::InvalidAnswer("its signature names no key"))
+    let kid = header.kid.ok_or(Error::InvalidAnswer("its signature names no key"))?;
+    Ok(KeyHint { kid, jku: header.jku })
 }
 
 /// Checks the signature with the key and gives the payload.

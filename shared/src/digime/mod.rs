@@ -8,7 +8,13 @@ mod error;
 mod keys;
 mod transport;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{Method, header::CONTENT_TYPE};
@@ -93,6 +99,7 @@ pub struct Client {
     transport: Arc<Transport>,
     keys: Arc<KeyCache>,
     settings: Arc<Settings>,
+    foreign_key_sets: Arc<AtomicU64>,
 }
 
 impl Client {
@@ -115,6 +122,7 @@ impl Client {
             transport: Arc::new(Transport { http, ambient: ambient.clone(), timeout: settings.timeout }),
             keys: Arc::default(),
             settings: Arc::new(settings),
+            foreign_key_sets: Arc::default(),
         })
     }
 
@@ -142,7 +150,8 @@ impl Client {
             ("state", state.expose_secret()),
         ];
         let call = self.call(contract, Method::POST, "oauth/token/reference", &claims, None, Repeat::Freely, deadline);
-        let (answer, ()) = tokio::join!(call, self.warm_keys(deadline));
+        // What keeps the key set from being had now is told when the answer is checked.
+        let (answer, _) = tokio::join!(call, self.warm_keys(deadline));
         let payload = self.verified(&answer?, deadline).await?;
         Ok(ReferenceCode {
             value: answer::text(&payload, "reference_code")?.into(),
@@ -166,7 +175,8 @@ impl Client {
     }
 
     /// `POST oauth/token` with a refresh token: the next pair. It is sent again only where the first request cannot
-    /// have been executed.
+    /// have been executed, and not at all while the key set cannot be had: an answer that cannot be checked would be
+    /// lost, and the pair with it.
     ///
     /// # Errors
     /// [`Error`]; [`Error::refuses_refresh_token`] when only the user can help.
@@ -178,8 +188,8 @@ impl Client {
     ) -> Result<TokenPair, Error> {
         let claims = [("grant_type", "refresh_token"), ("refresh_token", refresh_token.expose_secret())];
         let call = self.call(contract, Method::POST, "oauth/token", &claims, None, Repeat::IfNotExecuted, deadline);
-        let (answer, ()) = tokio::join!(call, self.warm_keys(deadline));
-        let payload = self.verified(&answer?, deadline).await?;
+        self.warm_keys(deadline).await?;
+        let payload = self.verified(&call.await?, deadline).await?;
         TokenPair::parse(&payload).map_err(|_| Error::InvalidAnswer("it holds no complete token pair"))
     }
 
@@ -287,14 +297,32 @@ impl Client {
     async fn verified(&self, answer: &Bytes, deadline: Deadline) -> Result<Value, Error> {
         let answer = answer::json(answer)?;
         let token = answer::text(&answer, "token")?;
-        let kid = keys::key_id(token)?;
+        let hint = keys::key_hint(token)?;
         let ambient = &self.transport.ambient;
-        let key = self.keys.key(&kid, ambient, self.fetch_keys(deadline)).await?;
-        keys::verify(token, &key, ambient.now())
+        let key = self.keys.key(&hint.kid, ambient, self.fetch_keys(deadline)).await?;
+        let payload = keys::verify(token, &key, ambient.now())?;
+        let foreign = |jku: &String| self.url("jwks/oauth").is_ok_and(|url| url.as_str() != jku.as_str());
+        if hint.jku.as_ref().is_some_and(foreign) {
+            self.foreign_key_sets.fetch_add(1, Ordering::Relaxed);
+            tracing::warn!(
+                "An answer is rightly signed, and names a key set at another address than the configured one"
+            );
+        }
+        Ok(payload)
     }
 
-    async fn warm_keys(&self, deadline: Deadline) {
-        self.keys.warm(&self.transport.ambient, self.fetch_keys(deadline)).await;
+    /// How many answers were rightly signed and named a key set that is not the configured one.
+    #[must_use]
+    pub fn foreign_key_sets(&self) -> u64 {
+        self.foreign_key_sets.load(Ordering::Relaxed)
+    }
+
+    /// Fetches the key set if none is cached.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn warm_keys(&self, deadline: Deadline) -> Result<(), Error> {
+        self.keys.warm(&self.transport.ambient, self.fetch_keys(deadline)).await
     }
 
     /// `GET jwks/oauth`, without a bearer token.

@@ -201,6 +201,20 @@ impl Account {
         }
     }
 
+    /// Enough of the account's name for its owner to know it, and too little for others to learn it: `alex.morgan` is
+    /// `a…n`, `ann@example.org` is `a…n@e…g`.
+    #[must_use]
+    pub fn masked_username(&self) -> Option<String> {
+        let mask = |part: &str| {
+            let mut characters = part.chars();
+            let first = characters.next().map(String::from).unwrap_or_default();
+            let last = characters.next_back().filter(|_| part.chars().count() > 3);
+            format!("{first}…{}", last.map(String::from).unwrap_or_default())
+        };
+        let username = self.username.as_deref()?;
+        Some(username.split('@').map(mask).collect::<Vec<_>>().join("@"))
+    }
+
     /// When its user last went through the reauthorization page, as far as a callback or a read told.
     #[must_use]
     pub fn last_reauthorization(&self) -> Option<Timestamp> {

@@ -2,7 +2,7 @@
 
 use aws_sdk_dynamodb::{
     error::{DisplayErrorContext, SdkError},
-    operation::transact_write_items::TransactWriteItemsError,
+    operation::{put_item::PutItemError, transact_write_items::TransactWriteItemsError, update_item::UpdateItemError},
 };
 
 /// What one operation of a transaction was about; a failed condition is told by it.
@@ -24,6 +24,8 @@ pub enum Part {
     Settled(usize),
     /// The link.
     Link,
+    /// The one item of a write that is no transaction has what was read.
+    Item,
 }
 
 /// A read or a write of the table that did not succeed.
@@ -32,7 +34,8 @@ pub enum StoreError {
     /// The user was forgotten after what triggered this write.
     #[error("the user was forgotten")]
     Forgotten,
-    /// Something changed since it was read, or is being changed: read again, decide again.
+    /// Something changed since it was read: read again, decide again. Without a part, a transaction was under way on
+    /// the same item each time that the write was tried.
     #[error("a concurrent write was faster ({0:?})")]
     Conflict(Option<Part>),
     /// The table, or the secret that its sealed values need, cannot be used now.
@@ -72,13 +75,30 @@ where
                 StoreError::Forgotten
             } else if let Some((_, part)) = reasons().find(failed) {
                 StoreError::Conflict(Some(part.clone()))
-            } else if reasons().any(|(code, _)| code == Some("TransactionConflict")) {
+            } else if cancelled.cancellation_reasons().iter().any(|one| one.code() == Some("TransactionConflict")) {
                 StoreError::Conflict(None)
             } else {
                 unavailable(error)
             }
         }
         Some(TransactWriteItemsError::TransactionInProgressException(_)) => StoreError::Conflict(None),
+        _ => unavailable(error),
+    }
+}
+
+/// Tells why a single item was not changed.
+pub(super) fn of_update<R: std::fmt::Debug>(error: &SdkError<UpdateItemError, R>) -> StoreError {
+    match error.as_service_error() {
+        Some(UpdateItemError::ConditionalCheckFailedException(_)) => StoreError::Conflict(Some(Part::Item)),
+        Some(UpdateItemError::TransactionConflictException(_)) => StoreError::Conflict(None),
+        _ => unavailable(error),
+    }
+}
+
+/// Tells why a single item was not written.
+pub(super) fn of_put<R: std::fmt::Debug>(error: &SdkError<PutItemError, R>) -> StoreError {
+    match error.as_service_error() {
+        Some(PutItemError::TransactionConflictException(_)) => StoreError::Conflict(None),
         _ => unavailable(error),
     }
 }

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use aws_sdk_dynamodb::{operation::update_item::UpdateItemError, types::ReturnValue};
+use aws_sdk_dynamodb::types::ReturnValue;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{
-    ChannelName, Item, Store, StoreError, error,
+    ChannelName, Item, Store, StoreError,
     item::{self, EventItem},
     key,
     listing::DueItem,
@@ -118,10 +118,9 @@ impl Store {
         if expression.is_empty() {
             return Ok(());
         }
-        match update.update_expression(expression).send().await {
-            Ok(_) => Ok(()),
-            Err(error) if is_conditional(error.as_service_error()) => Ok(()),
-            Err(error) => Err(error::unavailable(&error)),
+        match self.update(update.update_expression(expression)).await {
+            Err(StoreError::Conflict(Some(_))) => Ok(()),
+            result => result.map(drop),
         }
     }
 
@@ -157,14 +156,25 @@ impl Store {
             .expression_attribute_values(":read", text(due.due_at.clone()))
             .expression_attribute_values(":one", number(1))
             .return_values(ReturnValue::AllNew);
-        match update.send().await {
-            Ok(answer) => Ok(answer.attributes),
-            Err(error) if is_conditional(error.as_service_error()) => Ok(None),
-            Err(error) => Err(error::unavailable(&error)),
+        match self.update(update).await {
+            Err(StoreError::Conflict(Some(_))) => Ok(None),
+            result => result,
         }
     }
 }
 
-fn is_conditional(error: Option<&UpdateItemError>) -> bool {
-    error.is_some_and(UpdateItemError::is_conditional_check_failed_exception)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whatever stands on the queue, it is an event or refused.
+    #[test]
+    fn fuzz_stream_records() {
+        bolero::check!().for_each(|bytes: &[u8]| {
+            let Ok(record) = serde_json::from_slice::<Value>(bytes) else { return };
+            let Ok(stored) = StoredEvent::from_stream_record(&record) else { return };
+            let payload = stored.event.to_json(None).unwrap();
+            assert_eq!(Event::from_json(payload.clone()).unwrap().to_json(None).unwrap(), payload);
+        });
+    }
 }

@@ -53,7 +53,11 @@ impl Store {
         for hash in self.keyring().await?.forgotten_marks(user) {
             let put = self.client.put_item().table_name(&*self.table);
             let put = put.set_item(Some(item::write(key::forgotten(&hash), &mark)?));
-            put.send().await.map_err(|error| error::unavailable(&error))?;
+            let write = || {
+                let put = put.clone();
+                async move { put.send().await.map(drop).map_err(|error| error::of_put(&error)) }
+            };
+            self.insist(write).await?;
         }
         Ok(())
     }
@@ -72,7 +76,6 @@ impl Store {
                 operations.push(TransactWriteItem::builder().delete(delete).build());
             }
         }
-        let request = self.client.transact_write_items().set_transact_items(Some(operations));
-        request.send().await.map(drop).map_err(|error| error::of_transaction(&error, &[]))
+        self.write(&operations, &[]).await
     }
 }

@@ -174,6 +174,8 @@ pub(super) struct ReauthorizationItem {
     pub(super) progress: Progress,
     /// SHA-256 of the state's secret part.
     pub(super) secret_hash: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) browser_hash: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) return_url: Option<ReturnUrl>,
     #[serde(with = "rfc3339")]
@@ -184,8 +186,8 @@ pub(super) struct ReauthorizationItem {
 }
 
 impl ReauthorizationItem {
-    pub(super) fn into_parts(self) -> (Reauthorization, String, u64) {
-        let reauthorization = Reauthorization {
+    pub(super) fn into_reauthorization(self) -> Reauthorization {
+        Reauthorization {
             id: self.id,
             user_id: self.user_id,
             account_id: self.account_id,
@@ -195,8 +197,7 @@ impl ReauthorizationItem {
             return_url: self.return_url,
             created_at: self.created_at,
             expires_at: self.expires_at,
-        };
-        (reauthorization, self.secret_hash, self.version)
+        }
     }
 }
 
@@ -209,6 +210,9 @@ pub(super) struct LinkItem {
     #[serde(with = "rfc3339")]
     pub(super) expires_at: Timestamp,
     pub(super) ttl: i64,
+    /// When its button was pressed lately, joined by spaces.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) presses: Option<String>,
 }
 
 /// A pointer from a user to an item elsewhere: nothing but its key and when it may go.

@@ -23,7 +23,7 @@ pub use self::{
     events::{DueEvent, StoredEvent},
     grants::{Grant, Lease},
     item::ChannelName,
-    links::Link,
+    links::{Link, StoredLink},
     listing::{Cursor, Due, DueItem, StatusPage},
     reauthorizations::StoredReauthorization,
 };

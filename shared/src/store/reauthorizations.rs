@@ -27,6 +27,7 @@ pub struct StoredReauthorization {
     /// The version that a write must find unchanged.
     pub version: u64,
     secret_hash: String,
+    browser_hash: Option<String>,
 }
 
 impl StoredReauthorization {
@@ -35,10 +36,18 @@ impl StoredReauthorization {
     pub fn has_secret(&self, secret: &str) -> bool {
         equal_in_constant_time(&sha256(secret), &self.secret_hash)
     }
+
+    /// Whether one of these marks is that of the browser in which the reauthorization was begun. One that the
+    /// application began has no browser: any will do.
+    pub fn is_browser<'a>(&self, mut marks: impl Iterator<Item = &'a str>) -> bool {
+        let Some(hash) = &self.browser_hash else { return true };
+        marks.any(|mark| equal_in_constant_time(&sha256(mark), hash))
+    }
 }
 
 impl Store {
-    /// Writes a new reauthorization. Of the state's secret only a hash is kept.
+    /// Writes a new reauthorization. Of the state's secret, and of the mark of the browser that begins it, only hashes
+    /// are kept.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -46,6 +55,7 @@ impl Store {
         &self,
         new: &Reauthorization,
         secret: &SecretString,
+        browser: Option<&SecretString>,
         triggered_at: Timestamp,
     ) -> Result<(), StoreError> {
         let ttl = after(new.created_at, KEPT).as_second();
@@ -60,6 +70,7 @@ impl Store {
             kind: new.kind,
             progress: new.progress.clone(),
             secret_hash: sha256(secret.expose_secret()),
+            browser_hash: browser.map(|mark| sha256(mark.expose_secret())),
             return_url: new.return_url.clone(),
             created_at: new.created_at,
             expires_at: new.expires_at,
@@ -77,9 +88,11 @@ impl Store {
     /// [`StoreError`].
     pub async fn reauthorization(&self, id: &ReauthorizationId) -> Result<Option<StoredReauthorization>, StoreError> {
         let item = self.get::<ReauthorizationItem>(key::reauthorization(id)).await?;
-        Ok(item.map(|item| {
-            let (reauthorization, secret_hash, version) = item.into_parts();
-            StoredReauthorization { reauthorization, version, secret_hash }
+        Ok(item.map(|item| StoredReauthorization {
+            version: item.version,
+            secret_hash: item.secret_hash.clone(),
+            browser_hash: item.browser_hash.clone(),
+            reauthorization: item.into_reauthorization(),
         }))
     }
 }

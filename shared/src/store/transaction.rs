@@ -1,10 +1,20 @@
 //! One transaction: operations, what each is about, and the check that the user is not forgotten.
 
-use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Delete, Put, TransactWriteItem, Update};
+use std::time::Duration;
+
+use aws_sdk_dynamodb::{
+    operation::update_item::builders::UpdateItemFluentBuilder,
+    types::{AttributeValue, ConditionCheck, Delete, Put, TransactWriteItem, Update},
+};
 use jiff::Timestamp;
 
 use super::{Item, Part, Store, StoreError, error, key};
 use crate::{ambient::rfc3339, domain::UserId};
+
+/// How often a write is sent that DynamoDB refuses only because a transaction is under way on the same item.
+const MAX_ATTEMPTS: u32 = 6;
+/// The pause before the first repetition is below this, before the second below twice this, and so on.
+const PAUSE: Duration = Duration::from_millis(15);
 
 /// Takes attributes by name, for the values of an expression.
 pub(super) type Values<'a> = &'a [(&'a str, AttributeValue)];
@@ -156,8 +166,44 @@ impl Transaction<'_> {
     /// # Errors
     /// [`StoreError`] tells which condition failed.
     pub(super) async fn commit(self) -> Result<(), StoreError> {
-        let request = self.store.client.transact_write_items().set_transact_items(Some(self.operations));
-        request.send().await.map(drop).map_err(|error| error::of_transaction(&error, &self.parts))
+        self.store.write(&self.operations, &self.parts).await
+    }
+}
+
+impl Store {
+    /// Writes all operations or none.
+    pub(super) async fn write(&self, operations: &[TransactWriteItem], parts: &[Part]) -> Result<(), StoreError> {
+        self.insist(|| {
+            let request = self.client.transact_write_items().set_transact_items(Some(operations.to_vec()));
+            async move { request.send().await.map(drop).map_err(|error| error::of_transaction(&error, parts)) }
+        })
+        .await
+    }
+
+    /// Changes one item: gives what the update asks for, or [`StoreError::Conflict`] when its condition does not hold.
+    pub(super) async fn update(&self, update: UpdateItemFluentBuilder) -> Result<Option<Item>, StoreError> {
+        self.insist(|| {
+            let update = update.clone();
+            async move {
+                let answer = update.send().await.map_err(|error| error::of_update(&error))?;
+                Ok(answer.attributes)
+            }
+        })
+        .await
+    }
+
+    /// Repeats a write that nothing was decided about, because another transaction held the item at that moment.
+    pub(super) async fn insist<T, F: Future<Output = Result<T, StoreError>>>(
+        &self,
+        write: impl Fn() -> F,
+    ) -> Result<T, StoreError> {
+        for retry in 1..MAX_ATTEMPTS {
+            match write().await {
+                Err(StoreError::Conflict(None)) => tokio::time::sleep(self.ambient.jitter(PAUSE * retry)).await,
+                result => return result,
+            }
+        }
+        write().await
     }
 }
 

@@ -19,6 +19,10 @@ pub use self::{
 };
 use crate::{ambient::Ambient, lambda::Invocation};
 
+/// Marks the browser in which a reconnection was begun. Browsers take a cookie of this prefix from this host only, and
+/// over TLS only.
+pub const BROWSER_COOKIE: &str = "__Host-reauth";
+
 /// Serves one request: parses it, lets `route` answer it, and writes the reply. What a problem's cause was is logged
 /// here, once; the caller is told the rest.
 pub async fn serve<F>(
@@ -43,4 +47,43 @@ where
         }
     };
     reply.instrument(span).await.into_event()
+}
+
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        ambient::Deadline,
+        domain::{AccountId, UserId},
+    };
+
+    /// Asks a request for everything that functions ask for.
+    async fn route(request: Request) -> Result<Response, Problem> {
+        request.require_principal()?;
+        let (user, account) = (request.path::<UserId>("userId"), request.path::<AccountId>("accountId"));
+        let marks = request.cookies(BROWSER_COOKIE).count();
+        let query = request.query()?;
+        let body = request.json()?;
+        let mut fields = Fields::of(body.clone())?;
+        let seen = json!({"user": user?, "account": account?, "marks": marks, "body": body,
+            "locale": fields.optional::<crate::domain::Locale>("locale"), "refresh": query.switch("refresh")?,
+            "base": request.public_base_url(None)?});
+        Response::json(StatusCode::OK, &seen).with_location(request.path_text("token"))
+    }
+
+    /// Whatever event comes, there is a reply that API Gateway takes.
+    #[test]
+    fn fuzz_api_events() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let invocation = Invocation { request_id: "r".into(), deadline: Deadline(jiff::Timestamp::MAX) };
+        bolero::check!().for_each(|bytes: &[u8]| {
+            let Ok(event) = serde_json::from_slice::<ApiGatewayV2httpRequest>(bytes) else { return };
+            let reply = runtime.block_on(serve(event, &invocation, &Ambient::system(), route));
+            let reply = serde_json::to_value(reply).unwrap();
+            assert!((200..600).contains(&reply["statusCode"].as_i64().unwrap()), "{reply}");
+        });
+    }
 }

@@ -29,6 +29,7 @@ pub struct Request {
     path: HashMap<String, String>,
     query: String,
     body: Vec<u8>,
+    cookies: Vec<String>,
     has_principal: bool,
     domain_name: Option<String>,
 }
@@ -46,6 +47,7 @@ impl Request {
             path: event.path_parameters,
             query: event.raw_query_string.unwrap_or_default(),
             body,
+            cookies: event.cookies.unwrap_or_default(),
             has_principal: context.authorizer.as_ref().is_some_and(has_principal),
             domain_name: context.domain_name,
         }
@@ -80,6 +82,15 @@ impl Request {
     /// 400 when it is too long, or a parameter is given twice with different values.
     pub fn query(&self) -> Result<Query, Problem> {
         Query::parse(&self.query)
+    }
+
+    /// The values of a cookie: one, unless somebody meddles.
+    pub fn cookies(&self, name: &str) -> impl Iterator<Item = &str> {
+        let pairs = self.cookies.iter().flat_map(|cookies| cookies.split(';'));
+        pairs
+            .filter_map(|pair| pair.trim().split_once('='))
+            .filter(move |(known, _)| *known == name)
+            .map(|(_, value)| value)
     }
 
     /// The body as JSON; an empty one is `null`.
@@ -123,7 +134,11 @@ fn has_principal(authorizer: &ApiGatewayRequestAuthorizer) -> bool {
 pub struct Query(HashMap<String, String>);
 
 impl Query {
-    fn parse(raw: &str) -> Result<Self, Problem> {
+    /// Reads a raw query string.
+    ///
+    /// # Errors
+    /// 400, when it is too long, or gives a parameter twice with different values.
+    pub fn parse(raw: &str) -> Result<Self, Problem> {
         if raw.len() > MAX_QUERY {
             return Err(Problem::invalid_field("", "the query is too long"));
         }

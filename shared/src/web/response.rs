@@ -1,5 +1,7 @@
 //! Replies of the HTTP API.
 
+use std::time::Duration;
+
 use aws_lambda_events::{apigw::ApiGatewayV2httpResponse, encodings::Body};
 use http::{
     HeaderMap, HeaderName, HeaderValue, StatusCode,
@@ -17,6 +19,7 @@ pub struct Response {
     /// The headers; none holds a token, but `Location` may hold a code.
     pub headers: HeaderMap,
     body: Option<String>,
+    cookies: Vec<String>,
 }
 
 impl Response {
@@ -27,7 +30,7 @@ impl Response {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        Self { status, headers, body: None }
+        Self { status, headers, body: None, cookies: Vec::new() }
     }
 
     /// JSON.
@@ -42,7 +45,7 @@ impl Response {
         let body = problem.to_json(request_id).to_string();
         let mut response = Self::with_body(problem.status, "application/problem+json", body);
         if let Some(wait) = problem.retry_after {
-            response.headers.insert(RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
+            response = response.with_retry_after(wait);
         }
         response
     }
@@ -73,6 +76,20 @@ impl Response {
         Ok(self)
     }
 
+    /// Sets a cookie, in the form of `Set-Cookie`.
+    #[must_use]
+    pub fn with_cookie(mut self, cookie: String) -> Self {
+        self.cookies.push(cookie);
+        self
+    }
+
+    /// How many seconds to wait before trying again.
+    #[must_use]
+    pub fn with_retry_after(mut self, wait: Duration) -> Self {
+        self.headers.insert(RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
+        self
+    }
+
     fn with_body(status: StatusCode, content_type: &'static str, body: String) -> Self {
         let mut response = Self::empty(status);
         response.headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
@@ -85,6 +102,7 @@ impl Response {
         event.status_code = i64::from(self.status.as_u16());
         event.headers = self.headers;
         event.body = self.body.map(Body::Text);
+        event.cookies = self.cookies;
         event
     }
 }

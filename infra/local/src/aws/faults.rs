@@ -1,5 +1,7 @@
 //! Faults that a test or the console asks for.
 
+use serde_json::json;
+
 use super::protocol::ApiError;
 
 /// What goes wrong.
@@ -24,6 +26,8 @@ pub struct Fault {
     pub status: u16,
     /// The error's code, such as `ThrottlingException`.
     pub code: String,
+    /// The whole body of the answer, where a code is not all of it.
+    pub body: Option<String>,
 }
 
 impl Fault {
@@ -31,7 +35,28 @@ impl Fault {
     #[must_use]
     pub fn refuse(action: &str, times: u32) -> Self {
         let (effect, code) = (Effect::Refused, "InternalFailure".to_owned());
-        Self { action: action.to_owned(), times, effect, status: 500, code }
+        Self { action: action.to_owned(), times, effect, status: 500, code, body: None }
+    }
+
+    /// The service answers `times` times with an error of its own, and does nothing.
+    #[must_use]
+    pub fn error(action: &str, status: u16, code: &str, times: u32) -> Self {
+        Self { status, code: code.to_owned(), ..Self::refuse(action, times) }
+    }
+
+    /// DynamoDB answers a write `times` times as it does while another transaction holds one of the items.
+    #[must_use]
+    pub fn conflict(action: &str, times: u32) -> Self {
+        if action != "dynamodb:TransactWriteItems" {
+            return Self::error(action, 400, "TransactionConflictException", times);
+        }
+        let body = json!({
+            "__type": "com.amazonaws.dynamodb.v20120810#TransactionCanceledException",
+            "Message": "Transaction cancelled, please refer cancellation reasons for specific reasons [TransactionConflict]",
+            "CancellationReasons": [{"Code": "TransactionConflict", "Message": "Transaction is ongoing for the item"}],
+        });
+        let fault = Self::error(action, 400, "TransactionCanceledException", times);
+        Self { body: Some(body.to_string()), ..fault }
     }
 
     /// The service does what was asked `times` times, and answers 500.
@@ -40,8 +65,9 @@ impl Fault {
         Self { effect: Effect::ReplyLost, ..Self::refuse(action, times) }
     }
 
-    pub(super) fn error(&self) -> ApiError {
-        ApiError::new(self.status, &self.code, "The local system was told to let this call fail.")
+    pub(super) fn answer(&self) -> ApiError {
+        let error = ApiError::new(self.status, &self.code, "The local system was told to let this call fail.");
+        ApiError { body: self.body.clone(), ..error }
     }
 }
 

@@ -36,6 +36,8 @@ pub use self::{
     record::{Operation, Permission},
     secrets::Secrets,
 };
+use digime_simulator::{Moment, Observer};
+
 use crate::{queues::Queues, topic::Topic};
 
 /// DynamoDB takes 16 MB, the others less.
@@ -53,6 +55,7 @@ struct Inner {
     topic: Topic,
     faults: Mutex<Faults>,
     record: Mutex<Record>,
+    observer: Mutex<Option<Observer>>,
 }
 
 /// One call, as far as every service has it.
@@ -68,8 +71,8 @@ impl Aws {
     /// The services over the given stores.
     #[must_use]
     pub fn new(database: Database, secrets: Secrets, queues: Queues, topic: Topic) -> Self {
-        let (faults, record) = (Mutex::default(), Mutex::default());
-        Self(Arc::new(Inner { database, secrets, queues, topic, faults, record }))
+        let (faults, record, observer) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Self(Arc::new(Inner { database, secrets, queues, topic, faults, record, observer }))
     }
 
     /// Makes the next calls of an operation fail.
@@ -80,6 +83,20 @@ impl Aws {
     /// Takes back all faults that have not happened yet.
     pub fn heal(&self) {
         lock(&self.0.faults).clear();
+    }
+
+    /// Has every call watched, and held up where the observer wants that. A call's name is that of its caller and its
+    /// operation, such as `accounts dynamodb:Query`.
+    pub fn observe(&self, observer: Option<Observer>) {
+        *lock(&self.0.observer) = observer;
+    }
+
+    async fn observed(&self, moment: Moment, call: &Call) {
+        let name = || format!("{} {}", call.caller, call.service.action(&call.operation));
+        let told = lock(&self.0.observer).as_ref().map(|observer| observer(moment, &name()));
+        if let Some(told) = told {
+            told.await;
+        }
     }
 
     /// How often each caller sent each operation, retries and failures included.
@@ -115,7 +132,7 @@ impl Aws {
         lock(&self.0.record).add(call, needed);
         let fault = lock(&self.0.faults).take(&call.service.action(&call.operation));
         if let Some(fault) = fault.as_ref().filter(|fault| fault.effect == Effect::Refused) {
-            return Err(fault.error());
+            return Err(fault.answer());
         }
         let result = match call.service {
             Service::DynamoDb => dynamodb::answer(database, &call.operation, &call.body),
@@ -124,7 +141,7 @@ impl Aws {
             Service::Sns => sns::answer(topic, &call.operation, &call.body),
         };
         match fault {
-            Some(fault) => Err(fault.error()),
+            Some(fault) => Err(fault.answer()),
             None => result,
         }
     }
@@ -152,7 +169,10 @@ async fn serve(State(aws): State<Aws>, request: Request) -> Response {
         return service.reply(Err(ApiError::unknown_operation()));
     };
     let call = Call { caller, service, operation, body };
-    service.reply(aws.answer(&call))
+    aws.observed(Moment::Before, &call).await;
+    let answer = aws.answer(&call);
+    aws.observed(Moment::After, &call).await;
+    service.reply(answer)
 }
 
 /// The access key id and the service of a SigV4 header:

@@ -35,6 +35,12 @@ impl Secrets {
         secrets.insert(id.to_owned(), Versions { current, previous });
     }
 
+    /// The current value of a secret.
+    #[must_use]
+    pub fn get(&self, id: &str) -> Option<String> {
+        lock(&self.0).get(id).map(|versions| versions.current.value.clone())
+    }
+
     /// Removes a secret with both of its versions.
     pub fn remove(&self, id: &str) {
         lock(&self.0).remove(id);

@@ -1,0 +1,276 @@
+//! The process is killed before and after every request that a function sends, one point in each run. Who triggered it
+//! tries again, and in the end all is as if nothing had happened.
+
+use std::collections::BTreeMap;
+
+use digime_simulator::{AccessTokenStatus, Account, ErrorShape, Failure};
+use http::{Method, StatusCode};
+use local::aws::Fault;
+use serde_json::{Value, json};
+use tests::{Crashes, Decision, Reply, World};
+
+use super::{DEMO_CONTRACT, broken};
+
+const ACCOUNTS: &str = "/v1.7/permission-access/accounts";
+/// More points than any walk has.
+const MAX_POINTS: usize = 1_000;
+
+/// One walk with one user of its own.
+struct Walk<'a> {
+    world: &'a World,
+    user: String,
+    account: String,
+}
+
+impl<'a> Walk<'a> {
+    /// A user with one account, who authorizes the application.
+    async fn begin(world: &'a World, number: usize) -> Self {
+        let walk = Self { world, user: format!("user-{number}"), account: format!("{number}_bank") };
+        let levers = world.system.simulator.levers();
+        levers.add_user(&walk.user);
+        levers.add_account(&walk.user, Account::new(walk.account.clone(), "Meadow Bank", Some("alex.morgan")));
+        walk.authorize().await;
+        walk
+    }
+
+    /// Calls until the process survives. A caller comes again after a minute.
+    async fn until(&self, expected: StatusCode, call: impl AsyncFn() -> Reply) -> Reply {
+        let reply = self.answered(call).await;
+        assert_eq!(reply.status, expected, "{}", reply.body);
+        reply
+    }
+
+    async fn answered(&self, call: impl AsyncFn() -> Reply) -> Reply {
+        for _ in 0..3 {
+            let reply = call().await;
+            if !reply.status.is_server_error() {
+                return reply;
+            }
+            self.world.advance(60);
+        }
+        panic!("it never answers");
+    }
+
+    /// The application hands in a new grant.
+    async fn authorize(&self) {
+        let tokens = self.world.system.simulator.levers().issue_tokens(&self.user, DEMO_CONTRACT);
+        let tokens = serde_json::to_value(tokens).unwrap();
+        let path = format!("/users/{}/grants/{DEMO_CONTRACT}?replace=true", self.user);
+        self.until(StatusCode::NO_CONTENT, async || self.world.put(&path, &tokens).await).await;
+    }
+
+    /// The account's source wants its user, and a read says so.
+    async fn lose(&self) {
+        self.world.system.simulator.levers().break_account(&self.account, ErrorShape::Documented);
+        let body = json!({"contractId": DEMO_CONTRACT, "readResult": broken(&self.account)});
+        let path = format!("/users/{}/read-results", self.user);
+        self.until(StatusCode::ACCEPTED, async || self.world.post(&path, &body).await).await;
+        self.world.settle().await;
+    }
+
+    /// What the application was told of this user, oldest first.
+    fn told(&self) -> Vec<Value> {
+        let told = self.world.published().into_iter();
+        told.filter(|event| event["data"]["userId"] == self.user.as_str()).collect()
+    }
+
+    /// The user follows the link that the application was told last, and decides.
+    async fn reconnect(&self, decision: Decision) -> Reply {
+        let told = self.told();
+        let link = told.iter().rev().find_map(|event| event["data"]["reconnectUrl"].as_str()).unwrap();
+        let link = link.strip_prefix(&self.world.system.endpoints.public_base_url).unwrap();
+        self.until(StatusCode::OK, async || self.world.get(link).await).await;
+        let reply = self.until(StatusCode::SEE_OTHER, async || self.world.call(Method::POST, link, "").await).await;
+        self.come_back(reply.header("location"), decision).await
+    }
+
+    async fn come_back(&self, url: &str, decision: Decision) -> Reply {
+        let callback = self.world.decide(url, decision).await;
+        let reply = self.until(StatusCode::SEE_OTHER, async || self.world.get(&callback).await).await;
+        self.world.settle().await;
+        reply
+    }
+
+    async fn sweep(&self) {
+        // A sweep that dies is followed by the next one.
+        let _ = self.world.system.sweep().await;
+        self.world.settle().await;
+    }
+
+    /// A process died between digi.me's answer to a refresh and its storing: the one thing that only the user can mend.
+    fn may_have_lost_a_pair(&self, crashes: &Crashes) -> bool {
+        let asked = "Before POST /v1.7/oauth/token";
+        crashes.trace().is_some_and(|trace| trace.iter().any(|point| point == asked))
+    }
+
+    /// Nothing waits for anything, everything was told, and in the right order.
+    async fn is_as_if_nothing_had_happened(&self, status: &str, history: &[&str], crashes: &Crashes) {
+        crashes.disarm();
+        self.world.advance(3_600);
+        self.sweep().await;
+        let account = self.world.account(&self.user, &self.account).await;
+        assert_eq!(account["status"], status, "{account}");
+        let events = account["events"].as_array().unwrap();
+        let types: Vec<_> = events.iter().map(|event| event["type"].as_str().unwrap()).collect();
+        assert_eq!(types, history);
+        let mut told: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+        for event in self.told() {
+            told.entry(event["data"]["eventId"].as_str().unwrap().to_owned()).or_default().push(event);
+        }
+        assert_eq!(told.len(), events.len(), "each event is told, and no other");
+        for event in events {
+            let copies = &told[event["data"]["eventId"].as_str().unwrap()];
+            assert!(copies.iter().all(|copy| *copy == copies[0]), "the same id has the same link: {copies:?}");
+            if copies.len() > 1 {
+                let trace = crashes.trace().unwrap();
+                let last: Vec<_> = trace.iter().rev().take(2).collect();
+                let between = last.iter().any(|point| *point == "After notify-reauth sns:Publish");
+                let marking = last[0].ends_with("notify-reauth dynamodb:UpdateItem");
+                assert!(between || marking, "told twice, though it died at {last:?}");
+            }
+        }
+        assert_eq!(self.due(), [] as [Value; 0], "nothing waits for anything");
+    }
+
+    fn items(&self) -> Vec<Value> {
+        let scan = serde_json::from_value(json!({"TableName": local::names::TABLE})).unwrap();
+        let items = serde_json::to_value(self.world.system.database.scan(scan).unwrap()).unwrap();
+        let ours = |item: &&Value| item.to_string().contains(&format!("{}\"", self.user));
+        items["Items"].as_array().unwrap().iter().filter(ours).cloned().collect()
+    }
+
+    fn due(&self) -> Vec<Value> {
+        self.items().into_iter().filter(|item| item.get("dueAt").is_some()).collect()
+    }
+
+    async fn sweep_until_nothing_is_due(&self, interval: u64) {
+        for _ in 0..4 {
+            if self.due().is_empty() {
+                return;
+            }
+            self.world.advance(interval);
+            self.sweep().await;
+        }
+        assert_eq!(self.due(), [] as [Value; 0], "it stays due");
+    }
+}
+
+/// Runs the walk once for each point, until there are no more.
+async fn at_every_point(walk: impl AsyncFn(Walk<'_>, &Crashes)) {
+    let (mut world, crashes) = World::with_crashes().await;
+    // What no channel takes ends as a dead letter.
+    world.expect_leftovers();
+    for point in 0..MAX_POINTS {
+        // So that each process starts with empty caches: what they hold is too old by now.
+        world.advance(3_600);
+        crashes.arm(point);
+        let begun = Walk::begin(&world, point).await;
+        walk(begun, &crashes).await;
+        match crashes.trace() {
+            Some(trace) => println!("{point}: {}", trace.last().unwrap()),
+            None => {
+                assert!(point > 20, "there are as many points as requests");
+                return;
+            }
+        }
+    }
+    panic!("there are always more points");
+}
+
+#[tokio::test]
+async fn killed_anywhere_the_loop_ends_as_undisturbed() {
+    at_every_point(async |walk, crashes| {
+        walk.lose().await;
+        let reply = walk.reconnect(Decision::Error("USER_CANCEL")).await;
+        assert!(reply.header("location").contains("status=failed"), "{}", reply.header("location"));
+        let reply = walk.reconnect(Decision::Success).await;
+        assert!(reply.header("location").contains("status=succeeded"), "{}", reply.header("location"));
+        let history = ["account.reauthorization_required", "account.reauthorization_failed", "account.reauthorized"];
+        walk.is_as_if_nothing_had_happened("active", &history, crashes).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn killed_anywhere_during_refreshes_only_the_user_may_be_needed() {
+    at_every_point(async |walk, crashes| {
+        let levers = walk.world.system.simulator.levers();
+        walk.lose().await;
+        levers.expire_access_tokens(&walk.user);
+        let path = format!("/users/{}/accounts/{}/reauthorizations", walk.user, walk.account);
+        let ask = async || walk.world.post(&path, &json!({})).await;
+        let mut reply = walk.answered(ask).await;
+        if reply.status == StatusCode::CONFLICT {
+            assert_eq!(reply.json()["code"], "user_reauthorization_required");
+            assert!(walk.may_have_lost_a_pair(crashes));
+            walk.authorize().await;
+            reply = walk.until(StatusCode::CREATED, ask).await;
+        }
+        assert_eq!(reply.status, StatusCode::CREATED, "{}", reply.body);
+        levers.expire_access_tokens(&walk.user);
+        let reply = walk.come_back(reply.json()["url"].as_str().unwrap(), Decision::Success).await;
+        if reply.header("location").contains("status=verifying") {
+            assert!(walk.may_have_lost_a_pair(crashes));
+            walk.authorize().await;
+            walk.world.advance(60);
+            walk.sweep().await;
+        }
+        let history = ["account.reauthorization_required", "account.reauthorized"];
+        walk.is_as_if_nothing_had_happened("active", &history, crashes).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn killed_anywhere_a_verifying_account_is_settled() {
+    at_every_point(async |walk, crashes| {
+        let levers = walk.world.system.simulator.levers();
+        walk.lose().await;
+        levers.set_access_token_status(AccessTokenStatus::Absent);
+        levers.read_delay_polls(0);
+        let reply = walk.reconnect(Decision::Success).await;
+        assert!(reply.header("location").contains("status=verifying"), "{}", reply.header("location"));
+        // The sweep reads the account. It may die on the way; the next one comes later.
+        walk.sweep_until_nothing_is_due(120).await;
+        levers.set_access_token_status(AccessTokenStatus::default());
+        let history = ["account.reauthorization_required", "account.reauthorized"];
+        walk.is_as_if_nothing_had_happened("active", &history, crashes).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn killed_anywhere_the_sweep_brings_what_no_channel_took() {
+    at_every_point(async |walk, crashes| {
+        walk.world.system.aws.fail(Fault::error("sns:Publish", 400, "InvalidParameter", 1_000));
+        walk.lose().await;
+        walk.world.system.aws.heal();
+        // Five minutes after the event, and again fifteen minutes after a sweep that died.
+        walk.sweep_until_nothing_is_due(1_000).await;
+        walk.is_as_if_nothing_had_happened("reauth_required", &["account.reauthorization_required"], crashes).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn killed_anywhere_a_forgotten_user_is_gone() {
+    at_every_point(async |walk, crashes| {
+        walk.lose().await;
+        let accounts = format!("/users/{}/accounts?refresh=true", walk.user);
+        walk.until(StatusCode::OK, async || walk.world.get(&accounts).await).await;
+        walk.world.system.simulator.levers().fail(ACCOUNTS, Failure::status(500, 3));
+        walk.reconnect(Decision::Success).await;
+        walk.world.system.simulator.levers().clear_failures();
+        let told = walk.told();
+        walk.world.advance(1);
+        let path = format!("/users/{}", walk.user);
+        walk.until(StatusCode::NO_CONTENT, async || walk.world.call(Method::DELETE, &path, "").await).await;
+        crashes.disarm();
+        walk.world.advance(3_600);
+        walk.sweep().await;
+        assert_eq!(walk.told(), told);
+        let left = walk.items();
+        assert!(left.is_empty(), "{left:?}");
+    })
+    .await;
+}

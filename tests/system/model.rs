@@ -1,0 +1,282 @@
+//! Random reads, callbacks, sweeps and forgettings, several at once and with conflicts in DynamoDB, against a simple
+//! model of an account: what comes of those that run at once must be what comes of them in some order.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use digime_simulator::{Account, ErrorShape};
+use futures::future::join_all;
+use http::{Method, StatusCode};
+use local::aws::Fault;
+use proptest::{
+    collection::vec,
+    prelude::{Just, Strategy, any},
+    prop_oneof,
+    test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner},
+};
+use serde_json::{Value, json};
+use tests::{Decision, World};
+
+use super::{DEMO_CONTRACT, broken, healthy};
+
+const CASES: u32 = 48;
+
+/// Something that happens to the one account of a user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    /// A read result of a read session started in that minute, before everything else.
+    Read { minute: u8, error: bool },
+    /// The callback of the reauthorization of that number comes, for the first time or again.
+    Callback { number: usize, success: bool },
+    /// The user is forgotten, and authorizes the application anew.
+    Forget,
+}
+
+/// What happens at once, and whether the source lets digi.me in at that time.
+#[derive(Debug, Clone)]
+struct Moment {
+    steps: Vec<Step>,
+    authorized: bool,
+    conflicts: u8,
+}
+
+fn moments() -> impl Strategy<Value = Vec<Moment>> {
+    let step = prop_oneof![
+        5 => (0..12_u8, any::<bool>()).prop_map(|(minute, error)| Step::Read { minute, error }),
+        4 => (0..3_usize, any::<bool>()).prop_map(|(number, success)| Step::Callback { number, success }),
+        1 => Just(Step::Forget),
+    ];
+    let moment = (vec(step, 1..=3), any::<bool>(), 0..3_u8).prop_map(|(mut steps, authorized, conflicts)| {
+        // What a forgetting leaves depends on what was triggered before it: that is a test of its own.
+        if steps.contains(&Step::Forget) {
+            steps = vec![Step::Forget];
+        }
+        Moment { steps, authorized, conflicts }
+    });
+    vec(moment, 1..10)
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Progress {
+    Pending,
+    Succeeded,
+    Failed,
+}
+
+/// What the model says an account and its reauthorizations are.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Model {
+    needs_user: bool,
+    history: Vec<&'static str>,
+    /// The last read that was taken in.
+    read: Option<(u8, bool)>,
+    /// The minute of the last reauthorization; callbacks come after all reads.
+    reauthorized: Option<u8>,
+    reauthorizations: [Option<Progress>; 3],
+}
+
+const AFTER_ALL_READS: u8 = u8::MAX;
+
+impl Model {
+    fn new() -> Self {
+        Self {
+            needs_user: false,
+            history: Vec::new(),
+            read: None,
+            reauthorized: None,
+            reauthorizations: [Some(Progress::Pending); 3],
+        }
+    }
+
+    fn take(mut self, step: Step, authorized: bool) -> Self {
+        match step {
+            Step::Read { minute, error } => {
+                let known = self.read.is_some_and(|read| (minute, error) <= read);
+                let outdated = self.reauthorized.is_some_and(|at| minute < at);
+                if known || outdated {
+                    return self;
+                }
+                self.read = Some((minute, error));
+                match (self.needs_user, error) {
+                    (false, true) => self.history.push("account.reauthorization_required"),
+                    (true, false) => {
+                        self.history.push("account.reauthorized");
+                        self.reauthorized = Some(minute);
+                    }
+                    _ => {}
+                }
+                self.needs_user = error;
+            }
+            Step::Callback { number, success } => {
+                let Some(progress) = self.reauthorizations[number] else { return self };
+                let ends = match (progress, success) {
+                    (Progress::Succeeded, _) | (Progress::Failed, false) => return self,
+                    (_, true) if authorized => Progress::Succeeded,
+                    _ => Progress::Failed,
+                };
+                self.reauthorizations[number] = Some(ends);
+                if ends == Progress::Succeeded {
+                    self.history.push("account.reauthorized");
+                    (self.needs_user, self.reauthorized) = (false, Some(AFTER_ALL_READS));
+                } else {
+                    self.history.push("account.reauthorization_failed");
+                }
+            }
+            Step::Forget => {
+                self = Self { reauthorizations: [None; 3], ..Self::new() };
+            }
+        }
+        self
+    }
+}
+
+/// All that can come of steps that run at once.
+fn outcomes(models: &BTreeSet<Model>, steps: &[Step], authorized: bool) -> BTreeSet<Model> {
+    if steps.is_empty() {
+        return models.clone();
+    }
+    let mut outcomes_of_all = BTreeSet::new();
+    for index in 0..steps.len() {
+        let mut rest = steps.to_vec();
+        let first = rest.remove(index);
+        let after: BTreeSet<_> = models.iter().map(|model| model.clone().take(first, authorized)).collect();
+        outcomes_of_all.extend(outcomes(&after, &rest, authorized));
+    }
+    outcomes_of_all
+}
+
+/// The system as one user sees it.
+struct Case<'a> {
+    world: &'a World,
+    user: String,
+    account: String,
+    callbacks: Vec<[String; 2]>,
+}
+
+impl<'a> Case<'a> {
+    async fn begin(world: &'a World, number: usize) -> Self {
+        let mut case =
+            Self { world, user: format!("user-{number}"), account: format!("{number}_bank"), callbacks: Vec::new() };
+        let levers = world.system.simulator.levers();
+        levers.add_user(&case.user);
+        levers.add_account(&case.user, Account::new(case.account.clone(), "Meadow Bank", Some("alex.morgan")));
+        case.authorize().await;
+        for _ in 0..3 {
+            let (_, url) = world.make_reauthorization(&case.user, &case.account).await;
+            let cancelled = world.decide(&url, Decision::Error("USER_CANCEL")).await;
+            let forged = cancelled.replace("success=false&errorCode=USER_CANCEL", "success=true");
+            assert_ne!(forged, cancelled);
+            case.callbacks.push([cancelled, forged]);
+        }
+        case
+    }
+
+    async fn authorize(&self) {
+        let tokens = self.world.system.simulator.levers().issue_tokens(&self.user, DEMO_CONTRACT);
+        let path = format!("/users/{}/grants/{DEMO_CONTRACT}?replace=true", self.user);
+        let reply = self.world.put(&path, &serde_json::to_value(tokens).unwrap()).await;
+        assert_eq!(reply.status, StatusCode::NO_CONTENT, "{}", reply.body);
+    }
+
+    async fn run(&self, step: Step) {
+        match step {
+            Step::Read { minute, error } => {
+                let entries = if error { broken(&self.account) } else { healthy(&self.account) };
+                let body = json!({"userId": self.user, "contractId": DEMO_CONTRACT,
+                    "observedAt": format!("2026-11-23T08:{minute:02}:00Z"), "readResult": entries});
+                let sent_at = self.world.clock_now().as_millisecond().to_string();
+                let record = json!({"messageId": "m", "receiptHandle": "r", "body": body.to_string(),
+                    "attributes": {"SentTimestamp": sent_at}, "messageAttributes": {}, "eventSource": "aws:sqs"});
+                let event = Bytes::from(json!({"Records": [record]}).to_string());
+                let reply = self.world.system.functions.record_read_result.invoke(event).await.unwrap();
+                let reply: Value = serde_json::from_slice(&reply).unwrap();
+                assert_eq!(reply["batchItemFailures"], json!([]));
+            }
+            Step::Callback { number, success } => {
+                let reply = self.world.get(&self.callbacks[number][usize::from(success)]).await;
+                assert!([StatusCode::SEE_OTHER, StatusCode::BAD_REQUEST].contains(&reply.status), "{}", reply.body);
+            }
+            Step::Forget => {
+                self.world.advance(1);
+                let reply = self.world.call(Method::DELETE, &format!("/users/{}", self.user), "").await;
+                assert_eq!(reply.status, StatusCode::NO_CONTENT, "{}", reply.body);
+                self.world.advance(1);
+                self.authorize().await;
+            }
+        }
+    }
+
+    async fn happens(&self, moment: &Moment) {
+        let levers = self.world.system.simulator.levers();
+        if moment.authorized {
+            levers.mend_account(&self.account);
+        } else {
+            levers.break_account(&self.account, ErrorShape::Documented);
+        }
+        for _ in 0..moment.conflicts {
+            self.world.system.aws.fail(Fault::conflict("dynamodb:TransactWriteItems", 2));
+        }
+        join_all(moment.steps.iter().map(|step| self.run(*step))).await;
+        self.world.system.aws.heal();
+        self.world.settle().await;
+    }
+
+    /// Whether the account needs its user, and the types of its events.
+    async fn seen(&self) -> (bool, Vec<String>) {
+        let account = self.world.account(&self.user, &self.account).await;
+        let events = account["events"].as_array().unwrap();
+        for (index, event) in events.iter().enumerate() {
+            assert_eq!(event["data"]["sequence"], index + 1, "{account}");
+        }
+        let types = events.iter().map(|event| event["type"].as_str().unwrap().to_owned()).collect();
+        let needs_user = match account["status"].as_str().unwrap() {
+            "active" => false,
+            "reauth_required" => true,
+            other => panic!("digi.me always answers: {other}"),
+        };
+        (needs_user, types)
+    }
+
+    /// Every event of the history was told, each under one id with one link.
+    async fn everything_was_told(&self) {
+        let account = self.world.account(&self.user, &self.account).await;
+        let published = self.world.published();
+        for event in account["events"].as_array().unwrap() {
+            let id = &event["data"]["eventId"];
+            let copies: Vec<_> = published.iter().filter(|copy| copy["data"]["eventId"] == *id).collect();
+            assert!(!copies.is_empty() && copies.iter().all(|copy| *copy == copies[0]), "{event}: {copies:?}");
+        }
+    }
+}
+
+#[test]
+fn whatever_happens_in_whatever_order_an_account_is_what_the_model_says() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let world = runtime.block_on(World::new());
+    let config = Config { cases: CASES, failure_persistence: None, max_shrink_iters: 200, ..Config::default() };
+    let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
+    let number = std::cell::Cell::new(0);
+    let result = runner.run(&moments(), |moments| {
+        number.set(number.get() + 1);
+        runtime.block_on(async {
+            let case = Case::begin(&world, number.get()).await;
+            let mut models = BTreeSet::from([Model::new()]);
+            for moment in &moments {
+                case.happens(moment).await;
+                let (needs_user, history) = case.seen().await;
+                let possible = outcomes(&models, &moment.steps, moment.authorized);
+                let fits = |model: &Model| model.needs_user == needs_user && model.history == history;
+                models = possible.iter().filter(|model| fits(model)).cloned().collect();
+                if models.is_empty() {
+                    let reason = format!("{moment:?} ended in {needs_user} {history:?}, possible is {possible:#?}");
+                    return Err(TestCaseError::fail(reason));
+                }
+            }
+            case.everything_was_told().await;
+            Ok(())
+        })
+    });
+    if let Err(error) = result {
+        panic!("{error}");
+    }
+}

@@ -1,0 +1,293 @@
+//! Neighbours that fail: digi.me, DynamoDB, Secrets Manager, SQS, SNS. What comes of it, and how often they are asked.
+
+use digime_simulator::{ErrorShape, Failure, KeyForm};
+use http::{Method, StatusCode};
+use local::{
+    Function,
+    aws::{Fault, Operation},
+};
+use serde_json::json;
+use tests::{Decision, Reply, World};
+
+use super::{BANK, DEMO_CONTRACT, DEMO_USER, broken};
+
+const REAUTHORIZATIONS: &str = "/users/demo-user/accounts/1_demo-bank/reauthorizations";
+const FOR_EVER: u32 = 1_000;
+
+/// How often digi.me was asked for a path.
+fn asked(world: &World, path: &str) -> usize {
+    world.system.simulator.requests().iter().filter(|request| request.path.ends_with(path)).count()
+}
+
+fn assert_problem(reply: &Reply, status: u16, code: &str) {
+    assert_eq!((reply.status.as_u16(), reply.json()["code"].as_str()), (status, Some(code)), "{}", reply.body);
+    assert_eq!(reply.status == StatusCode::SERVICE_UNAVAILABLE, !reply.header("retry-after").is_empty());
+}
+
+/// What digi.me may do wrong, what the application is told, and how often digi.me is asked at most.
+fn troubles() -> Vec<(&'static str, Failure, u16, &'static str, usize)> {
+    let body = |text: &str| Failure { body: Some(text.to_owned()), ..Failure::status(200, FOR_EVER) };
+    let wait = |seconds| Failure { retry_after: Some(seconds), ..Failure::status(429, FOR_EVER) };
+    vec![
+        ("reset", Failure::reset(FOR_EVER), 503, "digime_unavailable", 3),
+        ("500", Failure::status(500, FOR_EVER), 503, "digime_unavailable", 3),
+        ("429", Failure::status(429, FOR_EVER), 503, "digime_unavailable", 3),
+        ("429 with a long Retry-After", wait(60), 503, "digime_unavailable", 1),
+        ("HTML", body("<html>Bad gateway</html>"), 502, "digime_invalid_answer", 1),
+        ("truncated JSON", body(r#"{"token":"ey"#), 502, "digime_invalid_answer", 1),
+        ("403", Failure::status(403, FOR_EVER), 502, "digime_refused", 1),
+    ]
+}
+
+#[tokio::test]
+async fn a_url_cannot_be_made_while_digime_fails_and_the_caller_is_told_when_to_come_back() {
+    let world = World::new().await;
+    let levers = world.system.simulator.levers();
+    for path in ["/v1.7/oauth/token/reference", "/v1.7/reference"] {
+        for (what, failure, status, code, tries) in troubles() {
+            let retry_after = failure.retry_after;
+            world.system.simulator.clear_requests();
+            levers.fail(path, failure);
+            let reply = world.post(REAUTHORIZATIONS, &json!({})).await;
+            levers.clear_failures();
+            assert_problem(&reply, status, code);
+            if let Some(seconds) = retry_after {
+                assert_eq!(reply.header("retry-after"), seconds.to_string(), "{what}");
+            }
+            assert!((1..=tries).contains(&asked(&world, path)), "{what}: {}", asked(&world, path));
+        }
+    }
+    assert_eq!(world.post(REAUTHORIZATIONS, &json!({})).await.status, StatusCode::CREATED);
+}
+
+#[tokio::test]
+async fn a_callback_waits_for_confirmation_while_digime_fails() {
+    let world = World::new().await;
+    let levers = world.system.simulator.levers();
+    for (what, failure, _, _, tries) in troubles() {
+        levers.break_account(BANK, ErrorShape::Documented);
+        world.advance(60);
+        world.hand_in(DEMO_USER, None, &broken(BANK)).await;
+        let (_, url) = world.make_reauthorization(DEMO_USER, BANK).await;
+        let callback = world.decide(&url, Decision::Success).await;
+        world.system.simulator.clear_requests();
+        levers.fail("/v1.7/permission-access/accounts", failure);
+        let reply = world.get(&callback).await;
+        assert!(reply.header("location").contains("status=verifying"), "{what}: {}", reply.header("location"));
+        assert!((1..=tries).contains(&asked(&world, "/accounts")), "{what}");
+        levers.clear_failures();
+        world.advance(3_600);
+        assert_eq!(world.sweep().await["settled"], 1, "{what}");
+    }
+}
+
+#[tokio::test]
+async fn a_refresh_that_fails_keeps_the_stored_pair() {
+    let world = World::new().await;
+    let levers = world.system.simulator.levers();
+    let executed = |failure: &Failure| failure.status == 200;
+    for (what, failure, ..) in troubles().into_iter().filter(|(_, failure, ..)| !executed(failure)) {
+        levers.expire_access_tokens(DEMO_USER);
+        levers.fail("/v1.7/oauth/token", failure);
+        let reply = world.post(REAUTHORIZATIONS, &json!({})).await;
+        assert!(reply.status.is_server_error(), "{what}: {}", reply.body);
+        levers.clear_failures();
+        let reply = world.post(REAUTHORIZATIONS, &json!({})).await;
+        assert_eq!(reply.status, StatusCode::CREATED, "{what}: {}", reply.body);
+    }
+}
+
+#[tokio::test]
+async fn a_refresh_answered_without_a_refresh_token_keeps_the_stored_pair() {
+    let world = World::new().await;
+    let levers = world.system.simulator.levers();
+    let grant = format!("/users/{DEMO_USER}/grants/{DEMO_CONTRACT}");
+    levers.expire_access_tokens(DEMO_USER);
+    let claims = json!({"access_token": {"value": "new", "expires_on": 1_900_000_000}});
+    levers.set_answer_claims("oauth/token", Some(claims));
+    assert_problem(&world.post(REAUTHORIZATIONS, &json!({})).await, 502, "digime_invalid_answer");
+    levers.set_answer_claims("oauth/token", None);
+    let kept = world.get(&grant).await;
+    assert_eq!(kept.status, StatusCode::OK, "{}", kept.body);
+    assert!(!kept.body.contains("\"new\""));
+}
+
+#[tokio::test]
+async fn no_refresh_is_begun_while_its_answer_could_not_be_checked() {
+    let world = World::new().await;
+    let levers = world.system.simulator.levers();
+    levers.expire_access_tokens(DEMO_USER);
+    levers.fail("/v1.7/jwks/oauth", Failure::status(500, FOR_EVER));
+    world.system.simulator.clear_requests();
+    assert_problem(&world.post(REAUTHORIZATIONS, &json!({})).await, 503, "digime_unavailable");
+    assert_eq!(asked(&world, "/oauth/token"), 0);
+    levers.clear_failures();
+    assert_eq!(world.post(REAUTHORIZATIONS, &json!({})).await.status, StatusCode::CREATED);
+}
+
+#[tokio::test]
+async fn keys_that_are_rotated_in_mid_flight_cost_nothing() {
+    let world = World::new().await;
+    let levers = world.system.simulator.levers();
+    // The key set is fetched, and cached.
+    assert_eq!(world.post(REAUTHORIZATIONS, &json!({})).await.status, StatusCode::CREATED);
+    for form in [KeyForm::Spki, KeyForm::Pkcs1] {
+        levers.rotate_signing_key(form).unwrap();
+        levers.expire_access_tokens(DEMO_USER);
+        let reply = world.post(REAUTHORIZATIONS, &json!({})).await;
+        assert_eq!(reply.status, StatusCode::CREATED, "{}", reply.body);
+        world.advance(60);
+    }
+    // A key that stays unknown is asked for once in a while, however many answers name it.
+    levers.set_forged_kid(Some("unknown"));
+    world.system.simulator.clear_requests();
+    for _ in 0..5 {
+        assert_problem(&world.post(REAUTHORIZATIONS, &json!({})).await, 502, "digime_invalid_answer");
+    }
+    assert_eq!(asked(&world, "/jwks/oauth"), 1);
+}
+
+#[tokio::test]
+async fn a_clock_that_is_off_by_minutes_does_no_harm() {
+    for minutes in [-5, 5] {
+        let world = World::with_clock_off_by(minutes).await;
+        world.system.simulator.levers().break_account(BANK, ErrorShape::Documented);
+        world.hand_in(DEMO_USER, None, &broken(BANK)).await;
+        let url = world.follow(&world.last_link()).await;
+        let ending = world.reauthorize(&url, Decision::Success).await;
+        assert_eq!(ending.parameter("status").as_deref(), Some("succeeded"), "{minutes}");
+        world.settle().await;
+        assert_eq!(world.history(DEMO_USER, BANK).await, ["account.reauthorization_required", "account.reauthorized"]);
+    }
+}
+
+#[tokio::test]
+async fn digime_slower_than_the_timeout_is_asked_once_and_told_as_unavailable() {
+    let world = World::with_setting("DIGIME_TIMEOUT", "1s").await;
+    let latency = std::time::Duration::from_secs(30);
+    world.system.simulator.levers().set_latency(Some("/v1.7/oauth/token/reference"), latency);
+    assert_problem(&world.post(REAUTHORIZATIONS, &json!({})).await, 503, "digime_unavailable");
+    // Were it waited for, the invocation would end first, and the gateway would say so.
+    assert_eq!(asked(&world, "/oauth/token/reference"), 0, "the answer never came");
+}
+
+/// How often a function sent an operation.
+fn sent(world: &World, function: Function, action: &str) -> u64 {
+    let operation = Operation { caller: function.name().to_owned(), action: action.to_owned() };
+    world.system.aws.operations().get(&operation).copied().unwrap_or_default()
+}
+
+#[tokio::test]
+async fn the_api_says_when_to_come_back_while_aws_fails() {
+    let world = World::new().await;
+    let read = format!("/users/{DEMO_USER}/accounts");
+    let hand_in = format!("/users/{DEMO_USER}/read-results");
+    let body = json!({"readResult": broken(BANK)});
+    let cases = [
+        (Fault::error("dynamodb:Query", 400, "ThrottlingException", FOR_EVER), Method::GET, &read),
+        (Fault::error("dynamodb:Query", 400, "ProvisionedThroughputExceededException", FOR_EVER), Method::GET, &read),
+        (Fault::refuse("dynamodb:Query", FOR_EVER), Method::GET, &read),
+        (Fault::refuse("sqs:SendMessage", FOR_EVER), Method::POST, &hand_in),
+        (Fault::refuse("sqs:SendMessageBatch", FOR_EVER), Method::POST, &hand_in),
+    ];
+    let mut failed = 0;
+    for (fault, method, path) in cases {
+        let action = fault.action.clone();
+        world.system.aws.clear_record();
+        world.system.aws.fail(fault);
+        let reply = world.call(method, path, body.to_string()).await;
+        world.system.aws.heal();
+        if reply.status == StatusCode::ACCEPTED {
+            continue;
+        }
+        failed += 1;
+        assert_problem(&reply, 503, "unavailable");
+        let tries = sent(&world, Function::Accounts, &action);
+        assert!((3..=6).contains(&tries), "{action}: {tries}");
+    }
+    assert_eq!(failed, 4, "one of the ways to send is not used");
+    world.settle().await;
+}
+
+#[tokio::test]
+async fn without_secrets_manager_nothing_is_lost() {
+    let mut world = World::new().await;
+    world.expect_leftovers();
+    // What is cached is too old.
+    world.advance(3_600);
+    world.system.aws.fail(Fault::refuse("secretsmanager:GetSecretValue", FOR_EVER));
+    assert_problem(&world.post(REAUTHORIZATIONS, &json!({})).await, 503, "unavailable");
+    world.hand_in(DEMO_USER, None, &broken(BANK)).await;
+    world.system.aws.heal();
+    for queue in local::names::Queue::ALL {
+        world.system.queues.redrive(queue).unwrap();
+    }
+    world.settle().await;
+    assert_eq!(world.published().len(), 1);
+}
+
+#[tokio::test]
+async fn a_queue_message_comes_again_while_the_table_fails() {
+    let mut world = World::new().await;
+    world.expect_leftovers();
+    for (fault, healed) in [
+        (Fault::error("dynamodb:TransactWriteItems", 400, "ThrottlingException", 3), true),
+        (Fault::refuse("dynamodb:Query", FOR_EVER), false),
+    ] {
+        // Long after the last reauthorization: an error without a time of its own soon after it would not count.
+        world.advance(3_600);
+        let before = world.published().len();
+        world.system.aws.fail(fault);
+        world.hand_in(DEMO_USER, None, &broken(BANK)).await;
+        assert_eq!(world.published().len() - before, usize::from(healed));
+        world.system.aws.heal();
+        world.system.queues.redrive(local::names::Queue::ReadResults).unwrap();
+        world.settle().await;
+        let account = world.account(DEMO_USER, BANK).await;
+        assert_eq!(account["status"], "reauth_required");
+        let healthy = super::healthy(BANK);
+        world.advance(60);
+        world.hand_in(DEMO_USER, None, &healthy).await;
+    }
+}
+
+#[tokio::test]
+async fn conflicting_transactions_are_waited_out() {
+    let world = World::new().await;
+    world.system.simulator.levers().break_account(BANK, ErrorShape::Documented);
+    world.system.aws.fail(Fault::conflict("dynamodb:TransactWriteItems", 3));
+    world.hand_in(DEMO_USER, Some("2026-11-23T08:00:00Z"), &broken(BANK)).await;
+    world.system.aws.fail(Fault::conflict("dynamodb:UpdateItem", 3));
+    let url = world.follow(&world.last_link()).await;
+    world.system.aws.fail(Fault::conflict("dynamodb:TransactWriteItems", 3));
+    let ending = world.reauthorize(&url, Decision::Success).await;
+    assert_eq!(ending.parameter("status").as_deref(), Some("succeeded"));
+    world.system.aws.fail(Fault::conflict("dynamodb:UpdateItem", 3));
+    world.settle().await;
+    assert_eq!(world.published().len(), 2);
+    world.system.aws.fail(Fault::conflict("dynamodb:PutItem", 3));
+    world.system.aws.fail(Fault::conflict("dynamodb:TransactWriteItems", 3));
+    let gone = world.call(Method::DELETE, &format!("/users/{DEMO_USER}"), "").await;
+    assert_eq!(gone.status, StatusCode::NO_CONTENT, "{}", gone.body);
+    world.advance(86_400);
+    assert_eq!(world.sweep().await, json!({"requeued": 0, "settled": 0, "failed": 0}));
+}
+
+#[tokio::test]
+async fn the_sweep_goes_on_past_what_fails() {
+    let mut world = World::new().await;
+    world.expect_leftovers();
+    world.system.aws.fail(Fault::refuse("sns:Publish", FOR_EVER));
+    world.hand_in(DEMO_USER, None, &broken(BANK)).await;
+    world.hand_in(DEMO_USER, None, &broken("2_demo-hospital")).await;
+    world.advance(3_600);
+    world.system.aws.heal();
+    // The first of the two runs into it, with all its tries.
+    world.system.aws.fail(Fault::refuse("sqs:SendMessage", 3));
+    let done = world.sweep().await;
+    assert_eq!(done["requeued"].as_u64().unwrap() + done["failed"].as_u64().unwrap(), 2, "{done}");
+    world.system.aws.heal();
+    world.advance(3_600);
+    world.sweep().await;
+    assert_eq!(world.published().len(), 2);
+}

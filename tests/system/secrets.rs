@@ -1,0 +1,163 @@
+//! Every flow, failures included, with the logs as talkative as they get: what is secret stands nowhere that it should
+//! not.
+
+use digime_simulator::{AccessTokenStatus, ErrorShape, Failure};
+use http::{Method, StatusCode};
+use local::{Function, aws::Fault, names::Queue};
+use serde_json::{Value, json};
+use tests::{Decision, World};
+
+use super::{BANK, DEMO_CONTRACT, DEMO_USER, broken};
+
+const ACCOUNTS: &str = "/v1.7/permission-access/accounts";
+
+/// What is secret, by what it is called in a message of this test.
+#[derive(Default)]
+struct Secrets(Vec<(&'static str, String)>);
+
+impl Secrets {
+    fn add(&mut self, name: &'static str, value: impl Into<String>) {
+        let value = value.into();
+        assert!(value.len() >= 16, "{name} is a secret");
+        self.0.push((name, value));
+    }
+
+    /// A parameter of a URL.
+    fn add_parameter(&mut self, name: &'static str, url: &str, parameter: &str) {
+        let url = url::Url::parse(url).or_else(|_| url::Url::parse(&format!("http://x{url}"))).unwrap();
+        let value = url.query_pairs().find(|(known, _)| known == parameter).unwrap().1.into_owned();
+        self.add(name, value);
+    }
+
+    /// The tokens that the service holds now.
+    async fn add_tokens(&mut self, world: &World) {
+        let grant = world.get(&format!("/users/{DEMO_USER}/grants/{DEMO_CONTRACT}")).await.json();
+        for token in ["accessToken", "refreshToken"] {
+            self.add("a token", grant[token]["value"].as_str().unwrap());
+        }
+    }
+
+    /// Panics when one of them, but those that are allowed there, stands in the text.
+    fn assert_absent(&self, place: &str, text: &str, allowed: &[&str]) {
+        for (name, value) in self.0.iter().filter(|(name, _)| !allowed.contains(name)) {
+            if let Some(at) = text.find(value) {
+                let start = text[..at].char_indices().rev().nth(200).map_or(0, |(index, _)| index);
+                panic!("{name} stands in {place}: …{}", &text[start..at]);
+            }
+        }
+    }
+}
+
+fn everything_in_the_table(world: &World) -> String {
+    let scan = serde_json::from_value(json!({"TableName": local::names::TABLE})).unwrap();
+    serde_json::to_value(world.system.database.scan(scan).unwrap()).unwrap().to_string()
+}
+
+fn everything_on_the_queues(world: &World) -> String {
+    let queues = &world.system.queues;
+    let bodies = Queue::ALL.into_iter().flat_map(|queue| {
+        let waiting = queues.messages(queue, 1_000).unwrap();
+        waiting.into_iter().chain(queues.dead_letters(queue, 1_000).unwrap())
+    });
+    bodies.map(|message| message.body).collect::<Vec<_>>().join("\n")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_secret_stands_where_it_should_not() {
+    let mut world = World::with_binaries_that_log("trace").await;
+    world.expect_leftovers();
+    let (mut secrets, mut replies) = (Secrets::default(), String::new());
+    let levers = world.system.simulator.levers();
+    let contract = format!("{}{DEMO_CONTRACT}", local::names::CONTRACT_SECRET_PREFIX);
+    let contract: Value = serde_json::from_str(&world.system.secrets.get(&contract).unwrap()).unwrap();
+    let key = contract["privateKey"].as_str().unwrap().lines().nth(1).unwrap().to_owned();
+    secrets.add("the private key", key);
+    secrets.add("the service secret", world.system.secrets.get(local::names::SERVICE_SECRET).unwrap());
+    secrets.add_tokens(&world).await;
+
+    // A read result that holds a token, and one that cannot be read.
+    levers.break_account(BANK, ErrorShape::Documented);
+    secrets.add("a token in a read result", "a-token-that-stands-in-a-read-result");
+    let token = json!({"accessToken": {"value": secrets.0.last().unwrap().1, "expiry": 1_900_000_000}});
+    let result = json!({"readResult": broken(BANK), "userAccessToken": token});
+    let path = format!("/users/{DEMO_USER}/read-results");
+    replies += &world.post(&path, &result).await.body;
+    replies += &world.post(&path, &json!({"readResult": {"status": token}})).await.body;
+    secrets.assert_absent("a queue", &everything_on_the_queues(&world), &[]);
+    world.enqueue(&json!({"userId": 7, "readResult": token}).to_string());
+    world.settle().await;
+
+    // A link, followed until digi.me ends it; digi.me repeats what it was sent in its errors.
+    let link = world.last_link();
+    secrets.add("a link's token", link.strip_prefix("/reconnect/").unwrap());
+    replies += &world.get(&link).await.body;
+    let access_token = secrets.0[2].1.clone();
+    let telling = |status, times| Failure {
+        message: Some(format!("The access_token {access_token} is wrong")),
+        code: Some("InvalidToken".into()),
+        ..Failure::status(status, times)
+    };
+    let page = |times| Failure { body: Some(format!("<html>{access_token}")), ..Failure::status(200, times) };
+    for failure in [telling(500, 3), telling(401, 9), page(1)] {
+        levers.fail("/v1.7/oauth/token/reference", failure);
+        replies += &world.call(Method::POST, &link, "").await.body;
+        levers.clear_failures();
+    }
+    world.change_browser();
+    let reply = world.call(Method::POST, &link, "").await;
+    assert_eq!(reply.status, StatusCode::SEE_OTHER, "{}", reply.body);
+    secrets.add_parameter("a code", reply.header("location"), "code");
+    let mark = reply.header("set-cookie").split_once(';').unwrap().0.split_once('=').unwrap().1.to_owned();
+    secrets.add("a browser's mark", mark);
+    let callback = world.decide(reply.header("location"), Decision::Success).await;
+    secrets.add_parameter("a state", &callback, "state");
+    let state = secrets.0.last().unwrap().1.split_once('.').unwrap().1.to_owned();
+    secrets.add("a state's secret", state);
+
+    // The callback: guessed, then verified by the sweep, which reads with an expired token.
+    replies += &world.get(&callback.replace("success=true", "success=maybe")).await.body;
+    levers.set_access_token_status(AccessTokenStatus::Absent);
+    levers.expire_access_tokens(DEMO_USER);
+    let reply = world.get(&callback).await;
+    assert!(reply.header("location").contains("status=verifying"), "{}", reply.header("location"));
+    replies += reply.header("location");
+    secrets.add_tokens(&world).await;
+    levers.expire_access_tokens(DEMO_USER);
+    levers.fail("/v1.7/oauth/token", telling(500, 1));
+    levers.fail(ACCOUNTS, telling(401, 9));
+    replies += &world.get(&format!("/users/{DEMO_USER}/accounts?refresh=true")).await.body;
+    levers.clear_failures();
+    replies += &world.sweep().await.to_string();
+
+    // AWS fails; what waits on the queues then is looked at too.
+    for action in ["sns:Publish", "dynamodb:Query", "secretsmanager:GetSecretValue", "dynamodb:TransactWriteItems"] {
+        world.system.aws.fail(Fault::error(action, 400, "AccessDeniedException", 40));
+    }
+    levers.break_account("2_demo-hospital", ErrorShape::Documented);
+    replies += &world.post(&path, &json!({"readResult": broken("2_demo-hospital")})).await.body;
+    replies += &world.get(&format!("/users/{DEMO_USER}/accounts")).await.body;
+    world.settle().await;
+    world.system.aws.heal();
+    world.system.aws.fail(Fault::error("sns:Publish", 400, "InvalidParameter", 1_000));
+    replies += &world.post(&path, &json!({"readResult": broken("3_demo-instagram")})).await.body;
+    world.settle().await;
+    world.system.aws.heal();
+    secrets.add_tokens(&world).await;
+    replies += &world.get("/accounts?status=reauth_required").await.body;
+    replies += &world.account(DEMO_USER, BANK).await.to_string();
+
+    secrets.assert_absent("a reply", &replies, &[]);
+    secrets.assert_absent("the table", &everything_in_the_table(&world), &[]);
+    let queues = everything_on_the_queues(&world);
+    assert!(queues.contains("\"NewImage\""), "an event waits on the queue");
+    secrets.assert_absent("a queue", &queues, &["a token in a read result"]);
+    let told = json!(world.published()).to_string();
+    assert!(told.contains("reconnectUrl"));
+    secrets.assert_absent("a notification", &told, &["a link's token"]);
+    assert!(world.log(Function::CreateReauthUrl).contains("\"level\":\""), "problems are logged");
+    for function in Function::ALL {
+        let log = world.log(function);
+        secrets.assert_absent(&format!("the log of {}", function.name()), &log, &[]);
+        assert!(!log.contains("BEGIN") && !log.contains("alex.morgan"), "{}", function.name());
+    }
+}

@@ -1,0 +1,176 @@
+//! Links and callbacks in the wrong hands: another browser, another user, many tries, forged cursors.
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use digime_simulator::ErrorShape;
+use futures::future::join_all;
+use http::{Method, StatusCode};
+use serde_json::json;
+use tests::{Decision, World};
+
+use super::{BANK, DEMO_USER, broken};
+
+async fn told(account: &str) -> (World, String) {
+    let world = World::new().await;
+    world.system.simulator.levers().break_account(account, ErrorShape::Documented);
+    world.hand_in(DEMO_USER, Some("2026-11-23T08:00:00Z"), &broken(account)).await;
+    let link = world.last_link();
+    (world, link)
+}
+
+#[tokio::test]
+async fn the_browser_that_begins_a_reconnection_is_marked() {
+    let (world, link) = told(BANK).await;
+    let reply = world.call(Method::POST, &link, "").await;
+    let cookie = reply.header("set-cookie");
+    let (name_and_value, attributes) = cookie.split_once("; ").unwrap();
+    let mark = name_and_value.strip_prefix("__Host-reauth=").unwrap();
+    assert_eq!(mark.len(), 43);
+    assert_eq!(attributes, "Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=3600");
+    let scan = serde_json::from_value(json!({"TableName": local::names::TABLE})).unwrap();
+    let table = serde_json::to_value(world.system.database.scan(scan).unwrap()).unwrap().to_string();
+    assert!(!table.contains(mark), "only its hash is kept");
+}
+
+#[tokio::test]
+async fn another_browser_is_not_sent_on_and_the_account_is_healed_all_the_same() {
+    let (world, link) = told(BANK).await;
+    let url = world.follow(&link).await;
+    world.change_browser();
+    let ending = world.reauthorize(&url, Decision::Success).await;
+    assert_eq!((ending.reply.status, ending.reply.header("location")), (StatusCode::OK, ""));
+    assert!(ending.reply.body.contains("Connected again"));
+    assert_eq!(world.account(DEMO_USER, BANK).await["status"], "active");
+    world.settle().await;
+}
+
+#[tokio::test]
+async fn a_forged_mark_is_no_better_than_none() {
+    let (world, link) = told(BANK).await;
+    let url = world.follow(&link).await;
+    world.change_browser();
+    let callback = world.decide(&url, Decision::Success).await;
+    for cookie in ["__Host-reauth=", "__Host-reauth=x; other=y", &format!("__Host-reauth={}", "A".repeat(43))] {
+        let mut request = http::Request::new(bytes::Bytes::new());
+        *request.uri_mut() = callback.parse().unwrap();
+        request.headers_mut().insert("cookie", cookie.parse().unwrap());
+        assert_eq!(world.send(request).await.status, StatusCode::OK, "{cookie}");
+    }
+    world.settle().await;
+}
+
+#[tokio::test]
+async fn two_reconnections_in_one_browser_both_end_where_they_should() {
+    let (world, first) = told(BANK).await;
+    world.system.simulator.levers().break_account("2_demo-hospital", ErrorShape::Documented);
+    world.hand_in(DEMO_USER, Some("2026-11-23T08:00:00Z"), &broken("2_demo-hospital")).await;
+    let urls = [world.follow(&first).await, world.follow(&world.last_link()).await];
+    for url in urls {
+        let ending = world.reauthorize(&url, Decision::Success).await;
+        assert_eq!(ending.parameter("status").as_deref(), Some("succeeded"));
+    }
+    world.settle().await;
+}
+
+#[tokio::test]
+async fn the_page_tells_whose_account_it_is_and_not_its_name() {
+    let (world, link) = told(BANK).await;
+    let page = world.get(&link).await;
+    assert!(page.body.contains("a…n") && !page.body.contains("alex.morgan"), "{}", page.body);
+    assert!(page.body.contains("Meadow Bank") && page.body.contains("Demo Application"));
+}
+
+#[tokio::test]
+async fn a_link_is_followed_five_times_in_ten_minutes_and_no_more() {
+    let (world, link) = told(BANK).await;
+    for _ in 0..5 {
+        world.advance(60);
+        assert_eq!(world.call(Method::POST, &link, "").await.status, StatusCode::SEE_OTHER);
+    }
+    world.system.simulator.clear_requests();
+    let page = world.call(Method::POST, &link, "").await;
+    assert_eq!(page.status, StatusCode::TOO_MANY_REQUESTS);
+    assert!(page.header("content-type").starts_with("text/html"));
+    assert_eq!(page.header("retry-after"), "360", "the first of the five was four minutes ago");
+    assert!(world.system.simulator.requests().is_empty(), "digi.me is not called");
+    assert_eq!(world.get(&link).await.status, StatusCode::OK, "the page itself may be looked at");
+    world.advance(360);
+    assert_eq!(world.call(Method::POST, &link, "").await.status, StatusCode::SEE_OTHER);
+    assert_eq!(world.call(Method::POST, &link, "").await.status, StatusCode::TOO_MANY_REQUESTS);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_presses_at_once_are_five() {
+    let (world, link) = told(BANK).await;
+    let replies = join_all((0..12).map(|_| world.call(Method::POST, &link, ""))).await;
+    let count = |status| replies.iter().filter(|reply| reply.status == status).count();
+    assert_eq!((count(StatusCode::SEE_OTHER), count(StatusCode::TOO_MANY_REQUESTS)), (5, 7));
+}
+
+#[tokio::test]
+async fn one_reauthorizations_secret_is_no_other_ones() {
+    let (world, _) = told(BANK).await;
+    let mut callbacks = Vec::new();
+    for account in [BANK, "2_demo-hospital"] {
+        let (id, url) = world.make_reauthorization(DEMO_USER, account).await;
+        let callback = world.decide(&url, Decision::Success).await;
+        let secret = callback.split_once(&format!("{id}.")).unwrap().1.split('&').next().unwrap().to_owned();
+        callbacks.push((id, secret, callback));
+    }
+    let [(_, first, _), (_, second, callback)] = &callbacks[..] else { panic!("two") };
+    let crossed = callback.replace(second, first);
+    assert_eq!(world.get(&crossed).await.status, StatusCode::BAD_REQUEST);
+    world.settle().await;
+    assert_eq!(world.account(DEMO_USER, BANK).await["status"], "reauth_required");
+}
+
+#[tokio::test]
+async fn a_callback_full_of_rubbish_changes_nothing_and_shows_nothing() {
+    let world = World::with_setting("DEFAULT_RETURN_URL", "").await;
+    world.system.simulator.levers().break_account(BANK, ErrorShape::Documented);
+    world.hand_in(DEMO_USER, Some("2026-11-23T08:00:00Z"), &broken(BANK)).await;
+    let (_, url) = world.make_reauthorization(DEMO_USER, BANK).await;
+    let callback = world.decide(&url, Decision::Error("USER_CANCEL")).await;
+    let before = world.account(DEMO_USER, BANK).await;
+    for wrong in [
+        format!("{callback}&errorCode=OTHER"),
+        format!("{callback}&success=true"),
+        callback.replace("success=false", "success=FALSE"),
+        callback.replace("state=", "state=%00"),
+        callback.replace("state=", "state=%0d%0aSet-Cookie:x"),
+    ] {
+        assert_eq!(world.get(&wrong).await.status, StatusCode::BAD_REQUEST, "{}", &wrong[..200.min(wrong.len())]);
+    }
+    let mut event: serde_json::Value =
+        serde_json::from_str(include_str!("../../infra/events/reauth-callback.json")).unwrap();
+    let query = callback.split_once('?').unwrap().1;
+    event["rawQueryString"] = json!(format!("{query}&x={}", "y".repeat(64 * 1024)));
+    let reply = world.system.functions.reauth_callback.invoke(event.to_string().into()).await.unwrap();
+    let reply: serde_json::Value = serde_json::from_slice(&reply).unwrap();
+    assert_eq!(reply["statusCode"], 400);
+    world.settle().await;
+    assert_eq!(world.account(DEMO_USER, BANK).await, before);
+    let reply = world.get(&callback.replace("USER_CANCEL", "%3Cb%3E%00%0d%0aX:y")).await;
+    assert_eq!(reply.status, StatusCode::OK);
+    assert!(reply.body.contains("UNKNOWN") && !reply.body.contains("<b>"), "{}", reply.body);
+    world.settle().await;
+}
+
+#[tokio::test]
+async fn a_forged_cursor_reads_nothing_but_its_own_list() {
+    let (world, _) = told(BANK).await;
+    let reply = |cursor: String| {
+        let world = &world;
+        async move { world.get(&format!("/accounts?status=reauth_required&cursor={cursor}")).await }
+    };
+    for position in ["", "USER#demo-user", "0", "~~~~", "2026-11-23T08:00:00.000Z#someone#1_x"] {
+        let listed = reply(URL_SAFE_NO_PAD.encode(format!("reauth_required\n{position}"))).await;
+        assert_eq!(listed.status, StatusCode::OK, "{}", listed.body);
+        for account in listed.json()["accounts"].as_array().unwrap() {
+            assert_eq!(account["status"], "reauth_required");
+        }
+    }
+    for other in ["active\n", "verifying\n2026", "reauth_required", "due\n"] {
+        let refused = reply(URL_SAFE_NO_PAD.encode(other)).await;
+        assert_eq!(refused.json()["errors"][0]["field"], "cursor", "{}", refused.body);
+    }
+}
