@@ -169,10 +169,10 @@ impl Access {
                 tokio::time::sleep(WAIT + self.ambient.jitter(WAIT)).await;
             } else {
                 // The refresh wants the key set first.
-                let (lease, _) =
+                let (lease, keys) =
                     tokio::join!(self.store.lease(&grant, trigger.at), self.client.warm_keys(trigger.deadline));
                 match lease {
-                    Ok(lease) => return self.refresh(grant.value, lease, trigger).await,
+                    Ok(lease) => return self.refresh(grant.value, lease, keys, trigger).await,
                     Err(StoreError::Conflict(_)) => tokio::time::sleep(self.ambient.jitter(WAIT)).await,
                     Err(error) => return Err(error.into()),
                 }
@@ -188,12 +188,25 @@ impl Access {
     }
 
     /// Refreshes under the lease. The new pair is stored before anybody uses it.
-    async fn refresh(&self, grant: Grant, lease: Lease, trigger: Trigger) -> Result<Versioned<Grant>, AccessError> {
+    async fn refresh(
+        &self,
+        grant: Grant,
+        lease: Lease,
+        keys: Result<(), digime::Error>,
+        trigger: Trigger,
+    ) -> Result<Versioned<Grant>, AccessError> {
         let deadline = trigger.deadline.less(REFRESH_RESERVE);
         let refresh_token = &grant.tokens.refresh.value;
-        let refresh = self.with_contract(&grant.contract_id, |contract| async move {
-            self.client.refresh(&contract, refresh_token, deadline).await
-        });
+        let refresh = async {
+            keys?;
+            // The lease and the key set took their time.
+            if self.ambient.remaining(trigger.deadline) < REFRESH_TIME {
+                return Err(AccessError::Busy);
+            }
+            let call =
+                |contract: Arc<Contract>| async move { self.client.refresh(&contract, refresh_token, deadline).await };
+            self.with_contract(&grant.contract_id, call).await
+        };
         match refresh.await {
             Ok(tokens) => self.keep(grant, tokens, &lease, trigger).await,
             Err(AccessError::Digime(error)) if error.refuses_refresh_token() => {

@@ -122,6 +122,11 @@ async fn no_refresh_is_begun_while_its_answer_could_not_be_checked() {
     assert_problem(&world.post(REAUTHORIZATIONS, &json!({})).await, 503, "digime_unavailable");
     assert_eq!(asked(&world, "/oauth/token"), 0);
     levers.clear_failures();
+    // An error about the key set is none about the token, whatever it is called.
+    let misleading = Failure { code: Some("InvalidToken".into()), ..Failure::status(401, FOR_EVER) };
+    levers.fail("/v1.7/jwks/oauth", misleading);
+    assert_problem(&world.post(REAUTHORIZATIONS, &json!({})).await, 502, "digime_refused");
+    levers.clear_failures();
     assert_eq!(world.post(REAUTHORIZATIONS, &json!({})).await.status, StatusCode::CREATED);
 }
 

@@ -202,7 +202,7 @@ impl Account {
     }
 
     /// Enough of the account's name for its owner to know it, and too little for others to learn it: `alex.morgan` is
-    /// `a…n`, `ann@example.org` is `a…n@e…g`.
+    /// `a…n`, `ann@example.org` is `a…@e…g`.
     #[must_use]
     pub fn masked_username(&self) -> Option<String> {
         let mask = |part: &str| {

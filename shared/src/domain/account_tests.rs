@@ -137,3 +137,15 @@ fn the_number_of_waiting_claims_is_bounded() {
     let Status::Verifying { claims, .. } = account.status else { panic!("verifying") };
     assert_eq!(claims.len(), MAX_CLAIMS);
 }
+
+#[test]
+fn a_masked_name_keeps_its_ends_only() {
+    let masked = |username: &str| {
+        let mut account = Account::new("u".parse().unwrap(), "1_a".parse().unwrap());
+        account.username = Some(username.to_owned());
+        account.masked_username().unwrap()
+    };
+    assert_eq!(masked("alex.morgan"), "a…n");
+    assert_eq!(masked("ann@example.org"), "a…@e…g");
+    assert_eq!((masked("äö"), masked("")), ("ä…".to_owned(), "…".to_owned()));
+}

@@ -112,7 +112,7 @@ impl Store {
             match self.set_presses(token, read.presses.as_deref(), texts.join(" ")).await {
                 Ok(()) => return Ok(None),
                 // Another press came at the same moment.
-                Err(StoreError::Conflict(_)) => read = self.link(token).await?.ok_or(StoreError::Forgotten)?,
+                Err(StoreError::Conflict(Some(_))) => read = self.link(token).await?.ok_or(StoreError::Forgotten)?,
                 Err(error) => return Err(error),
             }
         }
