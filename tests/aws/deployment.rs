@@ -303,15 +303,7 @@ async fn functions(endpoints: &Endpoints, settings: &[(&str, String)]) -> Functi
         }
         started.insert(function, Arc::new(start_instances(function, environment, INSTANCES).await.unwrap()));
     }
-    let get = |function: Function| Arc::clone(&started[&function]);
-    Functions {
-        create_reauth_url: get(Function::CreateReauthUrl),
-        reauth_callback: get(Function::ReauthCallback),
-        record_read_result: get(Function::RecordReadResult),
-        notify_reauth: get(Function::NotifyReauth),
-        accounts: get(Function::Accounts),
-        sweep_accounts: get(Function::SweepAccounts),
-    }
+    Functions::each(|function| Arc::clone(&started[&function]))
 }
 
 /// The event that Lambda makes of a batch: identifiers and bodies.

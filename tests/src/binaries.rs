@@ -68,13 +68,5 @@ pub(crate) async fn start(endpoints: &Endpoints) -> Result<Processes, String> {
 
 /// The processes as the system invokes them.
 pub(crate) fn functions(processes: &Processes) -> Functions {
-    let get = |function: Function| Arc::clone(&processes[&function]) as Arc<dyn Invoke>;
-    Functions {
-        create_reauth_url: get(Function::CreateReauthUrl),
-        reauth_callback: get(Function::ReauthCallback),
-        record_read_result: get(Function::RecordReadResult),
-        notify_reauth: get(Function::NotifyReauth),
-        accounts: get(Function::Accounts),
-        sweep_accounts: get(Function::SweepAccounts),
-    }
+    Functions::each(|function| Arc::clone(&processes[&function]) as Arc<dyn Invoke>)
 }

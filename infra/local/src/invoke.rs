@@ -90,6 +90,19 @@ pub struct Functions {
 }
 
 impl Functions {
+    /// All functions, each as `get` gives it.
+    #[must_use]
+    pub fn each(get: impl Fn(Function) -> Arc<dyn Invoke>) -> Self {
+        Self {
+            create_reauth_url: get(Function::CreateReauthUrl),
+            reauth_callback: get(Function::ReauthCallback),
+            record_read_result: get(Function::RecordReadResult),
+            notify_reauth: get(Function::NotifyReauth),
+            accounts: get(Function::Accounts),
+            sweep_accounts: get(Function::SweepAccounts),
+        }
+    }
+
     /// The function of that name.
     #[must_use]
     pub fn get(&self, function: Function) -> &Arc<dyn Invoke> {
