@@ -7,6 +7,7 @@ mod ambient;
 mod application;
 pub mod aws;
 mod console;
+mod database;
 mod demo;
 mod endpoints;
 mod event_source;

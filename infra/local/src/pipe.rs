@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
 use crate::{
+    database::StreamRecords,
     names::{self, Queue},
     queues::{NewMessage, Queues},
     store::StoreError,
@@ -31,11 +32,15 @@ pub(crate) enum PipeError {
     /// A record has no JSON form.
     #[error("a record cannot be written as JSON: {0}")]
     Record(#[from] serde_json::Error),
+    /// What was moved could not be forgotten.
+    #[error("the stream cannot be trimmed: {0}")]
+    Trim(#[from] rusqlite::Error),
 }
 
 /// Reads the stream of one table where it left off.
 pub(crate) struct Pipe {
     database: Database,
+    records: StreamRecords,
     table_name: String,
     queues: Queues,
     /// One reader at a time: two would send everything twice.
@@ -45,14 +50,14 @@ pub(crate) struct Pipe {
 impl Pipe {
     /// The pipe from that table to the queue of notifications.
     #[must_use]
-    pub(crate) fn new(database: Database, table_name: &str, queues: Queues) -> Self {
-        Self { database, table_name: table_name.to_owned(), queues, gate: Mutex::default() }
+    pub(crate) fn new(database: Database, records: StreamRecords, table_name: &str, queues: Queues) -> Self {
+        Self { database, records, table_name: table_name.to_owned(), queues, gate: Mutex::default() }
     }
 
-    /// Moves what is new in the stream. Gives how many records it read, events or not.
+    /// Moves what is new in the stream, which then forgets it. Gives how many records it read, events or not.
     ///
     /// # Errors
-    /// [`PipeError`]; nothing was moved then.
+    /// [`PipeError`]; what was not moved stays in the stream.
     pub(crate) async fn pump(&self) -> Result<usize, PipeError> {
         let _one_at_a_time = self.gate.lock().await;
         let Some(stream_arn) = self.stream_arn()? else {
@@ -62,7 +67,8 @@ impl Pipe {
         let Some(last) = records.last() else {
             return Ok(0);
         };
-        let last = last["dynamodb"]["SequenceNumber"].as_str().unwrap_or_default().to_owned();
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let (last, event_id) = (text(&last["dynamodb"]["SequenceNumber"]), text(&last["eventID"]));
         let messages: Vec<NewMessage> = records
             .iter()
             .filter(|record| is_new_event(record))
@@ -73,6 +79,7 @@ impl Pipe {
             })
             .collect();
         self.queues.send_from_stream(Queue::Notifications, &messages, &stream_arn, &last)?;
+        self.records.forget_before(&self.table_name, &event_id)?;
         Ok(records.len())
     }
 
@@ -130,6 +137,7 @@ fn as_aws_writes_it(record: &Value, stream_arn: &str) -> Value {
 mod tests {
     use super::*;
     use crate::{
+        database,
         queues::{QueueSettings, testing::*},
         table::TableDefinition,
     };
@@ -147,10 +155,10 @@ mod tests {
 
     #[tokio::test]
     async fn new_events_and_nothing_else_reach_the_queue_once() {
-        let database = Database::memory().unwrap();
+        let (database, records) = database::open(None).unwrap();
         TableDefinition::from_template().unwrap().create(&database, "Table").unwrap();
         let queues = queues(&TestClock::new(), QueueSettings::default());
-        let pipe = Pipe::new(database.clone(), "Table", queues.clone());
+        let pipe = Pipe::new(database.clone(), records, "Table", queues.clone());
         assert_eq!(pipe.pump().await.unwrap(), 0);
 
         put(&database, "ACCOUNT#a");
@@ -166,9 +174,13 @@ mod tests {
         assert_eq!(records[0]["eventSource"], "aws:dynamodb");
         assert_eq!(records[0]["dynamodb"]["NewImage"]["n"], json!({"N": "1"}));
 
-        // A new pipe goes on where the old one stopped.
+        // What was moved is forgotten, but for the last record. A new pipe goes on where the old one stopped.
+        assert_eq!(pipe.records.count(), 1);
         put(&database, "EVENT#a#0003");
-        let pipe = Pipe::new(database, "Table", queues.clone());
+        let read = pipe.records(&pipe.stream_arn().unwrap().unwrap()).unwrap();
+        pipe.records.forget_before("Table", read[0]["eventID"].as_str().unwrap()).unwrap();
+        assert_eq!(pipe.records.count(), 1, "what was not moved yet stays");
+        let pipe = Pipe { gate: Mutex::default(), ..pipe };
         while pipe.pump().await.unwrap() > 0 {}
         assert_eq!(bodies(&queues).len(), 3);
     }

@@ -16,7 +16,9 @@ use crate::{
     ambient::Clock,
     application::Application,
     aws::{Aws, Secrets},
-    console, demo,
+    console,
+    database::{self, StreamRecords},
+    demo,
     endpoints::Endpoints,
     event_source::EventSource,
     gateway::{self, Gateway},
@@ -178,7 +180,7 @@ impl System {
         let application = application(&gateway, &simulator, &kept.secrets, &options.ambient)?;
         let source = |queue, function| EventSource::new(queue, queues.clone(), function, INVOCATION_TIMEOUT);
         let moving = Arc::new(Moving {
-            pipe: Pipe::new(kept.database.clone(), names::TABLE, queues.clone()),
+            pipe: Pipe::new(kept.database.clone(), kept.stream_records, names::TABLE, queues.clone()),
             sources: [
                 source(Queue::ReadResults, Arc::clone(&functions.record_read_result)),
                 source(Queue::Notifications, Arc::clone(&functions.notify_reauth)),
@@ -325,6 +327,7 @@ impl Moving {
 struct Kept {
     store: Arc<Store>,
     database: Database,
+    stream_records: StreamRecords,
     secrets: DemoSecrets,
     /// Held as long as the system runs: two in one directory would write over each other.
     lock: Option<File>,
@@ -332,9 +335,9 @@ struct Kept {
 
 impl Kept {
     fn open(options: &Options) -> Result<Self, StartError> {
-        let (store, database, secrets, lock) = match &options.data_dir {
+        let (store, (database, stream_records), secrets, lock) = match &options.data_dir {
             None => {
-                let database = Database::memory().map_err(|error| part("DynamoDB")(&error))?;
+                let database = database::open(None).map_err(|error| part("DynamoDB")(&error))?;
                 let store = Store::memory().map_err(|error| part("the queues")(&error))?;
                 let secrets = options.secrets.clone().map_or_else(DemoSecrets::generate, Ok);
                 (store, database, secrets.map_err(|error| part("the secrets")(&error))?, None)
@@ -343,9 +346,8 @@ impl Kept {
                 let unusable = |reason: String| StartError::Data { path: directory.display().to_string(), reason };
                 make_private(directory).map_err(|error| unusable(error.to_string()))?;
                 let lock = lock(directory).map_err(|error| unusable(error.to_string()))?;
-                let path = directory.join("dynamodb.sqlite");
-                let path = path.to_str().ok_or_else(|| unusable("it is not UTF-8".into()))?;
-                let database = Database::new(path).map_err(|error| unusable(error.to_string()))?;
+                let database = database::open(Some(&directory.join("dynamodb.sqlite")));
+                let database = database.map_err(|error| unusable(error.to_string()))?;
                 let store = Store::open(&directory.join("aws.sqlite")).map_err(|error| unusable(error.to_string()))?;
                 let secrets = DemoSecrets::load_or_generate(&directory.join("secrets.json"));
                 (store, database, secrets.map_err(|error| unusable(error.to_string()))?, Some(lock))
@@ -353,7 +355,7 @@ impl Kept {
         };
         let definition = TableDefinition::from_template().map_err(|error| part("the table")(&error))?;
         definition.create(&database, names::TABLE).map_err(|error| part("the table")(&error))?;
-        Ok(Self { store: Arc::new(store), database, secrets, lock })
+        Ok(Self { store: Arc::new(store), database, stream_records, secrets, lock })
     }
 }
 
