@@ -52,50 +52,60 @@ async fn fetch(client: &Client, id: &str, stage: &str) -> Result<SecretString, S
     }
 }
 
-/// The service secret. Cheap to clone; clones share the cache.
-#[derive(Debug, Clone)]
-pub struct Secrets {
+/// What is made of a secret's current and previous version. Cheap to clone; clones share the cache.
+#[derive(Debug)]
+pub struct Rotating<T> {
     client: Client,
     id: Arc<str>,
     ambient: Ambient,
-    cached: Arc<Mutex<Option<CachedKeyring>>>,
+    read: fn(&SecretString, Option<&SecretString>) -> Result<T, String>,
+    cached: Arc<Mutex<Option<Cached<T>>>>,
 }
 
-/// The keys, and when they were fetched.
-type CachedKeyring = (Arc<Keyring>, Timestamp);
+/// What was made of a secret, and when it was fetched.
+type Cached<T> = (Arc<T>, Timestamp);
 
-impl Secrets {
-    /// Reads `SERVICE_SECRET_ID`.
-    ///
-    /// # Errors
-    /// When it is missing.
-    pub fn from_environment(client: Client, environment: &Environment, ambient: &Ambient) -> Result<Self, ConfigError> {
-        let id = environment.required("SERVICE_SECRET_ID")?.into();
-        Ok(Self { client, id, ambient: ambient.clone(), cached: Arc::default() })
+impl<T> Clone for Rotating<T> {
+    fn clone(&self) -> Self {
+        let (client, id, ambient) = (self.client.clone(), Arc::clone(&self.id), self.ambient.clone());
+        Self { client, id, ambient, read: self.read, cached: Arc::clone(&self.cached) }
+    }
+}
+
+impl<T> Rotating<T> {
+    /// The secret of that id. `read` makes something of its versions, or says why they are of no use, without showing
+    /// them.
+    pub fn new(
+        client: Client,
+        id: &str,
+        ambient: &Ambient,
+        read: fn(&SecretString, Option<&SecretString>) -> Result<T, String>,
+    ) -> Self {
+        Self { client, id: id.into(), ambient: ambient.clone(), read, cached: Arc::default() }
     }
 
-    /// The keys that are derived from the service secret.
+    /// What was made of the secret.
     ///
     /// # Errors
     /// [`SecretError`].
-    pub async fn keyring(&self) -> Result<Arc<Keyring>, SecretError> {
+    pub async fn get(&self) -> Result<Arc<T>, SecretError> {
         self.not_older_than(LIFETIME).await
     }
 
-    /// The same, fetched anew unless that was done within a minute: for what the cached keys do not open.
+    /// The same, fetched anew unless that was done within a minute: for what the cached one does not fit.
     ///
     /// # Errors
     /// [`SecretError`].
-    pub async fn newer_keyring(&self) -> Result<Arc<Keyring>, SecretError> {
+    pub async fn newer(&self) -> Result<Arc<T>, SecretError> {
         self.not_older_than(MIN_REFETCH_INTERVAL).await
     }
 
-    async fn not_older_than(&self, age: Duration) -> Result<Arc<Keyring>, SecretError> {
+    async fn not_older_than(&self, age: Duration) -> Result<Arc<T>, SecretError> {
         let mut cached = self.cached.lock().await;
-        if let Some((keyring, fetched_at)) = &*cached
+        if let Some((made, fetched_at)) = &*cached
             && self.ambient.now() < after(*fetched_at, age)
         {
-            return Ok(Arc::clone(keyring));
+            return Ok(Arc::clone(made));
         }
         let (current, previous) =
             tokio::join!(fetch(&self.client, &self.id, "AWSCURRENT"), fetch(&self.client, &self.id, "AWSPREVIOUS"));
@@ -105,12 +115,26 @@ impl Secrets {
             Err(SecretError::Unknown) => None,
             Err(error) => return Err(error),
         };
-        let keyring =
-            Keyring::new(&current?, previous.as_ref()).map_err(|error| SecretError::Unusable(error.to_string()))?;
-        let keyring = Arc::new(keyring);
-        *cached = Some((Arc::clone(&keyring), self.ambient.now()));
-        Ok(keyring)
+        let made = Arc::new((self.read)(&current?, previous.as_ref()).map_err(SecretError::Unusable)?);
+        *cached = Some((Arc::clone(&made), self.ambient.now()));
+        Ok(made)
     }
+}
+
+/// The keys that are derived from the secret of `SERVICE_SECRET_ID`.
+///
+/// # Errors
+/// When the variable is missing.
+pub fn service_keys(
+    client: Client,
+    environment: &Environment,
+    ambient: &Ambient,
+) -> Result<Rotating<Keyring>, ConfigError> {
+    let id = environment.required("SERVICE_SECRET_ID")?;
+    let read = |current: &SecretString, previous: Option<&SecretString>| {
+        Keyring::new(current, previous).map_err(|error| error.to_string())
+    };
+    Ok(Rotating::new(client, id, ambient, read))
 }
 
 /// The contracts' keys. Cheap to clone; clones share the cache.

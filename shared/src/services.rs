@@ -6,13 +6,17 @@ use crate::{
     ambient::Ambient,
     aws,
     config::{ConfigError, Environment},
-    secrets::{Contracts, Secrets},
+    secrets::{Contracts, service_keys},
     store::Store,
 };
 
 const DEFAULT_LINK_TTL: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 
-fn secrets_manager(environment: &Environment) -> Result<aws_sdk_secretsmanager::Client, ConfigError> {
+/// Secrets Manager.
+///
+/// # Errors
+/// Names the variable that is missing or malformed.
+pub fn secrets_manager(environment: &Environment) -> Result<aws_sdk_secretsmanager::Client, ConfigError> {
     Ok(aws_sdk_secretsmanager::Client::new(&aws::config(environment, "AWS_ENDPOINT_URL_SECRETS_MANAGER")?))
 }
 
@@ -21,10 +25,10 @@ fn secrets_manager(environment: &Environment) -> Result<aws_sdk_secretsmanager::
 /// # Errors
 /// Names the variable that is missing or malformed.
 pub fn store(environment: &Environment, ambient: &Ambient) -> Result<Store, ConfigError> {
-    let secrets = Secrets::from_environment(secrets_manager(environment)?, environment, ambient)?;
+    let keys = service_keys(secrets_manager(environment)?, environment, ambient)?;
     let config = aws::config(environment, "AWS_ENDPOINT_URL_DYNAMODB")?;
     let client = aws_sdk_dynamodb::Client::new(&config);
-    Ok(Store::new(client, environment.required("TABLE_NAME")?, secrets, ambient))
+    Ok(Store::new(client, environment.required("TABLE_NAME")?, keys, ambient))
 }
 
 /// The contracts under `CONTRACT_SECRET_PREFIX`.

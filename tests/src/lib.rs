@@ -7,6 +7,7 @@ mod browser;
 mod crash;
 mod permissions;
 mod table;
+mod webhook;
 mod world;
 
 pub use self::{
@@ -16,5 +17,6 @@ pub use self::{
     crash::Crashes,
     permissions::{granted, needed},
     table::create_table,
+    webhook::{Answer, Delivery, Receiver, WEBHOOK_SECRET},
     world::{Reply, World, published},
 };

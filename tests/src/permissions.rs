@@ -13,6 +13,7 @@ pub fn needed(permissions: BTreeSet<Permission>) -> BTreeSet<(String, String, St
         match name {
             "ReadResults" | "Notifications" => format!("{name}Queue.Arn"),
             _ if name == format!("secret:{}", names::SERVICE_SECRET) => "ServiceSecret".to_owned(),
+            _ if name == format!("secret:{}", names::WEBHOOK_SECRET) => "WebhookSecretArn".to_owned(),
             _ if name.starts_with(&format!("secret:{}", names::CONTRACT_SECRET_PREFIX)) => "contracts".to_owned(),
             _ if name.ends_with(names::TOPIC) => "NotificationTopic".to_owned(),
             _ => name.replacen(&table, "Table.Arn", 1),
@@ -34,6 +35,8 @@ pub fn granted() -> BTreeSet<(String, String, String)> {
         let role = &resources[&format!("{name}Role")]["Properties"];
         assert_eq!(function["Properties"]["Role"], format!("{name}Role.Arn"), "{name} has a role of its own");
         for statement in role["Policies"][0]["PolicyDocument"]["Statement"].as_array().expect("a list") {
+            // One that depends on a condition stands behind the condition's name.
+            let statement = statement.get(1).unwrap_or(statement);
             let Some(resource) = statement["Resource"].as_str() else { continue };
             let resource = match resource {
                 _ if resource.contains(":secret:${ContractSecretPrefix}") => "contracts".to_owned(),
@@ -41,7 +44,8 @@ pub fn granted() -> BTreeSet<(String, String, String)> {
             };
             for action in statement["Action"].as_array().into_iter().flatten().filter_map(Value::as_str) {
                 let polling = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"].contains(&action);
-                if !(action.starts_with("logs:") || action.starts_with("xray:") || polling) {
+                let besides = ["logs:", "xray:", "kms:"].iter().any(|service| action.starts_with(service));
+                if !(besides || polling) {
                     granted.insert((binary.to_owned(), action.to_owned(), resource.clone()));
                 }
             }

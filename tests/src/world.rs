@@ -9,7 +9,8 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use local::{
-    DEMO_CONTRACT, DemoSecrets, Function, NewMessage, Options, QueueSettings, System, in_process, names::Queue,
+    DEMO_CONTRACT, DemoSecrets, Function, NewMessage, Options, QueueSettings, System, in_process,
+    names::{self, Queue},
     system_clock,
 };
 use reauth_core::ambient::{Ambient, Clock};
@@ -20,6 +21,7 @@ use crate::{
     binaries::{self, Processes},
     crash::Crashes,
     permissions::{granted, needed},
+    webhook::{Receiver, WEBHOOK_SECRET},
 };
 
 /// A system of a test's own. Dropped, it fails the test if a message is left on a queue, unless that was expected, or if a
@@ -82,12 +84,19 @@ impl World {
         Self::in_process(options, clock).await
     }
 
-    /// The same with one setting of the functions that is not the usual one.
-    pub async fn with_setting(variable: &str, value: &str) -> Self {
+    /// The same with settings of the functions that are not the usual ones.
+    pub async fn with_settings(settings: &[(&str, &str)]) -> Self {
         let clock = ManualClock::default();
-        let settings = BTreeMap::from([(variable.to_owned(), value.to_owned())]);
-        let options = Options { settings, ..options(clock.function(), clock.ambient()) };
+        let options = Options { settings: texts(settings), ..options(clock.function(), clock.ambient()) };
         Self::in_process(options, clock).await
+    }
+
+    /// The same with a webhook, which is the second channel, beside the topic.
+    pub async fn with_webhook() -> (Self, Receiver) {
+        let receiver = Receiver::start().await;
+        let settings = [("WEBHOOK_URL", &*receiver.url), ("WEBHOOK_SECRET_ID", names::WEBHOOK_SECRET)];
+        let world = Self::with_settings(&settings).await;
+        (world, receiver)
     }
 
     /// The same with functions whose clock is that many minutes ahead of everybody else's.
@@ -117,12 +126,28 @@ impl World {
 
     /// The functions' real binaries, each a process under the Lambda Runtime API, with the machine's clock.
     pub async fn with_binaries() -> Self {
-        Self::with_binaries_that_log("info").await
+        Self::start_binaries("info", &[]).await
     }
 
-    /// The same, with that in `RUST_LOG`.
-    pub async fn with_binaries_that_log(rust_log: &str) -> Self {
-        let options = Options { rust_log: rust_log.to_owned(), ..options(system_clock(), Ambient::system()) };
+    /// The same with a webhook, and with everything that they can log.
+    pub async fn with_talkative_binaries() -> (Self, Receiver) {
+        let receiver = Receiver::start().await;
+        let settings = [("WEBHOOK_URL", &*receiver.url), ("WEBHOOK_SECRET_ID", names::WEBHOOK_SECRET)];
+        let world = Self::start_binaries("trace", &settings).await;
+        (world, receiver)
+    }
+
+    /// The same, to be killed wherever the test wants.
+    pub async fn with_binaries_and_crashes() -> (Self, Crashes) {
+        let (world, crashes) = (Self::with_binaries().await, Crashes::default());
+        crashes.kill_these(&world.processes);
+        crashes.watch(&world.system);
+        (world, crashes)
+    }
+
+    async fn start_binaries(rust_log: &str, settings: &[(&str, &str)]) -> Self {
+        let (rust_log, settings) = (rust_log.to_owned(), texts(settings));
+        let options = Options { rust_log, settings, ..options(system_clock(), Ambient::system()) };
         let mut processes = Processes::new();
         let started = &mut processes;
         let system = System::start(options, |endpoints| async move {
@@ -143,6 +168,7 @@ impl World {
 
     async fn with_demo_user(system: System, clock: ManualClock) -> Self {
         system.add_demo_user().await.expect("the demo user has a grant");
+        system.secrets.put(names::WEBHOOK_SECRET, WEBHOOK_SECRET);
         Self { system, clock, leftovers_expected: false, processes: Processes::new(), cookie: Mutex::default() }
     }
 
@@ -260,6 +286,10 @@ impl World {
         let link = link.expect("a notification with a link");
         link.strip_prefix(&self.system.endpoints.public_base_url).expect("a link of ours").to_owned()
     }
+}
+
+fn texts(settings: &[(&str, &str)]) -> BTreeMap<String, String> {
+    settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
 /// What a system published so far, oldest first.

@@ -48,6 +48,7 @@ async fn a_malformed_variable_stops_the_function_and_is_named_but_not_shown() {
         (Function::CreateReauthUrl, "REAUTHORIZATION_TTL", "wrong-value"),
         (Function::NotifyReauth, "RECONNECT_LINK_TTL", "wrong-value"),
         (Function::NotifyReauth, "PUBLIC_BASE_URL", "wrong-value"),
+        (Function::NotifyReauth, "WEBHOOK_URL", "http://wrong.example/"),
         (Function::Accounts, "AWS_ENDPOINT_URL_SQS", "wrong-value"),
     ] {
         let said = refusal(&world.system.endpoints, function, variable, Some(value)).await;

@@ -6,6 +6,7 @@ mod at_once;
 mod bad_input;
 mod bad_messages;
 mod callback;
+mod channels;
 mod configuration;
 mod crashes;
 mod digime_client;

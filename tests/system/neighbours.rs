@@ -168,7 +168,7 @@ async fn a_clock_that_is_off_by_minutes_does_no_harm() {
 
 #[tokio::test]
 async fn digime_slower_than_the_timeout_is_asked_once_and_told_as_unavailable() {
-    let world = World::with_setting("DIGIME_TIMEOUT", "1s").await;
+    let world = World::with_settings(&[("DIGIME_TIMEOUT", "1s")]).await;
     let latency = std::time::Duration::from_secs(30);
     world.system.simulator.levers().set_latency(Some("/v1.7/oauth/token/reference"), latency);
     assert_problem(&world.post(REAUTHORIZATIONS, &json!({})).await, 503, "digime_unavailable");

@@ -66,7 +66,7 @@ async fn everything(world: &World) {
 /// allow all done in one walk, the whole suite needs exactly that.
 #[tokio::test]
 async fn every_function_is_allowed_exactly_what_it_does() {
-    let mut world = World::new().await;
+    let (mut world, _receiver) = World::with_webhook().await;
     world.expect_leftovers();
     everything(&world).await;
     let (needed, granted) = (needed(world.system.aws.permissions()), granted());

@@ -5,7 +5,7 @@ use digime_simulator::{AccessTokenStatus, ErrorShape, Failure};
 use http::{Method, StatusCode};
 use local::{Function, aws::Fault, names::Queue};
 use serde_json::{Value, json};
-use tests::{Decision, World};
+use tests::{Answer, Decision, WEBHOOK_SECRET, World};
 
 use super::{BANK, DEMO_CONTRACT, DEMO_USER, broken};
 
@@ -64,7 +64,7 @@ fn everything_on_the_queues(world: &World) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_secret_stands_where_it_should_not() {
-    let mut world = World::with_binaries_that_log("trace").await;
+    let (mut world, receiver) = World::with_talkative_binaries().await;
     world.expect_leftovers();
     let (mut secrets, mut replies) = (Secrets::default(), String::new());
     let levers = world.system.simulator.levers();
@@ -73,6 +73,8 @@ async fn no_secret_stands_where_it_should_not() {
     let key = contract["privateKey"].as_str().unwrap().lines().nth(1).unwrap().to_owned();
     secrets.add("the private key", key);
     secrets.add("the service secret", world.system.secrets.get(local::names::SERVICE_SECRET).unwrap());
+    secrets.add("the webhook's secret", WEBHOOK_SECRET);
+    secrets.add("the webhook's address", receiver.url.split_once('?').unwrap().1);
     secrets.add_tokens(&world).await;
 
     // A read result that holds a token, and one that cannot be read.
@@ -91,7 +93,7 @@ async fn no_secret_stands_where_it_should_not() {
     let link = world.last_link();
     secrets.add("a link's token", link.strip_prefix("/reconnect/").unwrap());
     replies += &world.get(&link).await.body;
-    let access_token = secrets.0[2].1.clone();
+    let access_token = secrets.0.iter().find(|(name, _)| *name == "a token").unwrap().1.clone();
     let telling = |status, times| Failure {
         message: Some(format!("The access_token {access_token} is wrong")),
         code: Some("InvalidToken".into()),
@@ -139,6 +141,7 @@ async fn no_secret_stands_where_it_should_not() {
     world.settle().await;
     world.system.aws.heal();
     world.system.aws.fail(Fault::error("sns:Publish", 400, "InvalidParameter", 1_000));
+    receiver.answer(Answer::Status(500));
     replies += &world.post(&path, &json!({"readResult": broken("3_demo-instagram")})).await.body;
     world.settle().await;
     world.system.aws.heal();
@@ -154,6 +157,10 @@ async fn no_secret_stands_where_it_should_not() {
     let told = json!(world.published()).to_string();
     assert!(told.contains("reconnectUrl"));
     secrets.assert_absent("a notification", &told, &["a link's token"]);
+    let posted: Vec<_> =
+        receiver.deliveries().into_iter().map(|one| format!("{:?}{}", one.headers, one.body)).collect();
+    assert!(posted.len() > 2);
+    secrets.assert_absent("a post", &posted.join("\n"), &["a link's token"]);
     assert!(world.log(Function::CreateReauthUrl).contains("\"level\":\""), "problems are logged");
     for function in Function::ALL {
         let log = world.log(function);

@@ -125,7 +125,7 @@ async fn one_reauthorizations_secret_is_no_other_ones() {
 
 #[tokio::test]
 async fn a_callback_full_of_rubbish_changes_nothing_and_shows_nothing() {
-    let world = World::with_setting("DEFAULT_RETURN_URL", "").await;
+    let world = World::with_settings(&[("DEFAULT_RETURN_URL", "")]).await;
     world.system.simulator.levers().break_account(BANK, ErrorShape::Documented);
     world.hand_in(DEMO_USER, Some("2026-11-23T08:00:00Z"), &broken(BANK)).await;
     let (_, url) = world.make_reauthorization(DEMO_USER, BANK).await;

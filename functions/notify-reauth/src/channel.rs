@@ -4,13 +4,16 @@ use std::sync::Arc;
 
 use aws_sdk_sns::{Client, error::DisplayErrorContext, types::MessageAttributeValue};
 use reauth_core::domain::Event;
-use serde_json::Value;
+
+use crate::webhook::Webhook;
 
 /// Where events go.
 #[derive(Debug)]
 pub(crate) enum Channel {
     /// An SNS topic.
     Sns(SnsChannel),
+    /// A URL of the application's.
+    Webhook(Webhook),
 }
 
 /// A channel that did not take an event. The message holds nothing of the event.
@@ -26,12 +29,14 @@ impl Channel {
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Sns(_) => "sns",
+            Self::Webhook(_) => "webhook",
         }
     }
 
-    pub(crate) async fn deliver(&self, event: &Event, payload: &Value) -> Result<(), ChannelError> {
+    pub(crate) async fn deliver(&self, event: &Event, payload: &str) -> Result<(), ChannelError> {
         match self {
             Self::Sns(channel) => channel.publish(event, payload).await,
+            Self::Webhook(webhook) => webhook.post(event, payload.to_owned()).await,
         }
         .map_err(|cause| ChannelError { channel: self.name(), cause })
     }
@@ -49,7 +54,7 @@ impl SnsChannel {
         Self { client, topic: topic.into() }
     }
 
-    async fn publish(&self, event: &Event, payload: &Value) -> Result<(), String> {
+    async fn publish(&self, event: &Event, payload: &str) -> Result<(), String> {
         let attribute = |value: &str| {
             let attribute = MessageAttributeValue::builder().data_type("String").string_value(value).build();
             attribute.map_err(|error| error.to_string())
@@ -58,7 +63,7 @@ impl SnsChannel {
             .client
             .publish()
             .topic_arn(&*self.topic)
-            .message(payload.to_string())
+            .message(payload)
             .message_attributes("eventType", attribute(event.detail.kind())?)
             .message_attributes("eventId", attribute(event.subject.event_id.as_str())?);
         request.send().await.map(drop).map_err(|error| DisplayErrorContext(error).to_string())

@@ -33,7 +33,7 @@ impl NotifyReauth {
         let Some(stored) = marks?.filter(|stored| stored.event.subject == event.event.subject) else {
             return Ok(());
         };
-        let payload = stored.event.to_json(link.as_ref()).map_err(|_| DeliveryError::Unwritable)?;
+        let payload = stored.event.to_json(link.as_ref()).map_err(|_| DeliveryError::Unwritable)?.to_string();
         let waiting = self.channels.iter().filter(|channel| !stored.delivered.contains_key(channel.name()));
         let results = join_all(waiting.map(|channel| {
             let payload = &payload;

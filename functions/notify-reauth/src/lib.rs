@@ -2,6 +2,7 @@
 
 mod channel;
 mod deliver;
+mod webhook;
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use futures::future::join_all;
@@ -17,7 +18,10 @@ use reauth_core::{
 use std::time::Duration;
 use url::Url;
 
-use crate::channel::{Channel, SnsChannel};
+use crate::{
+    channel::{Channel, SnsChannel},
+    webhook::Webhook,
+};
 
 /// The function.
 #[derive(Debug)]
@@ -37,10 +41,12 @@ impl Function for NotifyReauth {
         let public_base_url = environment.base_url("PUBLIC_BASE_URL")?;
         let sns = aws_sdk_sns::Client::new(&aws::config(environment, "AWS_ENDPOINT_URL_SNS")?);
         let topic = environment.required("NOTIFICATION_TOPIC_ARN")?;
+        let webhook = Webhook::from_environment(environment, services::secrets_manager(environment)?, ambient)?;
+        let sns = Channel::Sns(SnsChannel::new(sns, topic));
         Ok(Self {
             store: services::store(environment, ambient)?,
             ambient: ambient.clone(),
-            channels: vec![Channel::Sns(SnsChannel::new(sns, topic))],
+            channels: std::iter::once(sns).chain(webhook.map(Channel::Webhook)).collect(),
             public_base_url: public_base_url.ok_or_else(|| ConfigError::new("PUBLIC_BASE_URL", "is missing"))?,
             link_ttl: services::reconnect_link_ttl(environment)?,
         })

@@ -12,6 +12,8 @@ pub const TOPIC: &str = "digime-reauth-notifications";
 pub const CONTRACT_SECRET_PREFIX: &str = "digime-reauth/contracts/";
 /// The id of the service secret.
 pub const SERVICE_SECRET: &str = "digime-reauth/service-secret";
+/// The id of the secret that a webhook is signed with, where a test posts to one.
+pub const WEBHOOK_SECRET: &str = "digime-reauth/webhook-secret";
 
 /// An ARN in this region and account.
 #[must_use]

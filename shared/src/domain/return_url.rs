@@ -96,6 +96,12 @@ impl fmt::Debug for ReturnUrl {
     }
 }
 
+/// Whether an address that an operator configures may be called: https, or http to this machine, without userinfo.
+#[must_use]
+pub fn is_secure(url: &Url) -> bool {
+    secure_enough(url) && no_userinfo(url)
+}
+
 fn no_userinfo(url: &Url) -> bool {
     url.username().is_empty() && url.password().is_none()
 }
@@ -152,6 +158,16 @@ mod tests {
             &format!("https://app.example/{}", "a".repeat(2_048)),
         ] {
             assert!(ReturnUrl::parse(bad, &allowed()).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn secure_addresses_are_https_or_of_this_machine() {
+        for good in ["https://app.example/hooks?x=1", "http://127.0.0.1:8000/", "http://localhost/", "http://[::1]/"] {
+            assert!(is_secure(&Url::parse(good).unwrap()), "{good}");
+        }
+        for bad in ["http://app.example/", "https://u:p@app.example/", "ftp://127.0.0.1/", "http://10.0.0.1/"] {
+            assert!(!is_secure(&Url::parse(bad).unwrap()), "{bad}");
         }
     }
 

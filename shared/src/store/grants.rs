@@ -185,7 +185,7 @@ impl Store {
             Ok(opened) => opened,
             // Sealed after a rotation that this process has not seen yet.
             Err(_) => {
-                let keyring = self.secrets.newer_keyring().await;
+                let keyring = self.keys.newer().await;
                 let keyring = keyring.map_err(|error| StoreError::Unavailable(error.to_string()))?;
                 keyring.open(&associated, &item.tokens).map_err(|error| StoreError::Corrupt(error.to_string()))?
             }

@@ -27,7 +27,7 @@ pub use self::{
     listing::{Cursor, Due, DueItem, StatusPage},
     reauthorizations::StoredReauthorization,
 };
-use crate::{ambient::Ambient, keyring::Keyring, secrets::Secrets};
+use crate::{ambient::Ambient, keyring::Keyring, secrets::Rotating};
 
 pub(crate) type Item = HashMap<String, AttributeValue>;
 
@@ -45,19 +45,19 @@ pub struct Versioned<T> {
 pub struct Store {
     client: Client,
     table: Arc<str>,
-    secrets: Secrets,
+    keys: Rotating<Keyring>,
     ambient: Ambient,
 }
 
 impl Store {
-    /// The table of that name. `secrets` give the keys for what is sealed and hashed in it.
+    /// The table of that name, with the keys for what is sealed and hashed in it.
     #[must_use]
-    pub fn new(client: Client, table: &str, secrets: Secrets, ambient: &Ambient) -> Self {
-        Self { client, table: table.into(), secrets, ambient: ambient.clone() }
+    pub fn new(client: Client, table: &str, keys: Rotating<Keyring>, ambient: &Ambient) -> Self {
+        Self { client, table: table.into(), keys, ambient: ambient.clone() }
     }
 
     async fn keyring(&self) -> Result<Arc<Keyring>, StoreError> {
-        self.secrets.keyring().await.map_err(|_| StoreError::Unavailable("the service secret cannot be read".into()))
+        self.keys.get().await.map_err(|_| StoreError::Unavailable("the service secret cannot be read".into()))
     }
 
     async fn get<T: DeserializeOwned>(&self, key: key::Key) -> Result<Option<T>, StoreError> {

@@ -1,0 +1,151 @@
+//! A webhook: the event as the body of a POST, signed as [Standard Webhooks](https://www.standardwebhooks.com) 1.0.0
+//! says.
+
+use std::time::Duration;
+
+use aws_lc_rs::hmac;
+use base64::{Engine, engine::general_purpose::STANDARD};
+use reauth_core::{
+    ambient::Ambient,
+    config::{ConfigError, Environment},
+    domain::{Event, return_url::is_secure},
+    secrets::Rotating,
+};
+use reqwest::header::CONTENT_TYPE;
+use secrecy::{ExposeSecret, SecretString};
+use url::Url;
+use zeroize::Zeroizing;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// From connecting to the head of the answer. A receiver is to answer first and work afterwards: while one that hangs is
+/// waited for, the other channels have the event, but the batch is not done.
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// How a signing secret is written: this, and the key in base64.
+const SECRET_PREFIX: &str = "whsec_";
+/// Standard Webhooks asks for keys of 24 to 64 bytes.
+const KEY_LENGTHS: std::ops::RangeInclusive<usize> = 24..=64;
+
+/// The receiver, and what it is signed with.
+#[derive(Debug)]
+pub(crate) struct Webhook {
+    http: reqwest::Client,
+    url: Url,
+    keys: Rotating<SigningKeys>,
+    ambient: Ambient,
+}
+
+/// The key of the secret's current version, then that of the version before: while a receiver still has the old one,
+/// one of the two signatures holds for it.
+pub(crate) struct SigningKeys(Vec<hmac::Key>);
+
+impl std::fmt::Debug for SigningKeys {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("SigningKeys([redacted])")
+    }
+}
+
+impl SigningKeys {
+    fn read(current: &SecretString, previous: Option<&SecretString>) -> Result<Self, String> {
+        let key = |secret: &SecretString| {
+            let encoded = secret.expose_secret().trim().strip_prefix(SECRET_PREFIX)?;
+            let key = Zeroizing::new(STANDARD.decode(encoded).ok()?);
+            KEY_LENGTHS.contains(&key.len()).then(|| hmac::Key::new(hmac::HMAC_SHA256, &key))
+        };
+        let keys: Option<Vec<_>> = std::iter::once(current).chain(previous).map(key).collect();
+        keys.map(Self).ok_or_else(|| format!("it is not {SECRET_PREFIX} and 24 to 64 bytes in base64"))
+    }
+
+    /// `v1,<base64>` for each key, separated by spaces: HMAC-SHA256 of `<id>.<seconds>.<body>`.
+    fn sign(&self, id: &str, seconds: i64, body: &str) -> String {
+        let message = format!("{id}.{seconds}.{body}");
+        let sign = |key| format!("v1,{}", STANDARD.encode(hmac::sign(key, message.as_bytes())));
+        self.0.iter().map(sign).collect::<Vec<_>>().join(" ")
+    }
+}
+
+impl Webhook {
+    /// The webhook of `WEBHOOK_URL`, signed with the secret of `WEBHOOK_SECRET_ID`; none where no URL is set.
+    ///
+    /// # Errors
+    /// When the URL is malformed or not secure, or the secret's id is missing.
+    pub(crate) fn from_environment(
+        environment: &Environment,
+        secrets: aws_sdk_secretsmanager::Client,
+        ambient: &Ambient,
+    ) -> Result<Option<Self>, ConfigError> {
+        let (url, secret) = (environment.optional("WEBHOOK_URL"), environment.optional("WEBHOOK_SECRET_ID"));
+        let Some(url) = url else { return Ok(None) };
+        let url = Url::parse(url).ok().filter(is_secure).ok_or_else(|| {
+            ConfigError::new("WEBHOOK_URL", "must be an https URL without userinfo (http only for loopback addresses)")
+        })?;
+        let secret = secret.ok_or_else(|| ConfigError::new("WEBHOOK_SECRET_ID", "is missing"))?;
+        let http = reqwest::Client::builder()
+            // The body holds a link: it goes where the operator said, and nowhere else.
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .referer(false)
+            .no_proxy()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(TIMEOUT)
+            .user_agent(concat!("digime-reauth/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|_| ConfigError::new("WEBHOOK_URL", "cannot be called: no TLS client could be built"))?;
+        let keys = Rotating::new(secrets, secret, ambient, SigningKeys::read);
+        Ok(Some(Self { http, url, keys, ambient: ambient.clone() }))
+    }
+
+    /// Posts an event. Any answer but 2xx counts as not taken.
+    ///
+    /// # Errors
+    /// Why it was not taken; neither the URL nor the event stands in it.
+    pub(crate) async fn post(&self, event: &Event, body: String) -> Result<(), String> {
+        let keys = self.keys.get().await.map_err(|error| format!("its signing secret cannot be had: {error}"))?;
+        let (id, seconds) = (event.subject.event_id.as_str(), self.ambient.now().as_second());
+        let request = self
+            .http
+            .post(self.url.clone())
+            .header(CONTENT_TYPE, "application/json")
+            .header("webhook-id", id)
+            .header("webhook-timestamp", seconds)
+            .header("webhook-signature", keys.sign(id, seconds, &body))
+            .body(body);
+        match request.send().await {
+            Ok(answer) if answer.status().is_success() => Ok(()),
+            Ok(answer) => Err(format!("it answered {}", answer.status().as_u16())),
+            Err(error) if error.is_timeout() => Err("it did not answer in time".to_owned()),
+            Err(error) if error.is_connect() => Err("no connection".to_owned()),
+            Err(_) => Err("the connection broke".to_owned()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn secret(byte: u8, length: usize) -> SecretString {
+        format!("{SECRET_PREFIX}{}", STANDARD.encode(vec![byte; length])).into()
+    }
+
+    #[test]
+    fn signatures_are_those_of_the_standard() {
+        // Made with openssl: printf %s 'evt_1.1700000000.{"a":1}' | openssl dgst -sha256 -mac HMAC -macopt hexkey:6161…
+        let keys = SigningKeys::read(&secret(b'a', 32), None).unwrap();
+        assert_eq!(keys.sign("evt_1", 1_700_000_000, r#"{"a":1}"#), "v1,fFo/HNoku95IndaKAPpNXKrI3EDTz+0BvGxdfR9cWb8=");
+    }
+
+    #[test]
+    fn while_a_secret_is_rotated_both_versions_sign() {
+        let both = SigningKeys::read(&secret(1, 24), Some(&secret(2, 64))).unwrap().sign("id", 1, "body");
+        let alone = |byte, length| SigningKeys::read(&secret(byte, length), None).unwrap().sign("id", 1, "body");
+        assert_eq!(both, format!("{} {}", alone(1, 24), alone(2, 64)));
+    }
+
+    #[test]
+    fn a_secret_that_is_none_is_refused_without_showing_it() {
+        for bad in ["", "hello", "whsec_", "whsec_!!", secret(1, 23).expose_secret(), secret(1, 65).expose_secret()] {
+            let error = SigningKeys::read(&bad.to_owned().into(), None).unwrap_err();
+            assert_eq!(error, "it is not whsec_ and 24 to 64 bytes in base64", "{bad}");
+        }
+    }
+}

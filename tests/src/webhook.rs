@@ -1,0 +1,116 @@
+//! The application's end of a webhook: takes what is posted, and answers as the test wants.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::{
+    Router,
+    extract::{Request, State},
+    response::{IntoResponse, Response},
+};
+use http::{HeaderMap, StatusCode, header};
+use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+
+/// The signing secret of the tests' webhooks: 32 bytes of `a`.
+pub const WEBHOOK_SECRET: &str = "whsec_YWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWE=";
+
+/// How a receiver answers.
+#[derive(Debug, Clone)]
+pub enum Answer {
+    /// With this status.
+    Status(u16),
+    /// With a redirect to this address.
+    Redirect(String),
+    /// Not before it is told something else.
+    NotYet,
+}
+
+/// Something that was posted.
+#[derive(Debug, Clone)]
+pub struct Delivery {
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: String,
+}
+
+impl Delivery {
+    /// A header's text; empty if there is none.
+    #[must_use]
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+}
+
+/// A server that listens on a free port until it is dropped.
+#[derive(Debug)]
+pub struct Receiver {
+    /// Where to post to.
+    pub url: String,
+    shared: Arc<Shared>,
+    server: JoinHandle<()>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    deliveries: Mutex<Vec<Delivery>>,
+    count: watch::Sender<usize>,
+    answer: watch::Sender<Answer>,
+}
+
+impl Receiver {
+    /// Listens, and answers 204.
+    ///
+    /// # Panics
+    /// When there is no free port.
+    pub async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let url = format!("http://{}/hooks?key=that-stands-in-the-url", listener.local_addr().expect("an address"));
+        let shared = Arc::new(Shared {
+            deliveries: Mutex::default(),
+            count: watch::Sender::new(0),
+            answer: watch::Sender::new(Answer::Status(204)),
+        });
+        let router = Router::new().fallback(take).with_state(Arc::clone(&shared));
+        let server = tokio::spawn(async move { axum::serve(listener, router).await.expect("it serves") });
+        Self { url, shared, server }
+    }
+
+    /// How it answers from now on, also what waits for an answer.
+    pub fn answer(&self, answer: Answer) {
+        self.shared.answer.send_replace(answer);
+    }
+
+    /// What was posted so far.
+    #[must_use]
+    pub fn deliveries(&self) -> Vec<Delivery> {
+        self.shared.deliveries.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Waits until as much was posted.
+    pub async fn has_seen(&self, count: usize) {
+        // The sender is `self.shared`'s.
+        let _ = self.shared.count.subscribe().wait_for(|seen| *seen >= count).await;
+    }
+}
+
+async fn take(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let body = axum::body::to_bytes(body, 1_000_000).await.unwrap_or_default();
+    let body = String::from_utf8_lossy(&body).into_owned();
+    let delivery = Delivery { headers: parts.headers, body };
+    shared.deliveries.lock().unwrap_or_else(PoisonError::into_inner).push(delivery);
+    shared.count.send_modify(|count| *count += 1);
+    let mut answers = shared.answer.subscribe();
+    let answer = answers.wait_for(|answer| !matches!(answer, Answer::NotYet)).await.map(|answer| answer.clone());
+    match answer {
+        Ok(Answer::Status(status)) => StatusCode::from_u16(status).unwrap_or_default().into_response(),
+        Ok(Answer::Redirect(to)) => (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, to)]).into_response(),
+        Ok(Answer::NotYet) | Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
