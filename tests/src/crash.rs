@@ -9,6 +9,8 @@ use local::{Endpoints, Function, Functions, Invoke, InvokeError, System, in_proc
 use reauth_core::{ambient::Ambient, config::ConfigError};
 use tokio::sync::Notify;
 
+use crate::binaries::Processes;
+
 /// What only reads, in the names of requests.
 const READS: [&str; 4] = ["dynamodb:GetItem", "dynamodb:Query", "secretsmanager:GetSecretValue", "GET "];
 
@@ -20,6 +22,8 @@ pub struct Crashes(Arc<Inner>);
 struct Inner {
     plan: Mutex<Plan>,
     killed: Notify,
+    /// The real processes, if the functions run as such.
+    processes: Mutex<Processes>,
 }
 
 #[derive(Debug, Default)]
@@ -79,12 +83,29 @@ impl Crashes {
             return Box::pin(async {});
         }
         plan.killed_after = Some(point + 1);
-        self.0.killed.notify_one();
+        drop(plan);
+        self.kill();
         // Nobody is there any more to hear an answer.
         Box::pin(std::future::pending())
     }
 
-    /// The functions, each in a process that can be killed.
+    /// Whoever sent a request, only one function is at work.
+    fn kill(&self) {
+        let processes = self.0.processes.lock().unwrap_or_else(PoisonError::into_inner);
+        if processes.is_empty() {
+            self.0.killed.notify_one();
+        }
+        for process in processes.values() {
+            process.crash();
+        }
+    }
+
+    /// From here on real processes are killed.
+    pub(crate) fn kill_these(&self, processes: &Processes) {
+        *self.0.processes.lock().unwrap_or_else(PoisonError::into_inner) = processes.clone();
+    }
+
+    /// The functions, each in a process that can be killed: as the future of its work, dropped.
     pub(crate) fn functions(&self, endpoints: &Endpoints, ambient: &Ambient) -> Result<Functions, ConfigError> {
         let process = |function| -> Result<Arc<dyn Invoke>, ConfigError> {
             Ok(Arc::new(Process {

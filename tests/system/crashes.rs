@@ -157,7 +157,10 @@ impl<'a> Walk<'a> {
 
 /// Runs the walk once for each point, until there are no more.
 async fn at_every_point(walk: impl AsyncFn(Walk<'_>, &Crashes)) {
-    let (mut world, crashes) = World::with_crashes().await;
+    at_every_point_of(World::with_crashes().await, walk).await;
+}
+
+async fn at_every_point_of((mut world, crashes): (World, Crashes), walk: impl AsyncFn(Walk<'_>, &Crashes)) {
     // What no channel takes ends as a dead letter.
     world.expect_leftovers();
     for point in 0..MAX_POINTS {
@@ -177,18 +180,28 @@ async fn at_every_point(walk: impl AsyncFn(Walk<'_>, &Crashes)) {
     panic!("there are always more points");
 }
 
+/// The account is lost, its user gives up once and comes back.
+async fn the_loop(walk: Walk<'_>, crashes: &Crashes) {
+    walk.lose().await;
+    let reply = walk.reconnect(Decision::Error("USER_CANCEL")).await;
+    assert!(reply.header("location").contains("status=failed"), "{}", reply.header("location"));
+    let reply = walk.reconnect(Decision::Success).await;
+    assert!(reply.header("location").contains("status=succeeded"), "{}", reply.header("location"));
+    let history = ["account.reauthorization_required", "account.reauthorization_failed", "account.reauthorized"];
+    walk.is_as_if_nothing_had_happened("active", &history, crashes).await;
+}
+
 #[tokio::test]
 async fn killed_anywhere_the_loop_ends_as_undisturbed() {
-    at_every_point(async |walk, crashes| {
-        walk.lose().await;
-        let reply = walk.reconnect(Decision::Error("USER_CANCEL")).await;
-        assert!(reply.header("location").contains("status=failed"), "{}", reply.header("location"));
-        let reply = walk.reconnect(Decision::Success).await;
-        assert!(reply.header("location").contains("status=succeeded"), "{}", reply.header("location"));
-        let history = ["account.reauthorization_required", "account.reauthorization_failed", "account.reauthorized"];
-        walk.is_as_if_nothing_had_happened("active", &history, crashes).await;
-    })
-    .await;
+    at_every_point(async |walk, crashes| the_loop(walk, crashes).await).await;
+}
+
+/// The functions' binaries, each a process that the operating system kills. The other walks need a clock that the test
+/// moves: there, a process is a future that is dropped, and its memory with it.
+#[tokio::test(flavor = "multi_thread")]
+async fn real_processes_killed_anywhere_leave_the_loop_as_undisturbed() {
+    let killed = World::with_binaries_and_crashes().await;
+    at_every_point_of(killed, async |walk, crashes| the_loop(walk, crashes).await).await;
 }
 
 #[tokio::test]

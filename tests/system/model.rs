@@ -28,7 +28,7 @@ enum Step {
     Read { minute: u8, error: bool },
     /// The callback of the reauthorization of that number comes, for the first time or again.
     Callback { number: usize, success: bool },
-    /// The user is forgotten, and authorizes the application anew.
+    /// The user is forgotten. He authorizes the application anew when the moment is over.
     Forget,
 }
 
@@ -46,13 +46,8 @@ fn moments() -> impl Strategy<Value = Vec<Moment>> {
         4 => (0..3_usize, any::<bool>()).prop_map(|(number, success)| Step::Callback { number, success }),
         1 => Just(Step::Forget),
     ];
-    let moment = (vec(step, 1..=3), any::<bool>(), 0..3_u8).prop_map(|(mut steps, authorized, conflicts)| {
-        // What a forgetting leaves depends on what was triggered before it: that is a test of its own.
-        if steps.contains(&Step::Forget) {
-            steps = vec![Step::Forget];
-        }
-        Moment { steps, authorized, conflicts }
-    });
+    let moment = (vec(step, 1..=3), any::<bool>(), 0..3_u8);
+    let moment = moment.prop_map(|(steps, authorized, conflicts)| Moment { steps, authorized, conflicts });
     vec(moment, 1..10)
 }
 
@@ -122,16 +117,23 @@ impl Model {
                     self.history.push("account.reauthorization_failed");
                 }
             }
-            Step::Forget => {
-                self = Self { reauthorizations: [None; 3], ..Self::new() };
-            }
+            Step::Forget => return Self::forgotten(),
         }
         self
+    }
+
+    /// What a user is who was forgotten, and authorized the application anew.
+    fn forgotten() -> Self {
+        Self { reauthorizations: [None; 3], ..Self::new() }
     }
 }
 
 /// All that can come of steps that run at once.
 fn outcomes(models: &BTreeSet<Model>, steps: &[Step], authorized: bool) -> BTreeSet<Model> {
+    // Nothing is left of what was triggered at the moment of a forgetting, whichever came first.
+    if steps.contains(&Step::Forget) {
+        return BTreeSet::from([Model::forgotten()]);
+    }
     if steps.is_empty() {
         return models.clone();
     }
@@ -197,11 +199,8 @@ impl<'a> Case<'a> {
                 assert!([StatusCode::SEE_OTHER, StatusCode::BAD_REQUEST].contains(&reply.status), "{}", reply.body);
             }
             Step::Forget => {
-                self.world.advance(1);
                 let reply = self.world.call(Method::DELETE, &format!("/users/{}", self.user), "").await;
                 assert_eq!(reply.status, StatusCode::NO_CONTENT, "{}", reply.body);
-                self.world.advance(1);
-                self.authorize().await;
             }
         }
     }
@@ -219,6 +218,19 @@ impl<'a> Case<'a> {
         join_all(moment.steps.iter().map(|step| self.run(*step))).await;
         self.world.system.aws.heal();
         self.world.settle().await;
+        if moment.steps.contains(&Step::Forget) {
+            assert_eq!(self.items(), Vec::<Value>::new(), "something is left of a forgotten user");
+            self.world.advance(1);
+            self.authorize().await;
+        }
+    }
+
+    /// What the table holds of this user.
+    fn items(&self) -> Vec<Value> {
+        let scan = serde_json::from_value(json!({"TableName": local::names::TABLE})).unwrap();
+        let items = serde_json::to_value(self.world.system.database.scan(scan).unwrap()).unwrap();
+        let ours = |item: &&Value| item.to_string().contains(&format!("{}\"", self.user));
+        items["Items"].as_array().unwrap().iter().filter(ours).cloned().collect()
     }
 
     /// Whether the account needs its user, and the types of its events.

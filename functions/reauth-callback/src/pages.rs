@@ -46,6 +46,10 @@ impl ReauthCallback {
     /// A problem as a page; its cause goes to the log.
     pub(crate) fn trouble(&self, problem: &Problem) -> Response {
         problem.log();
+        if problem.code == "user_forgotten" {
+            // A moment later, the state would not have been known.
+            return self.unknown_state();
+        }
         let content = html! {
             p { "The result could not be stored just now. Reload this page in a minute." }
         };

@@ -193,6 +193,11 @@ impl Instance {
     }
 
     async fn work(&mut self, sandbox: &mut Option<Sandbox>, event: Bytes) -> Result<Bytes, InvokeError> {
+        // A crash before this event has nothing to do with it.
+        if self.crashed.has_changed().unwrap_or_default() {
+            self.crashed.mark_unchanged();
+            *sandbox = None;
+        }
         if sandbox.as_mut().is_none_or(Sandbox::has_ended) {
             *sandbox = None;
             match Sandbox::start(&self.spec, &self.log).await {
