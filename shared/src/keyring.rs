@@ -6,6 +6,7 @@ use aws_lc_rs::{
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use secrecy::{ExposeSecret, SecretString};
+use zeroize::Zeroizing;
 
 use crate::{
     ambient::Ambient,
@@ -80,7 +81,7 @@ impl Keyring {
         let (nonce, rest) = rest.split_at_checked(NONCE_LEN).ok_or(CannotOpen)?;
         let keys = self.all().find(|keys| keys.id == id).ok_or(CannotOpen)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| CannotOpen)?;
-        let mut value = rest.to_vec();
+        let mut value = Zeroizing::new(rest.to_vec());
         let opened = keys.sealing.open_in_place(nonce, Aad::from(associated), &mut value).map_err(|_| CannotOpen)?;
         std::str::from_utf8(opened).map(SecretString::from).map_err(|_| CannotOpen)
     }
@@ -115,12 +116,12 @@ impl Keys {
             return Err(WeakSecret);
         }
         let root = hkdf::Salt::new(hkdf::HKDF_SHA256, b"digime-reauth").extract(secret.as_bytes());
-        let id: [u8; 32] = expand(&root, b"key id");
+        let id = expand(&root, b"key id");
         Ok(Self {
             id: [id[0], id[1], id[2], id[3]],
             sealing: LessSafeKey::new(unbound(&expand(&root, b"sealing"))),
-            links: hmac::Key::new(hmac::HMAC_SHA256, &expand(&root, b"reconnect links")),
-            forgotten: hmac::Key::new(hmac::HMAC_SHA256, &expand(&root, b"forgotten users")),
+            links: hmac::Key::new(hmac::HMAC_SHA256, &*expand(&root, b"reconnect links")),
+            forgotten: hmac::Key::new(hmac::HMAC_SHA256, &*expand(&root, b"forgotten users")),
         })
     }
 }
@@ -131,11 +132,11 @@ fn unbound(key: &[u8; 32]) -> UnboundKey {
 }
 
 #[expect(clippy::expect_used, reason = "HKDF-SHA256 gives up to 8160 bytes")]
-fn expand(root: &hkdf::Prk, info: &[u8]) -> [u8; 32] {
-    let mut key = [0; 32];
+fn expand(root: &hkdf::Prk, info: &[u8]) -> Zeroizing<[u8; 32]> {
+    let mut key = Zeroizing::new([0; 32]);
     let info = [info];
     let okm = root.expand(&info, hkdf::HKDF_SHA256).expect("32 bytes are not too many");
-    okm.fill(&mut key).expect("32 bytes are not too many");
+    okm.fill(&mut *key).expect("32 bytes are not too many");
     key
 }
 

@@ -1,6 +1,8 @@
 //! Neighbours that fail: digi.me, DynamoDB, Secrets Manager, SQS, SNS. What comes of it, and how often they are asked.
 
-use digime_simulator::{ErrorShape, Failure, KeyForm};
+use std::sync::Arc;
+
+use digime_simulator::{ErrorShape, Failure, KeyForm, Moment};
 use http::{Method, StatusCode};
 use local::{
     Function,
@@ -128,6 +130,46 @@ async fn no_refresh_is_begun_while_its_answer_could_not_be_checked() {
     assert_problem(&world.post(REAUTHORIZATIONS, &json!({})).await, 502, "digime_refused");
     levers.clear_failures();
     assert_eq!(world.post(REAUTHORIZATIONS, &json!({})).await.status, StatusCode::CREATED);
+}
+
+#[tokio::test]
+async fn a_refresh_whose_preparations_took_too_long_is_not_begun() {
+    let world = World::new().await;
+    let levers = world.system.simulator.levers();
+    // A token that is known to have expired. What is cached of the key set is too old.
+    let mut tokens = serde_json::to_value(levers.issue_tokens(DEMO_USER, DEMO_CONTRACT)).unwrap();
+    tokens["access_token"]["expires_on"] = json!(world.clock_now().as_second() - 60);
+    let grant = format!("/users/{DEMO_USER}/grants/{DEMO_CONTRACT}?replace=true");
+    assert_eq!(world.put(&grant, &tokens).await.status, StatusCode::NO_CONTENT);
+    world.advance(3_600);
+    let clock = world.clock.clone();
+    levers.observe(Some(Arc::new(move |moment, name: &str| {
+        if moment == Moment::After && name.ends_with("/jwks/oauth") {
+            clock.advance(std::time::Duration::from_secs(25));
+        }
+        Box::pin(async {})
+    })));
+    world.system.simulator.clear_requests();
+    assert_problem(&world.post(REAUTHORIZATIONS, &json!({})).await, 503, "unavailable");
+    assert_eq!((asked(&world, "/jwks/oauth"), asked(&world, "/oauth/token")), (1, 0));
+    levers.observe(None);
+    // The lease was given back.
+    assert_eq!(world.post(REAUTHORIZATIONS, &json!({})).await.status, StatusCode::CREATED);
+}
+
+#[tokio::test]
+async fn a_press_that_transactions_hold_up_is_given_up() {
+    let world = World::new().await;
+    world.hand_in(DEMO_USER, None, &broken(BANK)).await;
+    let link = world.last_link();
+    world.system.aws.clear_record();
+    world.system.aws.fail(Fault::conflict("dynamodb:UpdateItem", FOR_EVER));
+    let reply = world.call(Method::POST, &link, "").await;
+    world.system.aws.heal();
+    assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE, "{}", reply.body);
+    let tries = sent(&world, Function::CreateReauthUrl, "dynamodb:UpdateItem");
+    assert!((2..=6).contains(&tries), "{tries}");
+    world.follow(&link).await;
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use aws_lc_rs::{
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
+use zeroize::Zeroizing;
 
 use super::Error;
 use crate::{ambient::Ambient, domain::ContractId};
@@ -45,9 +46,10 @@ impl Contract {
     /// [`KeyError`].
     pub fn new(application_id: &str, id: ContractId, private_key: &SecretString) -> Result<Self, KeyError> {
         let pem = pem::parse(private_key.expose_secret()).map_err(|_| KeyError::NotPem)?;
-        let parsed = match pem.tag() {
-            "RSA PRIVATE KEY" => RsaKeyPair::from_der(pem.contents()),
-            "PRIVATE KEY" => RsaKeyPair::from_pkcs8(pem.contents()),
+        let (tag, der) = (pem.tag().to_owned(), Zeroizing::new(pem.into_contents()));
+        let parsed = match tag.as_str() {
+            "RSA PRIVATE KEY" => RsaKeyPair::from_der(&der),
+            "PRIVATE KEY" => RsaKeyPair::from_pkcs8(&der),
             _ => return Err(KeyError::WrongKind),
         };
         let key = parsed.map_err(|_| KeyError::NotRsa)?;

@@ -305,6 +305,8 @@ impl Client {
         if hint.jku.as_ref().is_some_and(foreign) {
             self.foreign_key_sets.fetch_add(1, Ordering::Relaxed);
             tracing::warn!(
+                // A metric filter in template.yaml counts these.
+                foreign_key_set = true,
                 "An answer is rightly signed, and names a key set at another address than the configured one"
             );
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use secrecy::ExposeSecret;
+use zeroize::Zeroizing;
 
 use super::{
     Item, Part, Store, StoreError, Versioned,
@@ -165,7 +166,7 @@ impl Store {
 
     async fn sealed(&self, grant: &Grant, version: u64) -> Result<Item, StoreError> {
         let key = key::grant(&grant.user_id, &grant.contract_id);
-        let tokens = grant.tokens.to_node_form().to_string();
+        let tokens = Zeroizing::new(grant.tokens.to_node_form().to_string());
         let item = GrantItem {
             version,
             user_id: grant.user_id.clone(),

@@ -1,6 +1,9 @@
 //! The HTTP side: what a function's runtime asks for.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use axum::{
     Router,
@@ -37,8 +40,8 @@ pub(super) enum Phase {
     CannotStart(String),
 }
 
-/// The answer that is awaited: to which event, and where it goes.
-type Awaited = Option<(String, oneshot::Sender<Result<Bytes, InvokeError>>)>;
+/// The answers that are awaited: to which event, and where they go.
+type Awaited = BTreeMap<String, oneshot::Sender<Result<Bytes, InvokeError>>>;
 
 /// What the handlers and the sandbox share.
 pub(super) struct Shared {
@@ -55,14 +58,17 @@ impl Shared {
     /// Where the answer to an event will arrive.
     pub(super) fn expect(&self, request_id: &str) -> oneshot::Receiver<Result<Bytes, InvokeError>> {
         let (sender, receiver) = oneshot::channel();
-        *self.awaited.lock().unwrap_or_else(PoisonError::into_inner) = Some((request_id.to_owned(), sender));
+        let mut awaited = self.awaited.lock().unwrap_or_else(PoisonError::into_inner);
+        // Of one that took too long, nobody waits for the answer any more.
+        awaited.retain(|_, sender| !sender.is_closed());
+        awaited.insert(request_id.to_owned(), sender);
         receiver
     }
 
     fn answer(&self, request_id: &str, result: Result<Bytes, InvokeError>) -> Response {
         let mut awaited = self.awaited.lock().unwrap_or_else(PoisonError::into_inner);
-        match awaited.take_if(|(id, _)| id == request_id) {
-            Some((_, sender)) => {
+        match awaited.remove(request_id) {
+            Some(sender) => {
                 let _ = sender.send(result);
                 accepted()
             }

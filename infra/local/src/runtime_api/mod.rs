@@ -1,8 +1,8 @@
 //! The Lambda Runtime API: runs a function's real binary as Lambda does, and nothing else of Lambda.
 //!
 //! Each instance of a function is a process of its own with a port of its own, so that nothing of a process that died
-//! can take what was meant for its successor. As on Lambda, an instance works on one event at a time, one that ends or
-//! takes too long is replaced, and a function that cannot start says why.
+//! can take what was meant for its successor. As on Lambda, an instance works on one event at a time unless it is told
+//! that it may take more, one that ends or takes too long is replaced, and a function that cannot start says why.
 
 mod http_api;
 mod sandbox;
@@ -42,8 +42,10 @@ pub struct Spec {
     pub environment: BTreeMap<String, String>,
     /// How long an invocation may take.
     pub timeout: Duration,
-    /// How many events are worked on at once.
+    /// How many processes there are.
     pub instances: usize,
+    /// How many events one process is given at once; Lambda's managed instances give more than one.
+    pub concurrency: usize,
 }
 
 impl Spec {
@@ -51,7 +53,7 @@ impl Spec {
     #[must_use]
     pub fn new(name: &str, binary: PathBuf, environment: BTreeMap<String, String>) -> Self {
         let (arguments, timeout) = (Vec::new(), Duration::from_secs(30));
-        Self { name: name.to_owned(), binary, arguments, environment, timeout, instances: 1 }
+        Self { name: name.to_owned(), binary, arguments, environment, timeout, instances: 1, concurrency: 1 }
     }
 }
 
@@ -97,12 +99,18 @@ pub enum InitError {
 }
 
 /// A function, run from its binary. Dropped, its processes are killed.
-#[derive(Debug)]
 pub struct LambdaFunction {
     events: mpsc::Sender<Pending>,
-    instances: Vec<JoinHandle<()>>,
+    workers: Vec<JoinHandle<()>>,
+    slots: Vec<Slot>,
     crash: watch::Sender<u64>,
     log: Log,
+}
+
+impl std::fmt::Debug for LambdaFunction {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("LambdaFunction").finish_non_exhaustive()
+    }
 }
 
 /// An event that waits for an instance.
@@ -122,14 +130,27 @@ impl LambdaFunction {
         let (events, waiting) = mpsc::channel(WAITING);
         let waiting = Arc::new(tokio::sync::Mutex::new(waiting));
         let (crash, crashed) = watch::channel(0);
-        let mut function = Self { events, instances: Vec::new(), crash, log: log.clone() };
+        let mut function = Self { events, workers: Vec::new(), slots: Vec::new(), crash, log: log.clone() };
         for _ in 0..spec.instances.max(1) {
-            let sandbox = Sandbox::start(&spec, &log).await?;
-            let instance =
-                Instance { spec: spec.clone(), log: log.clone(), waiting: waiting.clone(), crashed: crashed.clone() };
-            function.instances.push(tokio::spawn(instance.run(sandbox)));
+            let sandbox = Arc::new(Sandbox::start(&spec, &log, 0).await?);
+            let slot: Slot = Arc::new(tokio::sync::Mutex::new(Some(sandbox)));
+            for _ in 0..spec.concurrency.max(1) {
+                let (spec, log, waiting, crashed) = (spec.clone(), log.clone(), waiting.clone(), crashed.clone());
+                let worker = Worker { spec, log, waiting, crashed, slot: slot.clone() };
+                function.workers.push(tokio::spawn(worker.run()));
+            }
+            function.slots.push(slot);
         }
         Ok(function)
+    }
+
+    /// The numbers of the processes that run now.
+    pub async fn processes(&self) -> Vec<u32> {
+        let mut processes = Vec::new();
+        for slot in &self.slots {
+            processes.extend(slot.lock().await.as_ref().and_then(|sandbox| sandbox.process));
+        }
+        processes
     }
 
     /// What the function wrote to its standard output and error, the last 4 MiB of it.
@@ -158,66 +179,71 @@ impl Invoke for LambdaFunction {
 
 impl Drop for LambdaFunction {
     fn drop(&mut self) {
-        for instance in &self.instances {
-            instance.abort();
+        for worker in &self.workers {
+            worker.abort();
         }
     }
 }
 
-/// Works on one event at a time, with a new process whenever the old one is gone.
-struct Instance {
+/// The process of an instance, while it has one.
+type Slot = Arc<tokio::sync::Mutex<Option<Arc<Sandbox>>>>;
+
+/// Works on one event at a time, with a new process whenever the old one is gone. Where a process takes several events
+/// at once, as many workers share it.
+struct Worker {
     spec: Arc<Spec>,
     log: Log,
     waiting: Arc<tokio::sync::Mutex<mpsc::Receiver<Pending>>>,
     crashed: watch::Receiver<u64>,
+    slot: Slot,
 }
 
-impl Instance {
-    async fn run(mut self, first: Sandbox) {
-        let mut sandbox = Some(first);
-        while let Some(pending) = self.next(&mut sandbox).await {
-            let result = self.work(&mut sandbox, pending.event).await;
+impl Worker {
+    async fn run(mut self) {
+        while let Some(pending) = self.next().await {
+            let result = self.work(pending.event).await;
             // Whoever asked may have gone away.
             let _ = pending.reply.send(result);
         }
     }
 
     /// The next event; `None`, when the function is dropped. A crash in the meantime ends the process.
-    async fn next(&mut self, sandbox: &mut Option<Sandbox>) -> Option<Pending> {
+    async fn next(&mut self) -> Option<Pending> {
         loop {
             tokio::select! {
                 pending = async { self.waiting.lock().await.recv().await } => return pending,
-                Ok(()) = self.crashed.changed() => *sandbox = None,
+                Ok(()) = self.crashed.changed() => {
+                    let crashes = *self.crashed.borrow_and_update();
+                    self.slot.lock().await.take_if(|sandbox| sandbox.generation != crashes);
+                }
             }
         }
     }
 
-    async fn work(&mut self, sandbox: &mut Option<Sandbox>, event: Bytes) -> Result<Bytes, InvokeError> {
-        // A crash before this event has nothing to do with it.
-        if self.crashed.has_changed().unwrap_or_default() {
-            self.crashed.mark_unchanged();
-            *sandbox = None;
-        }
-        if sandbox.as_mut().is_none_or(Sandbox::has_ended) {
-            *sandbox = None;
-            match Sandbox::start(&self.spec, &self.log).await {
-                Ok(started) => *sandbox = Some(started),
-                Err(error) => return Err(failed("Runtime.InitError", &error.to_string())),
-            }
-        }
-        let Some(running) = sandbox.as_mut() else {
-            return Err(failed("Runtime.InitError", "the function is not running"));
-        };
-        let result = tokio::select! {
+    async fn work(&mut self, event: Bytes) -> Result<Bytes, InvokeError> {
+        let running = self.running().await.map_err(|error| failed("Runtime.InitError", &error.to_string()))?;
+        let (result, usable) = tokio::select! {
             result = running.invoke(event) => result,
             Ok(()) = self.crashed.changed() => sandbox::Ending::Crashed.into_result(),
             () = tokio::time::sleep(self.spec.timeout) => sandbox::Ending::TimedOut.into_result(),
         };
-        let (result, usable) = result;
         if !usable {
-            *sandbox = None;
+            self.slot.lock().await.take_if(|sandbox| Arc::ptr_eq(sandbox, &running));
         }
         result
+    }
+
+    /// The process; a new one if there is none, or the old one ended or is to have crashed before this event.
+    async fn running(&mut self) -> Result<Arc<Sandbox>, InitError> {
+        let mut slot = self.slot.lock().await;
+        let crashes = *self.crashed.borrow_and_update();
+        if let Some(running) = slot.as_ref().filter(|running| running.generation == crashes && !running.has_ended()) {
+            return Ok(Arc::clone(running));
+        }
+        *slot = None;
+        let started = Arc::new(Sandbox::start(&self.spec, &self.log, crashes).await?);
+        *slot = Some(Arc::clone(&started));
+        Ok(started)
     }
 }
 

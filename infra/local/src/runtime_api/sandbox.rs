@@ -8,7 +8,7 @@ use tokio::{
     io::{AsyncRead, AsyncReadExt},
     process::{Child, Command},
     sync::{mpsc, watch},
-    task::JoinHandle,
+    task::{AbortHandle, JoinHandle},
 };
 
 use super::{
@@ -29,7 +29,14 @@ const OUTPUT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The process, and what belongs to it. Dropped, the process is killed.
 pub(super) struct Sandbox {
-    child: Child,
+    /// Its number.
+    pub(super) process: Option<u32>,
+    /// How many crashes there had been when it was started.
+    pub(super) generation: u64,
+    /// Holds the process.
+    waiting: AbortHandle,
+    /// How it ended, once it has.
+    ended: watch::Receiver<Option<String>>,
     shared: Arc<Shared>,
     invocations: mpsc::Sender<Invocation>,
     function_arn: String,
@@ -58,9 +65,9 @@ impl Ending {
 
 impl Sandbox {
     /// Starts a process and waits until it asks for an event.
-    pub(super) async fn start(spec: &Spec, log: &Log) -> Result<Self, InitError> {
+    pub(super) async fn start(spec: &Spec, log: &Log, generation: u64) -> Result<Self, InitError> {
         let spawn_error = |source| InitError::Spawn { binary: spec.binary.clone(), source };
-        let (invocations, receiver) = mpsc::channel(1);
+        let (invocations, receiver) = mpsc::channel(spec.concurrency.max(1));
         let (phase, mut phases) = watch::channel(Phase::Starting);
         let shared = Shared::new(receiver, phase);
         let listener = listen(0).await.map_err(spawn_error)?;
@@ -95,16 +102,20 @@ impl Sandbox {
             });
         }
         let function_arn = names::arn("lambda", &format!("function:{name}"));
-        Ok(Self { child, shared, invocations, function_arn, timeout: spec.timeout, _server: server })
+        let process = child.id();
+        let (end, ended) = watch::channel(None);
+        let waiting = tokio::spawn(wait(child, end)).abort_handle();
+        let timeout = spec.timeout;
+        Ok(Self { process, generation, waiting, ended, shared, invocations, function_arn, timeout, _server: server })
     }
 
     /// Whether the process is gone.
-    pub(super) fn has_ended(&mut self) -> bool {
-        !matches!(self.child.try_wait(), Ok(None))
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended.borrow().is_some()
     }
 
     /// Gives an event to the process and waits for what comes of it, however long that takes.
-    pub(super) async fn invoke(&mut self, event: Bytes) -> Outcome {
+    pub(super) async fn invoke(&self, event: Bytes) -> Outcome {
         let request_id = uuid();
         let answer = self.shared.expect(&request_id);
         let timeout = SignedDuration::try_from(self.timeout).unwrap_or(SignedDuration::MAX);
@@ -118,16 +129,29 @@ impl Sandbox {
         if self.invocations.send(invocation).await.is_err() {
             return Ending::Crashed.into_result();
         }
+        let mut ended = self.ended.clone();
         tokio::select! {
             // An answer counts, even when the process ends right after it.
             biased;
             Ok(result) = answer => (result, true),
-            status = self.child.wait() => {
-                let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
+            Ok(status) = ended.wait_for(Option::is_some) => {
+                let status = status.as_deref().unwrap_or_default();
                 (Err(failed("Runtime.ExitError", &format!("the process ended: {status}"))), false)
             }
         }
     }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        self.waiting.abort();
+    }
+}
+
+/// Waits for the process to end. Dropped in the middle, it kills the process.
+async fn wait(mut child: Child, end: watch::Sender<Option<String>>) {
+    let status = child.wait().await;
+    end.send_replace(Some(status.map_or_else(|error| error.to_string(), |status| status.to_string())));
 }
 
 /// The phase after `Starting`.
@@ -148,6 +172,7 @@ fn command(spec: &Spec, runtime_api: &str) -> Command {
         .env("AWS_LAMBDA_FUNCTION_NAME", &spec.name)
         .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
         .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256")
+        .envs((spec.concurrency > 1).then(|| ("AWS_LAMBDA_MAX_CONCURRENCY", spec.concurrency.to_string())))
         .env("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand")
         .env("AWS_LAMBDA_LOG_GROUP_NAME", format!("/aws/lambda/{}", spec.name))
         .env("AWS_LAMBDA_LOG_STREAM_NAME", "local")
