@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use crate::{
     ambient::{Ambient, after},
+    aws::Aws,
     config::{ConfigError, Environment},
     digime::{self, Client, Contract},
     domain::{Account, ContractId, Locale, TokenPair, UserId, verification::ListedAccount},
@@ -74,11 +75,11 @@ impl Access {
     ///
     /// # Errors
     /// Names the variable that is missing or malformed.
-    pub fn from_environment(environment: &Environment, ambient: &Ambient) -> Result<Self, ConfigError> {
+    pub fn from_environment(aws: &Aws<'_>, environment: &Environment, ambient: &Ambient) -> Result<Self, ConfigError> {
         Ok(Self {
-            store: services::store(environment, ambient)?,
+            store: services::store(aws, environment, ambient)?,
             client: Client::new(digime::Settings::from_environment(environment)?, ambient)?,
-            contracts: services::contracts(environment, ambient)?,
+            contracts: services::contracts(aws, environment, ambient)?,
             ambient: ambient.clone(),
         })
     }
@@ -237,7 +238,7 @@ impl Access {
         let before = std::mem::replace(&mut grant.tokens, tokens);
         grant.tokens.user = grant.tokens.user.take().or(before.user);
         grant.tokens.consent_id = grant.tokens.consent_id.take().or(before.consent_id);
-        grant.refresh_dead = false;
+        (grant.refresh_dead, grant.leased_until) = (false, None);
         let mut written = self.store.put_refreshed(&grant, lease, trigger.at).await;
         for _ in 0..MAX_ATTEMPTS {
             let Err(StoreError::Conflict(_) | StoreError::Unavailable(_)) = &written else {
@@ -252,8 +253,7 @@ impl Access {
             }
             written = self.store.put_grant(&grant, stored.version, trigger.at).await;
         }
-        written?;
-        self.read_again(&grant).await
+        Ok(Versioned { version: written?, value: grant })
     }
 
     /// Reads the user's accounts from digi.me, and keeps what the list says of them. No status changes: only reads and

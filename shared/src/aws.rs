@@ -9,7 +9,10 @@ use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
 use aws_sdk_dynamodb::config::{BehaviorVersion, retry::RetryConfig, timeout::TimeoutConfig};
 use aws_types::{SdkConfig, region::Region};
 
-use crate::config::{ConfigError, Environment};
+use crate::{
+    config::{ConfigError, Environment},
+    http_client,
+};
 
 /// A connection inside a region is made in milliseconds.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -18,32 +21,51 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
 /// A call with its retries.
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(6);
 
-/// What all AWS clients share. Clients honour `AWS_ENDPOINT_URL` and, before it, `service_endpoint`, such as
-/// `AWS_ENDPOINT_URL_DYNAMODB`.
-///
-/// # Errors
-/// When the region or the credentials are missing.
-pub fn config(environment: &Environment, service_endpoint: &'static str) -> Result<SdkConfig, ConfigError> {
-    let credentials = Credentials::new(
-        environment.required("AWS_ACCESS_KEY_ID")?,
-        environment.required("AWS_SECRET_ACCESS_KEY")?,
-        environment.optional("AWS_SESSION_TOKEN").map(Into::into),
-        None,
-        "environment",
-    );
-    let timeouts = TimeoutConfig::builder()
-        .connect_timeout(CONNECT_TIMEOUT)
-        .operation_attempt_timeout(ATTEMPT_TIMEOUT)
-        .operation_timeout(OPERATION_TIMEOUT)
-        .build();
-    let mut config = SdkConfig::builder()
-        .behavior_version(BehaviorVersion::v2026_01_12())
-        .region(Region::new(environment.required("AWS_REGION")?.to_owned()))
-        .credentials_provider(SharedCredentialsProvider::new(credentials))
-        .retry_config(RetryConfig::standard().with_max_attempts(3))
-        .timeout_config(timeouts);
-    if let Some(url) = environment.base_url(service_endpoint)?.or(environment.base_url("AWS_ENDPOINT_URL")?) {
-        config = config.endpoint_url(url);
+/// What the clients of all services share: region, credentials, time limits, connections.
+#[derive(Debug, Clone)]
+pub struct Aws<'a> {
+    environment: &'a Environment,
+    config: SdkConfig,
+}
+
+impl<'a> Aws<'a> {
+    /// Reads the environment.
+    ///
+    /// # Errors
+    /// When the region or the credentials are missing.
+    pub fn new(environment: &'a Environment) -> Result<Self, ConfigError> {
+        let credentials = Credentials::new(
+            environment.required("AWS_ACCESS_KEY_ID")?,
+            environment.required("AWS_SECRET_ACCESS_KEY")?,
+            environment.optional("AWS_SESSION_TOKEN").map(Into::into),
+            None,
+            "environment",
+        );
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+            .operation_timeout(OPERATION_TIMEOUT)
+            .build();
+        let http = http_client::for_aws(CONNECT_TIMEOUT)
+            .map_err(|_| ConfigError::new("AWS_REGION", "cannot be called: no HTTP client could be built"))?;
+        let config = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .region(Region::new(environment.required("AWS_REGION")?.to_owned()))
+            .credentials_provider(SharedCredentialsProvider::new(credentials))
+            .http_client(http)
+            .retry_config(RetryConfig::standard().with_max_attempts(3))
+            .timeout_config(timeouts);
+        Ok(Self { environment, config: config.build() })
     }
-    Ok(config.build())
+
+    /// The configuration of one service's client. It honours `endpoint`, such as `AWS_ENDPOINT_URL_DYNAMODB`, and, where
+    /// that is not set, `AWS_ENDPOINT_URL`.
+    ///
+    /// # Errors
+    /// When an endpoint is malformed.
+    pub fn service(&self, endpoint: &'static str) -> Result<SdkConfig, ConfigError> {
+        let own = self.environment.base_url(endpoint)?;
+        let Some(url) = own.or(self.environment.base_url("AWS_ENDPOINT_URL")?) else { return Ok(self.config.clone()) };
+        Ok(self.config.to_builder().endpoint_url(url).build())
+    }
 }

@@ -92,7 +92,8 @@ pub async fn serve<F: Function>() -> ExitCode {
         // Boxed: the futures of the handlers are deeply nested, and large.
         async move { Box::pin(function.handle(event.payload, Invocation::from(&event.context))).await }
     });
-    match lambda_runtime::run(service).await {
+    // Several at once where `AWS_LAMBDA_MAX_CONCURRENCY` says so, one after the other elsewhere.
+    match lambda_runtime::run_concurrent(service).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}");

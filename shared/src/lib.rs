@@ -9,6 +9,7 @@ pub mod aws;
 pub mod config;
 pub mod digime;
 pub mod domain;
+pub mod http_client;
 pub mod keyring;
 pub mod lambda;
 pub mod secrets;

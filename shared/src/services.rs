@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{
     ambient::Ambient,
-    aws,
+    aws::Aws,
     config::{ConfigError, Environment},
     secrets::{Contracts, service_keys},
     store::Store,
@@ -15,19 +15,18 @@ const DEFAULT_LINK_TTL: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 /// Secrets Manager.
 ///
 /// # Errors
-/// Names the variable that is missing or malformed.
-pub fn secrets_manager(environment: &Environment) -> Result<aws_sdk_secretsmanager::Client, ConfigError> {
-    Ok(aws_sdk_secretsmanager::Client::new(&aws::config(environment, "AWS_ENDPOINT_URL_SECRETS_MANAGER")?))
+/// Names the variable that is malformed.
+pub fn secrets_manager(aws: &Aws<'_>) -> Result<aws_sdk_secretsmanager::Client, ConfigError> {
+    Ok(aws_sdk_secretsmanager::Client::new(&aws.service("AWS_ENDPOINT_URL_SECRETS_MANAGER")?))
 }
 
 /// The table of `TABLE_NAME`, with the service secret of `SERVICE_SECRET_ID`.
 ///
 /// # Errors
 /// Names the variable that is missing or malformed.
-pub fn store(environment: &Environment, ambient: &Ambient) -> Result<Store, ConfigError> {
-    let keys = service_keys(secrets_manager(environment)?, environment, ambient)?;
-    let config = aws::config(environment, "AWS_ENDPOINT_URL_DYNAMODB")?;
-    let client = aws_sdk_dynamodb::Client::new(&config);
+pub fn store(aws: &Aws<'_>, environment: &Environment, ambient: &Ambient) -> Result<Store, ConfigError> {
+    let keys = service_keys(secrets_manager(aws)?, environment, ambient)?;
+    let client = aws_sdk_dynamodb::Client::new(&aws.service("AWS_ENDPOINT_URL_DYNAMODB")?);
     Ok(Store::new(client, environment.required("TABLE_NAME")?, keys, ambient))
 }
 
@@ -35,8 +34,8 @@ pub fn store(environment: &Environment, ambient: &Ambient) -> Result<Store, Conf
 ///
 /// # Errors
 /// Names the variable that is missing or malformed.
-pub fn contracts(environment: &Environment, ambient: &Ambient) -> Result<Contracts, ConfigError> {
-    Contracts::from_environment(secrets_manager(environment)?, environment, ambient)
+pub fn contracts(aws: &Aws<'_>, environment: &Environment, ambient: &Ambient) -> Result<Contracts, ConfigError> {
+    Contracts::from_environment(secrets_manager(aws)?, environment, ambient)
 }
 
 /// `RECONNECT_LINK_TTL`, 14 days by default.

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use digime_simulator::{Account, Contract, ContractKeys, Simulator};
 use http::{Method, StatusCode};
 use local::{Endpoints, Function, Functions, Gateway, Invoke, system_clock};
-use reauth_core::{ambient::Ambient, aws};
+use reauth_core::{ambient::Ambient, aws::Aws};
 use serde_json::{Value, json};
 use tests::{Reply, create_table, start_instances};
 use tokio::sync::Mutex;
@@ -59,7 +59,7 @@ impl Deployment {
             overrides: BTreeMap::new(),
         };
         let environment = endpoints.environment(Function::Accounts).into_iter().collect();
-        let config = aws::config(&environment, "AWS_ENDPOINT_URL_DYNAMODB").unwrap();
+        let config = Aws::new(&environment).unwrap().service("AWS_ENDPOINT_URL_DYNAMODB").unwrap();
         let dynamodb = aws_sdk_dynamodb::Client::new(&config);
         create_table(&dynamodb, &name).await;
         store_secrets(&aws_sdk_secretsmanager::Client::new(&config), &name).await;

@@ -13,12 +13,15 @@ use local::{
     runtime_api::{LambdaFunction, Spec},
 };
 
-/// Builds the binaries and gives their directory. `cargo test` builds none of other packages, so that without this the
-/// tests could run stale ones.
-fn directory() -> &'static Result<PathBuf, String> {
+/// Builds the binaries and gives their directory; release ones, and what they are measured beside, for a bench. `cargo
+/// test` builds none of other packages, so that without this the tests could run stale ones.
+///
+/// # Errors
+/// What the build said.
+pub fn binaries() -> Result<PathBuf, String> {
     static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    BUILT.get_or_init(|| {
-        // This test's own executable is in `<target>/debug/deps`.
+    let built = BUILT.get_or_init(|| {
+        // This test's own executable is in `<target>/debug/deps`, a bench's in `<target>/release/deps`.
         let executable = std::env::current_exe().map_err(|error| error.to_string())?;
         let directory = executable.ancestors().nth(2).ok_or("the test's executable stands nowhere")?.to_owned();
         let target = directory.parent().ok_or("the target directory stands nowhere")?;
@@ -27,9 +30,13 @@ fn directory() -> &'static Result<PathBuf, String> {
         for function in Function::ALL {
             build.arg("--package").arg(function.name());
         }
+        if directory.ends_with("release") {
+            build.args(["--release", "--package", "baselines"]);
+        }
         let output = build.output().map_err(|error| error.to_string())?;
         if output.status.success() { Ok(directory) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
-    })
+    });
+    built.clone()
 }
 
 /// Starts one function from its binary with the given environment.
@@ -49,7 +56,7 @@ pub async fn start_instances(
     environment: BTreeMap<String, String>,
     instances: usize,
 ) -> Result<LambdaFunction, String> {
-    let binary = directory().clone()?.join(function.name());
+    let binary = binaries()?.join(function.name());
     let spec = Spec { instances, ..Spec::new(function.name(), binary, environment) };
     LambdaFunction::start(spec).await.map_err(|error| error.to_string())
 }

@@ -12,11 +12,11 @@ mod world;
 
 pub use self::{
     ambient::{ManualClock, START},
-    binaries::{start_binary, start_instances},
+    binaries::{binaries, start_binary, start_instances},
     browser::{Decision, Ending, decide},
     crash::Crashes,
     permissions::{granted, needed},
     table::create_table,
     webhook::{Answer, Delivery, Receiver, WEBHOOK_SECRET},
-    world::{Reply, World, published},
+    world::{Reply, World, options, published},
 };

@@ -298,7 +298,9 @@ pub fn published(system: &System) -> Vec<Value> {
     system.topic.all().expect("the topic").iter().map(local::Publication::json).collect()
 }
 
-fn options(clock: local::Clock, ambient: Ambient) -> Options {
+/// A system on free ports, in memory, that moves only when it is told to.
+#[must_use]
+pub fn options(clock: local::Clock, ambient: Ambient) -> Options {
     Options {
         port: 0,
         simulator_port: 0,

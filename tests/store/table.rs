@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use local::Function;
 use reauth_core::{
     ambient::{Ambient, Clock},
-    aws,
+    aws::Aws,
     config::Environment,
     services,
     store::Store,
@@ -47,8 +47,9 @@ impl Table {
             name = format!("digime-reauth-test-{:016x}", u64::from_be_bytes(Ambient::system().bytes()));
         }
         let environment: Vec<_> = environment.into_iter().collect();
-        let config = aws::config(&environment.iter().cloned().collect(), "AWS_ENDPOINT_URL_DYNAMODB");
-        let client = Client::new(&config.expect("a configuration"));
+        let described = environment.iter().cloned().collect();
+        let aws = Aws::new(&described).expect("a configuration");
+        let client = Client::new(&aws.service("AWS_ENDPOINT_URL_DYNAMODB").expect("an endpoint"));
         let ambient = clock.ambient();
         let store = store(&environment, &name, &ambient);
         let table = Self { store, clock, ambient, environment, client, name, _world: world };
@@ -84,7 +85,8 @@ fn store(environment: &[(String, String)], table: &str, ambient: &Ambient) -> St
     let mut environment = environment.to_vec();
     environment.retain(|(name, _)| name != "TABLE_NAME");
     environment.push(("TABLE_NAME".to_owned(), table.to_owned()));
-    services::store(&environment.into_iter().collect::<Environment>(), ambient).expect("a store")
+    let environment: Environment = environment.into_iter().collect();
+    services::store(&Aws::new(&environment).expect("a configuration"), &environment, ambient).expect("a store")
 }
 
 /// Runs a test on a table of its own, which is removed afterwards, whatever comes of the test.

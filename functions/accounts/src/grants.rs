@@ -59,8 +59,8 @@ impl Accounts {
             leased_until: None,
             accounts_listed_at: known.and_then(|known| known.value.accounts_listed_at),
         };
-        self.access.store.put_grant(&grant, read_version, trigger.at).await?;
-        Ok(Some(Versioned { value: grant, version: read_version + 1 }))
+        let version = self.access.store.put_grant(&grant, read_version, trigger.at).await?;
+        Ok(Some(Versioned { value: grant, version }))
     }
 
     /// Reads the user's accounts, so that their names are known before one breaks. The grant is stored without it too.

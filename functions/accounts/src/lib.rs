@@ -12,7 +12,7 @@ use lambda_runtime::Error;
 use reauth_core::{
     access::{Access, retry_conflicts},
     ambient::Ambient,
-    aws,
+    aws::Aws,
     config::{ConfigError, Environment},
     domain::UserId,
     lambda::{Function, Invocation},
@@ -33,10 +33,11 @@ impl Function for Accounts {
     type Reply = ApiGatewayV2httpResponse;
 
     fn new(environment: &Environment, ambient: &Ambient) -> Result<Self, ConfigError> {
+        let aws = Aws::new(environment)?;
         Ok(Self {
-            access: Access::from_environment(environment, ambient)?,
+            access: Access::from_environment(&aws, environment, ambient)?,
             ambient: ambient.clone(),
-            queue: aws_sdk_sqs::Client::new(&aws::config(environment, "AWS_ENDPOINT_URL_SQS")?),
+            queue: aws_sdk_sqs::Client::new(&aws.service("AWS_ENDPOINT_URL_SQS")?),
             read_results_queue: environment.required("READ_RESULTS_QUEUE_URL")?.into(),
         })
     }

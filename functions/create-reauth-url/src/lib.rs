@@ -11,6 +11,7 @@ use lambda_runtime::Error;
 use reauth_core::{
     access::{self, Access},
     ambient::Ambient,
+    aws::Aws,
     config::{ConfigError, Environment},
     domain::{AllowedOrigins, Locale, ReturnUrl},
     lambda::{Function, Invocation},
@@ -66,7 +67,7 @@ impl Function for CreateReauthUrl {
 
     fn new(environment: &Environment, ambient: &Ambient) -> Result<Self, ConfigError> {
         Ok(Self {
-            access: Access::from_environment(environment, ambient)?,
+            access: Access::from_environment(&Aws::new(environment)?, environment, ambient)?,
             ambient: ambient.clone(),
             settings: Settings::from_environment(environment)?,
         })

@@ -9,7 +9,7 @@ use futures::future::join_all;
 use lambda_runtime::Error;
 use reauth_core::{
     ambient::Ambient,
-    aws,
+    aws::Aws,
     config::{ConfigError, Environment},
     lambda::{Function, Invocation, first_receipt},
     services,
@@ -38,13 +38,14 @@ impl Function for NotifyReauth {
     type Reply = SqsBatchResponse;
 
     fn new(environment: &Environment, ambient: &Ambient) -> Result<Self, ConfigError> {
+        let aws = Aws::new(environment)?;
         let public_base_url = environment.base_url("PUBLIC_BASE_URL")?;
-        let sns = aws_sdk_sns::Client::new(&aws::config(environment, "AWS_ENDPOINT_URL_SNS")?);
+        let sns = aws_sdk_sns::Client::new(&aws.service("AWS_ENDPOINT_URL_SNS")?);
         let topic = environment.required("NOTIFICATION_TOPIC_ARN")?;
-        let webhook = Webhook::from_environment(environment, services::secrets_manager(environment)?, ambient)?;
+        let webhook = Webhook::from_environment(environment, services::secrets_manager(&aws)?, ambient)?;
         let sns = Channel::Sns(SnsChannel::new(sns, topic));
         Ok(Self {
-            store: services::store(environment, ambient)?,
+            store: services::store(&aws, environment, ambient)?,
             ambient: ambient.clone(),
             channels: std::iter::once(sns).chain(webhook.map(Channel::Webhook)).collect(),
             public_base_url: public_base_url.ok_or_else(|| ConfigError::new("PUBLIC_BASE_URL", "is missing"))?,

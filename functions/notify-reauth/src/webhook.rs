@@ -9,6 +9,7 @@ use reauth_core::{
     ambient::Ambient,
     config::{ConfigError, Environment},
     domain::{Event, return_url::is_secure},
+    http_client,
     secrets::Rotating,
 };
 use reqwest::header::CONTENT_TYPE;
@@ -79,12 +80,7 @@ impl Webhook {
             ConfigError::new("WEBHOOK_URL", "must be an https URL without userinfo (http only for loopback addresses)")
         })?;
         let secret = secret.ok_or_else(|| ConfigError::new("WEBHOOK_SECRET_ID", "is missing"))?;
-        let http = reqwest::Client::builder()
-            // The body holds a link: it goes where the operator said, and nowhere else.
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .referer(false)
-            .no_proxy()
+        let http = http_client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(TIMEOUT)
             .user_agent(concat!("digime-reauth/", env!("CARGO_PKG_VERSION")))

@@ -9,6 +9,7 @@ use lambda_runtime::Error;
 use reauth_core::{
     access::Access,
     ambient::Ambient,
+    aws::Aws,
     config::{ConfigError, Environment},
     lambda::{Function, Invocation},
     web::{self, BROWSER_COOKIE, Problem, Request, Response},
@@ -30,7 +31,7 @@ impl Function for ReauthCallback {
 
     fn new(environment: &Environment, ambient: &Ambient) -> Result<Self, ConfigError> {
         Ok(Self {
-            access: Access::from_environment(environment, ambient)?,
+            access: Access::from_environment(&Aws::new(environment)?, environment, ambient)?,
             ambient: ambient.clone(),
             application_name: environment.optional("APPLICATION_NAME").unwrap_or("the application").to_owned(),
         })

@@ -10,6 +10,7 @@ use futures::future::join_all;
 use lambda_runtime::Error;
 use reauth_core::{
     ambient::Ambient,
+    aws::Aws,
     config::{ConfigError, Environment},
     domain::UserId,
     lambda::{Function, Invocation, Trigger},
@@ -31,7 +32,8 @@ impl Function for RecordReadResult {
     type Reply = SqsBatchResponse;
 
     fn new(environment: &Environment, ambient: &Ambient) -> Result<Self, ConfigError> {
-        Ok(Self { store: services::store(environment, ambient)?, ambient: ambient.clone() })
+        let store = services::store(&Aws::new(environment)?, environment, ambient)?;
+        Ok(Self { store, ambient: ambient.clone() })
     }
 
     /// Users are taken side by side, one user's messages in order. A message that fails does so alone.

@@ -10,7 +10,7 @@ use lambda_runtime::Error;
 use reauth_core::{
     access::{Access, AccessError},
     ambient::{Ambient, after},
-    aws,
+    aws::Aws,
     config::{ConfigError, Environment},
     lambda::{Function, Invocation, Trigger},
     store::{Due, DueItem, StoreError},
@@ -65,10 +65,11 @@ impl Function for SweepAccounts {
     fn new(environment: &Environment, ambient: &Ambient) -> Result<Self, ConfigError> {
         // Part of the contract: a deployment that lacks it would lack it when reminders carry links.
         environment.base_url("PUBLIC_BASE_URL")?.ok_or_else(|| ConfigError::new("PUBLIC_BASE_URL", "is missing"))?;
+        let aws = Aws::new(environment)?;
         Ok(Self {
-            access: Access::from_environment(environment, ambient)?,
+            access: Access::from_environment(&aws, environment, ambient)?,
             ambient: ambient.clone(),
-            queue: aws_sdk_sqs::Client::new(&aws::config(environment, "AWS_ENDPOINT_URL_SQS")?),
+            queue: aws_sdk_sqs::Client::new(&aws.service("AWS_ENDPOINT_URL_SQS")?),
             notifications_queue: environment.required("NOTIFICATIONS_QUEUE_URL")?.into(),
         })
     }

@@ -287,6 +287,15 @@ impl System {
         self.moving.sweep().await
     }
 
+    /// Moves the stream alone: what is new in it waits on the queue afterwards.
+    ///
+    /// # Errors
+    /// When a store fails.
+    pub async fn move_stream(&self) -> Result<(), StartError> {
+        while self.moving.pipe.pump().await.map_err(|error| part("the pipe")(&error))? > 0 {}
+        Ok(())
+    }
+
     /// Moves stream and queues until nothing moves any more that is visible now.
     ///
     /// # Errors

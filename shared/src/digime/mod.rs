@@ -37,6 +37,7 @@ use crate::{
     ambient::{Ambient, Deadline},
     config::{ConfigError, Environment},
     domain::{AccountId, Locale, TokenPair, verification::ListedAccount},
+    http_client,
 };
 
 const DEFAULT_BASE_URL: &str = "https://api.digi.me/v1.7/";
@@ -108,12 +109,8 @@ impl Client {
     /// # Errors
     /// When no TLS client can be built.
     pub fn new(settings: Settings, ambient: &Ambient) -> Result<Self, ConfigError> {
-        let http = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            // A request carries a nonce that is good once: only `Transport` sends again, with a new one.
-            .retry(reqwest::retry::never())
-            .referer(false)
-            .no_proxy()
+        // A request carries a nonce that is good once: only `Transport` sends again, with a new one.
+        let http = http_client::builder()
             .connect_timeout(settings.connect_timeout)
             .user_agent(concat!("digime-reauth/", env!("CARGO_PKG_VERSION")))
             .build()

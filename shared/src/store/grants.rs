@@ -71,15 +71,17 @@ impl Store {
     }
 
     /// Stores a grant that the application hands in, if it is as it was read. It ends a lease: the refresh under way
-    /// finds that the grant has changed.
+    /// finds that the grant has changed. Gives the version that it has now.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when it changed; [`StoreError::Forgotten`] when the user is being forgotten.
-    pub async fn put_grant(&self, grant: &Grant, read: u64, triggered_at: Timestamp) -> Result<(), StoreError> {
-        let item = self.sealed(grant, read + 1).await?;
+    pub async fn put_grant(&self, grant: &Grant, read: u64, triggered_at: Timestamp) -> Result<u64, StoreError> {
+        let version = read + 1;
+        let item = self.sealed(grant, version).await?;
         let mut transaction = self.lifting_transaction(&grant.user_id, triggered_at).await?;
         transaction.put_version(Part::Grant, item, read)?;
-        transaction.commit().await
+        transaction.commit().await?;
+        Ok(version)
     }
 
     /// Takes the lease on a grant that is as it was read and not leased.
@@ -106,16 +108,24 @@ impl Store {
         Ok(lease)
     }
 
-    /// Stores the pair that a refresh under the lease brought, and gives the lease back.
+    /// Stores the pair that a refresh under the lease brought, and gives the lease back. Gives the version that the
+    /// grant has now.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when the grant changed meanwhile.
-    pub async fn put_refreshed(&self, grant: &Grant, lease: &Lease, triggered_at: Timestamp) -> Result<(), StoreError> {
-        let item = self.sealed(grant, lease.version + 1).await?;
+    pub async fn put_refreshed(
+        &self,
+        grant: &Grant,
+        lease: &Lease,
+        triggered_at: Timestamp,
+    ) -> Result<u64, StoreError> {
+        let version = lease.version + 1;
+        let item = self.sealed(grant, version).await?;
         let mut transaction = self.transaction(&grant.user_id, triggered_at).await?;
         let values = [(":id", text(&*lease.id)), (":read", number(lease.version))];
         transaction.put(Part::Grant, item, "version = :read AND leaseId = :id", &values)?;
-        transaction.commit().await
+        transaction.commit().await?;
+        Ok(version)
     }
 
     /// Gives the lease back without a new pair; with `refresh_dead`, after digi.me called the refresh token dead.

@@ -22,6 +22,18 @@ struct Harness {
     secrets: Secrets,
 }
 
+impl Harness {
+    fn environment(&self) -> reauth_core::config::Environment {
+        let variables = [
+            ("AWS_REGION", names::REGION.to_owned()),
+            ("AWS_ACCESS_KEY_ID", "tester".to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", "secret".to_owned()),
+            ("AWS_ENDPOINT_URL", self.server.url()),
+        ];
+        variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    }
+}
+
 async fn harness() -> Harness {
     let clock = TestClock::new();
     let store = Arc::new(Store::memory().unwrap());
@@ -37,14 +49,10 @@ async fn harness() -> Harness {
 
 macro_rules! client {
     ($harness:expr, $sdk:ident) => {{
-        let config = $sdk::Config::builder()
-            .behavior_version($sdk::config::BehaviorVersion::latest())
-            .region($sdk::config::Region::new(names::REGION))
-            .credentials_provider(aws_credential_types::Credentials::new("tester", "secret", None, None, "test"))
-            .retry_config(aws_smithy_types::retry::RetryConfig::disabled())
-            .endpoint_url($harness.server.url())
-            .build();
-        $sdk::Client::from_conf(config)
+        let environment = $harness.environment();
+        let config = reauth_core::aws::Aws::new(&environment).unwrap().service("AWS_ENDPOINT_URL").unwrap();
+        let retries = aws_smithy_types::retry::RetryConfig::disabled();
+        $sdk::Client::from_conf($sdk::config::Builder::from(&config).retry_config(retries).build())
     }};
 }
 

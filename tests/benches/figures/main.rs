@@ -1,0 +1,42 @@
+//! How fast, how small: every figure beside its bound. `cargo bench --package tests --bench figures`; a word after `--`
+//! runs only the figures of that group.
+//!
+//! Everything runs on this machine: the functions' release binaries under an emulator of the Lambda Runtime API, the
+//! stand-ins for AWS and the digi.me simulator in this process, as far away as a figure wants them. Two baselines run beside:
+//! the least that a Lambda function is, and the least that a reauthorization URL costs.
+
+mod flows;
+mod local_system;
+mod process;
+mod queues;
+mod sizes;
+mod stage;
+mod starts;
+mod table;
+
+use std::process::ExitCode;
+
+use table::Table;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let wanted: Vec<_> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
+    let runs = |group: &str| wanted.is_empty() || wanted.iter().any(|wanted| wanted == group);
+    let mut table = Table::default();
+    if runs("flows") {
+        flows::run(&mut table).await;
+    }
+    if runs("queues") {
+        queues::run(&mut table).await;
+    }
+    if runs("starts") {
+        starts::run(&mut table).await;
+    }
+    if runs("sizes") {
+        sizes::run(&mut table);
+    }
+    if runs("local") {
+        local_system::run(&mut table).await;
+    }
+    if table.print() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

@@ -1,0 +1,147 @@
+//! The functions behind the queues.
+
+use std::time::Duration;
+
+use axum::{Router, routing::post};
+use http::StatusCode;
+use local::{DEMO_CONTRACT, Function, aws::Operation, names::Queue};
+use serde_json::{Map, Value, json};
+use tokio::net::TcpListener;
+
+use crate::{
+    process::{cpu, median, milliseconds, now, pause},
+    stage::{Stage, batch},
+    table::Table,
+};
+
+const A: Duration = Duration::from_millis(10);
+/// How long a channel takes.
+const C: Duration = Duration::from_millis(50);
+const SAMPLES: usize = 40;
+const BATCH: usize = 10;
+const ACCOUNTS: usize = 500;
+const IN_NEED: usize = 5;
+
+pub(crate) async fn run(table: &mut Table) {
+    let webhook = webhook().await;
+    let stage = Stage::new(Some(&webhook)).await;
+    batches(&stage, table).await;
+    many_accounts(&stage, table).await;
+    notifications(&stage, table).await;
+}
+
+/// A receiver that takes its time.
+async fn webhook() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let url = format!("http://{}/", listener.local_addr().expect("an address"));
+    let router = Router::new().route(
+        "/",
+        post(async || {
+            pause(C).await;
+            StatusCode::NO_CONTENT
+        }),
+    );
+    tokio::spawn(async move { axum::serve(listener, router).await.expect("it serves") });
+    url
+}
+
+fn needs_user() -> Value {
+    json!({"state": "partial", "error": {"code": "ServiceAuthorizationError", "statusCode": 511,
+        "error": {"message": "Service authorization required", "reauth": true}}})
+}
+
+/// A read result of that second.
+fn message(user: &str, second: usize, entries: impl Iterator<Item = (String, Value)>) -> String {
+    let at = format!("2026-01-01T00:{:02}:{:02}Z", second / 60, second % 60);
+    let entries: Map<String, Value> = entries.collect();
+    json!({"userId": user, "contractId": DEMO_CONTRACT, "observedAt": at, "readResult": entries}).to_string()
+}
+
+async fn take_in(stage: &Stage, bodies: &[String]) {
+    let reply = stage.invoke(Function::RecordReadResult, &batch(Queue::ReadResults, bodies)).await;
+    assert_eq!(reply["batchItemFailures"], json!([]));
+}
+
+async fn batches(stage: &Stage, table: &mut Table) {
+    for (what, entry) in [("healthy", json!({"state": "completed"})), ("in need", needs_user())] {
+        let mut times = Vec::new();
+        for sample in 0..=SAMPLES {
+            stage.distances(A, Duration::ZERO);
+            // Those in need are told of once in an episode, so each of them is new.
+            let number = if what == "healthy" { 0 } else { sample };
+            let bodies = (0..BATCH).map(|user| {
+                let entries = std::iter::once((format!("{number}_{user}"), entry.clone()));
+                message(&format!("batch-{what}-{user}").replace(' ', "-"), sample, entries)
+            });
+            let event = batch(Queue::ReadResults, &bodies.collect::<Vec<_>>());
+            let begun = now();
+            let reply = stage.invoke(Function::RecordReadResult, &event).await;
+            times.push(begun.elapsed());
+            assert_eq!(reply["batchItemFailures"], json!([]));
+        }
+        let figure = format!("`record-read-result`, 10 results of one account each, {what}");
+        table.at_most(figure, median(times), milliseconds(2 * A) + 10.0, "ms", " = 2A + 10");
+    }
+    stage.near();
+}
+
+async fn many_accounts(stage: &Stage, table: &mut Table) {
+    stage.near();
+    let (mut used, mut calls) = (Vec::new(), Vec::new());
+    for sample in 0..SAMPLES {
+        let user = format!("many-{sample}");
+        let all = |needy: usize| {
+            (0..ACCOUNTS).map(move |account| {
+                let entry = if account < needy { needs_user() } else { json!({"state": "completed"}) };
+                (format!("{account}_many"), entry)
+            })
+        };
+        take_in(stage, &[message(&user, 1, all(0))]).await;
+        stage.system.aws.clear_record();
+        let process = stage.process(Function::RecordReadResult).await;
+        let before = cpu(process);
+        take_in(stage, &[message(&user, 2, all(IN_NEED))]).await;
+        used.push(cpu(process) - before);
+        calls = ["dynamodb:Query", "dynamodb:TransactWriteItems"]
+            .map(|action| {
+                let caller = Function::RecordReadResult.name().to_owned();
+                stage
+                    .system
+                    .aws
+                    .operations()
+                    .get(&Operation { caller, action: action.to_owned() })
+                    .copied()
+                    .unwrap_or(0)
+            })
+            .to_vec();
+    }
+    let figure = "a read result of 500 accounts, 5 in need: CPU";
+    table.at_most(figure, median(used), 20.0, "ms", "");
+    let measured = format!("{} queries side by side, {} transactions", calls[0], calls[1]);
+    let bound = "accounts and reads in one round trip, 1 + 5 transactions".to_owned();
+    table.push("the same: calls", measured, bound, calls == [2, 1 + IN_NEED as u64]);
+}
+
+async fn notifications(stage: &Stage, table: &mut Table) {
+    let mut times = Vec::new();
+    for sample in 0..=SAMPLES {
+        stage.near();
+        stage.channel_distance(Duration::ZERO);
+        // What other figures left behind is not this one's.
+        while !stage.take_notifications().await["Records"].as_array().expect("a list").is_empty() {}
+        let bodies: Vec<_> = (0..BATCH)
+            .map(|user| message(&format!("told-{user}"), 1, std::iter::once((format!("{sample}_told"), needs_user()))))
+            .collect();
+        take_in(stage, &bodies).await;
+        let event = stage.take_notifications().await;
+        assert_eq!(event["Records"].as_array().expect("a list").len(), BATCH);
+        stage.distances(A, Duration::ZERO);
+        stage.channel_distance(C);
+        let begun = now();
+        let reply = stage.invoke(Function::NotifyReauth, &event).await;
+        times.push(begun.elapsed());
+        assert_eq!(reply["batchItemFailures"], json!([]));
+    }
+    let bound = milliseconds(2 * A + C) + 15.0;
+    table.at_most("`notify-reauth`, 10 events, two channels of C = 50ms", median(times), bound, "ms", " = 2A + C + 15");
+}

@@ -1,0 +1,240 @@
+//! A system whose functions are release binaries under an emulator of the Lambda Runtime API, with AWS, digi.me and
+//! channels that are as far away as a figure wants them.
+
+use std::{
+    collections::BTreeMap,
+    future::Future,
+    path::PathBuf,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use digime_simulator::{Account, Moment};
+use futures::future::BoxFuture;
+use http::{Method, StatusCode};
+use local::{
+    DEMO_CONTRACT, Function, Functions, Invoke, InvokeError, Options, System,
+    names::{self, Queue},
+    runtime_api::{LambdaFunction, Spec},
+    system_clock,
+};
+use reauth_core::ambient::Ambient;
+use serde_json::{Value, json};
+use tests::{Decision, Reply, WEBHOOK_SECRET, binaries, decide, options, published};
+use tokio::sync::RwLock;
+
+use crate::process::pause;
+
+/// How far away the neighbours are, in microseconds.
+#[derive(Debug, Default)]
+pub(crate) struct Latencies {
+    aws: AtomicU64,
+    digime: AtomicU64,
+    pub(crate) channel: AtomicU64,
+}
+
+/// A function whose process can be replaced by a new one.
+pub(crate) struct Replaceable(RwLock<Arc<LambdaFunction>>);
+
+impl Invoke for Replaceable {
+    fn invoke(&self, event: Bytes) -> BoxFuture<'_, Result<Bytes, InvokeError>> {
+        Box::pin(async move {
+            let function = Arc::clone(&*self.0.read().await);
+            function.invoke(event).await
+        })
+    }
+}
+
+/// The system.
+pub(crate) struct Stage {
+    pub(crate) system: System,
+    functions: BTreeMap<Function, Arc<Replaceable>>,
+    latencies: Arc<Latencies>,
+}
+
+/// The directory of the release binaries.
+pub(crate) fn release() -> PathBuf {
+    binaries().expect("the binaries can be built")
+}
+
+pub(crate) async fn start(binary: &str, environment: BTreeMap<String, String>) -> Arc<LambdaFunction> {
+    let spec = Spec::new(binary, release().join(binary), environment);
+    Arc::new(LambdaFunction::start(spec).await.expect("the function starts"))
+}
+
+impl Stage {
+    /// Starts everything; with a webhook if there is a URL for it.
+    pub(crate) async fn new(webhook: Option<&str>) -> Self {
+        let mut settings = BTreeMap::from([("RUST_LOG".to_owned(), "warn".to_owned())]);
+        if let Some(url) = webhook {
+            settings.insert("WEBHOOK_URL".to_owned(), url.to_owned());
+            settings.insert("WEBHOOK_SECRET_ID".to_owned(), names::WEBHOOK_SECRET.to_owned());
+        }
+        let options = Options { settings, ..options(system_clock(), Ambient::system()) };
+        let mut functions = BTreeMap::new();
+        let started = &mut functions;
+        let system = System::start(options, |endpoints| async move {
+            for function in Function::ALL {
+                let process = start(function.name(), endpoints.environment(function)).await;
+                started.insert(function, Arc::new(Replaceable(RwLock::new(process))));
+            }
+            Ok::<_, String>(Functions::each(|function| Arc::clone(&started[&function]) as Arc<dyn Invoke>))
+        });
+        let system = system.await.expect("the system starts");
+        system.secrets.put(names::WEBHOOK_SECRET, WEBHOOK_SECRET);
+        system.add_demo_user().await.expect("the demo user has a grant");
+        let latencies = Arc::new(Latencies::default());
+        let far = Arc::clone(&latencies);
+        system.aws.observe(Some(Arc::new(move |moment, name: &str| {
+            let distance = if name.ends_with("sns:Publish") { &far.channel } else { &far.aws };
+            held_up(moment, distance)
+        })));
+        let far = Arc::clone(&latencies);
+        system.simulator.levers().observe(Some(Arc::new(move |moment, name: &str| {
+            if name.contains(" /v1.7/") { held_up(moment, &far.digime) } else { Box::pin(async {}) }
+        })));
+        Self { system, functions, latencies }
+    }
+
+    /// Moves AWS and digi.me.
+    pub(crate) fn distances(&self, aws: Duration, digime: Duration) {
+        self.latencies.aws.store(microseconds(aws), Ordering::Relaxed);
+        self.latencies.digime.store(microseconds(digime), Ordering::Relaxed);
+    }
+
+    pub(crate) fn near(&self) {
+        self.distances(Duration::ZERO, Duration::ZERO);
+    }
+
+    /// Moves the topic.
+    pub(crate) fn channel_distance(&self, channel: Duration) {
+        self.latencies.channel.store(microseconds(channel), Ordering::Relaxed);
+    }
+
+    pub(crate) async fn process(&self, function: Function) -> u32 {
+        self.functions[&function].0.read().await.processes().await[0]
+    }
+
+    /// A new process of a function, with nothing in its memory.
+    pub(crate) async fn restart(&self, function: Function) {
+        let new = start(function.name(), self.system.endpoints.environment(function)).await;
+        *self.functions[&function].0.write().await = new;
+    }
+
+    pub(crate) async fn invoke(&self, function: Function, event: &Value) -> Value {
+        let reply = self.functions[&function].invoke(event.to_string().into()).await.expect("a reply");
+        serde_json::from_slice(&reply).expect("JSON")
+    }
+
+    pub(crate) async fn call(&self, method: Method, path: &str, body: &str) -> Reply {
+        let mut request = http::Request::new(Bytes::from(body.to_owned()));
+        *request.method_mut() = method;
+        *request.uri_mut() = path.parse().expect("a path");
+        self.system.gateway.call(request).await.into()
+    }
+
+    async fn expect(&self, status: StatusCode, method: Method, path: &str, body: &str) -> Reply {
+        let reply = self.call(method, path, body).await;
+        assert_eq!(reply.status, status, "{path}: {}", reply.body);
+        reply
+    }
+
+    /// A user with accounts at digi.me, and a grant here.
+    pub(crate) async fn add_user(&self, user: &str, accounts: &[&str]) {
+        let levers = self.system.simulator.levers();
+        levers.add_user(user);
+        for account in accounts {
+            levers.add_account(user, Account::new(*account, "Meadow Bank", Some("alex.morgan")));
+        }
+        self.grant(user, None).await;
+    }
+
+    /// Hands a new grant in, whose access token is known to end then.
+    pub(crate) async fn grant(&self, user: &str, expires_on: Option<i64>) {
+        let mut tokens = serde_json::to_value(self.system.simulator.levers().issue_tokens(user, DEMO_CONTRACT));
+        if let (Ok(tokens), Some(expires_on)) = (&mut tokens, expires_on) {
+            tokens["access_token"]["expires_on"] = json!(expires_on);
+        }
+        let path = format!("/users/{user}/grants/{DEMO_CONTRACT}?replace=true");
+        let body = tokens.expect("a token pair").to_string();
+        self.expect(StatusCode::NO_CONTENT, Method::PUT, &path, &body).await;
+    }
+
+    pub(crate) async fn make_url(&self, user: &str, account: &str) -> Reply {
+        let path = format!("/users/{user}/accounts/{account}/reauthorizations");
+        self.expect(StatusCode::CREATED, Method::POST, &path, "{}").await
+    }
+
+    /// A reauthorization that the user has just allowed at digi.me: the path of its callback.
+    pub(crate) async fn allowed(&self, user: &str, account: &str) -> String {
+        let made = self.make_url(user, account).await.json();
+        let callback = decide(made["url"].as_str().expect("a URL"), Decision::Success).await;
+        callback.strip_prefix(&self.system.endpoints.public_base_url).expect("ours").to_owned()
+    }
+
+    pub(crate) async fn follow(&self, path: &str) -> Reply {
+        let reply = self.expect(StatusCode::SEE_OTHER, Method::GET, path, "").await;
+        assert!(reply.header("location").contains("status=succeeded"), "{}", reply.header("location"));
+        reply
+    }
+
+    /// A read says that the account needs its user, and the application is told.
+    pub(crate) async fn needs_user(&self, user: &str, account: &str) {
+        let body = json!({"contractId": DEMO_CONTRACT, "readResult": {account: {"state": "partial",
+            "error": {"code": "ServiceAuthorizationError", "error": {"reauth": true}, "statusCode": 511}}}});
+        let path = format!("/users/{user}/read-results");
+        self.expect(StatusCode::ACCEPTED, Method::POST, &path, &body.to_string()).await;
+        self.settle().await;
+    }
+
+    /// Presses the button of a link.
+    pub(crate) async fn press(&self, path: &str) -> Reply {
+        self.expect(StatusCode::SEE_OTHER, Method::POST, path, "").await
+    }
+
+    /// What was published of a user last: the path of its link.
+    pub(crate) fn link(&self, user: &str) -> String {
+        let told = published(&self.system).into_iter().rev().find(|event| event["data"]["userId"] == user);
+        let link = told.expect("an event")["data"]["reconnectUrl"].as_str().expect("a link").to_owned();
+        link.strip_prefix(&self.system.endpoints.public_base_url).expect("ours").to_owned()
+    }
+
+    pub(crate) async fn settle(&self) {
+        self.system.settle().await.expect("everything settles");
+    }
+
+    /// Takes the next ten events off the queue of notifications, as the function would get them.
+    pub(crate) async fn take_notifications(&self) -> Value {
+        self.system.move_stream().await.expect("the stream moves");
+        let messages = self.system.queues.take(Queue::Notifications, 10).expect("the queue");
+        for message in &messages {
+            self.system.queues.delete(message).expect("the queue");
+        }
+        batch(Queue::Notifications, &messages.into_iter().map(|message| message.body).collect::<Vec<_>>())
+    }
+}
+
+fn held_up(moment: Moment, distance: &AtomicU64) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    let time = if moment == Moment::Before { distance.load(Ordering::Relaxed) } else { 0 };
+    Box::pin(pause(Duration::from_micros(time)))
+}
+
+fn microseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).expect("a short time")
+}
+
+/// A batch of messages as a queue hands it to its function.
+pub(crate) fn batch(queue: Queue, bodies: &[String]) -> Value {
+    let now = reauth_core::ambient::Ambient::system().now().as_millisecond().to_string();
+    let record = |(number, body): (usize, &String)| {
+        json!({"messageId": number.to_string(), "receiptHandle": "r", "body": body,
+            "attributes": {"SentTimestamp": now, "ApproximateReceiveCount": "1"}, "messageAttributes": {},
+            "eventSource": "aws:sqs", "eventSourceARN": queue.arn(), "awsRegion": names::REGION})
+    };
+    json!({"Records": bodies.iter().enumerate().map(record).collect::<Vec<_>>()})
+}

@@ -1,0 +1,128 @@
+//! From nothing to ready, the first invocation, and the memory that a process holds after many.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use http::Method;
+use local::{DEMO_CONTRACT, DEMO_USER, Function, names::Queue};
+use serde_json::json;
+
+use crate::{
+    process::{median, memory, milliseconds, now},
+    stage::{Stage, batch, start},
+    table::Table,
+};
+
+const STARTS: usize = 21;
+const INVOCATIONS: usize = 1_000;
+const WARM: usize = 20;
+const BANK: &str = "1_demo-bank";
+
+pub(crate) async fn run(table: &mut Table) {
+    let stage = Stage::new(None).await;
+    stage.near();
+    ready(&stage, table).await;
+    for function in Function::ALL {
+        first_invocation(&stage, function, table).await;
+    }
+    for function in Function::ALL {
+        peak(&stage, function, table).await;
+    }
+}
+
+/// All functions and the hello-world in turns, so that what the machine does besides hits all alike.
+async fn ready(stage: &Stage, table: &mut Table) {
+    let mut times: BTreeMap<&str, Vec<Duration>> = BTreeMap::new();
+    let environments: BTreeMap<&str, BTreeMap<String, String>> = Function::ALL
+        .into_iter()
+        .map(|function| (function.name(), stage.system.endpoints.environment(function)))
+        .chain([("hello-world", BTreeMap::new())])
+        .collect();
+    for _ in 0..STARTS {
+        for (binary, environment) in &environments {
+            let begun = now();
+            let process = start(binary, environment.clone()).await;
+            times.entry(binary).or_default().push(begun.elapsed());
+            drop(process);
+        }
+    }
+    let hello = median(times.remove("hello-world").expect("it was started"));
+    for (binary, times) in times {
+        let time = median(times);
+        table.at_most(format!("`{binary}`: start to ready"), time, 20.0, "ms", "");
+        let how = format!(" (hello-world: {hello:.2} ms)");
+        table.at_most(format!("`{binary}`: the same beside hello-world"), time / hello, 2.5, "×", &how);
+    }
+}
+
+/// What a function does mostly, once; gives how long that took.
+async fn work(stage: &Stage, function: Function, number: usize) -> Duration {
+    match function {
+        Function::CreateReauthUrl => {
+            let begun = now();
+            stage.make_url(DEMO_USER, BANK).await;
+            begun.elapsed()
+        }
+        Function::ReauthCallback => {
+            let callback = stage.allowed(DEMO_USER, BANK).await;
+            let begun = now();
+            stage.follow(&callback).await;
+            begun.elapsed()
+        }
+        Function::RecordReadResult => {
+            let event = batch(Queue::ReadResults, &[read_result(function, number)]);
+            let begun = now();
+            stage.invoke(function, &event).await;
+            begun.elapsed()
+        }
+        Function::NotifyReauth => {
+            let event = batch(Queue::ReadResults, &[read_result(function, number)]);
+            stage.invoke(Function::RecordReadResult, &event).await;
+            let event = stage.take_notifications().await;
+            let begun = now();
+            stage.invoke(function, &event).await;
+            begun.elapsed()
+        }
+        Function::Accounts => {
+            let begun = now();
+            stage.call(Method::GET, &format!("/users/{DEMO_USER}/accounts"), "").await;
+            begun.elapsed()
+        }
+        Function::SweepAccounts => {
+            let begun = now();
+            stage.invoke(function, &json!({})).await;
+            begun.elapsed()
+        }
+    }
+}
+
+/// A result of a user who was never heard of, with an account in need.
+fn read_result(function: Function, number: usize) -> String {
+    json!({"userId": format!("{}-{number}", function.name()), "contractId": DEMO_CONTRACT, "readResult": {
+        "1_account": {"state": "partial", "error": {"code": "ServiceAuthorizationError", "statusCode": 511}}}})
+    .to_string()
+}
+
+async fn first_invocation(stage: &Stage, function: Function, table: &mut Table) {
+    let (mut first, mut warm) = (Vec::new(), Vec::new());
+    for round in 0..WARM {
+        stage.restart(function).await;
+        first.push(work(stage, function, round * 3).await);
+        warm.push(work(stage, function, round * 3 + 1).await);
+        warm.push(work(stage, function, round * 3 + 2).await);
+    }
+    let (first, warm) = (median(first), median(warm));
+    let figure = format!("`{}`: first invocation more than a warm one", function.name());
+    table.at_most(figure, first - warm, 25.0, "ms", &format!(" (warm: {warm:.2} ms)"));
+}
+
+async fn peak(stage: &Stage, function: Function, table: &mut Table) {
+    stage.restart(function).await;
+    let mut spent = Duration::ZERO;
+    for number in 0..INVOCATIONS {
+        spent += work(stage, function, 1_000 + number).await;
+    }
+    let held = memory(&stage.process(function).await.to_string(), "VmHWM");
+    let figure = format!("`{}`: memory at most after {INVOCATIONS} invocations", function.name());
+    let how = format!(" ({:.2} ms each)", milliseconds(spent) / 1_000.0);
+    table.at_most(figure, held, 24.0, "MiB", &how);
+}
