@@ -6,7 +6,9 @@
 use std::time::Duration;
 
 use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
-use aws_sdk_dynamodb::config::{BehaviorVersion, retry::RetryConfig, timeout::TimeoutConfig};
+use aws_sdk_dynamodb::config::{
+    BehaviorVersion, IdentityCache, StalledStreamProtectionConfig, retry::RetryConfig, timeout::TimeoutConfig,
+};
 use aws_types::{SdkConfig, region::Region};
 
 use crate::{
@@ -46,13 +48,15 @@ impl<'a> Aws<'a> {
             .operation_attempt_timeout(ATTEMPT_TIMEOUT)
             .operation_timeout(OPERATION_TIMEOUT)
             .build();
-        let http = http_client::for_aws(CONNECT_TIMEOUT)
-            .map_err(|_| ConfigError::new("AWS_REGION", "cannot be called: no HTTP client could be built"))?;
         let config = SdkConfig::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
             .region(Region::new(environment.required("AWS_REGION")?.to_owned()))
             .credentials_provider(SharedCredentialsProvider::new(credentials))
-            .http_client(http)
+            .http_client(http_client::for_aws(CONNECT_TIMEOUT))
+            // The credentials are those of the environment as long as the process lives: there is nothing to look after.
+            .identity_cache(IdentityCache::no_cache())
+            // Answers are small, and each try has its time limit; watching their bytes would cost more CPU than reading them.
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .retry_config(RetryConfig::standard().with_max_attempts(3))
             .timeout_config(timeouts);
         Ok(Self { environment, config: config.build() })

@@ -25,6 +25,9 @@ const MIN_REFETCH_INTERVAL: Duration = Duration::from_secs(60);
 /// More contracts than a deployment has: a bound for names that callers make up.
 const MAX_CONTRACTS: usize = 1_000;
 
+/// So many contracts are worth a guess.
+const FEW: usize = 3;
+
 /// A secret that cannot be had.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum SecretError {
@@ -199,6 +202,13 @@ impl Contracts {
             *slot = Some((contract.clone(), self.ambient.now()));
         }
         contract
+    }
+
+    /// The contracts that were used lately, if there are as few as deployments have: those that the next call is likely
+    /// to be about.
+    pub async fn few(&self) -> Vec<ContractId> {
+        let cached = self.cached.lock().await;
+        if cached.len() <= FEW { cached.keys().cloned().collect() } else { Vec::new() }
     }
 
     async fn slot(&self, id: &ContractId) -> Slot {

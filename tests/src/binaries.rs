@@ -61,6 +61,19 @@ pub async fn start_instances(
     LambdaFunction::start(spec).await.map_err(|error| error.to_string())
 }
 
+/// The same with one process that takes several events at once.
+///
+/// # Errors
+/// When it was not built, or does not come up: with what it said.
+pub async fn start_concurrent(
+    function: Function,
+    environment: BTreeMap<String, String>,
+    concurrency: usize,
+) -> Result<LambdaFunction, String> {
+    let spec = Spec { concurrency, ..Spec::new(function.name(), binaries()?.join(function.name()), environment) };
+    LambdaFunction::start(spec).await.map_err(|error| error.to_string())
+}
+
 /// The functions' processes, for their logs.
 pub(crate) type Processes = BTreeMap<Function, Arc<LambdaFunction>>;
 

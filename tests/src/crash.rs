@@ -12,7 +12,8 @@ use tokio::sync::Notify;
 use crate::binaries::Processes;
 
 /// What only reads, in the names of requests.
-const READS: [&str; 4] = ["dynamodb:GetItem", "dynamodb:Query", "secretsmanager:GetSecretValue", "GET "];
+const READS: [&str; 5] =
+    ["dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query", "secretsmanager:GetSecretValue", "GET "];
 
 /// Counts the requests that the functions send, and kills the process that sends a chosen one.
 #[derive(Debug, Clone, Default)]

@@ -12,7 +12,7 @@ mod world;
 
 pub use self::{
     ambient::{ManualClock, START},
-    binaries::{binaries, start_binary, start_instances},
+    binaries::{binaries, start_binary, start_concurrent, start_instances},
     browser::{Decision, Ending, decide},
     crash::Crashes,
     permissions::{granted, needed},

@@ -1,7 +1,11 @@
 //! Grants: both forms in, the Node SDK's form out, refreshed when it is time.
 
-use digime_simulator::Failure;
+use std::sync::Arc;
+
+use digime_simulator::{Failure, Moment};
 use http::StatusCode;
+use local::Function;
+use reauth_core::{aws::Aws, services};
 use serde_json::{Value, json};
 use tests::World;
 
@@ -168,4 +172,48 @@ async fn an_account_that_only_digime_knows_is_found_there() {
     let (_, url) = world.make_reauthorization(DEMO_USER, "4_new").await;
     assert!(url.contains("/reauthorize?code="));
     assert_eq!(world.account(DEMO_USER, "4_new").await["serviceName"], "New Service");
+}
+
+#[tokio::test]
+async fn a_grant_that_the_application_stores_during_a_refresh_stays() {
+    let world = World::new().await;
+    let levers = world.system.simulator.levers();
+    let mut newer = serde_json::to_value(levers.issue_tokens(DEMO_USER, DEMO_CONTRACT)).unwrap();
+    newer["access_token"]["expires_on"] = json!(world.clock_now().as_second() + 86_400 * 30);
+    levers.expire_access_tokens(DEMO_USER);
+    // digi.me has made the next pair, and its answer is on its way.
+    let (gateway, body) = (world.system.gateway.clone(), newer.to_string());
+    levers.observe(Some(Arc::new(move |moment, name: &str| {
+        let (gateway, body) = (gateway.clone(), body.clone());
+        let refreshed = moment == Moment::After && name == "POST /v1.7/oauth/token";
+        Box::pin(async move {
+            if refreshed {
+                let path = format!("/users/{DEMO_USER}/grants/{DEMO_CONTRACT}");
+                let request = http::Request::put(path).body(body.into()).unwrap();
+                assert_eq!(gateway.call(request).await.status(), StatusCode::NO_CONTENT);
+            }
+        })
+    })));
+    world.post(&format!("/users/{DEMO_USER}/accounts/{BANK}/reauthorizations"), &json!({})).await;
+    levers.observe(None);
+    assert_eq!(refreshes(&world), 1);
+    let kept = world.get(GRANT).await.json();
+    assert_eq!(kept["accessToken"]["value"], newer["access_token"]["value"]);
+    assert_eq!(kept["refreshToken"]["value"], newer["refresh_token"]["value"]);
+}
+
+#[tokio::test]
+async fn the_last_access_token_is_kept_though_digime_refuses_the_pair() {
+    let world = World::new().await;
+    let levers = world.system.simulator.levers();
+    let before = world.get(GRANT).await.json();
+    levers.expire_access_tokens(DEMO_USER);
+    levers.kill_refresh_tokens(DEMO_USER);
+    let reply = world.post(&format!("/users/{DEMO_USER}/accounts/{BANK}/reauthorizations"), &json!({})).await;
+    assert_eq!(reply.json()["code"], "user_reauthorization_required");
+    let environment = world.system.endpoints.environment(Function::Accounts).into_iter().collect();
+    let store = services::store(&Aws::new(&environment).unwrap(), &environment, &world.clock.ambient()).unwrap();
+    let kept = store.grant(&DEMO_USER.parse().unwrap(), &DEMO_CONTRACT.parse().unwrap()).await.unwrap().unwrap();
+    assert!(kept.value.refresh_dead);
+    assert_eq!(kept.value.tokens.to_node_form()["accessToken"], before["accessToken"]);
 }

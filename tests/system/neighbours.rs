@@ -158,6 +158,24 @@ async fn a_refresh_whose_preparations_took_too_long_is_not_begun() {
 }
 
 #[tokio::test]
+async fn what_dynamodb_leaves_out_of_a_batch_is_read_by_itself() {
+    let world = World::new().await;
+    // From now on it is known which contract is likely.
+    world.make_reauthorization(DEMO_USER, BANK).await;
+    let unprocessed = json!({"Responses": {}, "UnprocessedKeys": {world.system.endpoints.table_name(): {"Keys": [
+        {"PK": {"S": "USER#demo-user"}, "SK": {"S": "ACCOUNT#1_demo-bank"}}]}}});
+    for body in [json!({}), json!({"contractId": DEMO_CONTRACT})] {
+        let left_out =
+            Fault { body: Some(unprocessed.to_string()), ..Fault::error("dynamodb:BatchGetItem", 200, "", 1) };
+        world.system.aws.clear_record();
+        world.system.aws.fail(left_out);
+        let reply = world.post(REAUTHORIZATIONS, &body).await;
+        assert_eq!(reply.status, StatusCode::CREATED, "{}", reply.body);
+        assert_eq!(sent(&world, Function::CreateReauthUrl, "dynamodb:BatchGetItem"), 1);
+    }
+}
+
+#[tokio::test]
 async fn a_press_that_transactions_hold_up_is_given_up() {
     let world = World::new().await;
     world.hand_in(DEMO_USER, None, &broken(BANK)).await;

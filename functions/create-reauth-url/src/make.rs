@@ -42,7 +42,8 @@ pub(crate) struct Made {
 
 impl CreateReauthUrl {
     pub(crate) async fn make(&self, wish: Wish, trigger: Trigger) -> Result<Made, Problem> {
-        let (grants, account) = self.access.store.grants_and_account(&wish.user_id, &wish.account_id).await?;
+        let wanted = wish.contract_id.as_ref();
+        let (grants, account) = self.access.grants_and_account(&wish.user_id, &wish.account_id, wanted).await?;
         self.make_for(wish, grants, account, trigger).await
     }
 

@@ -38,7 +38,7 @@ impl CreateReauthUrl {
             let (link, store) = (stored.link.clone(), &self.access.store);
             let press = store.press(request.path_text("token"), stored);
             let (wait, (grants, account)) =
-                tokio::try_join!(press, store.grants_and_account(&link.user_id, &link.account_id))?;
+                tokio::try_join!(press, self.access.grants_and_account(&link.user_id, &link.account_id, None))?;
             match (wait, self.alive(&link, account)) {
                 (Some(wait), _) => Ok(self.too_often(wait)),
                 (None, Ok(account)) => self.start(request, link, grants, account).await,

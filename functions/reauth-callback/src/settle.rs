@@ -73,9 +73,8 @@ impl ReauthCallback {
             if step == Step::Repeat {
                 return Ok(Ending::of(&reauthorization.progress));
             }
-            let store = &self.access.store;
-            let (grants, account) =
-                store.grants_and_account(&reauthorization.user_id, &reauthorization.account_id).await?;
+            let Reauthorization { user_id, account_id, contract_id, .. } = reauthorization;
+            let (grants, account) = self.access.grants_and_account(user_id, account_id, Some(contract_id)).await?;
             let account = account.unwrap_or_else(|| Versioned {
                 value: Account::new(reauthorization.user_id.clone(), reauthorization.account_id.clone()),
                 version: 0,

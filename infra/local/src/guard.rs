@@ -1,7 +1,7 @@
 //! Keeps websites out: any page that a browser shows could send requests to a port of this machine.
 //!
 //! Every port refuses a `Host` that is not this machine's (which defeats DNS rebinding), and a change of state that a
-//! page of another origin asks for. There is no CORS, so what a foreign page may `GET` it cannot read.
+//! page of another origin asks for. A foreign page may send its browser here, but ask for nothing by script.
 
 use axum::{
     Json,
@@ -13,6 +13,7 @@ use http::{HeaderMap, HeaderName, Method, StatusCode, Uri, header};
 use serde_json::json;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 
 /// Why a request is not let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,10 +37,13 @@ fn check(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), Refusal>
     if !is_this_machine(host) {
         return Err(Refusal::Host);
     }
-    if *method == Method::GET || *method == Method::HEAD {
-        return Ok(());
-    }
     let fetch_site = text(headers, &SEC_FETCH_SITE);
+    if *method == Method::GET || *method == Method::HEAD {
+        // Some reads have digi.me asked, and tokens refreshed. A foreign page may lead here, as digi.me's does, but not ask.
+        let foreign = matches!(fetch_site, Some("cross-site" | "same-site"));
+        let leads = text(headers, &SEC_FETCH_MODE) == Some("navigate");
+        return if foreign && !leads { Err(Refusal::Origin) } else { Ok(()) };
+    }
     if fetch_site == Some("cross-site") {
         return Err(Refusal::Origin);
     }
@@ -89,7 +93,7 @@ impl IntoResponse for Refusal {
                 StatusCode::FORBIDDEN,
                 "Forbidden",
                 "foreign_origin",
-                "A page of another origin may not change anything here.",
+                "A page of another origin may ask for nothing here.",
             ),
         };
         let problem = json!({
@@ -163,8 +167,13 @@ mod tests {
     }
 
     #[test]
-    fn the_browser_that_comes_back_from_digime_is_let_in() {
-        let headers = [("host", "127.0.0.1:9000"), ("sec-fetch-site", "cross-site")];
-        assert_eq!(checked(Method::GET, &headers), Ok(()));
+    fn the_browser_that_comes_back_from_digime_is_let_in_and_a_script_is_not() {
+        for site in ["cross-site", "same-site"] {
+            let [host, site] = [("host", "127.0.0.1:9000"), ("sec-fetch-site", site)];
+            assert_eq!(checked(Method::GET, &[host, site, ("sec-fetch-mode", "navigate")]), Ok(()));
+            for mode in ["no-cors", "cors"] {
+                assert_eq!(checked(Method::GET, &[host, site, ("sec-fetch-mode", mode)]), Err(Refusal::Origin));
+            }
+        }
     }
 }

@@ -5,11 +5,11 @@ use std::{
     time::Duration,
 };
 
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 use jiff::Timestamp;
 
 use super::{
-    Item, Part, Store, StoreError, Versioned,
+    Item, Part, Store, StoreError, Versioned, error,
     grants::Grant,
     item::{self, AccountItem, EventItem},
     key,
@@ -119,6 +119,38 @@ impl Store {
         account: &AccountId,
     ) -> Result<(Vec<Versioned<Grant>>, Option<Versioned<Account>>), StoreError> {
         tokio::try_join!(self.grants(user), self.account(user, account))
+    }
+
+    /// One account and the user's grants under some contracts, in one call. None if DynamoDB gives only a part of it, as
+    /// it may.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn grants_under_and_account(
+        &self,
+        user: &UserId,
+        contracts: &[ContractId],
+        account: &AccountId,
+    ) -> Result<Option<(Vec<Versioned<Grant>>, Option<Versioned<Account>>)>, StoreError> {
+        let grants = contracts.iter().map(|contract| key::grant(user, contract));
+        let keys = grants.chain([key::account(user, account)]).map(key::Key::into_item).collect();
+        let wanted = KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true).build();
+        let wanted = wanted.map_err(|error| StoreError::Corrupt(error.to_string()))?;
+        let answer = self.client.batch_get_item().request_items(&*self.table, wanted).send().await;
+        let answer = answer.map_err(|error| error::unavailable(&error))?;
+        if answer.unprocessed_keys.is_some_and(|keys| !keys.is_empty()) {
+            return Ok(None);
+        }
+        let (mut grants, mut account) = (Vec::new(), None);
+        for item in answer.responses.unwrap_or_default().into_values().flatten() {
+            let sort_key = item.get("SK").and_then(|key| key.as_s().ok());
+            if sort_key.is_some_and(|key| key.starts_with(key::GRANT)) {
+                grants.push(self.open(item::read(item)?).await?);
+            } else {
+                account = Some(versioned(item::read(item)?)?);
+            }
+        }
+        Ok(Some((grants, account)))
     }
 
     /// The user's accounts and reads, in one round trip.

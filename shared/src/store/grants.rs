@@ -190,7 +190,7 @@ impl Store {
         item::write(key, &item)
     }
 
-    async fn open(&self, item: GrantItem) -> Result<Versioned<Grant>, StoreError> {
+    pub(super) async fn open(&self, item: GrantItem) -> Result<Versioned<Grant>, StoreError> {
         let associated = key::grant(&item.user_id, &item.contract_id).associated();
         let opened = match self.keyring().await?.open(&associated, &item.tokens) {
             Ok(opened) => opened,

@@ -78,7 +78,15 @@ impl Store {
                 .key_condition_expression("PK = :pk AND begins_with(SK, :prefix)")
                 .expression_attribute_values(":prefix", AttributeValue::S(prefix.to_owned()))
         };
-        let pages = query.into_paginator().items().send();
-        pages.collect::<Result<_, _>>().await.map_err(|error| error::unavailable(&error))
+        let (mut items, mut start) = (Vec::new(), None);
+        loop {
+            let page = query.clone().set_exclusive_start_key(start).send().await;
+            let page = page.map_err(|error| error::unavailable(&error))?;
+            items.extend(page.items.unwrap_or_default());
+            start = page.last_evaluated_key;
+            if start.is_none() {
+                return Ok(items);
+            }
+        }
     }
 }

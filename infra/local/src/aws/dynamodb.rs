@@ -29,6 +29,19 @@ pub(super) fn answer(database: &Database, operation: &str, body: &str) -> Result
     }
 }
 
+/// Runs the operation, and says how many capacity units it consumed.
+pub(super) fn metered(database: &Database, operation: &str, body: &str) -> Result<(String, f64), ApiError> {
+    let mut request: Value = serde_json::from_str(body).map_err(|error| malformed(&error))?;
+    request["ReturnConsumedCapacity"] = "TOTAL".into();
+    let reply = answer(database, operation, &request.to_string())?;
+    let mut reply: Value = serde_json::from_str(&reply).map_err(ApiError::internal)?;
+    let consumed = reply.as_object_mut().and_then(|reply| reply.remove("ConsumedCapacity")).unwrap_or_default();
+    // A transaction tells of each table.
+    let tables = consumed.as_array().cloned().unwrap_or_else(|| vec![consumed]);
+    let units = tables.iter().filter_map(|table| table["CapacityUnits"].as_f64()).sum();
+    Ok((reply.to_string(), units))
+}
+
 fn run<Q: DeserializeOwned, P: Serialize>(
     body: &str,
     run: impl FnOnce(Q) -> Result<P, DynoxideError>,

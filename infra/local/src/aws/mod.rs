@@ -111,6 +111,18 @@ impl Aws {
         lock(&self.0.record).permissions.clone()
     }
 
+    /// Counts DynamoDB's capacity units from now on, anew. It asks the database for more than the callers did.
+    pub fn count_units(&self) {
+        lock(&self.0.record).units = Some(BTreeMap::new());
+    }
+
+    /// The capacity units that each caller's operations consumed since they are counted: read units of what reads,
+    /// write units of what writes.
+    #[must_use]
+    pub fn units(&self) -> BTreeMap<Operation, f64> {
+        lock(&self.0.record).units.clone().unwrap_or_default()
+    }
+
     /// Forgets what was called.
     pub fn clear_record(&self) {
         *lock(&self.0.record) = Record::default();
@@ -135,6 +147,13 @@ impl Aws {
             return Err(fault.answer());
         }
         let result = match call.service {
+            Service::DynamoDb if lock(&self.0.record).units.is_some() => {
+                let metered = dynamodb::metered(database, &call.operation, &call.body);
+                metered.map(|(reply, units)| {
+                    lock(&self.0.record).consume(call, units);
+                    reply
+                })
+            }
             Service::DynamoDb => dynamodb::answer(database, &call.operation, &call.body),
             Service::SecretsManager => secrets::answer(secrets, &call.operation, &call.body),
             Service::Sqs => sqs::answer(queues, &call.operation, &call.body, &call.caller),

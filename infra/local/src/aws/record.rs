@@ -32,9 +32,18 @@ pub(super) type Needed = (String, String);
 pub(super) struct Record {
     pub(super) operations: BTreeMap<Operation, u64>,
     pub(super) permissions: BTreeSet<Permission>,
+    /// What DynamoDB consumed; none while nobody wants to know.
+    pub(super) units: Option<BTreeMap<Operation, f64>>,
 }
 
 impl Record {
+    pub(super) fn consume(&mut self, call: &Call, units: f64) {
+        let operation = Operation { caller: call.caller.clone(), action: call.service.action(&call.operation) };
+        if let Some(known) = &mut self.units {
+            *known.entry(operation).or_default() += units;
+        }
+    }
+
     pub(super) fn add(&mut self, call: &Call, needed: Vec<Needed>) {
         let operation = Operation { caller: call.caller.clone(), action: call.service.action(&call.operation) };
         *self.operations.entry(operation).or_default() += 1;
