@@ -78,7 +78,7 @@ impl Access {
     pub fn from_environment(aws: &Aws<'_>, environment: &Environment, ambient: &Ambient) -> Result<Self, ConfigError> {
         Ok(Self {
             store: services::store(aws, environment, ambient)?,
-            client: Client::new(digime::Settings::from_environment(environment)?, ambient)?,
+            client: Client::new(digime::Settings::from_environment(environment)?, ambient),
             contracts: services::contracts(aws, environment, ambient)?,
             ambient: ambient.clone(),
         })

@@ -13,7 +13,7 @@ use aws_types::{SdkConfig, region::Region};
 
 use crate::{
     config::{ConfigError, Environment},
-    http_client,
+    http_client::HttpClient,
 };
 
 /// A connection inside a region is made in milliseconds.
@@ -52,7 +52,7 @@ impl<'a> Aws<'a> {
             .behavior_version(BehaviorVersion::v2026_01_12())
             .region(Region::new(environment.required("AWS_REGION")?.to_owned()))
             .credentials_provider(SharedCredentialsProvider::new(credentials))
-            .http_client(http_client::for_aws(CONNECT_TIMEOUT))
+            .http_client(HttpClient::new(CONNECT_TIMEOUT))
             // The credentials are those of the environment as long as the process lives: there is nothing to look after.
             .identity_cache(IdentityCache::no_cache())
             // Answers are small, and each try has its time limit; watching their bytes would cost more CPU than reading them.

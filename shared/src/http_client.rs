@@ -1,35 +1,34 @@
-//! The HTTP clients of everything that the functions call: AWS, digi.me, a webhook.
+//! The HTTP client of everything that the functions call: AWS, digi.me, a webhook.
 //!
-//! All share one TLS configuration, whose roots are Mozilla's, compiled in: loading those of the machine, file by
-//! file, would take longer than all else that a function does at start (docs/decisions/0005-http-clients.md).
+//! It is hyper's: it goes nowhere but where it is sent, follows no redirect, asks no proxy, and sends nothing twice that was
+//! sent. All clients share one TLS configuration, whose roots are Mozilla's, compiled in: loading those of the machine,
+//! file by file, would take longer than all else that a function does at start (docs/decisions/0005-http-client.md).
 
 use std::{
     sync::{Arc, LazyLock},
     time::Duration,
 };
 
-use aws_smithy_runtime_api::{
-    client::{
-        http::{
-            HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
-            SharedHttpConnector,
-        },
-        orchestrator::{HttpRequest, HttpResponse},
-        result::ConnectorError,
-        runtime_components::RuntimeComponents,
-    },
-    shared::IntoShared,
+use aws_smithy_runtime_api::client::{
+    http::{HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector},
+    orchestrator::{HttpRequest, HttpResponse},
+    result::ConnectorError,
+    runtime_components::RuntimeComponents,
 };
 use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+pub use hyper_util::client::legacy::Error;
 use hyper_util::{
-    client::legacy::{Client as HyperClient, connect::HttpConnector as TcpConnector},
+    client::legacy::{Client, connect},
     rt::{TokioExecutor, TokioTimer},
 };
-use reqwest::{Client, ClientBuilder};
 use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
+
+/// What digi.me and a webhook are told of who calls.
+pub const USER_AGENT: &str = concat!("digime-reauth/", env!("CARGO_PKG_VERSION"));
 
 static TLS: LazyLock<ClientConfig> =
     LazyLock::new(|| trusting(RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() }));
@@ -43,59 +42,52 @@ fn trusting(roots: RootCertStore) -> ClientConfig {
         .with_no_client_auth()
 }
 
-/// A client that goes nowhere but where it is sent: it follows no redirect, asks no proxy, and sends nothing twice by
-/// itself.
-#[must_use]
-pub fn builder() -> ClientBuilder {
-    builder_with(TLS.clone())
-}
-
-fn builder_with(tls: ClientConfig) -> ClientBuilder {
-    Client::builder()
-        .tls_backend_preconfigured(tls)
-        .redirect(reqwest::redirect::Policy::none())
-        .retry(reqwest::retry::never())
-        .referer(false)
-        .no_proxy()
-}
-
-/// The client under the AWS SDK's: hyper's own, without what reqwest does around it, since the SDK asks for nothing of it.
+/// A client with its connections. Cheap to clone; clones share the connections.
 #[derive(Debug, Clone)]
-struct ForAws(HyperClient<HttpsConnector<TcpConnector>, Full<Bytes>>);
+pub struct HttpClient(Client<HttpsConnector<connect::HttpConnector>, Full<Bytes>>);
 
-/// The client under the AWS SDK's.
-pub(crate) fn for_aws(connect_timeout: Duration) -> SharedHttpClient {
-    ForAws::with(TLS.clone(), connect_timeout).into_shared()
-}
+impl HttpClient {
+    /// A client that gives up connecting after a while. Every other time limit is the caller's.
+    #[must_use]
+    pub fn new(connect_timeout: Duration) -> Self {
+        Self::with(TLS.clone(), connect_timeout)
+    }
 
-impl ForAws {
     fn with(tls: ClientConfig, connect_timeout: Duration) -> Self {
-        let mut tcp = TcpConnector::new();
+        let mut tcp = connect::HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_connect_timeout(Some(connect_timeout));
-        let https = HttpsConnectorBuilder::new().with_tls_config(tls);
-        let connector = https.https_or_http().enable_http1().wrap_connector(tcp);
-        Self(HyperClient::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).build(connector))
+        let https = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1();
+        let mut client = Client::builder(TokioExecutor::new());
+        Self(client.pool_timer(TokioTimer::new()).build(https.wrap_connector(tcp)))
+    }
+
+    /// Sends a request to the absolute URL that it names, and gives the head of the answer, with a body still to be read.
+    ///
+    /// # Errors
+    /// When there is no connection, or it breaks.
+    pub async fn send(&self, request: http::Request<Bytes>) -> Result<http::Response<Incoming>, Error> {
+        self.0.request(request.map(Full::new)).await
     }
 }
 
-impl HttpClient for ForAws {
+/// Under the AWS SDK, whose time limits and retries are its own.
+impl aws_smithy_runtime_api::client::http::HttpClient for HttpClient {
     fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
         SharedHttpConnector::new(self.clone())
     }
 }
 
-/// Time limits, but for connecting, and retries are the SDK's.
-impl HttpConnector for ForAws {
+impl HttpConnector for HttpClient {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let client = self.0.clone();
+        let client = self.clone();
         HttpConnectorFuture::new(async move {
             let request = request.try_into_http1x().map_err(|error| ConnectorError::user(error.into()))?;
             let (parts, body) = request.into_parts();
             let body = body.bytes().map(Bytes::copy_from_slice);
             let body = body.ok_or_else(|| ConnectorError::user("the body of a request is a stream".into()))?;
-            let answer = client.request(http::Request::from_parts(parts, Full::new(body))).await;
+            let answer = client.send(http::Request::from_parts(parts, body)).await;
             let (parts, body) = answer.map_err(|error| ConnectorError::io(error.into()))?.into_parts();
             let body = body.collect().await.map_err(|error| ConnectorError::io(error.into()))?.to_bytes();
             let response = http::Response::from_parts(parts, SdkBody::from(body));
@@ -118,6 +110,8 @@ mod tests {
 
     use super::*;
 
+    const SECOND: Duration = Duration::from_secs(1);
+
     /// A server with a certificate of its own making: its address, and a configuration that trusts it.
     async fn server() -> (String, ClientConfig) {
         let rcgen::CertifiedKey { cert, signing_key } =
@@ -129,8 +123,8 @@ mod tests {
             .with_no_client_auth()
             .with_single_cert(vec![cert.der().clone()], key)
             .unwrap();
-        let (acceptor, listener) =
-            (TlsAcceptor::from(Arc::new(config)), TcpListener::bind("127.0.0.1:0").await.unwrap());
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("https://localhost:{}/", listener.local_addr().unwrap().port());
         tokio::spawn(async move {
             loop {
@@ -138,7 +132,8 @@ mod tests {
                 let Ok(mut stream) = acceptor.accept(tcp).await else { continue };
                 let mut request = vec![0; 4_096];
                 let _ = stream.read(&mut request).await;
-                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok").await;
+                let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok";
+                let _ = stream.write_all(answer).await;
                 let _ = stream.shutdown().await;
             }
         });
@@ -147,25 +142,26 @@ mod tests {
         (url, trusting(roots))
     }
 
-    async fn by_aws(client: &ForAws, url: &str) -> Result<Vec<u8>, ConnectorError> {
-        let request = http::Request::get(url).body(SdkBody::empty()).unwrap();
-        let answer = client.call(HttpRequest::try_from(request).unwrap()).await?;
-        Ok(answer.body().bytes().unwrap().to_vec())
+    fn get<B>(url: &str, body: B) -> http::Request<B> {
+        http::Request::get(url).body(body).unwrap()
     }
 
     #[tokio::test]
-    async fn both_clients_speak_tls_with_whom_they_trust() {
+    async fn it_speaks_tls_with_whom_it_trusts_for_itself_and_under_the_sdk() {
         let (url, trusting) = server().await;
-        let client = builder_with(trusting.clone()).build().unwrap();
-        assert_eq!(client.get(&url).send().await.unwrap().text().await.unwrap(), "ok");
-        assert_eq!(by_aws(&ForAws::with(trusting, Duration::from_secs(1)), &url).await.unwrap(), b"ok");
+        let client = HttpClient::with(trusting, SECOND);
+        let answer = client.send(get(&url, Bytes::new())).await.unwrap();
+        assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "ok");
+        let request = HttpRequest::try_from(get(&url, SdkBody::empty())).unwrap();
+        assert_eq!(client.call(request).await.unwrap().body().bytes(), Some(&b"ok"[..]));
     }
 
     #[tokio::test]
     async fn a_server_that_no_known_authority_vouches_for_is_refused() {
         let (url, _) = server().await;
-        assert!(builder().build().unwrap().get(&url).send().await.unwrap_err().is_connect());
-        let error = by_aws(&ForAws::with(TLS.clone(), Duration::from_secs(1)), &url).await.unwrap_err();
-        assert!(error.is_io(), "{error:?}");
+        let client = HttpClient::new(SECOND);
+        assert!(client.send(get(&url, Bytes::new())).await.unwrap_err().is_connect());
+        let request = HttpRequest::try_from(get(&url, SdkBody::empty())).unwrap();
+        assert!(client.call(request).await.unwrap_err().is_io());
     }
 }

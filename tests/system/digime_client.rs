@@ -100,7 +100,7 @@ async fn digime(answer: String, jwks: Value) -> (Client, Arc<Mutex<Vec<String>>>
         connect_timeout: Duration::from_secs(2),
         timeout: Duration::from_secs(5),
     };
-    (Client::new(settings, &Ambient::system()).unwrap(), seen)
+    (Client::new(settings, &Ambient::system()), seen)
 }
 
 fn contract(directory: &TempDir, key: &str) -> Contract {
@@ -242,7 +242,7 @@ async fn a_redirect_to_another_origin_is_not_followed() {
         connect_timeout: Duration::from_secs(2),
         timeout: Duration::from_secs(5),
     };
-    let client = Client::new(settings, &Ambient::system()).unwrap();
+    let client = Client::new(settings, &Ambient::system());
     let contract = contract(&directory, "pkcs8.pem");
     let token = "t".to_owned().into();
     let deadline = Deadline(Timestamp::MAX);

@@ -5,14 +5,18 @@ use std::time::Duration;
 
 use aws_lc_rs::hmac;
 use base64::{Engine, engine::general_purpose::STANDARD};
+use bytes::Bytes;
+use http::{
+    Request, Uri,
+    header::{self, CONTENT_TYPE},
+};
 use reauth_core::{
     ambient::Ambient,
     config::{ConfigError, Environment},
     domain::{Event, return_url::is_secure},
-    http_client,
+    http_client::{HttpClient, USER_AGENT},
     secrets::Rotating,
 };
-use reqwest::header::CONTENT_TYPE;
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 use zeroize::Zeroizing;
@@ -29,8 +33,8 @@ const KEY_LENGTHS: std::ops::RangeInclusive<usize> = 24..=64;
 /// The receiver, and what it is signed with.
 #[derive(Debug)]
 pub(crate) struct Webhook {
-    http: reqwest::Client,
-    url: Url,
+    http: HttpClient,
+    url: Uri,
     keys: Rotating<SigningKeys>,
     ambient: Ambient,
 }
@@ -80,12 +84,8 @@ impl Webhook {
             ConfigError::new("WEBHOOK_URL", "must be an https URL without userinfo (http only for loopback addresses)")
         })?;
         let secret = secret.ok_or_else(|| ConfigError::new("WEBHOOK_SECRET_ID", "is missing"))?;
-        let http = http_client::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(TIMEOUT)
-            .user_agent(concat!("digime-reauth/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|_| ConfigError::new("WEBHOOK_URL", "cannot be called: no TLS client could be built"))?;
+        let url = url.as_str().parse().map_err(|_| ConfigError::new("WEBHOOK_URL", "is no URI"))?;
+        let http = HttpClient::new(CONNECT_TIMEOUT);
         let keys = Rotating::new(secrets, secret, ambient, SigningKeys::read);
         Ok(Some(Self { http, url, keys, ambient: ambient.clone() }))
     }
@@ -97,20 +97,21 @@ impl Webhook {
     pub(crate) async fn post(&self, event: &Event, body: String) -> Result<(), String> {
         let keys = self.keys.get().await.map_err(|error| format!("its signing secret cannot be had: {error}"))?;
         let (id, seconds) = (event.subject.event_id.as_str(), self.ambient.now().as_second());
-        let request = self
-            .http
-            .post(self.url.clone())
+        let request = Request::post(self.url.clone())
             .header(CONTENT_TYPE, "application/json")
+            .header(header::USER_AGENT, USER_AGENT)
             .header("webhook-id", id)
             .header("webhook-timestamp", seconds)
             .header("webhook-signature", keys.sign(id, seconds, &body))
-            .body(body);
-        match request.send().await {
-            Ok(answer) if answer.status().is_success() => Ok(()),
-            Ok(answer) => Err(format!("it answered {}", answer.status().as_u16())),
-            Err(error) if error.is_timeout() => Err("it did not answer in time".to_owned()),
-            Err(error) if error.is_connect() => Err("no connection".to_owned()),
-            Err(_) => Err("the connection broke".to_owned()),
+            .body(Bytes::from(body));
+        let request = request.map_err(|_| "the event fits no request".to_owned())?;
+        // A redirect is not followed: the body holds a link, and goes where the operator said and nowhere else.
+        match tokio::time::timeout(TIMEOUT, self.http.send(request)).await {
+            Ok(Ok(answer)) if answer.status().is_success() => Ok(()),
+            Ok(Ok(answer)) => Err(format!("it answered {}", answer.status().as_u16())),
+            Ok(Err(error)) if error.is_connect() => Err("no connection".to_owned()),
+            Ok(Err(_)) => Err("the connection broke".to_owned()),
+            Err(_) => Err("it did not answer in time".to_owned()),
         }
     }
 }

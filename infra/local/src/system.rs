@@ -417,6 +417,6 @@ fn application(
     let id = DEMO_CONTRACT.parse().map_err(|error| failed(&error))?;
     let contract = Contract::new(DEMO_APPLICATION, id, &secrets.private_key_pem.clone().into());
     let contract = Arc::new(contract.map_err(|error| failed(&error))?);
-    let client = Client::new(settings, ambient).map_err(|error| failed(&error))?;
+    let client = Client::new(settings, ambient);
     Ok(Application::new(gateway.clone(), client, contract, ambient.clone()))
 }

@@ -17,9 +17,11 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Method, header::CONTENT_TYPE};
+use http::{
+    HeaderValue, Method,
+    header::{self, AUTHORIZATION, CONTENT_TYPE},
+};
 use jiff::Timestamp;
-use reqwest::RequestBuilder;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use url::Url;
@@ -37,7 +39,7 @@ use crate::{
     ambient::{Ambient, Deadline},
     config::{ConfigError, Environment},
     domain::{AccountId, Locale, TokenPair, verification::ListedAccount},
-    http_client,
+    http_client::{HttpClient, USER_AGENT},
 };
 
 const DEFAULT_BASE_URL: &str = "https://api.digi.me/v1.7/";
@@ -105,22 +107,16 @@ pub struct Client {
 
 impl Client {
     /// Builds the client; nothing is sent yet.
-    ///
-    /// # Errors
-    /// When no TLS client can be built.
-    pub fn new(settings: Settings, ambient: &Ambient) -> Result<Self, ConfigError> {
+    #[must_use]
+    pub fn new(settings: Settings, ambient: &Ambient) -> Self {
         // A request carries a nonce that is good once: only `Transport` sends again, with a new one.
-        let http = http_client::builder()
-            .connect_timeout(settings.connect_timeout)
-            .user_agent(concat!("digime-reauth/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|_| ConfigError::new("DIGIME_BASE_URL", "cannot be called: no TLS client could be built"))?;
-        Ok(Self {
+        let http = HttpClient::new(settings.connect_timeout);
+        Self {
             transport: Arc::new(Transport { http, ambient: ambient.clone(), timeout: settings.timeout }),
             keys: Arc::default(),
             settings: Arc::new(settings),
             foreign_key_sets: Arc::default(),
-        })
+        }
     }
 
     /// The origin of the pages that users go through.
@@ -273,13 +269,16 @@ impl Client {
         deadline: Deadline,
     ) -> Result<Bytes, Error> {
         let url = self.url(path)?;
-        let body = body.map(|body| body.to_string());
-        let build = || -> Result<RequestBuilder, Error> {
+        let body = body.map(|body| Bytes::from(body.to_string()));
+        let build = || {
             let token = contract.request_token(claims, &self.transport.ambient)?;
-            let mut request =
-                self.transport.http.request(method.clone(), url.clone()).bearer_auth(token.expose_secret());
-            if let Some(body) = &body {
-                request = request.header(CONTENT_TYPE, "application/json").body(body.clone());
+            let bearer = HeaderValue::try_from(format!("Bearer {}", token.expose_secret()));
+            let mut bearer = bearer.map_err(|_| Error::Signing)?;
+            bearer.set_sensitive(true);
+            let mut request = request(&method, &url, body.clone().unwrap_or_default())?;
+            request.headers_mut().insert(AUTHORIZATION, bearer);
+            if body.is_some() {
+                request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
             }
             Ok(request)
         };
@@ -327,7 +326,7 @@ impl Client {
     /// `GET jwks/oauth`, without a bearer token.
     async fn fetch_keys(&self, deadline: Deadline) -> Result<Value, Error> {
         let url = self.url("jwks/oauth")?;
-        let build = || Ok(self.transport.http.get(url.clone()));
+        let build = || request(&Method::GET, &url, Bytes::new());
         let answer = self.transport.send(Repeat::Freely, deadline, build).await;
         // What digi.me says of this request says nothing of a token or a client.
         let answer = answer.map_err(|error| match error {
@@ -336,4 +335,9 @@ impl Client {
         });
         answer::json(&answer?)
     }
+}
+
+fn request(method: &Method, url: &Url, body: Bytes) -> Result<http::Request<Bytes>, Error> {
+    let request = http::Request::builder().method(method).uri(url.as_str()).header(header::USER_AGENT, USER_AGENT);
+    request.body(body).map_err(|_| Error::InvalidAnswer("it gave a session key that fits no URL"))
 }

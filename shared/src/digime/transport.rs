@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, StatusCode};
-use reqwest::RequestBuilder;
+use bytes::Bytes;
+use http::{Request, StatusCode};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 
 use super::{ApiError, Error, error::Cause};
-use crate::ambient::{Ambient, Deadline};
+use crate::{
+    ambient::{Ambient, Deadline},
+    http_client::HttpClient,
+};
 
 const MAX_RETRIES: u32 = 2;
 /// The pause before the first retry is below this, before the second below twice this.
@@ -29,7 +32,7 @@ pub(super) enum Repeat {
 /// The client, the clock and the limit that all calls share.
 #[derive(Debug)]
 pub(super) struct Transport {
-    pub(super) http: reqwest::Client,
+    pub(super) http: HttpClient,
     pub(super) ambient: Ambient,
     /// How long one request may take, from connecting to the last byte of the answer.
     pub(super) timeout: Duration,
@@ -44,12 +47,12 @@ impl Transport {
         &self,
         repeat: Repeat,
         deadline: Deadline,
-        build: impl Fn() -> Result<RequestBuilder, Error>,
+        build: impl Fn() -> Result<Request<Bytes>, Error>,
     ) -> Result<Bytes, Error> {
         let mut retries = 0;
         loop {
             let limit = self.timeout.min(self.ambient.remaining(deadline));
-            let error = match tokio::time::timeout(limit, exchange(build()?)).await {
+            let error = match tokio::time::timeout(limit, self.exchange(build()?)).await {
                 Ok(Ok(answer)) => return Ok(answer),
                 Ok(Err(error)) => error,
                 Err(_) => Error::Unreachable { cause: Cause::Timeout },
@@ -86,27 +89,23 @@ impl Transport {
             _ => None,
         }
     }
-}
 
-async fn exchange(request: RequestBuilder) -> Result<Bytes, Error> {
-    let mut response = request.send().await.map_err(|error| unreachable(&error))?;
-    let (status, headers): (StatusCode, HeaderMap) = (response.status(), response.headers().clone());
-    let mut body = BytesMut::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| unreachable(&error))? {
-        if body.len() + chunk.len() > MAX_ANSWER {
-            return Err(Error::InvalidAnswer("it is too long"));
+    /// The errors' own texts are not kept: they can name the URL.
+    async fn exchange(&self, request: Request<Bytes>) -> Result<Bytes, Error> {
+        let answer = self.http.send(request).await.map_err(|error| {
+            let cause = if error.is_connect() { Cause::Connect } else { Cause::Broken };
+            Error::Unreachable { cause }
+        })?;
+        let (head, body) = answer.into_parts();
+        let body = Limited::new(body, MAX_ANSWER).collect().await.map_err(|error| {
+            let too_long = error.is::<LengthLimitError>();
+            if too_long { Error::InvalidAnswer("it is too long") } else { Error::Unreachable { cause: Cause::Broken } }
+        })?;
+        let body = body.to_bytes();
+        if head.status.is_success() {
+            Ok(body)
+        } else {
+            Err(Error::Api(ApiError::read(head.status, &head.headers, &body)))
         }
-        body.extend_from_slice(&chunk);
     }
-    if status.is_success() { Ok(body.freeze()) } else { Err(Error::Api(ApiError::read(status, &headers, &body))) }
-}
-
-/// The error's own text is not kept: it can name the URL.
-fn unreachable(error: &reqwest::Error) -> Error {
-    let cause = match error {
-        error if error.is_connect() => Cause::Connect,
-        error if error.is_timeout() => Cause::Timeout,
-        _ => Cause::Broken,
-    };
-    Error::Unreachable { cause }
 }
