@@ -2,7 +2,12 @@
 
 use std::process::ExitCode;
 
+use reauth_core::lambda;
+
+#[global_allocator]
+static ALLOCATOR: lambda::Allocator = lambda::Allocator;
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    reauth_core::lambda::serve::<reauth_callback::ReauthCallback>().await
+    lambda::serve::<reauth_callback::ReauthCallback>().await
 }
