@@ -13,7 +13,7 @@ pub(crate) enum Channel {
     /// An SNS topic.
     Sns(SnsChannel),
     /// A URL of the application's.
-    Webhook(Webhook),
+    Webhook(Box<Webhook>),
 }
 
 /// A channel that did not take an event. The message holds nothing of the event.

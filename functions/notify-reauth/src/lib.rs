@@ -47,7 +47,7 @@ impl Function for NotifyReauth {
         Ok(Self {
             store: services::store(&aws, environment, ambient)?,
             ambient: ambient.clone(),
-            channels: std::iter::once(sns).chain(webhook.map(Channel::Webhook)).collect(),
+            channels: std::iter::once(sns).chain(webhook.map(|webhook| Channel::Webhook(Box::new(webhook)))).collect(),
             public_base_url: public_base_url.ok_or_else(|| ConfigError::new("PUBLIC_BASE_URL", "is missing"))?,
             link_ttl: services::reconnect_link_ttl(environment)?,
         })
