@@ -1,6 +1,8 @@
 //! A flood of read results: doubled, out of order, few of them in need. Every account that needs its user is told once,
 //! no other is, and memory stays bounded. Alone in its process, whose memory it measures.
 
+// How much memory it is, the kernel tells in /proc.
+#![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::collections::BTreeSet;

@@ -124,3 +124,21 @@ async fn every_function_answers_its_sample_event() {
     }
     assert_eq!(answered.len(), Function::ALL.len());
 }
+
+/// What the metric filters count is a field of a line that the functions write.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_foreign_key_set_is_logged_in_the_form_that_the_metric_filters_count() {
+    let template = local::template().unwrap();
+    let filters = template["Resources"].as_object().unwrap().values();
+    let filters: Vec<_> = filters.filter(|resource| resource["Type"] == "AWS::Logs::MetricFilter").collect();
+    assert_eq!(filters.len(), 4, "one for each function that calls digi.me");
+    for filter in filters {
+        assert_eq!(filter["Properties"]["FilterPattern"], "{ $.fields.foreign_key_set IS TRUE }");
+    }
+    let world = World::with_binaries().await;
+    world.system.simulator.levers().set_forged_jku(Some("https://elsewhere.example/jwks/oauth"));
+    world.make_reauthorization(super::DEMO_USER, super::BANK).await;
+    let log = world.log(Function::CreateReauthUrl);
+    let mut lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    assert!(lines.any(|line| line["fields"]["foreign_key_set"] == true), "{log}");
+}
