@@ -75,11 +75,11 @@ impl Access {
     ///
     /// # Errors
     /// Names the variable that is missing or malformed.
-    pub fn from_environment(aws: &Aws<'_>, environment: &Environment, ambient: &Ambient) -> Result<Self, ConfigError> {
+    pub fn new(aws: &Aws<'_>, ambient: &Ambient) -> Result<Self, ConfigError> {
         Ok(Self {
-            store: services::store(aws, environment, ambient)?,
-            client: Client::new(digime::Settings::from_environment(environment)?, ambient),
-            contracts: services::contracts(aws, environment, ambient)?,
+            store: services::store(aws, ambient)?,
+            client: Client::new(digime::Settings::from_environment(aws.environment())?, ambient),
+            contracts: services::contracts(aws, ambient)?,
             ambient: ambient.clone(),
         })
     }

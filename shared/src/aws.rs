@@ -62,6 +62,12 @@ impl<'a> Aws<'a> {
         Ok(Self { environment, config: config.build() })
     }
 
+    /// Where it was read from.
+    #[must_use]
+    pub fn environment(&self) -> &'a Environment {
+        self.environment
+    }
+
     /// The configuration of one service's client. It honours `endpoint`, such as `AWS_ENDPOINT_URL_DYNAMODB`, and, where
     /// that is not set, `AWS_ENDPOINT_URL`.
     ///

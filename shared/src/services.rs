@@ -24,7 +24,8 @@ pub fn secrets_manager(aws: &Aws<'_>) -> Result<aws_sdk_secretsmanager::Client, 
 ///
 /// # Errors
 /// Names the variable that is missing or malformed.
-pub fn store(aws: &Aws<'_>, environment: &Environment, ambient: &Ambient) -> Result<Store, ConfigError> {
+pub fn store(aws: &Aws<'_>, ambient: &Ambient) -> Result<Store, ConfigError> {
+    let environment = aws.environment();
     let keys = service_keys(secrets_manager(aws)?, environment, ambient)?;
     let client = aws_sdk_dynamodb::Client::new(&aws.service("AWS_ENDPOINT_URL_DYNAMODB")?);
     Ok(Store::new(client, environment.required("TABLE_NAME")?, keys, ambient))
@@ -34,8 +35,8 @@ pub fn store(aws: &Aws<'_>, environment: &Environment, ambient: &Ambient) -> Res
 ///
 /// # Errors
 /// Names the variable that is missing or malformed.
-pub fn contracts(aws: &Aws<'_>, environment: &Environment, ambient: &Ambient) -> Result<Contracts, ConfigError> {
-    Contracts::from_environment(secrets_manager(aws)?, environment, ambient)
+pub fn contracts(aws: &Aws<'_>, ambient: &Ambient) -> Result<Contracts, ConfigError> {
+    Contracts::from_environment(secrets_manager(aws)?, aws.environment(), ambient)
 }
 
 /// `RECONNECT_LINK_TTL`, 14 days by default.

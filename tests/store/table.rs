@@ -86,7 +86,7 @@ fn store(environment: &[(String, String)], table: &str, ambient: &Ambient) -> St
     environment.retain(|(name, _)| name != "TABLE_NAME");
     environment.push(("TABLE_NAME".to_owned(), table.to_owned()));
     let environment: Environment = environment.into_iter().collect();
-    services::store(&Aws::new(&environment).expect("a configuration"), &environment, ambient).expect("a store")
+    services::store(&Aws::new(&environment).expect("a configuration"), ambient).expect("a store")
 }
 
 /// Runs a test on a table of its own, which is removed afterwards, whatever comes of the test.

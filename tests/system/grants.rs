@@ -212,7 +212,7 @@ async fn the_last_access_token_is_kept_though_digime_refuses_the_pair() {
     let reply = world.post(&format!("/users/{DEMO_USER}/accounts/{BANK}/reauthorizations"), &json!({})).await;
     assert_eq!(reply.json()["code"], "user_reauthorization_required");
     let environment = world.system.endpoints.environment(Function::Accounts).into_iter().collect();
-    let store = services::store(&Aws::new(&environment).unwrap(), &environment, &world.clock.ambient()).unwrap();
+    let store = services::store(&Aws::new(&environment).unwrap(), &world.clock.ambient()).unwrap();
     let kept = store.grant(&DEMO_USER.parse().unwrap(), &DEMO_CONTRACT.parse().unwrap()).await.unwrap().unwrap();
     assert!(kept.value.refresh_dead);
     assert_eq!(kept.value.tokens.to_node_form()["accessToken"], before["accessToken"]);

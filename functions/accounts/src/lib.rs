@@ -35,7 +35,7 @@ impl Function for Accounts {
     fn new(environment: &Environment, ambient: &Ambient) -> Result<Self, ConfigError> {
         let aws = Aws::new(environment)?;
         Ok(Self {
-            access: Access::from_environment(&aws, environment, ambient)?,
+            access: Access::new(&aws, ambient)?,
             ambient: ambient.clone(),
             queue: aws_sdk_sqs::Client::new(&aws.service("AWS_ENDPOINT_URL_SQS")?),
             read_results_queue: environment.required("READ_RESULTS_QUEUE_URL")?.into(),

@@ -67,7 +67,7 @@ impl Function for CreateReauthUrl {
 
     fn new(environment: &Environment, ambient: &Ambient) -> Result<Self, ConfigError> {
         Ok(Self {
-            access: Access::from_environment(&Aws::new(environment)?, environment, ambient)?,
+            access: Access::new(&Aws::new(environment)?, ambient)?,
             ambient: ambient.clone(),
             settings: Settings::from_environment(environment)?,
         })

@@ -45,7 +45,7 @@ impl Function for NotifyReauth {
         let webhook = Webhook::from_environment(environment, services::secrets_manager(&aws)?, ambient)?;
         let sns = Channel::Sns(SnsChannel::new(sns, topic));
         Ok(Self {
-            store: services::store(&aws, environment, ambient)?,
+            store: services::store(&aws, ambient)?,
             ambient: ambient.clone(),
             channels: std::iter::once(sns).chain(webhook.map(|webhook| Channel::Webhook(Box::new(webhook)))).collect(),
             public_base_url: public_base_url.ok_or_else(|| ConfigError::new("PUBLIC_BASE_URL", "is missing"))?,

@@ -31,7 +31,7 @@ impl Function for ReauthCallback {
 
     fn new(environment: &Environment, ambient: &Ambient) -> Result<Self, ConfigError> {
         Ok(Self {
-            access: Access::from_environment(&Aws::new(environment)?, environment, ambient)?,
+            access: Access::new(&Aws::new(environment)?, ambient)?,
             ambient: ambient.clone(),
             application_name: environment.optional("APPLICATION_NAME").unwrap_or("the application").to_owned(),
         })

@@ -32,7 +32,7 @@ impl Function for RecordReadResult {
     type Reply = SqsBatchResponse;
 
     fn new(environment: &Environment, ambient: &Ambient) -> Result<Self, ConfigError> {
-        let store = services::store(&Aws::new(environment)?, environment, ambient)?;
+        let store = services::store(&Aws::new(environment)?, ambient)?;
         Ok(Self { store, ambient: ambient.clone() })
     }
 

@@ -67,7 +67,7 @@ impl Function for SweepAccounts {
         environment.base_url("PUBLIC_BASE_URL")?.ok_or_else(|| ConfigError::new("PUBLIC_BASE_URL", "is missing"))?;
         let aws = Aws::new(environment)?;
         Ok(Self {
-            access: Access::from_environment(&aws, environment, ambient)?,
+            access: Access::new(&aws, ambient)?,
             ambient: ambient.clone(),
             queue: aws_sdk_sqs::Client::new(&aws.service("AWS_ENDPOINT_URL_SQS")?),
             notifications_queue: environment.required("NOTIFICATIONS_QUEUE_URL")?.into(),
