@@ -195,7 +195,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let account = &commit.change.account;
-        let mut transaction = self.transaction(&account.user_id, commit.triggered_at).await?;
+        let mut transaction = self.unless_erased(&account.user_id, commit.triggered_at).await?;
         put_account(&mut transaction, account, commit.read_version, now)?;
         for event in events {
             self.put_event(&mut transaction, event).await?;
@@ -229,7 +229,7 @@ impl Store {
         read_version: u64,
         triggered_at: Timestamp,
     ) -> Result<(), StoreError> {
-        let mut transaction = self.transaction(user, triggered_at).await?;
+        let mut transaction = self.unless_erased(user, triggered_at).await?;
         let read = [(":read", number(read_version))];
         set_progress(&mut transaction, Part::Reauthorization, id, progress, "version = :read", &read)?;
         transaction.commit().await
@@ -249,7 +249,7 @@ impl Store {
         let mut item = key::reads(user, contract).into_item();
         item.insert("version".into(), number(reads.version + 1));
         item.extend(reads.value.iter().map(|(account, mark)| (mark_name(account), text(mark.to_text()))));
-        let mut transaction = self.transaction(user, triggered_at).await?;
+        let mut transaction = self.unless_erased(user, triggered_at).await?;
         transaction.put_version(Part::Reads, item, reads.version)?;
         transaction.commit().await
     }
@@ -265,7 +265,7 @@ impl Store {
         triggered_at: Timestamp,
     ) -> Result<(), StoreError> {
         for some in accounts.chunks(MAX_OPERATIONS) {
-            let mut transaction = self.transaction(user, triggered_at).await?;
+            let mut transaction = self.unless_erased(user, triggered_at).await?;
             for account in some {
                 put_account(&mut transaction, &account.value, account.version, self.ambient.now())?;
             }

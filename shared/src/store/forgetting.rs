@@ -57,7 +57,7 @@ impl Store {
                 let put = put.clone();
                 async move { put.send().await.map(drop).map_err(|error| error::of_put(&error)) }
             };
-            self.insist(write).await?;
+            self.retry_on_conflict(write).await?;
         }
         Ok(())
     }

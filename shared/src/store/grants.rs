@@ -78,7 +78,7 @@ impl Store {
     pub async fn put_grant(&self, grant: &Grant, read: u64, triggered_at: Timestamp) -> Result<u64, StoreError> {
         let version = read + 1;
         let item = self.sealed(grant, version).await?;
-        let mut transaction = self.lifting_transaction(&grant.user_id, triggered_at).await?;
+        let mut transaction = self.restoring(&grant.user_id, triggered_at).await?;
         transaction.put_version(Part::Grant, item, read)?;
         transaction.commit().await?;
         Ok(version)
@@ -121,7 +121,7 @@ impl Store {
     ) -> Result<u64, StoreError> {
         let version = lease.version + 1;
         let item = self.sealed(grant, version).await?;
-        let mut transaction = self.transaction(&grant.user_id, triggered_at).await?;
+        let mut transaction = self.unless_erased(&grant.user_id, triggered_at).await?;
         let values = [(":id", text(&*lease.id)), (":read", number(lease.version))];
         transaction.put(Part::Grant, item, "version = :read AND leaseId = :id", &values)?;
         transaction.commit().await?;
@@ -168,7 +168,7 @@ impl Store {
         values: &[(&str, AttributeValue)],
         triggered_at: Timestamp,
     ) -> Result<(), StoreError> {
-        let mut transaction = self.transaction(&grant.user_id, triggered_at).await?;
+        let mut transaction = self.unless_erased(&grant.user_id, triggered_at).await?;
         let key = key::grant(&grant.user_id, &grant.contract_id);
         transaction.update(Part::Grant, key, expression, condition, &[], values)?;
         transaction.commit().await

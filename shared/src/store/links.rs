@@ -69,7 +69,7 @@ impl Store {
             ttl,
             presses: None,
         };
-        let mut transaction = self.transaction(&link.user_id, triggered_at).await?;
+        let mut transaction = self.unless_erased(&link.user_id, triggered_at).await?;
         transaction.put_anyway(Part::Link, item::write(key, &item)?)?;
         transaction.put_anyway(Part::Link, pointer)?;
         transaction.commit().await

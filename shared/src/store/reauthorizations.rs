@@ -76,7 +76,7 @@ impl Store {
             expires_at: new.expires_at,
             ttl,
         };
-        let mut transaction = self.transaction(&new.user_id, triggered_at).await?;
+        let mut transaction = self.unless_erased(&new.user_id, triggered_at).await?;
         transaction.put_version(Part::Reauthorization, item::write(key, &item)?, 0)?;
         transaction.put_anyway(Part::Reauthorization, pointer)?;
         transaction.commit().await

@@ -43,31 +43,38 @@ pub(super) fn unchanged(version: u64) -> (&'static str, Option<AttributeValue>) 
 }
 
 impl Store {
-    /// A transaction for a user, triggered at that time: refused if he was forgotten since.
-    pub(super) async fn transaction(
+    /// A transaction that rests on an item of the user: one of its conditions fails once that item is gone. Erasing a
+    /// user deletes all of his items, so that such a transaction needs no further check.
+    pub(super) fn transaction(&self) -> Transaction<'_> {
+        Transaction { store: self, operations: Vec::new(), parts: Vec::new() }
+    }
+
+    /// A transaction that creates items for a user: refused if the user was erased after `triggered_at`, or at that very
+    /// moment.
+    pub(super) async fn unless_erased(
         &self,
         user: &UserId,
         triggered_at: Timestamp,
     ) -> Result<Transaction<'_>, StoreError> {
-        self.guarded(user, triggered_at, "forgottenAt < :triggered").await
+        self.checking_tombstone(user, triggered_at, "forgottenAt < :triggered").await
     }
 
-    /// The same for storing a grant, which lifts the forgetting that came before it.
-    pub(super) async fn lifting_transaction(
+    /// The same for storing a grant. A grant that is stored at the very moment of the erasure counts as later.
+    pub(super) async fn restoring(
         &self,
         user: &UserId,
         triggered_at: Timestamp,
     ) -> Result<Transaction<'_>, StoreError> {
-        self.guarded(user, triggered_at, "forgottenAt <= :triggered").await
+        self.checking_tombstone(user, triggered_at, "forgottenAt <= :triggered").await
     }
 
-    async fn guarded(
+    async fn checking_tombstone(
         &self,
         user: &UserId,
         triggered_at: Timestamp,
         condition: &str,
     ) -> Result<Transaction<'_>, StoreError> {
-        let mut transaction = Transaction { store: self, operations: Vec::new(), parts: Vec::new() };
+        let mut transaction = self.transaction();
         for mark in self.keyring().await?.forgotten_marks(user) {
             transaction.check(
                 Part::NotForgotten,
@@ -148,7 +155,8 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    fn check(&mut self, part: Part, key: key::Key, condition: &str, values: Values<'_>) -> Result<(), StoreError> {
+    /// Holds the transaction to a condition on an item that it does not write.
+    pub(super) fn check(&mut self, part: Part, key: key::Key, condition: &str, values: Values<'_>) -> Result<(), StoreError> {
         let mut check = ConditionCheck::builder()
             .table_name(self.table())
             .set_key(Some(key.into_item()))
@@ -173,7 +181,7 @@ impl Transaction<'_> {
 impl Store {
     /// Writes all operations or none.
     pub(super) async fn write(&self, operations: &[TransactWriteItem], parts: &[Part]) -> Result<(), StoreError> {
-        self.insist(|| {
+        self.retry_on_conflict(|| {
             let request = self.client.transact_write_items().set_transact_items(Some(operations.to_vec()));
             async move { request.send().await.map(drop).map_err(|error| error::of_transaction(&error, parts)) }
         })
@@ -182,7 +190,7 @@ impl Store {
 
     /// Changes one item: gives what the update asks for, or [`StoreError::Conflict`] when its condition does not hold.
     pub(super) async fn update(&self, update: UpdateItemFluentBuilder) -> Result<Option<Item>, StoreError> {
-        self.insist(|| {
+        self.retry_on_conflict(|| {
             let update = update.clone();
             async move {
                 let answer = update.send().await.map_err(|error| error::of_update(&error))?;
@@ -193,7 +201,7 @@ impl Store {
     }
 
     /// Repeats a write that nothing was decided about, because another transaction held the item at that moment.
-    pub(super) async fn insist<T, F: Future<Output = Result<T, StoreError>>>(
+    pub(super) async fn retry_on_conflict<T, F: Future<Output = Result<T, StoreError>>>(
         &self,
         write: impl Fn() -> F,
     ) -> Result<T, StoreError> {
