@@ -1,17 +1,21 @@
 //! Calls at digi.me for a user: with a contract's key that digi.me accepts and an access token that works.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
 
 use crate::{
     ambient::{Ambient, after},
     aws::Aws,
     config::{ConfigError, Environment},
     digime::{self, Client, Contract},
-    domain::{Account, AccountId, ContractId, Locale, TokenPair, UserId, verification::ListedAccount},
+    domain::{
+        Account, AccountId, Change, ContractId, Locale, Outcome, Signal, TokenPair, UserId, verification::ListedAccount,
+    },
     lambda::Trigger,
     secrets::{Contracts, SecretError},
     services,
-    store::{Grant, Lease, Store, StoreError, Versioned},
+    store::{AccountChange, Commit, Grant, Lease, Store, StoreError, UserAccounts, Versioned},
 };
 
 /// An access token that ends sooner is refreshed first: the call it is for, and the user's way to the page, take time.
@@ -117,6 +121,14 @@ impl Access {
         self.store.grants_and_account(user, account).await
     }
 
+    /// The user's accounts and their last reads, read again if the query saw a part of a transaction.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn user_accounts(&self, user: &UserId, trigger: Trigger) -> Result<UserAccounts, StoreError> {
+        retry_conflicts(&self.ambient, trigger, || self.store.user_accounts(user)).await
+    }
+
     /// A call with a contract's key; once more with the key fetched anew if digi.me refuses the client.
     ///
     /// # Errors
@@ -203,8 +215,7 @@ impl Access {
                 tokio::time::sleep(WAIT + self.ambient.jitter(WAIT)).await;
             } else {
                 // The refresh wants the key set first.
-                let (lease, keys) =
-                    tokio::join!(self.store.lease(&grant, trigger.at), self.client.warm_keys(trigger.deadline));
+                let (lease, keys) = tokio::join!(self.store.lease(&grant), self.client.warm_keys(trigger.deadline));
                 match lease {
                     Ok(lease) => return self.refresh(grant.value, lease, keys, trigger).await,
                     Err(StoreError::Conflict(_)) => tokio::time::sleep(self.ambient.jitter(WAIT)).await,
@@ -242,9 +253,9 @@ impl Access {
             self.with_contract(&grant.contract_id, call).await
         };
         match refresh.await {
-            Ok(tokens) => self.keep(grant, tokens, &lease, trigger).await,
+            Ok(tokens) => self.store_refreshed(grant, tokens, &lease, trigger).await,
             Err(AccessError::Digime(error)) if error.refuses_refresh_token() => {
-                match self.store.release(&grant, &lease, true, trigger.at).await {
+                match self.store.release(&grant, &lease, true).await {
                     // The grant was replaced meanwhile: the token that died is not the stored one any more.
                     Err(StoreError::Conflict(Some(_))) => self.read_again(&grant).await,
                     Err(error) => Err(error.into()),
@@ -252,7 +263,7 @@ impl Access {
                 }
             }
             Err(error) => {
-                if let Err(error) = self.store.release(&grant, &lease, false, trigger.at).await {
+                if let Err(error) = self.store.release(&grant, &lease, false).await {
                     tracing::warn!(%error, "A lease could not be given back; it ends by itself");
                 }
                 Err(error)
@@ -260,8 +271,10 @@ impl Access {
         }
     }
 
-    /// Stores a refreshed pair, unless the application handed in one that lasts longer meanwhile.
-    async fn keep(
+    /// Stores a refreshed pair before anybody uses it. It replaces the tokens that it was refreshed from, whatever the
+    /// application said of them meanwhile: they are dead. Of another pair that was stored meanwhile, the one stays that
+    /// lasts longer.
+    async fn store_refreshed(
         &self,
         mut grant: Grant,
         tokens: TokenPair,
@@ -269,10 +282,10 @@ impl Access {
         trigger: Trigger,
     ) -> Result<Versioned<Grant>, AccessError> {
         let before = std::mem::replace(&mut grant.tokens, tokens);
-        grant.tokens.user = grant.tokens.user.take().or(before.user);
-        grant.tokens.consent_id = grant.tokens.consent_id.take().or(before.consent_id);
+        grant.tokens.user = grant.tokens.user.take().or_else(|| before.user.clone());
+        grant.tokens.consent_id = grant.tokens.consent_id.take().or_else(|| before.consent_id.clone());
         (grant.refresh_dead, grant.leased_until) = (false, None);
-        let mut written = self.store.put_refreshed(&grant, lease, trigger.at).await;
+        let mut written = self.store.put_refreshed(&grant, lease).await;
         for _ in 0..MAX_ATTEMPTS {
             let Err(StoreError::Conflict(_) | StoreError::Unavailable(_)) = &written else {
                 break;
@@ -281,7 +294,8 @@ impl Access {
             let Ok(stored) = self.read_again(&grant).await else {
                 continue;
             };
-            if stored.value.tokens.access.expires_at >= grant.tokens.access.expires_at {
+            let is_dead = stored.value.tokens.same_refresh_token(&before);
+            if !is_dead && stored.value.tokens.access.expires_at >= grant.tokens.access.expires_at {
                 return Ok(stored);
             }
             written = self.store.put_grant(&grant, stored.version, trigger.at).await;
@@ -289,8 +303,8 @@ impl Access {
         Ok(Versioned { version: written?, value: grant })
     }
 
-    /// Reads the user's accounts from digi.me, and keeps what the list says of them. No status changes: only reads and
-    /// callbacks do that.
+    /// Reads the user's accounts from digi.me, and stores what the list says of them. An account that the list no longer
+    /// names is removed, with an event; no other status changes.
     ///
     /// # Errors
     /// [`AccessError`].
@@ -305,12 +319,12 @@ impl Access {
                 self.client.accounts(&contract, &tokens.access.value, trigger.deadline).await
             })
             .await?;
-        self.keep_listed(&owner.user_id, &owner.contract_id, &listed, trigger).await?;
-        self.store.mark_accounts_listed(&owner, trigger.at).await?;
+        self.merge_list(&owner.user_id, &owner.contract_id, &listed, trigger).await?;
+        self.store.mark_accounts_listed(&owner).await?;
         Ok(listed)
     }
 
-    async fn keep_listed(
+    async fn merge_list(
         &self,
         user: &UserId,
         contract: &ContractId,
@@ -318,20 +332,51 @@ impl Access {
         trigger: Trigger,
     ) -> Result<(), StoreError> {
         retry_conflicts(&self.ambient, trigger, || async {
-            let known: BTreeMap<_, _> = self.store.scene(user).await?.accounts;
-            let described = |listed: &ListedAccount| {
-                let known = known.get(&listed.id).cloned();
-                let read = known
-                    .unwrap_or_else(|| Versioned { value: Account::new(user.clone(), listed.id.clone()), version: 0 });
-                let mut value = read.value.clone().described(listed);
-                value.contract_id = Some(contract.clone());
-                (read.version == 0 || value != read.value).then_some(Versioned { value, version: read.version })
-            };
-            let changed: Vec<_> = listed.iter().filter_map(described).collect();
-            if changed.is_empty() { Ok(()) } else { self.store.put_accounts(user, &changed, trigger.at).await }
+            let known = self.store.user_accounts(user).await?;
+            let described = listed.iter().filter_map(|listed| describe(&known, user, contract, listed));
+            let changes: Vec<_> = described.chain(removals(&known, contract, listed, self.ambient.now())).collect();
+            if changes.is_empty() {
+                return Ok(());
+            }
+            let (user_id, last_reads) = (user.clone(), Some(known.last_reads));
+            let commit = Commit { user_id, changes, last_reads, reauthorization: None, triggered_at: trigger.at };
+            self.store.commit(commit).await
         })
         .await
     }
+}
+
+/// What digi.me's list says of one account, if it is something new.
+fn describe(
+    known: &UserAccounts,
+    user: &UserId,
+    contract: &ContractId,
+    listed: &ListedAccount,
+) -> Option<AccountChange> {
+    let Versioned { value: before, version: read_version } = known.account(user, &listed.id);
+    let mut account = before.clone().described(listed);
+    account.contract_id = Some(contract.clone());
+    let change = Change { account, removes: false, events: Vec::new(), settled: Vec::new() };
+    (read_version == 0 || change.account != before).then_some(AccountChange { change, read_version, read: None })
+}
+
+/// The accounts under a contract that digi.me's list named before and names no longer.
+fn removals(
+    known: &UserAccounts,
+    contract: &ContractId,
+    listed: &[ListedAccount],
+    now: Timestamp,
+) -> impl Iterator<Item = AccountChange> {
+    let is_gone = |account: &Account| {
+        account.listed
+            && account.contract_id.as_ref() == Some(contract)
+            && listed.iter().all(|listed| listed.id != account.account_id)
+    };
+    let gone = known.accounts.values().filter(move |account| is_gone(&account.value));
+    gone.filter_map(move |account| match account.value.clone().take(Signal::Unlisted, now) {
+        Outcome::Changed(change) => Some(AccountChange { change, read_version: account.version, read: None }),
+        Outcome::Unchanged(_) => None,
+    })
 }
 
 /// Repeats a read-decide-write as long as another's write is faster, a few times.

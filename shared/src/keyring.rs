@@ -101,6 +101,13 @@ impl Keyring {
         URL_SAFE_NO_PAD.encode(hmac::sign(&keys.links, event.as_str().as_bytes())).into()
     }
 
+    /// The token of a link that was told, as long as the key that it was made with is still there.
+    #[must_use]
+    pub fn told_link_token(&self, event: &EventId, key_id: &str) -> Option<SecretString> {
+        let is_known = self.all().any(|keys| URL_SAFE_NO_PAD.encode(keys.id) == key_id);
+        is_known.then(|| self.link_token(event, Some(key_id)))
+    }
+
     /// The keyed hashes that a forgotten user is marked by: with the current key first.
     #[must_use]
     pub fn forgotten_marks(&self, user: &UserId) -> Vec<String> {

@@ -3,18 +3,26 @@
 use http::StatusCode;
 use jiff::Timestamp;
 use reauth_core::{
-    ambient::rfc3339,
-    domain::{Account, AccountId, UserId},
+    access::retry_conflicts,
+    ambient::{after, rfc3339},
+    domain::{
+        Account, AccountId, Outcome, Signal, Status, UserId,
+        account::{Episode, mask},
+        verification::ListedAccount,
+    },
     lambda::Trigger,
-    store::{Cursor, Scene},
+    store::{AccountChange, Commit, Cursor, Grant, HistoryCursor, StoreError, UserAccounts, Versioned},
     web::{Problem, Request, Response},
 };
+use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
 use crate::Accounts;
 
 const DEFAULT_LIMIT: usize = 100;
 const MAX_LIMIT: usize = 500;
+/// How many events a page of an account's history holds.
+const HISTORY_PAGE: usize = 100;
 
 impl Accounts {
     /// `GET /users/{userId}/accounts`.
@@ -23,33 +31,113 @@ impl Accounts {
         if request.query()?.switch("refresh")? {
             self.ask_digime(&user, request.trigger).await?;
         }
-        let scene = self.access.store.scene(&user).await?;
-        let accounts = scene.all_accounts(&user);
+        let known = self.access.user_accounts(&user, request.trigger).await?;
+        let accounts = known.all(&user);
         if accounts.is_empty() && !self.access.store.knows(&user).await? {
             return Err(Problem::user_not_found());
         }
-        let accounts: Vec<Value> = accounts.iter().map(|account| describe(account, read_at(&scene, account))).collect();
+        let accounts: Vec<Value> = accounts.iter().map(|account| describe(account, read_at(&known, account))).collect();
         Ok(Response::json(StatusCode::OK, &json!({"accounts": accounts})))
     }
 
     /// `GET /users/{userId}/accounts/{accountId}`.
     pub(crate) async fn show_account(&self, request: &Request) -> Result<Response, Problem> {
         let (user, id): (UserId, AccountId) = (request.path("userId")?, request.path("accountId")?);
-        let with_history = request.query()?.switch("history")?;
-        let history = async { if with_history { self.access.store.history(&user, &id).await } else { Ok(Vec::new()) } };
-        let (mut scene, history) = tokio::try_join!(self.access.store.scene(&user), history)?;
-        if find(&scene, &user, &id).is_none() {
-            // One that the table does not know yet is looked for at digi.me.
-            if self.ask_digime(&user, request.trigger).await? {
-                scene = self.access.store.scene(&user).await?;
+        let query = request.query()?;
+        let with_history = query.switch("history")?;
+        let before = query.get("cursor").map(HistoryCursor::decode).transpose();
+        let before = before.map_err(|error| Problem::invalid_field("cursor", error.to_string()))?;
+        let history = async {
+            if !with_history {
+                return Ok(None);
+            }
+            self.access.store.history(&user, &id, before, HISTORY_PAGE).await.map(Some)
+        };
+        let (mut known, history) = tokio::try_join!(self.access.user_accounts(&user, request.trigger), history)?;
+        // An account that the table does not know yet is looked up at digi.me.
+        if find(&known, &user, &id).is_none() && self.ask_digime(&user, request.trigger).await? {
+            known = self.access.user_accounts(&user, request.trigger).await?;
+        }
+        let account = find(&known, &user, &id).ok_or_else(Problem::account_not_found)?;
+        let mut body = describe(&account, read_at(&known, &account));
+        if let Some((url, expires_at)) = self.told_link(request, &account).await? {
+            body["reconnectUrl"] = url.into();
+            body["reconnectUrlExpiresAt"] = json!(rfc3339::text(expires_at));
+        }
+        if let Some(page) = history {
+            body["events"] = page.events.into();
+            if let Some(older) = page.older {
+                body["cursor"] = older.encode().into();
             }
         }
-        let account = find(&scene, &user, &id).ok_or_else(Problem::account_not_found)?;
-        let mut body = describe(&account, read_at(&scene, &account));
-        if with_history {
-            body["events"] = history.into();
-        }
         Ok(Response::json(StatusCode::OK, &body))
+    }
+
+    /// The reconnect link that the application was told for an account that needs its user, while it works.
+    async fn told_link(&self, request: &Request, account: &Account) -> Result<Option<(String, Timestamp)>, Problem> {
+        let Status::ReauthRequired(Episode { notice: Some(notice), .. }) = &account.status else { return Ok(None) };
+        let expires_at = after(notice.at, self.link_ttl);
+        let Some(token) = self.access.store.told_link_token(notice).await? else { return Ok(None) };
+        if expires_at <= self.ambient.now() {
+            return Ok(None);
+        }
+        let base = request.public_base_url(self.public_base_url.as_ref())?;
+        let url = base.join(&format!("reconnect/{}", token.expose_secret())).map_err(Problem::internal)?;
+        Ok(Some((url.into(), expires_at)))
+    }
+
+    /// `POST /users/{userId}/accounts/{accountId}/accept-identity`: takes the login that digi.me names now.
+    pub(crate) async fn accept_identity(&self, request: &Request) -> Result<Response, Problem> {
+        let (user, id): (UserId, AccountId) = (request.path("userId")?, request.path("accountId")?);
+        let (grants, account) = self.access.grants_and_account(&user, &id, None).await?;
+        let Some(account) = account else {
+            let known = !grants.is_empty() || self.access.store.knows(&user).await?;
+            return Err(if known { Problem::account_not_found() } else { Problem::user_not_found() });
+        };
+        if account.value.identity_mismatch.is_none() {
+            return Err(no_identity_mismatch());
+        }
+        let of_account =
+            |grant: &Versioned<Grant>| account.value.contract_id.as_ref() == Some(&grant.value.contract_id);
+        let grant = grants.into_iter().find(of_account).ok_or_else(Problem::grant_not_found)?;
+        let listed = self.access.list_accounts(grant, request.trigger).await?;
+        let listed = listed.into_iter().find(|listed| listed.id == id).ok_or_else(Problem::account_not_found)?;
+        if listed.authorized == Some(false) || listed.username.is_none() {
+            return Err(identity_not_acceptable());
+        }
+        let (user, id, listed) = (&user, &id, &listed);
+        let accepted = retry_conflicts(&self.ambient, request.trigger, || async move {
+            self.write_identity(user, id, listed, request.trigger).await
+        });
+        let account = accepted.await?.ok_or_else(no_identity_mismatch)?;
+        let known = self.access.user_accounts(user, request.trigger).await?;
+        Ok(Response::json(StatusCode::OK, &describe(&account, read_at(&known, &account))))
+    }
+
+    /// Gives the account afterwards; none if there is no mismatch any more.
+    async fn write_identity(
+        &self,
+        user: &UserId,
+        id: &AccountId,
+        listed: &ListedAccount,
+        trigger: Trigger,
+    ) -> Result<Option<Account>, StoreError> {
+        let read = self.access.store.account(user, id).await?.ok_or(StoreError::Forgotten)?;
+        if read.value.identity_mismatch.is_none() {
+            return Ok(None);
+        }
+        let signal = Signal::IdentityAccepted { listed: listed.clone() };
+        let Outcome::Changed(change) = read.value.take(signal, self.ambient.now()) else { return Ok(None) };
+        let account = change.account.clone();
+        let commit = Commit {
+            user_id: user.clone(),
+            changes: vec![AccountChange { change, read_version: read.version, read: None }],
+            last_reads: None,
+            reauthorization: None,
+            triggered_at: trigger.at,
+        };
+        self.access.store.commit(commit).await?;
+        Ok(Some(account))
     }
 
     /// `GET /accounts?status=reauth_required`.
@@ -88,12 +176,24 @@ impl Accounts {
     }
 }
 
-fn find(scene: &Scene, user: &UserId, id: &AccountId) -> Option<Account> {
-    scene.all_accounts(user).into_iter().find(|account| account.account_id == *id)
+fn no_identity_mismatch() -> Problem {
+    let detail = "Only an account with identityMismatch has another login to accept.";
+    Problem::new(StatusCode::CONFLICT, "no_identity_mismatch", "The account has no identity mismatch.", detail)
 }
 
-fn read_at(scene: &Scene, account: &Account) -> Option<Timestamp> {
-    scene.last_read(&account.account_id).map(|mark| mark.observed_at)
+fn identity_not_acceptable() -> Problem {
+    let detail = "digi.me names no login for it, or says that it is not authorized. Create a reauthorization.";
+    let title = "The account's login cannot be accepted now.";
+    Problem::new(StatusCode::CONFLICT, "identity_not_acceptable", title, detail)
+}
+
+fn find(known: &UserAccounts, user: &UserId, id: &AccountId) -> Option<Account> {
+    let is_known = known.accounts.contains_key(id) || known.last_reads.value.watermarks.contains_key(id);
+    is_known.then(|| known.account(user, id).value)
+}
+
+fn read_at(known: &UserAccounts, account: &Account) -> Option<Timestamp> {
+    known.last_reads.value.watermarks.get(&account.account_id).map(|read| read.observed_at)
 }
 
 fn describe(account: &Account, last_read_at: Option<Timestamp>) -> Value {
@@ -103,6 +203,14 @@ fn describe(account: &Account, last_read_at: Option<Timestamp>) -> Value {
         "status": account.status.name(),
     });
     let episode = account.episode();
+    let (verified, authorization_expires_at) = match account.status {
+        Status::Active { verified, authorization_expires_at } => (verified, authorization_expires_at),
+        Status::ReauthRequired(_) | Status::Verifying { .. } => (None, None),
+    };
+    let mismatch = account
+        .identity_mismatch
+        .as_ref()
+        .map(|mismatch| json!({"expected": account.masked_username(), "found": mask(&mismatch.found)}));
     let optional = [
         ("contractId", account.contract_id.as_ref().map(|id| json!(id))),
         ("serviceName", account.service_name.as_ref().map(|name| json!(name))),
@@ -111,8 +219,9 @@ fn describe(account: &Account, last_read_at: Option<Timestamp>) -> Value {
         ("error", episode.map(|episode| json!(episode.error))),
         ("lastReadAt", last_read_at.map(|at| json!(rfc3339::text(at)))),
         ("reauthorizedAt", account.reauthorized_at.map(|at| json!(rfc3339::text(at)))),
-        ("verified", account.verified.map(|verified| json!(verified))),
-        ("authorizationExpiresAt", account.authorization_expires_at.map(|at| json!(rfc3339::text(at)))),
+        ("verified", verified.map(|verified| json!(verified))),
+        ("authorizationExpiresAt", authorization_expires_at.map(|at| json!(rfc3339::text(at)))),
+        ("identityMismatch", mismatch),
     ];
     for (name, value) in optional {
         if let Some(value) = value {

@@ -4,7 +4,7 @@ mod accounts;
 mod grants;
 mod read_results;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
 use http::StatusCode;
@@ -16,14 +16,18 @@ use reauth_core::{
     config::{ConfigError, Environment},
     domain::UserId,
     lambda::{Function, Invocation},
+    services,
     web::{self, Problem, Request, Response},
 };
+use url::Url;
 
 /// The function.
 #[derive(Debug)]
 pub struct Accounts {
     access: Access,
     ambient: Ambient,
+    public_base_url: Option<Url>,
+    link_ttl: Duration,
     queue: aws_sdk_sqs::Client,
     read_results_queue: Arc<str>,
 }
@@ -37,6 +41,8 @@ impl Function for Accounts {
         Ok(Self {
             access: Access::new(&aws, ambient)?,
             ambient: ambient.clone(),
+            public_base_url: environment.base_url("PUBLIC_BASE_URL")?,
+            link_ttl: services::reconnect_link_ttl(environment)?,
             queue: aws_sdk_sqs::Client::new(&aws.service("AWS_ENDPOINT_URL_SQS")?),
             read_results_queue: environment.required("READ_RESULTS_QUEUE_URL")?.into(),
         })
@@ -55,6 +61,7 @@ impl Accounts {
             "GET /users/{userId}/grants/{contractId}" => self.show_grant(&request).await,
             "GET /users/{userId}/accounts" => self.list_of_user(&request).await,
             "GET /users/{userId}/accounts/{accountId}" => self.show_account(&request).await,
+            "POST /users/{userId}/accounts/{accountId}/accept-identity" => self.accept_identity(&request).await,
             "POST /users/{userId}/read-results" => self.take_read_result(&request).await,
             "GET /accounts" => self.list_in_need(&request).await,
             "DELETE /users/{userId}" => self.forget(&request).await,

@@ -55,26 +55,51 @@ impl CreateReauthUrl {
         account: Option<Versioned<Account>>,
         trigger: Trigger,
     ) -> Result<Made, Problem> {
-        let account = account.map(|account| account.value);
+        let mut account = account.map(|account| account.value);
         if grants.is_empty() && account.is_none() && !self.access.store.knows(&wish.user_id).await? {
             return Err(Problem::user_not_found());
         }
         let grant = choose(grants, wish.contract_id.as_ref(), account.as_ref())?;
-        if account.is_none() {
-            self.look_for(&wish, grant.clone(), trigger).await?;
+        if account.as_ref().is_none_or(|account| !account.listed) {
+            account = self.look_up(&wish, account, grant.clone(), trigger).await?;
         }
-        self.make_with(wish, grant, trigger).await
+        let identity_known = account.is_some_and(|account| account.username.is_some());
+        if !identity_known {
+            let (user_id, account_id) = (&wish.user_id, &wish.account_id);
+            tracing::info!(%user_id, %account_id, "reauthorization: made without a known username, another account cannot be detected");
+        }
+        self.make_with(wish, grant, identity_known, trigger).await
     }
 
-    /// An account that the table does not know is looked for at digi.me, and kept if it is there.
-    async fn look_for(&self, wish: &Wish, grant: Versioned<Grant>, trigger: Trigger) -> Result<(), Problem> {
-        let known_by_reads = self.access.store.scene(&wish.user_id).await?.last_read(&wish.account_id).is_some();
-        let listed = self.access.list_accounts(grant, trigger).await?;
-        let found = known_by_reads || listed.iter().any(|listed| listed.id == wish.account_id);
-        if found { Ok(()) } else { Err(Problem::account_not_found()) }
+    /// An account that digi.me's list has not named yet is looked up there, so that the callback can tell another account
+    /// of the same service. One that a read told of can do without; one that nobody told of must be on the list.
+    async fn look_up(
+        &self,
+        wish: &Wish,
+        known: Option<Account>,
+        grant: Versioned<Grant>,
+        trigger: Trigger,
+    ) -> Result<Option<Account>, Problem> {
+        let listed = self.access.list_accounts(grant, trigger).await;
+        let accounts = self.access.user_accounts(&wish.user_id, trigger).await?;
+        if let Some(account) = accounts.accounts.get(&wish.account_id) {
+            return Ok(Some(account.value.clone()));
+        }
+        let is_known = known.is_some() || accounts.last_reads.value.watermarks.contains_key(&wish.account_id);
+        match listed {
+            Ok(_) | Err(_) if is_known => Ok(known),
+            Ok(_) => Err(Problem::account_not_found()),
+            Err(error) => Err(error.into()),
+        }
     }
 
-    async fn make_with(&self, wish: Wish, grant: Versioned<Grant>, trigger: Trigger) -> Result<Made, Problem> {
+    async fn make_with(
+        &self,
+        wish: Wish,
+        grant: Versioned<Grant>,
+        identity_known: bool,
+        trigger: Trigger,
+    ) -> Result<Made, Problem> {
         let now = self.ambient.now();
         let secret = random_secret(&self.ambient);
         let reauthorization = Reauthorization {
@@ -84,6 +109,8 @@ impl CreateReauthUrl {
             contract_id: grant.value.contract_id.clone(),
             kind: Kind::Account,
             progress: Progress::Pending,
+            told: Vec::new(),
+            identity_known,
             return_url: wish.return_url,
             created_at: now,
             expires_at: after(now, self.settings.reauthorization_ttl),

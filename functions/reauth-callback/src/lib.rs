@@ -66,14 +66,14 @@ impl ReauthCallback {
         let same_browser = stored.is_browser(request.cookies(BROWSER_COOKIE));
         let return_url = stored.reauthorization.return_url.clone().filter(|_| same_browser);
         let (id, account_id) = (stored.reauthorization.id.clone(), stored.reauthorization.account_id.clone());
-        let ending = self.settle(callback.claim, stored, request.trigger).await?;
+        let outcome = self.settle(callback.claim, stored, request.trigger).await?;
         match return_url {
             Some(url) => {
-                let code = ending.error_code().map(|code| code.as_str().to_owned());
-                let url = url.with_result(&id, &account_id, ending.status(), code.as_deref());
+                let code = outcome.error_code().map(|code| code.as_str().to_owned());
+                let url = url.with_result(&id, &account_id, outcome.status(), code.as_deref());
                 Response::see_other(url.as_str())
             }
-            None => Ok(self.result(&ending)),
+            None => Ok(self.result(&outcome)),
         }
     }
 }

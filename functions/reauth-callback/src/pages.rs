@@ -4,21 +4,21 @@ use http::StatusCode;
 use maud::html;
 use reauth_core::web::{Problem, Response, page::page};
 
-use crate::{ReauthCallback, settle::Ending};
+use crate::{ReauthCallback, settle::CallbackOutcome};
 
 impl ReauthCallback {
     /// How the reauthorization ended, for a browser that has nowhere else to go.
-    pub(crate) fn result(&self, ending: &Ending) -> Response {
+    pub(crate) fn result(&self, outcome: &CallbackOutcome) -> Response {
         let application = &self.application_name;
-        let (title, content) = match ending {
-            Ending::Succeeded => {
+        let (title, content) = match outcome {
+            CallbackOutcome::Succeeded => {
                 ("Connected again", html! { p { (application) " can read your data again. You can close this page." } })
             }
-            Ending::Verifying => (
+            CallbackOutcome::Verifying => (
                 "Almost done",
                 html! { p { "The connection is being checked. You can close this page: " (application) " will know." } },
             ),
-            Ending::Failed(code) => (
+            CallbackOutcome::Failed(code) => (
                 "Not connected",
                 html! {
                     p { (code.explanation()) }

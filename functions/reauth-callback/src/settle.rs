@@ -1,14 +1,15 @@
-//! From a claim to its end: digi.me is asked, and what it says is written in one transaction.
+//! From a claim to its outcome: digi.me is asked, and what it says is written in one transaction.
 
 use reauth_core::{
     access::AccessError,
     domain::{
-        Account, FailureCode, Outcome, ReauthorizationId, Signal, Via,
+        Account, FailureCode, Outcome, Signal, Via,
+        account::Settlement,
         reauthorization::{Progress, Reauthorization, Step, UnverifiedClaim},
         verification::{ListedAccount, Verdict, verdict},
     },
     lambda::Trigger,
-    store::{Commit, Grant, StoreError, StoredReauthorization, Versioned},
+    store::{AccountChange, Commit, Grant, StoreError, StoredReauthorization, Versioned},
     web::Problem,
 };
 
@@ -18,6 +19,7 @@ use crate::ReauthCallback;
 const MAX_ATTEMPTS: u32 = 8;
 
 /// What digi.me said of the account, and what follows from it.
+#[derive(Clone)]
 struct Answer {
     verdict: Verdict,
     listed: Option<ListedAccount>,
@@ -25,13 +27,13 @@ struct Answer {
 
 /// How a reauthorization stands after its callback.
 #[derive(Debug)]
-pub(crate) enum Ending {
+pub(crate) enum CallbackOutcome {
     Succeeded,
     Verifying,
     Failed(FailureCode),
 }
 
-impl Ending {
+impl CallbackOutcome {
     /// The `status` of the return URL.
     pub(crate) fn status(&self) -> &'static str {
         match self {
@@ -55,6 +57,14 @@ impl Ending {
             Progress::Failed { error_code, .. } => Self::Failed(error_code.clone()),
         }
     }
+
+    fn of_settlement(settlement: &Settlement) -> Self {
+        match settlement {
+            Settlement::Claimed => Self::Verifying,
+            Settlement::Succeeded { .. } => Self::Succeeded,
+            Settlement::Failed(code) => Self::Failed(code.clone()),
+        }
+    }
 }
 
 impl ReauthCallback {
@@ -65,45 +75,58 @@ impl ReauthCallback {
         claim: UnverifiedClaim,
         mut stored: StoredReauthorization,
         trigger: Trigger,
-    ) -> Result<Ending, Problem> {
+    ) -> Result<CallbackOutcome, Problem> {
         let mut answer = None;
         for retry in 1..=MAX_ATTEMPTS {
-            let reauthorization = &stored.reauthorization;
-            let step = reauthorization.on_callback(claim.clone());
-            if step == Step::Repeat {
-                return Ok(Ending::of(&reauthorization.progress));
-            }
-            let Reauthorization { user_id, account_id, contract_id, .. } = reauthorization;
-            let (grants, account) = self.access.grants_and_account(user_id, account_id, Some(contract_id)).await?;
-            let account = account.unwrap_or_else(|| Versioned {
-                value: Account::new(reauthorization.user_id.clone(), reauthorization.account_id.clone()),
-                version: 0,
-            });
-            let signal = match step {
-                Step::Fail(code) => Signal::Failed { reauthorization: reauthorization.id.clone(), code },
-                Step::Verify | Step::Repeat => {
-                    if answer.is_none() {
-                        let grant =
-                            grants.into_iter().find(|grant| grant.value.contract_id == reauthorization.contract_id);
-                        answer = Some(self.ask(reauthorization, &account.value, grant, trigger).await?);
-                    }
-                    signal(
-                        &reauthorization.id,
-                        answer.as_ref().map_or(Verdict::Unknown, |answer| answer.verdict.clone()),
-                    )
-                }
-            };
-            let account = Versioned { value: described(account.value, &signal, answer.as_ref()), ..account };
-            match self.write(&stored, account, signal, trigger).await {
-                Err(StoreError::Conflict(_)) if retry < MAX_ATTEMPTS => {
+            match self.try_to_settle(&claim, &stored, &mut answer, trigger).await {
+                Err(AccessError::Store(StoreError::Conflict(_))) if retry < MAX_ATTEMPTS => {
                     tokio::time::sleep(self.ambient.jitter(std::time::Duration::from_millis(20) * retry)).await;
                     let again = self.access.store.reauthorization(&stored.reauthorization.id).await?;
                     stored = again.ok_or(StoreError::Forgotten)?;
                 }
-                result => return Ok(Ending::of(&result?)),
+                result => return Ok(result?),
             }
         }
         Err(StoreError::Conflict(None).into())
+    }
+
+    async fn try_to_settle(
+        &self,
+        claim: &UnverifiedClaim,
+        stored: &StoredReauthorization,
+        answer: &mut Option<Answer>,
+        trigger: Trigger,
+    ) -> Result<CallbackOutcome, AccessError> {
+        let reauthorization = &stored.reauthorization;
+        let step = reauthorization.on_callback(claim.clone());
+        if step == Step::Repeat {
+            return Ok(CallbackOutcome::of(&reauthorization.progress));
+        }
+        let asks = step == Step::Verify && answer.is_none();
+        let Reauthorization { user_id, account_id, contract_id, .. } = reauthorization;
+        let may_ask = async {
+            let may_ask = asks && self.access.store.record_verification(stored).await?;
+            Ok::<_, StoreError>(may_ask)
+        };
+        let read = self.access.grants_and_account(user_id, account_id, Some(contract_id));
+        let (may_ask, (grants, account)) = tokio::try_join!(may_ask, read)?;
+        if asks && !may_ask {
+            tracing::warn!(reauthorization_id = %reauthorization.id, "callback: digi.me was asked too often, so it is not asked again");
+            if reauthorization.progress != Progress::Pending {
+                return Ok(CallbackOutcome::of(&reauthorization.progress));
+            }
+        }
+        let account = account
+            .unwrap_or_else(|| Versioned { value: Account::new(user_id.clone(), account_id.clone()), version: 0 });
+        if may_ask {
+            let grant = grants.into_iter().find(|grant| grant.value.contract_id == *contract_id);
+            *answer = Some(self.ask(reauthorization, &account.value, grant, trigger).await?);
+        }
+        let signal = match step {
+            Step::Fail(code) => Signal::Failed { attempt: reauthorization.attempt(), code },
+            Step::Verify | Step::Repeat => signal(reauthorization, answer.clone()),
+        };
+        Ok(self.write(stored, account, signal, trigger).await?)
     }
 
     /// Asks digi.me for the account. What keeps it from being asked leaves the question open.
@@ -113,10 +136,12 @@ impl ReauthCallback {
         account: &Account,
         grant: Option<Versioned<Grant>>,
         trigger: Trigger,
-    ) -> Result<Answer, Problem> {
+    ) -> Result<Answer, StoreError> {
+        let unknown = Answer { verdict: Verdict::Unknown, listed: None };
+        let id = &reauthorization.id;
         let Some(grant) = grant else {
-            tracing::warn!("A callback cannot be verified: the grant is gone");
-            return Ok(Answer { verdict: Verdict::Unknown, listed: None });
+            tracing::warn!(reauthorization_id = %id, "callback: could not verify, the grant is gone");
+            return Ok(unknown);
         };
         let client = &self.access.client;
         let listed = self
@@ -130,66 +155,51 @@ impl ReauthCallback {
                 let listed = listed.into_iter().find(|listed| listed.id == reauthorization.account_id);
                 Ok(Answer { verdict: verdict(account.username.as_deref(), listed.as_ref()), listed })
             }
-            Err(AccessError::Store(error)) => Err(error.into()),
+            Err(AccessError::Store(error)) => Err(error),
             Err(error) => {
-                tracing::warn!(%error, "A callback cannot be verified now");
-                Ok(Answer { verdict: Verdict::Unknown, listed: None })
+                tracing::warn!(reauthorization_id = %id, %error, "callback: could not verify now");
+                Ok(unknown)
             }
         }
     }
 
-    /// Writes what the signal does, and where the reauthorization stands with it.
+    /// Writes what the signal does.
     async fn write(
         &self,
         stored: &StoredReauthorization,
         account: Versioned<Account>,
         signal: Signal,
         trigger: Trigger,
-    ) -> Result<Progress, StoreError> {
+    ) -> Result<CallbackOutcome, StoreError> {
         let reauthorization = &stored.reauthorization;
-        let now = self.ambient.now();
-        let progress = match &signal {
-            Signal::Confirmed { .. } => Progress::Succeeded { verified: true, completed_at: now },
-            Signal::Failed { code, .. } | Signal::Denied { code, .. } => {
-                Progress::Failed { error_code: code.clone(), completed_at: now }
-            }
-            _ => Progress::Claimed,
+        let Outcome::Changed(mut change) = account.value.take(signal, self.ambient.now()) else {
+            return Ok(CallbackOutcome::of(&reauthorization.progress));
         };
-        let outcome = account.value.take(signal, now).map_err(|error| StoreError::Corrupt(error.to_string()))?;
-        let id = reauthorization.id.clone();
-        match outcome {
-            Outcome::Unchanged(_) => {
-                let store = &self.access.store;
-                store.set_progress(&reauthorization.user_id, &id, &progress, stored.version, trigger.at).await?;
-            }
-            Outcome::Changed(mut change) => {
-                change.account.contract_id.get_or_insert_with(|| reauthorization.contract_id.clone());
-                let commit = Commit {
-                    change,
-                    read_version: account.version,
-                    read: None,
-                    callback: Some((id, progress.clone(), stored.version)),
-                    triggered_at: trigger.at,
-                };
-                self.access.store.commit(commit).await?;
-            }
+        change.account.contract_id.get_or_insert_with(|| reauthorization.contract_id.clone());
+        let own = change.settled.iter().find(|(id, _)| *id == reauthorization.id);
+        let outcome = own.map_or_else(
+            || CallbackOutcome::of(&reauthorization.progress),
+            |(_, settlement)| CallbackOutcome::of_settlement(settlement),
+        );
+        let commit = Commit {
+            user_id: reauthorization.user_id.clone(),
+            changes: vec![AccountChange { change, read_version: account.version, read: None }],
+            last_reads: None,
+            reauthorization: Some((reauthorization.id.clone(), stored.version)),
+            triggered_at: trigger.at,
+        };
+        self.access.store.commit(commit).await?;
+        Ok(outcome)
+    }
+}
+
+fn signal(reauthorization: &Reauthorization, answer: Option<Answer>) -> Signal {
+    let attempt = reauthorization.attempt();
+    match answer {
+        Some(Answer { verdict: Verdict::Authorized, listed }) => {
+            Signal::Confirmed { via: Via::Callback, listed, attempt: Some(attempt) }
         }
-        Ok(progress)
-    }
-}
-
-/// The account with what digi.me says of it, such as when its new authorization ends, if it is the right one.
-fn described(account: Account, signal: &Signal, answer: Option<&Answer>) -> Account {
-    match (signal, answer.and_then(|answer| answer.listed.as_ref())) {
-        (Signal::Confirmed { .. }, Some(listed)) => account.described(listed),
-        _ => account,
-    }
-}
-
-fn signal(id: &ReauthorizationId, verdict: Verdict) -> Signal {
-    match verdict {
-        Verdict::Authorized => Signal::Confirmed { via: Via::Callback, reauthorization: Some(id.clone()) },
-        Verdict::Refused(code) => Signal::Denied { reauthorization: Some(id.clone()), code },
-        Verdict::Unknown => Signal::Claimed { reauthorization: id.clone() },
+        Some(Answer { verdict: Verdict::Refused(refusal), .. }) => Signal::Denied { attempt: Some(attempt), refusal },
+        Some(Answer { verdict: Verdict::Unknown, .. }) | None => Signal::Claimed { attempt },
     }
 }

@@ -9,13 +9,13 @@ use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use futures::future::join_all;
 use lambda_runtime::Error;
 use reauth_core::{
+    access::Access,
     ambient::Ambient,
     aws::Aws,
     config::{ConfigError, Environment},
     domain::UserId,
     lambda::{Function, Invocation, Trigger},
-    services,
-    store::{Store, StoreError},
+    store::StoreError,
 };
 
 use crate::message::ReadMessage;
@@ -23,7 +23,7 @@ use crate::message::ReadMessage;
 /// The function.
 #[derive(Debug)]
 pub struct RecordReadResult {
-    store: Store,
+    access: Access,
     ambient: Ambient,
 }
 
@@ -32,8 +32,7 @@ impl Function for RecordReadResult {
     type Reply = SqsBatchResponse;
 
     fn new(environment: &Environment, ambient: &Ambient) -> Result<Self, ConfigError> {
-        let store = services::store(&Aws::new(environment)?, ambient)?;
-        Ok(Self { store, ambient: ambient.clone() })
+        Ok(Self { access: Access::new(&Aws::new(environment)?, ambient)?, ambient: ambient.clone() })
     }
 
     /// Users are taken side by side, one user's messages in order. A message that fails does so alone.
@@ -61,7 +60,7 @@ impl RecordReadResult {
     async fn take_in_order(&self, messages: Vec<ReadMessage>, invocation: &Invocation) -> Vec<String> {
         let mut failed = Vec::new();
         for message in messages {
-            let trigger = Trigger { at: message.sent_at, deadline: invocation.deadline };
+            let trigger = Trigger { at: message.handed_in_at, deadline: invocation.deadline };
             match self.take_in(&message, trigger).await {
                 Ok(()) => {}
                 Err(StoreError::Forgotten) => {

@@ -13,8 +13,20 @@ use serde_json::Value;
 #[derive(Debug)]
 pub(crate) struct ReadMessage {
     pub(crate) id: String,
-    pub(crate) sent_at: Timestamp,
+    /// The earliest time that the message, its envelope or the submission itself tells. A redrive gives a message a new
+    /// `SentTimestamp`, and an envelope keeps its own time.
+    pub(crate) handed_in_at: Timestamp,
+    /// When the read session was started.
+    pub(crate) observed_at: Timestamp,
+    /// Whether somebody said when it was started. If not, `observed_at` is when the result was handed in.
+    pub(crate) is_certain: bool,
     pub(crate) submission: Submission,
+}
+
+/// A submission and what its envelope says of its time.
+struct Opened {
+    submission: Submission,
+    envelope_time: Option<Timestamp>,
 }
 
 /// A message that was not. It holds nothing of what was sent.
@@ -39,26 +51,38 @@ impl ReadMessage {
         let sent_at = record.attributes.get("SentTimestamp").and_then(|value| value.parse().ok());
         let sent_at = sent_at.and_then(|at| Timestamp::from_millisecond(at).ok()).unwrap_or(now);
         let first_receipt = first_receipt(&record);
-        let submission = parse(record.body.as_deref().unwrap_or_default());
-        let mut submission = submission.map_err(|problem| BadMessage { problem, first_receipt })?;
-        submission.observed_at = submission.observed_at.map(|observed_at| observed_at.min(sent_at));
-        Ok(Self { id: record.message_id.unwrap_or_default(), sent_at, submission })
+        let opened = open(record.body.as_deref().unwrap_or_default());
+        let Opened { submission, envelope_time } = opened.map_err(|problem| BadMessage { problem, first_receipt })?;
+        let observed_at = submission.observed_at.map(|observed_at| observed_at.min(sent_at));
+        let others = [envelope_time, observed_at].into_iter().flatten();
+        let handed_in_at = others.fold(sent_at, Ord::min);
+        Ok(Self {
+            id: record.message_id.unwrap_or_default(),
+            handed_in_at,
+            observed_at: observed_at.unwrap_or(handed_in_at),
+            is_certain: observed_at.is_some(),
+            submission,
+        })
     }
 }
 
-fn parse(body: &str) -> Result<Submission, InvalidField> {
+/// Opens one envelope, if there is one.
+fn open(body: &str) -> Result<Opened, InvalidField> {
     let body = json(body, "")?;
+    let time = |name: &str| {
+        let time = body.get(name).and_then(Value::as_str).and_then(|time| time.parse().ok());
+        time.map(whole_milliseconds)
+    };
     if let (Some(_), Some(detail)) = (body.get("detail-type"), body.get("detail")) {
-        let mut submission = Submission::parse(detail)?;
-        if submission.observed_at.is_none() {
-            let time = body.get("time").and_then(Value::as_str).and_then(|time| time.parse().ok());
-            submission.observed_at = time.map(whole_milliseconds);
-        }
-        return Ok(submission);
+        let (mut submission, envelope_time) = (Submission::parse(detail)?, time("time"));
+        submission.observed_at = submission.observed_at.or(envelope_time);
+        return Ok(Opened { submission, envelope_time });
     }
     match (body.get("Type").and_then(Value::as_str), body.get("Message").and_then(Value::as_str)) {
-        (Some("Notification"), Some(message)) => Submission::parse(&json(message, "Message")?),
-        _ => Submission::parse(&body),
+        (Some("Notification"), Some(message)) => {
+            Ok(Opened { submission: Submission::parse(&json(message, "Message")?)?, envelope_time: time("Timestamp") })
+        }
+        _ => Ok(Opened { submission: Submission::parse(&body)?, envelope_time: None }),
     }
 }
 
@@ -71,6 +95,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    fn parse(body: &str) -> Result<Submission, InvalidField> {
+        open(body).map(|opened| opened.submission)
+    }
 
     fn inner() -> Value {
         json!({"userId": "u", "readResult": {"1_a": {"state": "completed"}}})

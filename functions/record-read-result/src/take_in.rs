@@ -1,162 +1,159 @@
-//! Taking a read result in: what it decides is found from one reading of the user's accounts, then written: healthy
-//! reads in one write, each account whose state changes in a transaction of its own.
+//! Taking a read result in: one query of the user's accounts and their last reads, a decision, one write. A healthy
+//! result is one conditional put; accounts whose status changes are written in one transaction with their events.
 
 use std::time::Duration;
 
-use jiff::Timestamp;
 use reauth_core::{
     access::retry_conflicts,
-    ambient::after,
-    domain::{Account, AccountId, Change, EpisodeId, Outcome, Signal, Status, read_result::Entry},
+    domain::{
+        Account, AccountId, EpisodeId, Outcome, Signal, Status, UserId, Watermark, read_result::Entry,
+        verification::ListedAccount,
+    },
     lambda::Trigger,
-    store::{Commit, ReadMark, Reads, Scene, StoreError, Versioned},
+    store::{AccountChange, Commit, StoreError, UserAccounts, Versioned},
 };
+use tokio::sync::OnceCell;
 
 use crate::{RecordReadResult, message::ReadMessage};
 
-/// Without the time of the read itself, an error sent this soon after a reauthorization may be of a read before it.
-const UNCERTAINTY: Duration = Duration::from_secs(15 * 60);
+/// How long digi.me's list may take. A result is taken in without it too.
+const LISTING_TIME: Duration = Duration::from_secs(2);
 
-/// What a read result decides.
-#[derive(Debug, Default)]
-struct Decision {
-    /// Reads that change no status, to be remembered.
-    marks: Reads,
-    /// Changes, each with the read that brings it and the version of the account that it rests on.
-    changes: Vec<(Change, ReadMark, u64)>,
+/// An entry of a read result that tells more than is known.
+struct News<'a> {
+    account: Versioned<Account>,
+    read: Watermark,
+    entry: &'a Entry,
+}
+
+impl News<'_> {
+    /// Whether digi.me's list is needed to decide: to learn the name and the login of an account before it breaks for
+    /// the first time, and to see whether an account with an identity mismatch has its login back.
+    fn needs_list(&self) -> bool {
+        let account = &self.account.value;
+        match self.entry {
+            Entry::NeedsUser(_) => !account.listed && account.episode().is_none(),
+            Entry::Completed => account.identity_mismatch.is_some() && !matches!(account.status, Status::Active { .. }),
+            Entry::Undecided => false,
+        }
+    }
 }
 
 impl RecordReadResult {
     pub(crate) async fn take_in(&self, message: &ReadMessage, trigger: Trigger) -> Result<(), StoreError> {
+        let (user, listed) = (&message.submission.user_id, &OnceCell::new());
         retry_conflicts(&self.ambient, trigger, || async move {
-            let scene = self.store.scene(&message.submission.user_id).await?;
-            let decision = self.decide(message, &scene)?;
-            self.remember(message, &scene, decision.marks, trigger.at).await?;
-            for (change, mark, read_version) in decision.changes {
-                let read = Some((message.submission.contract_id.clone(), mark));
-                let commit = Commit { change, read_version, read, callback: None, triggered_at: trigger.at };
-                self.store.commit(commit).await?;
+            let mut accounts = self.access.store.user_accounts(user).await?;
+            if accounts.last_reads.value.is_void(trigger.at) {
+                return Err(StoreError::Forgotten);
             }
-            Ok(())
+            if listed.get().is_none() && news(message, &accounts).iter().any(News::needs_list) {
+                listed.get_or_init(|| self.list(message, trigger)).await;
+                accounts = self.access.store.user_accounts(user).await?;
+            }
+            let listed = listed.get().map(Vec::as_slice).unwrap_or_default();
+            self.write(message, accounts, listed, trigger).await
         })
         .await
     }
 
-    fn decide(&self, message: &ReadMessage, scene: &Scene) -> Result<Decision, StoreError> {
-        let submission = &message.submission;
-        let mut decision = Decision::default();
-        for (id, entry) in &submission.read_result.entries {
-            let needs_user = match entry {
-                Entry::Completed => false,
-                Entry::NeedsUser(_) => true,
-                Entry::Undecided => continue,
-            };
-            let mark = ReadMark { observed_at: submission.observed_at.unwrap_or(message.sent_at), needs_user };
-            let known = scene.accounts.get(id).cloned();
-            let mut read = known.unwrap_or_else(|| Versioned {
-                value: Account::new(submission.user_id.clone(), id.clone()),
-                version: 0,
-            });
-            let uncertain = submission.observed_at.is_none();
-            if !is_news(mark, uncertain, scene.last_read(id), read.value.last_reauthorization()) {
-                continue;
-            }
-            if let Some(contract_id) = &submission.contract_id {
-                read.value.contract_id = Some(contract_id.clone());
-            }
-            match self.signal(entry, mark, &read.value) {
-                None => drop(decision.marks.insert(id.clone(), mark)),
-                Some(signal) => self.take(id, read, signal, mark, &mut decision)?,
-            }
-        }
-        Ok(decision)
-    }
-
-    /// The signal that an entry is for an account; none if its state cannot change by it.
-    fn signal(&self, entry: &Entry, mark: ReadMark, account: &Account) -> Option<Signal> {
-        let observed_at = mark.observed_at;
-        match (entry, &account.status) {
-            (Entry::Undecided, _) | (Entry::Completed, Status::Active) => None,
-            (Entry::Completed, _) => Some(Signal::ReadCompleted { observed_at }),
-            (Entry::NeedsUser(error), _) => {
-                let new_episode = EpisodeId::from(self.ambient.bytes());
-                Some(Signal::AuthorizationLost { error: error.clone(), observed_at, new_episode })
-            }
-        }
-    }
-
-    fn take(
-        &self,
-        id: &AccountId,
-        read: Versioned<Account>,
-        signal: Signal,
-        mark: ReadMark,
-        decision: &mut Decision,
-    ) -> Result<(), StoreError> {
-        let outcome = read.value.take(signal, self.ambient.now());
-        match outcome.map_err(|error| StoreError::Corrupt(error.to_string()))? {
-            Outcome::Changed(change) => decision.changes.push((change, mark, read.version)),
-            Outcome::Unchanged(_) => drop(decision.marks.insert(id.clone(), mark)),
-        }
-        Ok(())
-    }
-
-    async fn remember(
+    /// Decides what the result changes, and writes it.
+    async fn write(
         &self,
         message: &ReadMessage,
-        scene: &Scene,
-        marks: Reads,
-        triggered_at: Timestamp,
+        accounts: UserAccounts,
+        listed: &[ListedAccount],
+        trigger: Trigger,
     ) -> Result<(), StoreError> {
-        if marks.is_empty() {
+        let (mut healthy, mut changes) = (Vec::new(), Vec::new());
+        for News { account, read, entry } in news(message, &accounts) {
+            let id = account.value.account_id.clone();
+            match self.decide(message, account, read, entry, listed) {
+                Some(change) => changes.push(change),
+                None => healthy.push((id, read)),
+            }
+        }
+        if healthy.is_empty() && changes.is_empty() {
             return Ok(());
         }
-        let submission = &message.submission;
-        let known = scene.reads.get(&submission.contract_id).cloned();
-        let mut reads = known.unwrap_or_else(|| Versioned { value: Reads::new(), version: 0 });
-        reads.value.extend(marks);
-        self.store.put_reads(&submission.user_id, submission.contract_id.as_ref(), &reads, triggered_at).await
+        let mut last_reads = accounts.last_reads;
+        healthy.into_iter().for_each(|(id, read)| last_reads.value.record(id, read));
+        let (store, user_id) = (&self.access.store, message.submission.user_id.clone());
+        if changes.is_empty() {
+            return store.put_last_reads(&user_id, last_reads, trigger.at).await;
+        }
+        let last_reads = Some(last_reads);
+        store.commit(Commit { user_id, changes, last_reads, reauthorization: None, triggered_at: trigger.at }).await
+    }
+
+    /// What a read changes; none if only its time is to be noted.
+    fn decide(
+        &self,
+        message: &ReadMessage,
+        account: Versioned<Account>,
+        read: Watermark,
+        entry: &Entry,
+        listed: &[ListedAccount],
+    ) -> Option<AccountChange> {
+        let Versioned { value: mut account, version: read_version } = account;
+        let signal = match entry {
+            Entry::Completed => {
+                let username = username(listed, &account.account_id);
+                Signal::ReadCompleted { observed_at: read.observed_at, username }
+            }
+            Entry::NeedsUser(error) => Signal::AuthorizationLost {
+                error: error.clone(),
+                observed_at: read.observed_at,
+                new_episode: EpisodeId::from(self.ambient.bytes()),
+            },
+            Entry::Undecided => return None,
+        };
+        if let Some(contract_id) = &message.submission.contract_id {
+            account.contract_id = Some(contract_id.clone());
+        }
+        match account.take(signal, self.ambient.now()) {
+            Outcome::Changed(change) => Some(AccountChange { change, read_version, read: Some(read) }),
+            Outcome::Unchanged(_) => None,
+        }
+    }
+
+    /// digi.me's list of the user's accounts, which is stored on the way; empty if it cannot be had in time.
+    async fn list(&self, message: &ReadMessage, trigger: Trigger) -> Vec<ListedAccount> {
+        let (user, contract) = (&message.submission.user_id, message.submission.contract_id.as_ref());
+        let deadline = trigger.deadline.within(self.ambient.now(), LISTING_TIME);
+        let listed = async {
+            let mut grants = self.access.store.grants(user).await?;
+            grants.retain(|grant| contract.is_none_or(|contract| grant.value.contract_id == *contract));
+            match grants.pop().filter(|_| grants.is_empty()) {
+                Some(grant) => self.access.list_accounts(grant, Trigger { deadline, ..trigger }).await,
+                None => Ok(Vec::new()),
+            }
+        };
+        listed.await.unwrap_or_else(|error| {
+            tracing::warn!(%error, user_id = %user, "read result: could not list the user's accounts at digi.me");
+            Vec::new()
+        })
     }
 }
 
-/// Whether a read tells more than what is known: it is newer than the last one that was taken in (at equal times the
-/// error is), and not older than the last reauthorization.
-fn is_news(mark: ReadMark, uncertain: bool, last: Option<ReadMark>, reauthorized_at: Option<Timestamp>) -> bool {
-    let newer = last.is_none_or(|last| last < mark);
-    let outdated = reauthorized_at.is_some_and(|at| {
-        mark.observed_at < at || (uncertain && mark.needs_user && mark.observed_at < after(at, UNCERTAINTY))
-    });
-    newer && !outdated
+/// The entries that tell more than is known, each with its account.
+fn news<'a>(message: &'a ReadMessage, accounts: &UserAccounts) -> Vec<News<'a>> {
+    let user: &UserId = &message.submission.user_id;
+    let news = |(id, entry): (&AccountId, &'a Entry)| {
+        let needs_user = match entry {
+            Entry::Completed => false,
+            Entry::NeedsUser(_) => true,
+            Entry::Undecided => return None,
+        };
+        let read = Watermark { observed_at: message.observed_at, needs_user };
+        let account = accounts.account(user, id);
+        let reauthorized_at = account.value.last_reauthorization();
+        let is_news = accounts.last_reads.value.is_news(id, read, message.is_certain, reauthorized_at);
+        is_news.then_some(News { account, read, entry })
+    };
+    message.submission.read_result.entries.iter().filter_map(news).collect()
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn at(minute: i64) -> Timestamp {
-        Timestamp::from_second(minute * 60).unwrap()
-    }
-
-    fn mark(minute: i64, needs_user: bool) -> ReadMark {
-        ReadMark { observed_at: at(minute), needs_user }
-    }
-
-    #[test]
-    fn only_newer_reads_are_news_and_the_error_wins_at_equal_times() {
-        assert!(is_news(mark(5, false), false, None, None));
-        assert!(is_news(mark(5, false), false, Some(mark(4, true)), None));
-        assert!(!is_news(mark(5, false), false, Some(mark(6, false)), None));
-        assert!(is_news(mark(5, true), false, Some(mark(5, false)), None));
-        assert!(!is_news(mark(5, false), false, Some(mark(5, true)), None));
-        assert!(!is_news(mark(5, true), false, Some(mark(5, true)), None));
-    }
-
-    #[test]
-    fn what_is_older_than_the_reauthorization_is_no_news() {
-        assert!(!is_news(mark(5, true), false, None, Some(at(6))));
-        assert!(is_news(mark(6, true), false, None, Some(at(6))));
-        assert!(!is_news(mark(20, true), true, None, Some(at(6))));
-        assert!(is_news(mark(21, true), true, None, Some(at(6))));
-        assert!(is_news(mark(7, false), true, None, Some(at(6))));
-    }
+fn username(listed: &[ListedAccount], account: &AccountId) -> Option<String> {
+    listed.iter().find(|listed| listed.id == *account).and_then(|listed| listed.username.clone())
 }

@@ -2,7 +2,13 @@
 
 mod verify;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
 
 use aws_sdk_sqs::error::DisplayErrorContext;
 use futures::{StreamExt, stream};
@@ -15,14 +21,19 @@ use reauth_core::{
     lambda::{Function, Invocation, Trigger},
     store::{Due, DueItem, StoreError},
 };
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 
 /// How many items of each of the 16 shards one pass takes.
 const PER_SHARD: usize = 25;
-/// How many are looked at side by side.
+/// How many items are worked on side by side.
 const CONCURRENCY: usize = 16;
-/// No further pass begins with less time than this.
-const RESERVE: Duration = Duration::from_secs(15);
+/// With less time than this, no further event is put on the queue: a call of AWS takes up to 6 seconds.
+const EVENT_TIME: Duration = Duration::from_secs(8);
+/// With less time than this, no further account is verified: calls of digi.me and AWS could be cut off.
+const VERIFICATION_TIME: Duration = Duration::from_secs(15);
+/// After so many failures of digi.me in a row, the rest is left to the next sweep.
+const MAX_FAILURES_IN_A_ROW: u32 = 5;
 /// An event that is put on the queue again is due again after this, unless it was delivered.
 const REQUEUE_INTERVAL: Duration = Duration::from_secs(15 * 60);
 
@@ -35,21 +46,46 @@ pub struct SweepAccounts {
     notifications_queue: Arc<str>,
 }
 
-/// What a look at something brought.
-enum Look {
+/// What became of an item that was due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum SweepOutcome {
     /// An event was put on the queue again.
     Requeued,
     /// An account that was being verified is settled.
     Settled,
     /// It stays open, or another was faster.
     Open,
-    /// It could not be looked at; it is due again.
+    /// There was no time for it, or digi.me does not answer. It stays due.
+    Left,
+    /// It failed; it is due again later.
     Failed,
 }
 
-/// Why a look failed.
+/// How many items came to which end.
+#[derive(Debug, Default, Serialize)]
+struct Summary {
+    requeued: u64,
+    settled: u64,
+    failed: u64,
+    left: u64,
+}
+
+impl Summary {
+    /// Counts the outcomes. Gives whether another pass may find more.
+    fn add(&mut self, outcomes: &[SweepOutcome]) -> bool {
+        let count = |wanted| outcomes.iter().filter(|outcome| **outcome == wanted).count() as u64;
+        let moved = count(SweepOutcome::Requeued) + count(SweepOutcome::Settled);
+        self.requeued += count(SweepOutcome::Requeued);
+        self.settled += count(SweepOutcome::Settled);
+        self.failed += count(SweepOutcome::Failed);
+        self.left += count(SweepOutcome::Left);
+        moved > 0 && count(SweepOutcome::Left) == 0
+    }
+}
+
+/// Why an item could not be worked on.
 #[derive(Debug, thiserror::Error)]
-enum LookError {
+enum SweepError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
@@ -74,59 +110,73 @@ impl Function for SweepAccounts {
         })
     }
 
-    /// Takes what is due, pass by pass, until nothing is or the time runs out. One that fails does not hold up others.
+    /// Takes what is due: events first, which are quick and matter most, then accounts, pass by pass. The clock is looked
+    /// at before each item, and one that fails does not hold up others.
     async fn handle(&self, _event: Value, invocation: Invocation) -> Result<Value, Error> {
-        let (mut requeued, mut settled, mut failed) = (0_u64, 0_u64, 0_u64);
-        loop {
-            let due = self.access.store.due(self.ambient.now(), PER_SHARD).await?;
-            let looks = stream::iter(due).map(|item| Box::pin(self.look(item, &invocation)));
-            let looks: Vec<Look> = looks.buffer_unordered(CONCURRENCY).collect().await;
-            let mut moved = false;
-            for look in looks {
-                match look {
-                    Look::Requeued => requeued += 1,
-                    Look::Settled => settled += 1,
-                    Look::Open => continue,
-                    Look::Failed => {
-                        failed += 1;
-                        continue;
-                    }
-                }
-                moved = true;
-            }
-            if !moved || self.ambient.remaining(invocation.deadline) < RESERVE {
-                break;
-            }
-        }
-        tracing::info!(requeued, settled, failed, "The sweep is done");
-        Ok(json!({"requeued": requeued, "settled": settled, "failed": failed}))
+        let mut summary = Summary::default();
+        while summary.add(&self.requeue_events(&invocation).await?) {}
+        while summary.add(&self.verify_accounts(&invocation).await?) {}
+        let Summary { requeued, settled, failed, left } = summary;
+        tracing::info!(requeued, settled, failed, left, "sweep: done");
+        Ok(serde_json::to_value(summary)?)
     }
 }
 
 impl SweepAccounts {
-    async fn look(&self, item: DueItem, invocation: &Invocation) -> Look {
-        let trigger = Trigger { at: self.ambient.now(), deadline: invocation.deadline };
-        let look = match &item.due {
-            Due::Event => self.requeue(&item).await,
-            Due::Account(user, account) => self.verify(&item, user, account, trigger).await,
-        };
-        look.unwrap_or_else(|error| match error {
-            LookError::Store(StoreError::Forgotten) => Look::Open,
-            error => {
-                tracing::warn!(%error, "Something that is due could not be looked at");
-                Look::Failed
+    async fn requeue_events(&self, invocation: &Invocation) -> Result<Vec<SweepOutcome>, StoreError> {
+        let due = self.access.store.due_events(self.ambient.now(), PER_SHARD).await?;
+        let requeued = stream::iter(due).map(|item| async move {
+            if self.ambient.remaining(invocation.deadline) < EVENT_TIME {
+                return SweepOutcome::Left;
             }
-        })
+            self.requeue(&item).await.unwrap_or_else(|error| {
+                tracing::warn!(%error, "sweep: could not put an event on the queue again");
+                SweepOutcome::Failed
+            })
+        });
+        Ok(requeued.buffer_unordered(CONCURRENCY).collect().await)
     }
 
-    /// Puts an event on the queue once more. It is put off first: if this process dies before the queue has it, it is
+    async fn verify_accounts(&self, invocation: &Invocation) -> Result<Vec<SweepOutcome>, StoreError> {
+        let due = self.access.store.due_accounts(self.ambient.now(), PER_SHARD).await?;
+        let failures_in_a_row = &AtomicU32::new(0);
+        let verified = stream::iter(due).map(|item| async move {
+            let is_down = failures_in_a_row.load(Ordering::Relaxed) >= MAX_FAILURES_IN_A_ROW;
+            if is_down || self.ambient.remaining(invocation.deadline) < VERIFICATION_TIME {
+                return SweepOutcome::Left;
+            }
+            let outcome = self.verify_one(&item, invocation).await;
+            if outcome == SweepOutcome::Failed {
+                failures_in_a_row.fetch_add(1, Ordering::Relaxed);
+            } else {
+                failures_in_a_row.store(0, Ordering::Relaxed);
+            }
+            outcome
+        });
+        Ok(verified.buffer_unordered(CONCURRENCY).collect().await)
+    }
+
+    async fn verify_one(&self, item: &DueItem, invocation: &Invocation) -> SweepOutcome {
+        let trigger = Trigger { at: self.ambient.now(), deadline: invocation.deadline };
+        let Due::Account(user_id, account_id) = &item.due else { return SweepOutcome::Open };
+        match Box::pin(self.verify(item, user_id, account_id, trigger)).await {
+            Ok(outcome) => outcome,
+            Err(SweepError::Store(StoreError::Forgotten)) => SweepOutcome::Open,
+            Err(error) => {
+                tracing::warn!(%error, %user_id, %account_id, "sweep: could not verify an account");
+                SweepOutcome::Failed
+            }
+        }
+    }
+
+    /// Puts an event on the queue once more. It is rescheduled first: if this process dies before the queue has it, it is
     /// due again.
-    async fn requeue(&self, item: &DueItem) -> Result<Look, LookError> {
+    async fn requeue(&self, item: &DueItem) -> Result<SweepOutcome, SweepError> {
         let next = after(self.ambient.now(), REQUEUE_INTERVAL);
-        let Some(event) = self.access.store.put_off_event(item, next).await? else { return Ok(Look::Open) };
+        let Some(event) = self.access.store.put_off_event(item, next).await? else { return Ok(SweepOutcome::Open) };
         let request = self.queue.send_message().queue_url(&*self.notifications_queue);
         let sent = request.message_body(event.stream_record.to_string()).send().await;
-        sent.map_err(|error| LookError::Queue(DisplayErrorContext(error).to_string()))?;
-        Ok(Look::Requeued)
+        sent.map_err(|error| SweepError::Queue(DisplayErrorContext(error).to_string()))?;
+        Ok(SweepOutcome::Requeued)
     }
 }

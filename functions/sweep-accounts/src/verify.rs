@@ -11,13 +11,13 @@ use reauth_core::{
     domain::{
         Account, AccountId, FailureCode, Outcome, Signal, Status, TokenPair, UserId, Via,
         read_result::{Entry, ReadResult},
-        verification::{Verdict, verdict},
+        verification::{ListedAccount, Verdict, verdict},
     },
     lambda::Trigger,
-    store::{Commit, DueItem, StoreError, Versioned},
+    store::{AccountChange, Commit, DueItem, StoreError, Versioned},
 };
 
-use crate::{Look, LookError, SweepAccounts};
+use crate::{SweepAccounts, SweepError, SweepOutcome};
 
 /// After this, an account that nobody could ask about counts as reauthorized, unverified.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
@@ -28,6 +28,12 @@ const POLLS: u32 = 5;
 /// The pause between two polls.
 const POLL_PAUSE: Duration = Duration::from_millis(400);
 
+/// What digi.me said of an account.
+struct Answer {
+    verdict: Verdict,
+    listed: Option<ListedAccount>,
+}
+
 impl SweepAccounts {
     pub(crate) async fn verify(
         &self,
@@ -35,45 +41,48 @@ impl SweepAccounts {
         user: &UserId,
         account: &AccountId,
         trigger: Trigger,
-    ) -> Result<Look, LookError> {
-        let Some(account) = self.access.store.account(user, account).await? else { return Ok(Look::Open) };
+    ) -> Result<SweepOutcome, SweepError> {
+        let Some(account) = self.access.store.account(user, account).await? else { return Ok(SweepOutcome::Open) };
         // The index may be a moment behind.
-        let Status::Verifying { since, .. } = &account.value.status else { return Ok(Look::Open) };
+        let Status::Verifying { since, .. } = &account.value.status else { return Ok(SweepOutcome::Open) };
         let since = *since;
         if after(since, GIVE_UP_AFTER) <= trigger.at {
             return self.settle(account, Signal::NeverConfirmed, trigger).await;
         }
         if !self.access.store.put_off_account(item, next_look(since, trigger.at)).await? {
-            return Ok(Look::Open);
+            return Ok(SweepOutcome::Open);
         }
-        match self.ask(&account.value, trigger).await? {
+        let Answer { verdict, listed } = self.ask(&account.value, trigger).await?;
+        match verdict {
             Verdict::Authorized => {
-                let signal = Signal::Confirmed { via: Via::Sweep, reauthorization: None };
+                let signal = Signal::Confirmed { via: Via::Sweep, listed, attempt: None };
                 self.settle(account, signal, trigger).await
             }
-            Verdict::Refused(code) => {
-                self.settle(account, Signal::Denied { reauthorization: None, code }, trigger).await
-            }
-            Verdict::Unknown => Ok(Look::Open),
+            Verdict::Refused(refusal) => self.settle(account, Signal::Denied { attempt: None, refusal }, trigger).await,
+            Verdict::Unknown => Ok(SweepOutcome::Open),
         }
     }
 
-    async fn ask(&self, account: &Account, trigger: Trigger) -> Result<Verdict, AccessError> {
+    async fn ask(&self, account: &Account, trigger: Trigger) -> Result<Answer, AccessError> {
         let grants = self.access.store.grants(&account.user_id).await?;
         let wanted = account.contract_id.as_ref();
         let Some(grant) = grants.into_iter().find(|grant| wanted.is_none_or(|id| *id == grant.value.contract_id))
         else {
-            return Ok(Verdict::Unknown);
+            return Ok(Answer { verdict: Verdict::Unknown, listed: None });
         };
         let client = &self.access.client;
         let ask = |contract: std::sync::Arc<Contract>, tokens: std::sync::Arc<TokenPair>| async move {
             let token = &tokens.access.value;
             let listed = client.accounts(&contract, token, trigger.deadline).await?;
-            let listed = listed.iter().find(|listed| listed.id == account.account_id);
-            match verdict(account.username.as_deref(), listed) {
-                Verdict::Unknown => self.read(client, &contract, &tokens, &account.account_id, trigger.deadline).await,
-                verdict => Ok(verdict),
-            }
+            let listed = listed.into_iter().find(|listed| listed.id == account.account_id);
+            let verdict = match verdict(account.username.as_deref(), listed.as_ref()) {
+                // A read shows that the account works, and not whose it is.
+                Verdict::Unknown if account.identity_mismatch.is_none() => {
+                    self.read(client, &contract, &tokens, &account.account_id, trigger.deadline).await?
+                }
+                verdict => verdict,
+            };
+            Ok(Answer { verdict, listed })
         };
         self.access.with_token(grant, trigger, ask).await
     }
@@ -95,23 +104,33 @@ impl SweepAccounts {
                 ReadResult::parse(&result).map_err(|_| digime::Error::InvalidAnswer("it is no read result"))?;
             match result.entries.get(account) {
                 Some(Entry::Completed) => return Ok(Verdict::Authorized),
-                Some(Entry::NeedsUser(_)) => return Ok(Verdict::Refused(FailureCode::NotAuthorized)),
+                Some(Entry::NeedsUser(_)) => return Ok(Verdict::Refused(FailureCode::NotAuthorized.into())),
                 Some(Entry::Undecided) | None => tokio::time::sleep(POLL_PAUSE).await,
             }
         }
         Ok(Verdict::Unknown)
     }
 
-    async fn settle(&self, read: Versioned<Account>, signal: Signal, trigger: Trigger) -> Result<Look, LookError> {
-        let outcome = read.value.take(signal, self.ambient.now());
-        let outcome = outcome.map_err(|error| StoreError::Corrupt(error.to_string()))?;
-        let Outcome::Changed(change) = outcome else { return Ok(Look::Open) };
-        let commit =
-            Commit { change, read_version: read.version, read: None, callback: None, triggered_at: trigger.at };
+    async fn settle(
+        &self,
+        read: Versioned<Account>,
+        signal: Signal,
+        trigger: Trigger,
+    ) -> Result<SweepOutcome, SweepError> {
+        let Outcome::Changed(change) = read.value.take(signal, self.ambient.now()) else {
+            return Ok(SweepOutcome::Open);
+        };
+        let commit = Commit {
+            user_id: change.account.user_id.clone(),
+            changes: vec![AccountChange { change, read_version: read.version, read: None }],
+            last_reads: None,
+            reauthorization: None,
+            triggered_at: trigger.at,
+        };
         match self.access.store.commit(commit).await {
-            Ok(()) => Ok(Look::Settled),
+            Ok(()) => Ok(SweepOutcome::Settled),
             // Something else settled it, or it is due again.
-            Err(StoreError::Conflict(_)) => Ok(Look::Open),
+            Err(StoreError::Conflict(_)) => Ok(SweepOutcome::Open),
             Err(error) => Err(error.into()),
         }
     }

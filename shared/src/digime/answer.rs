@@ -1,5 +1,7 @@
 //! Reading digi.me's answers: what is absent, empty or of the wrong type is an error.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -31,10 +33,11 @@ pub(super) fn seconds(value: &Value, name: &'static str) -> Result<Timestamp, Er
     time.ok_or(Error::InvalidAnswer("it does not say when it expires"))
 }
 
-/// Reads the bare array of accounts.
+/// Reads the bare array of accounts. Of entries with the same id, the last one counts.
 pub(super) fn accounts(value: &Value) -> Result<Vec<ListedAccount>, Error> {
     let list = value.as_array().ok_or(Error::InvalidAnswer("it is not a list of accounts"))?;
-    Ok(list.iter().filter_map(account).collect())
+    let by_id: BTreeMap<_, _> = list.iter().filter_map(account).map(|account| (account.id.clone(), account)).collect();
+    Ok(by_id.into_values().collect())
 }
 
 fn account(value: &Value) -> Option<ListedAccount> {
@@ -70,7 +73,7 @@ mod tests {
         let list = json!([
             {"id": "40_abc", "username": "ann", "serviceTypeName": "Instagram", "type": "NEW",
              "accessTokenStatus": {"authorized": true, "expiresAt": 1_800_000_000}},
-            {"id": 7}, "text", null, {"id": "not an id!"},
+            {"id": 7}, "text", null, {"id": "not an id!"}, {"id": "41_x", "username": "before"},
             {"id": "41_x", "username": 5, "accessTokenStatus": {"authorized": "yes", "expiresAt": 1_800_000_000_000_i64}}
         ]);
         let accounts = accounts(&list).unwrap();

@@ -9,6 +9,7 @@ fn time(text: &str) -> Timestamp {
 
 fn account(status: Status) -> Account {
     let mut account = Account::new("u".parse().unwrap(), "1_a".parse().unwrap());
+    account.username = Some("ann".to_owned());
     account.status = status;
     account.sequence = 5;
     account
@@ -19,17 +20,37 @@ fn episode(n: u8) -> Episode {
         episode_id: EpisodeId::from([n; 16]),
         since: time("2026-11-23T08:00:00Z"),
         error: AccountError::default(),
+        notice: None,
     }
 }
 
-fn claim(n: u8) -> ReauthorizationId {
-    ReauthorizationId::from([n; 16])
+fn claim(n: u8) -> Attempt {
+    Attempt { id: ReauthorizationId::from([n; 16]), failure: None, told: Vec::new() }
+}
+
+/// An attempt that failed with this code, which was told.
+fn failed(n: u8, code: FailureCode) -> Attempt {
+    Attempt { failure: Some(code.clone()), told: vec![code], ..claim(n) }
+}
+
+fn listed(username: &str, authorized: bool) -> ListedAccount {
+    ListedAccount {
+        id: "1_a".parse().unwrap(),
+        username: Some(username.to_owned()),
+        service_name: None,
+        authorized: Some(authorized),
+        authorization_expires_at: None,
+    }
+}
+
+fn wrong_account() -> Refusal {
+    Refusal { code: FailureCode::WrongAccount, found: Some("bob".to_owned()) }
 }
 
 fn states() -> Vec<(&'static str, Status)> {
     let verifying = |episode| Status::Verifying { episode, claims: vec![claim(1)], since: time(CLAIMED) };
     vec![
-        ("active", Status::Active),
+        ("active", ACTIVE),
         ("reauth_required", Status::ReauthRequired(episode(1))),
         ("verifying (episode)", verifying(Some(episode(1)))),
         ("verifying (none)", verifying(None)),
@@ -46,15 +67,17 @@ fn signals() -> Vec<(&'static str, Signal)> {
                 new_episode: EpisodeId::from([9; 16]),
             },
         ),
-        ("completed", Signal::ReadCompleted { observed_at: time("2026-11-23T09:50:00Z") }),
-        ("confirmed by callback", Signal::Confirmed { via: Via::Callback, reauthorization: Some(claim(2)) }),
-        ("confirmed by sweep", Signal::Confirmed { via: Via::Sweep, reauthorization: None }),
-        ("claimed", Signal::Claimed { reauthorization: claim(2) }),
-        ("claimed again", Signal::Claimed { reauthorization: claim(1) }),
-        ("failed", Signal::Failed { reauthorization: claim(2), code: FailureCode::UserCancel }),
-        ("denied to callback", Signal::Denied { reauthorization: Some(claim(2)), code: FailureCode::WrongAccount }),
-        ("denied to sweep", Signal::Denied { reauthorization: None, code: FailureCode::NotAuthorized }),
+        ("completed", Signal::ReadCompleted { observed_at: time("2026-11-23T09:50:00Z"), username: None }),
+        ("confirmed by callback", Signal::Confirmed { via: Via::Callback, listed: None, attempt: Some(claim(2)) }),
+        ("confirmed by sweep", Signal::Confirmed { via: Via::Sweep, listed: None, attempt: None }),
+        ("claimed", Signal::Claimed { attempt: claim(2) }),
+        ("claimed again", Signal::Claimed { attempt: claim(1) }),
+        ("failed", Signal::Failed { attempt: claim(2), code: FailureCode::UserCancel }),
+        ("denied to callback", Signal::Denied { attempt: Some(claim(2)), refusal: wrong_account() }),
+        ("denied to sweep", Signal::Denied { attempt: None, refusal: FailureCode::NotAuthorized.into() }),
         ("never confirmed", Signal::NeverConfirmed),
+        ("identity accepted", Signal::IdentityAccepted { listed: listed("bob", true) }),
+        ("unlisted", Signal::Unlisted),
     ]
 }
 
@@ -63,20 +86,18 @@ fn show_id(id: &&str) -> String {
 }
 
 /// `state + signal -> state, events, settled`, one line.
-fn line(result: Result<Outcome, InvalidTransition>) -> String {
+fn line(result: Outcome) -> String {
     let change = match result {
-        Err(error) => return format!("error: {error}"),
-        Ok(Outcome::Unchanged(account)) => return format!("unchanged, {}", account.status.name()),
-        Ok(Outcome::Changed(change)) => change,
+        Outcome::Unchanged(account) => return format!("unchanged, {}", account.status.name()),
+        Outcome::Changed(change) => change,
     };
     let account = &change.account;
-    assert_eq!(account.sequence, 5 + change.events.len() as u64, "the sequence counts the events");
     let episode = account.episode().map_or("-".into(), |episode| show_id(&episode.episode_id.as_str()));
     let events: Vec<_> = change
         .events
         .iter()
-        .map(|(detail, episode)| {
-            let episode = episode.as_ref().map_or("-".into(), |id| show_id(&id.as_str()));
+        .map(|NewEvent { detail, episode_id }| {
+            let episode = episode_id.as_ref().map_or("-".into(), |id| show_id(&id.as_str()));
             let what = match detail {
                 EventDetail::ReauthorizationRequired { .. } => "required".to_owned(),
                 EventDetail::Reauthorized { via, verified } => {
@@ -85,6 +106,7 @@ fn line(result: Result<Outcome, InvalidTransition>) -> String {
                 EventDetail::ReauthorizationFailed { reauthorization_id, error_code, .. } => {
                     format!("failed({}, {error_code})", show_id(&reauthorization_id.as_str()))
                 }
+                EventDetail::Removed {} => "removed".to_owned(),
             };
             format!("{what} of episode {episode}")
         })
@@ -92,10 +114,14 @@ fn line(result: Result<Outcome, InvalidTransition>) -> String {
     let settled: Vec<_> =
         change.settled.iter().map(|(id, how)| format!("{}: {how:?}", show_id(&id.as_str()))).collect();
     let at = account.reauthorized_at.map_or("-".into(), |at| at.to_string());
+    let status = match account.status {
+        _ if change.removes => "removed".to_owned(),
+        Status::Active { verified, .. } => format!("active, verified {verified:?}"),
+        ref status => status.name().to_owned(),
+    };
+    let mismatch = account.identity_mismatch.as_ref().map_or("-", |mismatch| &mismatch.found);
     format!(
-        "{} (episode {episode}, reauthorized at {at}, verified {:?}) | {} | {}",
-        account.status.name(),
-        account.verified,
+        "{status} (episode {episode}, reauthorized at {at}, mismatch {mismatch}) | {} | {}",
         events.join(", "),
         settled.join(", ")
     )
@@ -120,8 +146,8 @@ fn one_episode_is_told_once_however_many_reads_fail() {
         observed_at: time(NOW),
         new_episode: EpisodeId::from([n; 16]),
     };
-    let Ok(Outcome::Changed(first)) = account(Status::Active).take(lost(1), time(NOW)) else { panic!("a change") };
-    let Ok(Outcome::Unchanged(second)) = first.account.clone().take(lost(2), time(NOW)) else { panic!("no change") };
+    let Outcome::Changed(first) = account(ACTIVE).take(lost(1), time(NOW)) else { panic!("a change") };
+    let Outcome::Unchanged(second) = first.account.clone().take(lost(2), time(NOW)) else { panic!("no change") };
     assert_eq!(second, first.account);
 }
 
@@ -129,7 +155,7 @@ fn one_episode_is_told_once_however_many_reads_fail() {
 fn the_number_of_waiting_claims_is_bounded() {
     let mut account = account(Status::ReauthRequired(episode(1)));
     for n in 0..100 {
-        account = match account.take(Signal::Claimed { reauthorization: claim(n) }, time(NOW)).unwrap() {
+        account = match account.take(Signal::Claimed { attempt: claim(n) }, time(NOW)) {
             Outcome::Changed(change) => change.account,
             Outcome::Unchanged(account) => account,
         };
@@ -140,12 +166,84 @@ fn the_number_of_waiting_claims_is_bounded() {
 
 #[test]
 fn a_masked_name_keeps_its_ends_only() {
-    let masked = |username: &str| {
-        let mut account = Account::new("u".parse().unwrap(), "1_a".parse().unwrap());
-        account.username = Some(username.to_owned());
-        account.masked_username().unwrap()
+    assert_eq!(mask("alex.morgan"), "a…n");
+    assert_eq!(mask("ann@example.org"), "a…@e…g");
+    assert_eq!((mask("äö"), mask("")), ("ä…".to_owned(), "…".to_owned()));
+}
+
+fn changed(outcome: Outcome) -> Change {
+    let Outcome::Changed(change) = outcome else { panic!("nothing changes: {outcome:?}") };
+    change
+}
+
+#[test]
+fn a_failure_that_comes_again_is_not_told_again() {
+    let denied = |attempt| Signal::Denied { attempt: Some(attempt), refusal: FailureCode::NotAuthorized.into() };
+    let needing = || account(Status::ReauthRequired(episode(1)));
+    let first = changed(needing().take(denied(claim(2)), time(NOW)));
+    assert_eq!(first.events.len(), 1);
+    let again = needing().take(denied(failed(2, FailureCode::NotAuthorized)), time(NOW));
+    assert!(matches!(again, Outcome::Unchanged(_)), "{again:?}");
+
+    // Another failure in between is told; the first one is not told again after it.
+    let mut attempt = failed(2, FailureCode::WrongAccount);
+    attempt.told.push(FailureCode::NotAuthorized);
+    let back = changed(needing().take(denied(attempt.clone()), time(NOW)));
+    assert!(back.events.is_empty(), "{back:?}");
+    assert_eq!(back.settled, [(attempt.id, Settlement::Failed(FailureCode::NotAuthorized))]);
+}
+
+#[test]
+fn a_failure_that_was_told_before_the_claim_is_not_told_after_it() {
+    let attempt = failed(2, FailureCode::NotAuthorized);
+    let claimed = changed(account(Status::ReauthRequired(episode(1))).take(Signal::Claimed { attempt }, time(NOW)));
+    let denied = Signal::Denied { attempt: None, refusal: FailureCode::NotAuthorized.into() };
+    let denied = changed(claimed.account.take(denied, time(NOW)));
+    assert!(denied.events.is_empty() && denied.settled.len() == 1, "{denied:?}");
+}
+
+#[test]
+fn sequence_numbers_never_fall_behind_the_milliseconds_of_their_time() {
+    let now = time(NOW);
+    let mut account = account(Status::Verifying { episode: None, claims: vec![claim(1)], since: time(CLAIMED) });
+    let lost = Signal::AuthorizationLost {
+        error: AccountError::default(),
+        observed_at: now,
+        new_episode: EpisodeId::from([9; 16]),
     };
-    assert_eq!(masked("alex.morgan"), "a…n");
-    assert_eq!(masked("ann@example.org"), "a…@e…g");
-    assert_eq!((masked("äö"), masked("")), ("ä…".to_owned(), "…".to_owned()));
+    let milliseconds = u64::try_from(now.as_millisecond()).unwrap();
+    let first = changed(account.clone().take(lost.clone(), now));
+    assert_eq!((first.events.len(), first.account.sequence), (2, milliseconds + 1));
+    account.sequence = milliseconds + 10;
+    assert_eq!(changed(account.take(lost, now)).account.sequence, milliseconds + 12, "and always grow");
+}
+
+#[test]
+fn while_the_login_is_another_a_read_heals_only_with_the_expected_one() {
+    let denied = Signal::Denied { attempt: Some(claim(2)), refusal: wrong_account() };
+    let mismatched = changed(account(Status::ReauthRequired(episode(1))).take(denied, time(NOW))).account;
+    assert_eq!(mismatched.username.as_deref(), Some("ann"), "the expected login stays");
+    let read = |username: Option<&str>| {
+        let username = username.map(str::to_owned);
+        mismatched.clone().take(Signal::ReadCompleted { observed_at: time(NOW), username }, time(NOW))
+    };
+    for username in [None, Some("bob")] {
+        assert!(matches!(read(username), Outcome::Unchanged(_)), "{username:?}");
+    }
+    let healed = changed(read(Some("ann"))).account;
+    assert!(matches!(healed.status, Status::Active { .. }) && healed.identity_mismatch.is_none());
+
+    let accepted = Signal::IdentityAccepted { listed: listed("bob", true) };
+    let accepted = changed(mismatched.take(accepted, time(NOW))).account;
+    assert_eq!((accepted.username.as_deref(), accepted.identity_mismatch), (Some("bob"), None));
+}
+
+#[test]
+fn the_list_changes_the_expected_login_only_of_an_account_that_is_settled() {
+    let required = account(Status::ReauthRequired(episode(1))).described(&listed("bob", true));
+    assert_eq!(required.username.as_deref(), Some("ann"));
+    let mut mismatched = account(ACTIVE);
+    mismatched.identity_mismatch = Some(IdentityMismatch { found: "bob".to_owned() });
+    assert_eq!(mismatched.described(&listed("bob", true)).username.as_deref(), Some("ann"));
+    assert_eq!(account(ACTIVE).described(&listed("bob", true)).username.as_deref(), Some("bob"));
 }

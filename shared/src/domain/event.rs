@@ -28,7 +28,7 @@ pub struct Subject {
     pub user_id: UserId,
     /// The account.
     pub account_id: AccountId,
-    /// Counts the account's events from 1: a receiver compares it, since deliveries may arrive out of order.
+    /// Grows with each event of the account: a receiver compares it, since deliveries may arrive out of order.
     pub sequence: u64,
     /// The contract, where known.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -75,6 +75,9 @@ pub enum EventDetail {
         /// Whether trying again can help.
         retryable: bool,
     },
+    /// digi.me's list under the account's contract no longer names it.
+    #[serde(rename = "account.removed")]
+    Removed {},
 }
 
 /// How a healing became known.
@@ -87,6 +90,8 @@ pub enum Via {
     ReadResult,
     /// The sweep asked digi.me, or gave up asking.
     Sweep,
+    /// The application accepted the login that digi.me names now.
+    Application,
 }
 
 /// The link that some events carry.
@@ -106,6 +111,7 @@ impl EventDetail {
             Self::ReauthorizationRequired { .. } => "account.reauthorization_required",
             Self::Reauthorized { .. } => "account.reauthorized",
             Self::ReauthorizationFailed { .. } => "account.reauthorization_failed",
+            Self::Removed {} => "account.removed",
         }
     }
 
@@ -212,6 +218,7 @@ mod tests {
                 error_code: FailureCode::UserCancel,
                 retryable: true,
             },
+            EventDetail::Removed {},
         ];
         for detail in details {
             let event = event(detail);

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{AccountId, ContractId, FailureCode, ReauthorizationId, ReturnUrl, UserId, account::Settlement};
+use super::{AccountId, Attempt, ContractId, FailureCode, ReauthorizationId, ReturnUrl, UserId, account::Settlement};
 
 /// One attempt to reauthorize an account.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +20,11 @@ pub struct Reauthorization {
     pub kind: Kind,
     /// Where it stands.
     pub progress: Progress,
+    /// The failures of it that were told. Each is told once.
+    pub told: Vec<FailureCode>,
+    /// Whether the account's username was known when it was made. Without it, the callback cannot tell whether the user
+    /// signed in with another account.
+    pub identity_known: bool,
     /// Where the browser goes at the end.
     pub return_url: Option<ReturnUrl>,
     /// When it was made.
@@ -69,6 +74,7 @@ impl Progress {
     #[must_use]
     pub fn settled(settlement: Settlement, completed_at: Timestamp) -> Self {
         match settlement {
+            Settlement::Claimed => Self::Claimed,
             Settlement::Succeeded { verified } => Self::Succeeded { verified, completed_at },
             Settlement::Failed(error_code) => Self::Failed { error_code, completed_at },
         }
@@ -108,6 +114,16 @@ impl Reauthorization {
         }
     }
 
+    /// What its account needs to know of it.
+    #[must_use]
+    pub fn attempt(&self) -> Attempt {
+        let failure = match &self.progress {
+            Progress::Failed { error_code, .. } => Some(error_code.clone()),
+            Progress::Pending | Progress::Claimed | Progress::Succeeded { .. } => None,
+        };
+        Attempt { id: self.id.clone(), failure, told: self.told.clone() }
+    }
+
     /// Whether its callback comes too late.
     #[must_use]
     pub fn expired(&self, now: Timestamp) -> bool {
@@ -139,6 +155,8 @@ mod tests {
             contract_id: "c".parse().unwrap(),
             kind: Kind::Account,
             progress,
+            told: Vec::new(),
+            identity_known: true,
             return_url: None,
             created_at: "2026-11-23T09:00:00Z".parse().unwrap(),
             expires_at: "2026-11-23T10:00:00Z".parse().unwrap(),

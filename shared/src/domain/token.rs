@@ -85,8 +85,13 @@ impl TokenPair {
     /// Whether both hold the same access and refresh token.
     #[must_use]
     pub fn same_tokens(&self, other: &Self) -> bool {
-        let same = |a: &Token, b: &Token| a.value.expose_secret() == b.value.expose_secret();
-        same(&self.access, &other.access) && same(&self.refresh, &other.refresh)
+        self.access.value.expose_secret() == other.access.value.expose_secret() && self.same_refresh_token(other)
+    }
+
+    /// Whether both hold the same refresh token.
+    #[must_use]
+    pub fn same_refresh_token(&self, other: &Self) -> bool {
+        self.refresh.value.expose_secret() == other.refresh.value.expose_secret()
     }
 }
 

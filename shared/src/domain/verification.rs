@@ -26,26 +26,41 @@ pub struct ListedAccount {
 pub enum Verdict {
     /// The account is authorized.
     Authorized,
-    /// It is not, and this is why.
-    Refused(FailureCode),
+    /// It is not.
+    Refused(Refusal),
     /// digi.me does not tell.
     Unknown,
+}
+
+/// Why a claimed reauthorization is not one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The reason.
+    pub code: FailureCode,
+    /// The username that digi.me names, when it is another than before.
+    pub found: Option<String>,
+}
+
+impl From<FailureCode> for Refusal {
+    fn from(code: FailureCode) -> Self {
+        Self { code, found: None }
+    }
 }
 
 /// Judges a claimed reauthorization of the account with the given `username` by its entry in digi.me's list.
 #[must_use]
 pub fn verdict(username: Option<&str>, listed: Option<&ListedAccount>) -> Verdict {
     let Some(listed) = listed else {
-        return Verdict::Refused(FailureCode::AccountNotFound);
+        return Verdict::Refused(FailureCode::AccountNotFound.into());
     };
     if let (Some(before), Some(now)) = (username, listed.username.as_deref())
         && before != now
     {
-        return Verdict::Refused(FailureCode::WrongAccount);
+        return Verdict::Refused(Refusal { code: FailureCode::WrongAccount, found: Some(now.to_owned()) });
     }
     match listed.authorized {
         Some(true) => Verdict::Authorized,
-        Some(false) => Verdict::Refused(FailureCode::NotAuthorized),
+        Some(false) => Verdict::Refused(FailureCode::NotAuthorized.into()),
         None => Verdict::Unknown,
     }
 }
@@ -66,13 +81,14 @@ mod tests {
 
     #[test]
     fn the_table_of_the_callback_contract() {
-        let refused = |code| Verdict::Refused(code);
+        let refused = |code: FailureCode| Verdict::Refused(code.into());
+        let wrong = Refusal { code: FailureCode::WrongAccount, found: Some("bob".into()) };
         assert_eq!(verdict(None, None), refused(FailureCode::AccountNotFound));
         assert_eq!(verdict(None, Some(&listed(None, Some(true)))), Verdict::Authorized);
         assert_eq!(verdict(Some("ann"), Some(&listed(Some("ann"), Some(true)))), Verdict::Authorized);
         assert_eq!(verdict(Some("ann"), Some(&listed(None, Some(true)))), Verdict::Authorized);
-        assert_eq!(verdict(Some("ann"), Some(&listed(Some("bob"), Some(true)))), refused(FailureCode::WrongAccount));
-        assert_eq!(verdict(Some("ann"), Some(&listed(Some("bob"), None))), refused(FailureCode::WrongAccount));
+        assert_eq!(verdict(Some("ann"), Some(&listed(Some("bob"), Some(true)))), Verdict::Refused(wrong.clone()));
+        assert_eq!(verdict(Some("ann"), Some(&listed(Some("bob"), None))), Verdict::Refused(wrong));
         assert_eq!(verdict(Some("ann"), Some(&listed(Some("ann"), Some(false)))), refused(FailureCode::NotAuthorized));
         assert_eq!(verdict(None, Some(&listed(None, None))), Verdict::Unknown);
     }

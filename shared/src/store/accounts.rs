@@ -13,12 +13,15 @@ use super::{
     grants::Grant,
     item::{self, AccountItem, EventItem},
     key,
-    transaction::{Transaction, number, text},
+    transaction::{Transaction, next_version, number, text},
 };
 use crate::{
     ambient::{after, rfc3339},
     domain::{
-        Account, AccountId, Change, ContractId, Event, EventId, ReauthorizationId, UserId, event::Subject,
+        Account, AccountId, Change, ContractId, Event, EventDetail, EventId, LastReads, ReauthorizationId, UserId,
+        Watermark,
+        account::{NewEvent, Notice, Settlement},
+        event::Subject,
         reauthorization::Progress,
     },
 };
@@ -30,73 +33,61 @@ const UNDELIVERED_AFTER: Duration = Duration::from_secs(5 * 60);
 /// DynamoDB takes 100 operations in one transaction; some are for the checks.
 const MAX_OPERATIONS: usize = 90;
 
-/// What stands of a user's accounts before read results are taken in.
+/// A user's accounts and their last reads, as they stand before a decision.
 #[derive(Debug, Clone)]
-pub struct Scene {
+pub struct UserAccounts {
     /// The accounts that the table knows.
     pub accounts: BTreeMap<AccountId, Versioned<Account>>,
-    /// When each was last read, by contract; none for results that named no contract.
-    pub reads: BTreeMap<Option<ContractId>, Versioned<Reads>>,
+    /// The last reads of all accounts. Their version guards every decision about a read.
+    pub last_reads: Versioned<LastReads>,
 }
 
-/// When each account was last read, as far as the read decided anything.
-pub type Reads = BTreeMap<AccountId, ReadMark>;
-
-/// A read that was taken in. At equal times an error comes after a healthy read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ReadMark {
-    /// When the read session was started.
-    pub observed_at: Timestamp,
-    /// Whether the account needed its user.
-    pub needs_user: bool,
-}
-
-impl ReadMark {
-    /// Sorts as text as marks do.
-    fn to_text(self) -> String {
-        format!("{}{}", rfc3339::text(self.observed_at), u8::from(self.needs_user))
-    }
-
-    fn from_text(text: &str) -> Option<Self> {
-        let (time, flag) = text.split_at_checked(text.len().checked_sub(1)?)?;
-        Some(Self { observed_at: time.parse().ok()?, needs_user: flag == "1" })
-    }
-}
-
-impl Scene {
-    /// The last read of an account that was taken in, under any contract.
+impl UserAccounts {
+    /// One account; a new one if the table does not know it.
     #[must_use]
-    pub fn last_read(&self, account: &AccountId) -> Option<ReadMark> {
-        self.reads.values().filter_map(|reads| reads.value.get(account).copied()).max()
+    pub fn account(&self, user: &UserId, account: &AccountId) -> Versioned<Account> {
+        let unknown = || Versioned { value: Account::new(user.clone(), account.clone()), version: 0 };
+        self.accounts.get(account).cloned().unwrap_or_else(unknown)
     }
 
     /// Every account that is known, also those of which only healthy reads are.
     #[must_use]
-    pub fn all_accounts(&self, user: &UserId) -> Vec<Account> {
-        let mut accounts: BTreeMap<&AccountId, Account> =
-            self.accounts.iter().map(|(id, account)| (id, account.value.clone())).collect();
-        for (contract, reads) in &self.reads {
-            for id in reads.value.keys() {
-                let account = accounts.entry(id).or_insert_with(|| Account::new(user.clone(), id.clone()));
-                account.contract_id = account.contract_id.take().or_else(|| contract.clone());
-            }
-        }
-        accounts.into_values().collect()
+    pub fn all(&self, user: &UserId) -> Vec<Account> {
+        let ids: BTreeSet<_> = self.accounts.keys().chain(self.last_reads.value.watermarks.keys()).collect();
+        ids.into_iter().map(|id| self.account(user, id).value).collect()
+    }
+
+    /// Whether an account's item is older than the last reads say: the query saw a part of a transaction.
+    fn is_torn(&self) -> bool {
+        let version = |account| self.accounts.get(account).map_or(0, |account| account.version);
+        self.last_reads.value.account_versions.iter().any(|(account, written)| version(account) < *written)
     }
 }
 
-/// A change of an account, and on which reading of the table it rests.
-#[derive(Debug)]
-pub struct Commit {
-    /// The account afterwards, the events, the settled reauthorizations.
+/// A change of one account, and the version of the account that it rests on; 0 when there was none.
+#[derive(Debug, Clone)]
+pub struct AccountChange {
+    /// The account afterwards, the events, what becomes of reauthorizations.
     pub change: Change,
-    /// The version of the account that was read; 0 when there was none.
+    /// The version of the account that was read.
     pub read_version: u64,
-    /// The read that brought the change, under which contract.
-    pub read: Option<(Option<ContractId>, ReadMark)>,
-    /// The reauthorization whose callback brought the change, where it stands afterwards, and its version as read.
-    pub callback: Option<(ReauthorizationId, Progress, u64)>,
-    /// When the invocation was triggered: if the user was forgotten since, nothing is written.
+    /// The read that brought the change.
+    pub read: Option<Watermark>,
+}
+
+/// Changes of a user's accounts, and what they rest on.
+#[derive(Debug, Clone)]
+pub struct Commit {
+    /// The user.
+    pub user_id: UserId,
+    /// The changes.
+    pub changes: Vec<AccountChange>,
+    /// The last reads as they were read, for changes that a read or digi.me's list brings. They are written with the
+    /// changes, if nothing else has written them since.
+    pub last_reads: Option<Versioned<LastReads>>,
+    /// The reauthorization whose callback brought the change, and its version as read.
+    pub reauthorization: Option<(ReauthorizationId, u64)>,
+    /// When the invocation was triggered: if the user was erased since, nothing is written.
     pub triggered_at: Timestamp,
 }
 
@@ -153,35 +144,77 @@ impl Store {
         Ok(Some((grants, account)))
     }
 
-    /// The user's accounts and reads, in one round trip.
+    /// The user's accounts and their last reads, with one query.
     ///
     /// # Errors
-    /// [`StoreError`].
-    pub async fn scene(&self, user: &UserId) -> Result<Scene, StoreError> {
-        let (accounts, reads) =
-            tokio::try_join!(self.query(key::user(user), key::ACCOUNT), self.query(key::user(user), key::READS))?;
-        let account = |item| {
-            let account = versioned(item::read(item)?)?;
-            Ok((account.value.account_id.clone(), account))
-        };
-        Ok(Scene {
-            accounts: accounts.into_iter().map(account).collect::<Result<_, StoreError>>()?,
-            reads: reads.into_iter().map(read_marks).collect::<Result<_, StoreError>>()?,
-        })
+    /// [`StoreError::Conflict`] when the query saw a part of a transaction: read again.
+    pub async fn user_accounts(&self, user: &UserId) -> Result<UserAccounts, StoreError> {
+        let mut read = UserAccounts { accounts: BTreeMap::new(), last_reads: Versioned::default() };
+        for item in self.query(key::user(user), key::ACCOUNTS_AND_LAST_READS).await? {
+            if item.get("SK").and_then(|key| key.as_s().ok()).is_some_and(|key| key == key::LAST_READS) {
+                read.last_reads = read_last_reads(&item)?;
+            } else {
+                let account = versioned(item::read(item)?)?;
+                read.accounts.insert(account.value.account_id.clone(), account);
+            }
+        }
+        if read.is_torn() { Err(StoreError::Conflict(Some(Part::LastReads))) } else { Ok(read) }
     }
 
-    /// Writes a change: the account, its events, what is settled, in one transaction.
+    /// Writes that reads were taken in that change no account.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when another read was taken in meanwhile; [`StoreError::Forgotten`].
+    pub async fn put_last_reads(
+        &self,
+        user: &UserId,
+        last_reads: Versioned<LastReads>,
+        handed_in_at: Timestamp,
+    ) -> Result<(), StoreError> {
+        if last_reads.version == 0 {
+            let last_reads = self.first_reads(user, last_reads, handed_in_at).await?;
+            let mut transaction = self.unless_erased(user, handed_in_at).await?;
+            add_last_reads(&mut transaction, user, &last_reads, self.ambient.now())?;
+            return transaction.commit().await;
+        }
+        let item = last_reads_item(user, &last_reads.value, last_reads.version + 1);
+        self.put_if_unchanged(Part::LastReads, item, last_reads.version).await
+    }
+
+    /// Writes changes: the accounts, their events, what becomes of reauthorizations. One transaction, as long as it holds
+    /// no more than DynamoDB takes; else several, each of them whole.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when something changed since it was read; [`StoreError::Forgotten`].
-    pub async fn commit(&self, commit: Commit) -> Result<(), StoreError> {
+    pub async fn commit(&self, mut commit: Commit) -> Result<(), StoreError> {
+        if let Some(last_reads) = commit.last_reads.take_if(|last_reads| last_reads.version == 0) {
+            commit.last_reads = Some(self.first_reads(&commit.user_id, last_reads, commit.triggered_at).await?);
+        }
         let now = self.ambient.now();
-        let events = self.events_of(&commit.change, now);
+        let mut changes = std::mem::take(&mut commit.changes).into_iter().peekable();
+        while changes.peek().is_some() {
+            let (mut part, mut operations) = (Vec::new(), 0);
+            while let Some(change) = changes.next_if(|change| {
+                operations += 1 + change.change.events.len() + change.change.settled.len();
+                part.is_empty() || operations <= MAX_OPERATIONS
+            }) {
+                part.push(self.numbered(change, now).await?);
+            }
+            self.commit_part(&commit, &part, now).await?;
+            if let Some(last_reads) = &mut commit.last_reads {
+                part.iter().for_each(|part| part.note(&mut last_reads.value));
+                last_reads.version = next_version(last_reads.version, now);
+            }
+        }
+        Ok(())
+    }
+
+    async fn commit_part(&self, commit: &Commit, part: &[Numbered], now: Timestamp) -> Result<(), StoreError> {
         let mut gone = BTreeSet::new();
         loop {
-            match self.try_commit(&commit, &events, &gone, now).await {
+            match self.try_commit(commit, part, &gone, now).await {
                 // A waiting reauthorization that is not there any more must not keep its account waiting.
-                Err(StoreError::Conflict(Some(Part::Settled(index)))) if gone.insert(index) => {}
+                Err(StoreError::Conflict(Some(Part::Settled(id)))) if gone.insert(id.clone()) => {}
                 result => return result,
             }
         }
@@ -190,94 +223,62 @@ impl Store {
     async fn try_commit(
         &self,
         commit: &Commit,
-        events: &[Event],
-        gone: &BTreeSet<usize>,
+        part: &[Numbered],
+        gone: &BTreeSet<ReauthorizationId>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let account = &commit.change.account;
-        let mut transaction = self.unless_erased(&account.user_id, commit.triggered_at).await?;
-        put_account(&mut transaction, account, commit.read_version, now)?;
-        for event in events {
-            self.put_event(&mut transaction, event).await?;
-        }
-        if let Some((contract, mark)) = &commit.read {
-            mark_read(&mut transaction, account, contract.as_ref(), *mark)?;
-        }
-        if let Some((id, progress, version)) = &commit.callback {
-            let read = [(":read", number(version))];
-            set_progress(&mut transaction, Part::Reauthorization, id, progress, "version = :read", &read)?;
-        }
-        let own = commit.callback.as_ref().map(|(id, ..)| id);
-        for (index, (id, settlement)) in commit.change.settled.iter().enumerate() {
-            if own != Some(id) && !gone.contains(&index) {
-                let progress = Progress::settled(settlement.clone(), now);
-                set_progress(&mut transaction, Part::Settled(index), id, &progress, "attribute_exists(PK)", &[])?;
+        let reads_exist = commit.last_reads.as_ref().is_some_and(|last_reads| last_reads.version > 0);
+        let rests = reads_exist || commit.reauthorization.is_some() || part.iter().any(|one| one.read_version > 0);
+        let mut transaction =
+            if rests { self.transaction() } else { self.unless_erased(&commit.user_id, commit.triggered_at).await? };
+        for one in part {
+            write_account(&mut transaction, one, now)?;
+            for event in &one.events {
+                self.put_event(&mut transaction, event).await?;
+            }
+            for (id, settlement) in &one.change.settled {
+                let own = commit.reauthorization.as_ref().filter(|(own, _)| own == id).map(|(_, version)| *version);
+                if own.is_some() || !gone.contains(id) {
+                    set_progress(&mut transaction, id, own, settlement, now)?;
+                }
             }
         }
-        transaction.commit().await
-    }
-
-    /// Writes where a reauthorization stands, when nothing else changes with it.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn set_progress(
-        &self,
-        user: &UserId,
-        id: &ReauthorizationId,
-        progress: &Progress,
-        read_version: u64,
-        triggered_at: Timestamp,
-    ) -> Result<(), StoreError> {
-        let mut transaction = self.unless_erased(user, triggered_at).await?;
-        let read = [(":read", number(read_version))];
-        set_progress(&mut transaction, Part::Reauthorization, id, progress, "version = :read", &read)?;
-        transaction.commit().await
-    }
-
-    /// Writes which accounts a healthy read was taken in for: the whole item, if it is as it was read.
-    ///
-    /// # Errors
-    /// [`StoreError::Conflict`] when another read was faster; [`StoreError::Forgotten`].
-    pub async fn put_reads(
-        &self,
-        user: &UserId,
-        contract: Option<&ContractId>,
-        reads: &Versioned<Reads>,
-        triggered_at: Timestamp,
-    ) -> Result<(), StoreError> {
-        let mut item = key::reads(user, contract).into_item();
-        item.insert("version".into(), number(reads.version + 1));
-        item.extend(reads.value.iter().map(|(account, mark)| (mark_name(account), text(mark.to_text()))));
-        let mut transaction = self.unless_erased(user, triggered_at).await?;
-        transaction.put_version(Part::Reads, item, reads.version)?;
-        transaction.commit().await
-    }
-
-    /// Writes what digi.me's list says of accounts; no status changes with it.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn put_accounts(
-        &self,
-        user: &UserId,
-        accounts: &[Versioned<Account>],
-        triggered_at: Timestamp,
-    ) -> Result<(), StoreError> {
-        for some in accounts.chunks(MAX_OPERATIONS) {
-            let mut transaction = self.unless_erased(user, triggered_at).await?;
-            for account in some {
-                put_account(&mut transaction, &account.value, account.version, self.ambient.now())?;
-            }
-            transaction.commit().await?;
+        if let Some(last_reads) = &commit.last_reads {
+            let mut afterwards = last_reads.clone();
+            part.iter().for_each(|one| one.note(&mut afterwards.value));
+            add_last_reads(&mut transaction, &commit.user_id, &afterwards, now)?;
         }
-        Ok(())
+        transaction.commit().await
+    }
+
+    /// The last reads of a user who has none yet. If he was erased before, they remember when.
+    async fn first_reads(
+        &self,
+        user: &UserId,
+        mut last_reads: Versioned<LastReads>,
+        handed_in_at: Timestamp,
+    ) -> Result<Versioned<LastReads>, StoreError> {
+        last_reads.value.erased_at = self.erased_at(user).await?;
+        if last_reads.value.is_void(handed_in_at) { Err(StoreError::Forgotten) } else { Ok(last_reads) }
+    }
+
+    /// The change with its events as they are stored. The account notes which event told of its episode.
+    async fn numbered(&self, change: AccountChange, now: Timestamp) -> Result<Numbered, StoreError> {
+        let AccountChange { mut change, read_version, read } = change;
+        let events = self.events_of(&change, now);
+        let told = |event: &&Event| matches!(event.detail, EventDetail::ReauthorizationRequired { .. });
+        if let Some(event) = events.iter().rfind(told) {
+            let link_key_id = self.keyring().await?.link_key_id();
+            let event_id = event.subject.event_id.clone();
+            change.account.set_notice(Notice { event_id, link_key_id, at: event.timestamp });
+        }
+        Ok(Numbered { version: next_version(read_version, now), change, events, read_version, read })
     }
 
     fn events_of(&self, change: &Change, now: Timestamp) -> Vec<Event> {
         let account = &change.account;
         let before = account.sequence - change.events.len() as u64;
-        let event = |(sequence, (detail, episode)): (u64, &(_, Option<_>))| Event {
+        let event = |(sequence, event): (u64, &NewEvent)| Event {
             timestamp: now,
             subject: Subject {
                 event_id: EventId::from(self.ambient.bytes()),
@@ -286,9 +287,9 @@ impl Store {
                 sequence,
                 contract_id: account.contract_id.clone(),
                 service_name: account.service_name.clone(),
-                episode_id: episode.clone(),
+                episode_id: event.episode_id.clone(),
             },
-            detail: Clone::clone(detail),
+            detail: event.detail.clone(),
         };
         (before + 1..).zip(&change.events).map(event).collect()
     }
@@ -302,7 +303,7 @@ impl Store {
             link_key_id: self.keyring().await?.link_key_id(),
             delivered: BTreeMap::new(),
             requeued: 0,
-            due_shard: Some(key::due_shard(user_id)),
+            due_shard: Some(key::due_events_shard(user_id)),
             due_at: Some(after(event.timestamp, UNDELIVERED_AFTER)),
         };
         let item = item::write(key::event(user_id, account_id, *sequence), &item)?;
@@ -314,83 +315,163 @@ fn versioned(item: AccountItem) -> Result<Versioned<Account>, StoreError> {
     Ok(Versioned { version: item.version, value: item.into_account()? })
 }
 
-fn put_account(
-    transaction: &mut Transaction<'_>,
-    account: &Account,
+/// A change with its events as they are stored.
+struct Numbered {
+    change: Change,
+    events: Vec<Event>,
     read_version: u64,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    let item = AccountItem::new(account, read_version + 1, after(now, FIRST_VERIFICATION));
-    let item = item::write(key::account(&account.user_id, &account.account_id), &item)?;
-    transaction.put_version(Part::Account, item, read_version)
+    /// The version of the account's item afterwards.
+    version: u64,
+    read: Option<Watermark>,
 }
 
-fn mark_name(account: &AccountId) -> String {
+impl Numbered {
+    /// Notes the read that brought the change, and which version of the account it left.
+    fn note(&self, last_reads: &mut LastReads) {
+        let account = &self.change.account.account_id;
+        if self.change.removes {
+            last_reads.remove(account);
+        } else if let Some(read) = self.read {
+            last_reads.record(account.clone(), read);
+            last_reads.account_versions.insert(account.clone(), self.version);
+        }
+    }
+}
+
+fn write_account(transaction: &mut Transaction<'_>, one: &Numbered, now: Timestamp) -> Result<(), StoreError> {
+    let account = &one.change.account;
+    let key = key::account(&account.user_id, &account.account_id);
+    if one.change.removes {
+        return transaction.delete_version(Part::Account, key, one.read_version);
+    }
+    let item = item::write(key, &AccountItem::new(account, one.version, after(now, FIRST_VERIFICATION)))?;
+    transaction.put_version(Part::Account, item, one.read_version)
+}
+
+/// The attribute of an account's watermark in the item of last reads.
+fn watermark_name(account: &AccountId) -> String {
     format!("a#{account}")
 }
 
-fn read_marks(item: Item) -> Result<(Option<ContractId>, Versioned<Reads>), StoreError> {
-    let corrupt = || StoreError::Corrupt("when accounts were read".into());
-    let field = |name: &str| item.get(name).and_then(|value| value.as_s().ok());
-    let contract = field("SK").and_then(|sk| sk.strip_prefix(key::READS)).ok_or_else(corrupt)?;
-    let contract = if contract.is_empty() { None } else { Some(contract.parse().map_err(|_| corrupt())?) };
-    let version = item.get("version").and_then(|value| value.as_n().ok()).and_then(|version| version.parse().ok());
-    let mark = |(name, value): (&String, &AttributeValue)| {
-        Some((name.strip_prefix("a#")?.parse().ok()?, ReadMark::from_text(value.as_s().ok()?)?))
-    };
-    let value = item.iter().filter_map(mark).collect();
-    Ok((contract, Versioned { value, version: version.ok_or_else(corrupt)? }))
+/// A watermark and the version of the account's item, as they stand in an attribute: `<time><0 or 1>[#<version>]`.
+fn watermark_text(read: Watermark, account_version: Option<u64>) -> String {
+    let version = account_version.map(|version| format!("#{version}")).unwrap_or_default();
+    format!("{}{}{version}", rfc3339::text(read.observed_at), u8::from(read.needs_user))
 }
 
-/// Marks the read that a change comes from, unless a newer one was taken in meanwhile.
-fn mark_read(
+fn watermark(text: &str) -> Option<(Watermark, Option<u64>)> {
+    let (read, version) = text.split_once('#').map_or((text, None), |(read, version)| (read, Some(version)));
+    let (time, flag) = read.split_at_checked(read.len().checked_sub(1)?)?;
+    let read = Watermark { observed_at: time.parse().ok()?, needs_user: flag == "1" };
+    Some((read, version.map(str::parse).transpose().ok()?))
+}
+
+fn last_reads_item(user: &UserId, last_reads: &LastReads, version: u64) -> Item {
+    let mut item = key::last_reads(user).into_item();
+    item.insert("version".into(), number(version));
+    item.extend(last_reads.floor.map(|floor| ("floor".into(), text(watermark_text(floor, None)))));
+    item.extend(last_reads.erased_at.map(|at| ("erasedAt".into(), text(rfc3339::text(at)))));
+    item.extend(last_reads.watermarks.iter().map(|(account, read)| {
+        let version = last_reads.account_versions.get(account).copied();
+        (watermark_name(account), text(watermark_text(*read, version)))
+    }));
+    item
+}
+
+fn add_last_reads(
     transaction: &mut Transaction<'_>,
-    account: &Account,
-    contract: Option<&ContractId>,
-    mark: ReadMark,
+    user: &UserId,
+    last_reads: &Versioned<LastReads>,
+    now: Timestamp,
 ) -> Result<(), StoreError> {
-    transaction.update(
-        Part::Reads,
-        key::reads(&account.user_id, contract),
-        "SET #account = :mark ADD version :one",
-        "attribute_not_exists(#account) OR #account < :mark",
-        &[("#account", &mark_name(&account.account_id))],
-        &[(":mark", text(mark.to_text())), (":one", number(1))],
-    )
+    let item = last_reads_item(user, &last_reads.value, next_version(last_reads.version, now));
+    transaction.put_version(Part::LastReads, item, last_reads.version)
 }
 
+fn read_last_reads(item: &Item) -> Result<Versioned<LastReads>, StoreError> {
+    let corrupt = || StoreError::Corrupt("the last reads of a user".into());
+    let field = |name: &str| item.get(name).and_then(|value| value.as_s().ok());
+    let version = item.get("version").and_then(|value| value.as_n().ok()).and_then(|version| version.parse().ok());
+    let mut value = LastReads {
+        floor: field("floor").and_then(|text| watermark(text)).map(|(floor, _)| floor),
+        erased_at: field("erasedAt").and_then(|at| at.parse().ok()),
+        ..LastReads::default()
+    };
+    for (name, attribute) in item {
+        let Some(account) = name.strip_prefix("a#") else { continue };
+        let account: AccountId = account.parse().map_err(|_| corrupt())?;
+        let (read, version) = attribute.as_s().ok().and_then(|text| watermark(text)).ok_or_else(corrupt)?;
+        value.account_versions.extend(version.map(|version| (account.clone(), version)));
+        value.watermarks.insert(account, read);
+    }
+    Ok(Versioned { value, version: version.ok_or_else(corrupt)? })
+}
+
+/// Writes what becomes of a reauthorization: the callback's own only if it has the version that was read.
 fn set_progress(
     transaction: &mut Transaction<'_>,
-    part: Part,
     id: &ReauthorizationId,
-    progress: &Progress,
-    condition: &str,
-    values: &[(&str, AttributeValue)],
+    own_version: Option<u64>,
+    settlement: &Settlement,
+    now: Timestamp,
 ) -> Result<(), StoreError> {
-    let progress: AttributeValue =
-        serde_dynamo::to_attribute_value(progress).map_err(|error| StoreError::Corrupt(error.to_string()))?;
-    let values = [&[(":progress", progress), (":one", number(1))], values].concat();
-    let expression = "SET progress = :progress ADD version :one";
-    transaction.update(part, key::reauthorization(id), expression, condition, &[], &values)
+    let progress: AttributeValue = serde_dynamo::to_attribute_value(Progress::settled(settlement.clone(), now))
+        .map_err(|error| StoreError::Corrupt(error.to_string()))?;
+    let mut values = vec![(":progress", progress), (":one", number(1))];
+    let mut expression = "SET progress = :progress ADD version :one".to_owned();
+    if let Settlement::Failed(code) = settlement {
+        expression.push_str(", told :code");
+        values.push((":code", AttributeValue::Ss(vec![code.to_string()])));
+    }
+    let (part, condition) = match own_version {
+        Some(version) => {
+            values.push((":read", number(version)));
+            (Part::Reauthorization, "version = :read")
+        }
+        None => (Part::Settled(id.clone()), "attribute_exists(PK)"),
+    };
+    transaction.update(part, key::reauthorization(id), &expression, condition, &[], &values)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn account(number: u8) -> AccountId {
+        format!("{number}_a").parse().unwrap()
+    }
+
     #[test]
-    fn marks_sort_as_text_as_they_sort_as_marks() {
-        let mark = |text: &str, needs_user| ReadMark { observed_at: text.parse().unwrap(), needs_user };
-        let marks = [
-            mark("2026-11-23T09:00:00Z", false),
-            mark("2026-11-23T09:00:00Z", true),
-            mark("2026-11-23T09:00:00.001Z", false),
-            mark("2026-11-23T10:00:00Z", false),
-        ];
-        assert!(marks.is_sorted());
-        assert!(marks.map(ReadMark::to_text).is_sorted());
-        for mark in marks {
-            assert_eq!(ReadMark::from_text(&mark.to_text()), Some(mark));
-        }
+    fn last_reads_read_back_as_they_were_written() {
+        let read = |text: &str, needs_user| Watermark { observed_at: text.parse().unwrap(), needs_user };
+        let last_reads = LastReads {
+            watermarks: BTreeMap::from([
+                (account(1), read("2026-11-23T09:00:00Z", false)),
+                (account(2), read("2026-11-23T09:00:00.001Z", true)),
+            ]),
+            floor: Some(read("2026-11-22T09:00:00Z", true)),
+            account_versions: BTreeMap::from([(account(2), 1_795_424_400_000)]),
+            erased_at: Some("2026-11-21T09:00:00Z".parse().unwrap()),
+        };
+        let item = last_reads_item(&"u".parse().unwrap(), &last_reads, 7);
+        let read = read_last_reads(&item).unwrap();
+        assert_eq!((read.value, read.version), (last_reads, 7));
+    }
+
+    #[test]
+    fn a_query_that_saw_a_part_of_a_transaction_is_noticed() {
+        let user: UserId = "u".parse().unwrap();
+        let seen = |account_version| UserAccounts {
+            accounts: BTreeMap::from([(
+                account(1),
+                Versioned { value: Account::new(user.clone(), account(1)), version: account_version },
+            )]),
+            last_reads: Versioned {
+                value: LastReads { account_versions: BTreeMap::from([(account(1), 5)]), ..LastReads::default() },
+                version: 1,
+            },
+        };
+        assert!(seen(4).is_torn());
+        assert!(!seen(5).is_torn() && !seen(6).is_torn());
     }
 }

@@ -1,5 +1,6 @@
 //! What a read or a write of the table can end in.
 
+use crate::domain::ReauthorizationId;
 use aws_sdk_dynamodb::{
     error::{DisplayErrorContext, SdkError},
     operation::{put_item::PutItemError, transact_write_items::TransactWriteItemsError, update_item::UpdateItemError},
@@ -14,14 +15,14 @@ pub enum Part {
     Account,
     /// The event is new.
     Event,
-    /// The read is newer than what was taken in.
-    Reads,
+    /// The last reads have the version that was read.
+    LastReads,
     /// The grant has the version that was read, and nobody else's lease.
     Grant,
     /// The reauthorization has the version that was read.
     Reauthorization,
     /// A reauthorization that is settled with the account still exists.
-    Settled(usize),
+    Settled(ReauthorizationId),
     /// The link.
     Link,
     /// The one item of a write that is no transaction has what was read.
@@ -51,6 +52,14 @@ impl StoreError {
     #[must_use]
     pub fn passes(&self) -> bool {
         matches!(self, Self::Conflict(_) | Self::Unavailable(_))
+    }
+
+    /// The error of a write that is no transaction, told by what it was about.
+    pub(super) fn about(self, part: Part) -> Self {
+        match self {
+            Self::Conflict(Some(Part::Item)) => Self::Conflict(Some(part)),
+            error => error,
+        }
     }
 }
 
@@ -98,6 +107,7 @@ pub(super) fn of_update<R: std::fmt::Debug>(error: &SdkError<UpdateItemError, R>
 /// Tells why a single item was not written.
 pub(super) fn of_put<R: std::fmt::Debug>(error: &SdkError<PutItemError, R>) -> StoreError {
     match error.as_service_error() {
+        Some(PutItemError::ConditionalCheckFailedException(_)) => StoreError::Conflict(Some(Part::Item)),
         Some(PutItemError::TransactionConflictException(_)) => StoreError::Conflict(None),
         _ => unavailable(error),
     }

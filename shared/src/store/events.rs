@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::types::ReturnValue;
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{
-    ChannelName, Item, Store, StoreError,
+    ChannelName, Item, Store, StoreError, error,
     item::{self, EventItem},
     key,
     listing::DueItem,
@@ -15,7 +16,7 @@ use super::{
 };
 use crate::{
     ambient::rfc3339,
-    domain::{AccountId, Event, UserId},
+    domain::{AccountId, Event, InvalidValue, UserId},
 };
 
 /// An event as the table holds it.
@@ -34,6 +35,44 @@ pub struct StoredEvent {
 pub struct DueEvent {
     /// The stream record, as the stream itself would deliver it.
     pub stream_record: Value,
+}
+
+/// Where a page of an account's history began: the next page holds what is older.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HistoryCursor(u64);
+
+impl HistoryCursor {
+    /// Opaque text for the caller.
+    #[must_use]
+    pub fn encode(self) -> String {
+        URL_SAFE_NO_PAD.encode(format!("history\n{}", self.0))
+    }
+
+    /// Reads what [`HistoryCursor::encode`] wrote.
+    ///
+    /// # Errors
+    /// When it is something else.
+    pub fn decode(text: &str) -> Result<Self, InvalidValue> {
+        let decode = || {
+            let text = String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
+            text.strip_prefix("history\n")?.parse().ok().map(Self)
+        };
+        decode().ok_or(InvalidValue("must be a cursor that this history gave"))
+    }
+}
+
+/// One page of an account's events.
+#[derive(Debug, Clone)]
+pub struct HistoryPage {
+    /// The events, oldest first.
+    pub events: Vec<Value>,
+    /// Where the page before this one ends, if there is one.
+    pub older: Option<HistoryCursor>,
+}
+
+fn payload(item: Item) -> Result<Value, StoreError> {
+    let item: EventItem = item::read(item)?;
+    serde_json::from_str(&item.payload).map_err(|error| StoreError::Corrupt(error.to_string()))
 }
 
 impl StoredEvent {
@@ -60,17 +99,46 @@ impl StoredEvent {
 }
 
 impl Store {
-    /// An account's events, oldest first, each as it was delivered but without its link.
+    /// The newest `limit` of an account's events before the cursor, oldest first, each as it was delivered but without its
+    /// link.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn history(&self, user: &UserId, account: &AccountId) -> Result<Vec<Value>, StoreError> {
-        let items = self.query(key::user(user), &key::events(account)).await?;
-        let payload = |item: Item| {
-            let item: EventItem = item::read(item)?;
-            serde_json::from_str(&item.payload).map_err(|error| StoreError::Corrupt(error.to_string()))
-        };
-        items.into_iter().map(payload).collect()
+    pub async fn history(
+        &self,
+        user: &UserId,
+        account: &AccountId,
+        before: Option<HistoryCursor>,
+        limit: usize,
+    ) -> Result<HistoryPage, StoreError> {
+        let last = before.map_or(u64::MAX, |HistoryCursor(sequence)| sequence.saturating_sub(1));
+        let (first, last) = (key::event(user, account, 0), key::event(user, account, last));
+        let mut query = self
+            .client
+            .query()
+            .table_name(&*self.table)
+            .consistent_read(true)
+            .key_condition_expression("PK = :pk AND SK BETWEEN :first AND :last")
+            .expression_attribute_values(":pk", text(first.pk))
+            .expression_attribute_values(":first", text(first.sk))
+            .expression_attribute_values(":last", text(last.sk))
+            .scan_index_forward(false)
+            .limit(i32::try_from(limit + 1).unwrap_or(i32::MAX));
+        let mut items: Vec<Item> = Vec::new();
+        loop {
+            let page = query.clone().send().await.map_err(|error| error::unavailable(&error))?;
+            items.extend(page.items.unwrap_or_default());
+            match page.last_evaluated_key {
+                Some(start) if items.len() <= limit => query = query.set_exclusive_start_key(Some(start)),
+                _ => break,
+            }
+        }
+        let more = items.len() > limit;
+        items.truncate(limit);
+        let mut events: Vec<Value> = items.into_iter().map(payload).collect::<Result<_, _>>()?;
+        events.reverse();
+        let oldest = events.first().and_then(|event| event["data"]["sequence"].as_u64());
+        Ok(HistoryPage { events, older: oldest.filter(|_| more).map(HistoryCursor) })
     }
 
     /// The event as it stands now, with the marks of the channels; none once its user is forgotten.

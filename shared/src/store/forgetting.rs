@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::TransactWriteItem;
+use jiff::Timestamp;
 
 use super::{
     Item, Store, StoreError, error,
@@ -24,10 +25,30 @@ impl Store {
     /// [`StoreError`].
     pub async fn forget(&self, user: &UserId) -> Result<(), StoreError> {
         self.mark_forgotten(user).await?;
-        for items in self.query(key::user(user), "").await?.chunks(CHUNK) {
-            self.delete_all(items).await?;
+        // A write that rests on an item may be faster than the deletion of that item, and create others: they are found
+        // when the user is looked at again.
+        loop {
+            let items = self.query(key::user(user), "").await?;
+            if items.is_empty() {
+                return Ok(());
+            }
+            for items in items.chunks(CHUNK) {
+                self.delete_all(items).await?;
+            }
         }
-        Ok(())
+    }
+
+    /// When the user was erased, as long as that is remembered.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(super) async fn erased_at(&self, user: &UserId) -> Result<Option<Timestamp>, StoreError> {
+        let mut erased_at = None;
+        for hash in self.keyring().await?.forgotten_marks(user) {
+            let tombstone = self.get::<ForgottenItem>(key::forgotten(&hash)).await?;
+            erased_at = erased_at.max(tombstone.map(|tombstone| tombstone.forgotten_at));
+        }
+        Ok(erased_at)
     }
 
     /// Whether anything is known of a user.

@@ -11,7 +11,7 @@ use super::{
     Item, Part, Store, StoreError, Versioned,
     item::{self, GrantItem},
     key,
-    transaction::{number, text},
+    transaction::{next_version, number, text},
 };
 use crate::{
     ambient::{after, rfc3339},
@@ -76,11 +76,15 @@ impl Store {
     /// # Errors
     /// [`StoreError::Conflict`] when it changed; [`StoreError::Forgotten`] when the user is being forgotten.
     pub async fn put_grant(&self, grant: &Grant, read: u64, triggered_at: Timestamp) -> Result<u64, StoreError> {
-        let version = read + 1;
+        let version = next_version(read, self.ambient.now());
         let item = self.sealed(grant, version).await?;
-        let mut transaction = self.restoring(&grant.user_id, triggered_at).await?;
-        transaction.put_version(Part::Grant, item, read)?;
-        transaction.commit().await?;
+        if read == 0 {
+            let mut transaction = self.restoring(&grant.user_id, triggered_at).await?;
+            transaction.put_version(Part::Grant, item, read)?;
+            transaction.commit().await?;
+        } else {
+            self.put_if_unchanged(Part::Grant, item, read).await?;
+        }
         Ok(version)
     }
 
@@ -88,7 +92,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when another holds it, or the grant changed.
-    pub async fn lease(&self, grant: &Versioned<Grant>, triggered_at: Timestamp) -> Result<Lease, StoreError> {
+    pub async fn lease(&self, grant: &Versioned<Grant>) -> Result<Lease, StoreError> {
         let now = self.ambient.now();
         let lease =
             Lease { id: format!("{:032x}", u128::from_be_bytes(self.ambient.bytes())), version: grant.version + 1 };
@@ -102,7 +106,6 @@ impl Store {
             "SET leaseId = :id, leaseUntil = :until ADD version :one",
             "version = :read AND (attribute_not_exists(leaseUntil) OR leaseUntil <= :now)",
             &[&values[..], &at_version(grant.version)].concat(),
-            triggered_at,
         )
         .await?;
         Ok(lease)
@@ -113,18 +116,11 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when the grant changed meanwhile.
-    pub async fn put_refreshed(
-        &self,
-        grant: &Grant,
-        lease: &Lease,
-        triggered_at: Timestamp,
-    ) -> Result<u64, StoreError> {
+    pub async fn put_refreshed(&self, grant: &Grant, lease: &Lease) -> Result<u64, StoreError> {
         let version = lease.version + 1;
         let item = self.sealed(grant, version).await?;
-        let mut transaction = self.unless_erased(&grant.user_id, triggered_at).await?;
         let values = [(":id", text(&*lease.id)), (":read", number(lease.version))];
-        transaction.put(Part::Grant, item, "version = :read AND leaseId = :id", &values)?;
-        transaction.commit().await?;
+        self.put_if(Part::Grant, item, "version = :read AND leaseId = :id", &values).await?;
         Ok(version)
     }
 
@@ -132,32 +128,28 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when the grant changed meanwhile.
-    pub async fn release(
-        &self,
-        grant: &Grant,
-        lease: &Lease,
-        refresh_dead: bool,
-        triggered_at: Timestamp,
-    ) -> Result<(), StoreError> {
+    pub async fn release(&self, grant: &Grant, lease: &Lease, refresh_dead: bool) -> Result<(), StoreError> {
         let values = [(":id", text(&*lease.id)), (":dead", AttributeValue::Bool(refresh_dead))];
         self.update_grant(
             grant,
             "SET refreshDead = :dead REMOVE leaseId, leaseUntil ADD version :one",
             "version = :read AND leaseId = :id",
             &[&values[..], &at_version(lease.version)].concat(),
-            triggered_at,
         )
         .await
     }
 
-    /// Remembers that the user's accounts were read from digi.me. The version stays: no other write depends on it.
+    /// Notes that the user's accounts were read from digi.me. The version stays: no other write depends on it. A grant
+    /// that is gone stays gone.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn mark_accounts_listed(&self, grant: &Grant, triggered_at: Timestamp) -> Result<(), StoreError> {
+    pub async fn mark_accounts_listed(&self, grant: &Grant) -> Result<(), StoreError> {
         let now = [(":now", text(rfc3339::text(self.ambient.now())))];
-        let set = "SET accountsListedAt = :now";
-        self.update_grant(grant, set, "attribute_exists(PK)", &now, triggered_at).await
+        match self.update_grant(grant, "SET accountsListedAt = :now", "attribute_exists(PK)", &now).await {
+            Err(StoreError::Conflict(Some(_))) => Ok(()),
+            result => result,
+        }
     }
 
     async fn update_grant(
@@ -166,12 +158,18 @@ impl Store {
         expression: &str,
         condition: &str,
         values: &[(&str, AttributeValue)],
-        triggered_at: Timestamp,
     ) -> Result<(), StoreError> {
-        let mut transaction = self.unless_erased(&grant.user_id, triggered_at).await?;
-        let key = key::grant(&grant.user_id, &grant.contract_id);
-        transaction.update(Part::Grant, key, expression, condition, &[], values)?;
-        transaction.commit().await
+        let mut update = self
+            .client
+            .update_item()
+            .table_name(&*self.table)
+            .set_key(Some(key::grant(&grant.user_id, &grant.contract_id).into_item()))
+            .update_expression(expression)
+            .condition_expression(condition);
+        for (name, value) in values {
+            update = update.expression_attribute_values(*name, value.clone());
+        }
+        self.update(update).await.map(drop).map_err(|error| error.about(Part::Grant))
     }
 
     async fn sealed(&self, grant: &Grant, version: u64) -> Result<Item, StoreError> {

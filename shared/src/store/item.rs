@@ -9,8 +9,9 @@ use super::{Item, StoreError, key};
 use crate::{
     ambient::rfc3339,
     domain::{
-        Account, AccountId, ContractId, EpisodeId, EventId, ReauthorizationId, ReturnUrl, Status, UserId,
-        account::Episode,
+        Account, AccountId, Attempt, ContractId, EpisodeId, EventId, FailureCode, ReauthorizationId, ReturnUrl, Status,
+        UserId,
+        account::{Episode, IdentityMismatch},
         reauthorization::{Kind, Progress, Reauthorization},
     },
 };
@@ -41,11 +42,15 @@ pub(super) struct AccountItem {
     service_name: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     username: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    listed: bool,
     status: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     episode: Option<Episode>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    claims: Vec<ReauthorizationId>,
+    claims: Vec<Attempt>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    identity_mismatch: Option<IdentityMismatch>,
     #[serde(default, with = "rfc3339::option", skip_serializing_if = "Option::is_none")]
     verifying_since: Option<Timestamp>,
     #[serde(default, with = "rfc3339::option", skip_serializing_if = "Option::is_none")]
@@ -68,14 +73,17 @@ pub(super) struct AccountItem {
 impl AccountItem {
     /// `due_at`: when the sweep is to look at the account, if it is being verified.
     pub(super) fn new(account: &Account, version: u64, due_at: Timestamp) -> Self {
-        let (claims, verifying_since) = match &account.status {
-            Status::Verifying { claims, since, .. } => (claims.clone(), Some(*since)),
-            Status::Active | Status::ReauthRequired(_) => (Vec::new(), None),
-        };
-        let required = match &account.status {
-            Status::ReauthRequired(episode) => Some(episode),
-            Status::Active | Status::Verifying { .. } => None,
-        };
+        let (mut claims, mut verifying_since, mut required) = (Vec::new(), None, None);
+        let (mut verified, mut authorization_expires_at) = (None, None);
+        match &account.status {
+            Status::Active { verified: known, authorization_expires_at: at } => {
+                (verified, authorization_expires_at) = (*known, *at);
+            }
+            Status::ReauthRequired(episode) => required = Some(episode),
+            Status::Verifying { claims: waiting, since, .. } => {
+                (claims, verifying_since) = (waiting.clone(), Some(*since));
+            }
+        }
         Self {
             version,
             user_id: account.user_id.clone(),
@@ -83,24 +91,28 @@ impl AccountItem {
             contract_id: account.contract_id.clone(),
             service_name: account.service_name.clone(),
             username: account.username.clone(),
+            listed: account.listed,
             status: account.status.name().to_owned(),
             episode: account.episode().cloned(),
             claims,
+            identity_mismatch: account.identity_mismatch.clone(),
             verifying_since,
             reauthorized_at: account.reauthorized_at,
-            verified: account.verified,
-            authorization_expires_at: account.authorization_expires_at,
+            verified,
+            authorization_expires_at,
             sequence: account.sequence,
             status_shard: required.map(|_| key::status_shard(&account.user_id)),
             status_since: required.map(|episode| key::status_position(episode.since, account)),
-            due_shard: verifying_since.map(|_| key::due_shard(&account.user_id)),
+            due_shard: verifying_since.map(|_| key::due_accounts_shard(&account.user_id)),
             due_at: verifying_since.map(|_| due_at),
         }
     }
 
     pub(super) fn into_account(self) -> Result<Account, StoreError> {
         let status = match (self.status.as_str(), self.episode, self.verifying_since) {
-            ("active", _, _) => Status::Active,
+            ("active", _, _) => {
+                Status::Active { verified: self.verified, authorization_expires_at: self.authorization_expires_at }
+            }
             ("reauth_required", Some(episode), _) => Status::ReauthRequired(episode),
             ("verifying", episode, Some(since)) => Status::Verifying { episode, claims: self.claims, since },
             _ => {
@@ -113,10 +125,10 @@ impl AccountItem {
             contract_id: self.contract_id,
             service_name: self.service_name,
             username: self.username,
+            listed: self.listed,
             status,
+            identity_mismatch: self.identity_mismatch,
             reauthorized_at: self.reauthorized_at,
-            verified: self.verified,
-            authorization_expires_at: self.authorization_expires_at,
             sequence: self.sequence,
         })
     }
@@ -172,6 +184,14 @@ pub(super) struct ReauthorizationItem {
     pub(super) contract_id: ContractId,
     pub(super) kind: Kind,
     pub(super) progress: Progress,
+    /// A string set, so that a code is added without reading the others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) told: Vec<FailureCode>,
+    /// When digi.me was asked lately.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) verifications: Option<String>,
+    #[serde(default)]
+    pub(super) identity_known: bool,
     /// SHA-256 of the state's secret part.
     pub(super) secret_hash: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -194,6 +214,8 @@ impl ReauthorizationItem {
             contract_id: self.contract_id,
             kind: self.kind,
             progress: self.progress,
+            told: self.told,
+            identity_known: self.identity_known,
             return_url: self.return_url,
             created_at: self.created_at,
             expires_at: self.expires_at,
@@ -221,7 +243,7 @@ pub(super) struct PointerItem {
     pub(super) ttl: i64,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ForgottenItem {
     #[serde(with = "rfc3339")]

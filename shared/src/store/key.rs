@@ -34,7 +34,10 @@ impl Key {
 
 pub(super) const ACCOUNT: &str = "ACCOUNT#";
 pub(super) const GRANT: &str = "GRANT#";
-pub(super) const READS: &str = "READS#";
+/// The item of a user's last reads. It sorts right behind the accounts, so that one query reads both.
+pub(super) const LAST_READS: &str = "ACCOUNTS";
+/// The sort keys of the accounts and of the last reads begin with this.
+pub(super) const ACCOUNTS_AND_LAST_READS: &str = "ACCOUNT";
 
 pub(super) fn user(user: &UserId) -> String {
     format!("USER#{user}")
@@ -54,13 +57,11 @@ pub(super) fn events(account: &AccountId) -> String {
 }
 
 pub(super) fn event(user_id: &UserId, account: &AccountId, sequence: u64) -> Key {
-    Key { pk: user(user_id), sk: format!("{}{sequence:010}", events(account)) }
+    Key { pk: user(user_id), sk: format!("{}{sequence:020}", events(account)) }
 }
 
-/// Results that name no contract are kept apart.
-pub(super) fn reads(user_id: &UserId, contract: Option<&ContractId>) -> Key {
-    let contract = contract.map(ContractId::as_str).unwrap_or_default();
-    Key { pk: user(user_id), sk: format!("{READS}{contract}") }
+pub(super) fn last_reads(user_id: &UserId) -> Key {
+    Key { pk: user(user_id), sk: LAST_READS.to_owned() }
 }
 
 pub(super) fn reauthorization(id: &ReauthorizationId) -> Key {
@@ -94,16 +95,25 @@ pub(super) fn status_partition(shard: u8) -> String {
     format!("reauth_required#{shard:02}")
 }
 
-pub(super) fn due_partition(shard: u8) -> String {
-    format!("due#{shard:02}")
+/// Events and accounts that are due stand apart, so that many of one kind do not hide the other.
+pub(super) fn due_events_partition(shard: u8) -> String {
+    format!("due-event#{shard:02}")
+}
+
+pub(super) fn due_accounts_partition(shard: u8) -> String {
+    format!("due-account#{shard:02}")
 }
 
 pub(super) fn status_shard(user: &UserId) -> String {
     status_partition(shard(user))
 }
 
-pub(super) fn due_shard(user: &UserId) -> String {
-    due_partition(shard(user))
+pub(super) fn due_events_shard(user: &UserId) -> String {
+    due_events_partition(shard(user))
+}
+
+pub(super) fn due_accounts_shard(user: &UserId) -> String {
+    due_accounts_partition(shard(user))
 }
 
 /// Sorts by time, and for equal times by user and account, so that a page can end anywhere.

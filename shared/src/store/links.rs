@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     ambient::{after, rfc3339},
-    domain::{AccountId, EpisodeId, UserId},
+    domain::{AccountId, EpisodeId, UserId, account::Notice},
     keyring::sha256,
 };
 
@@ -51,6 +51,14 @@ impl Store {
     /// [`StoreError::Unavailable`] when the service secret cannot be read.
     pub async fn link_token(&self, event: &StoredEvent) -> Result<SecretString, StoreError> {
         Ok(self.keyring().await?.link_token(&event.event.subject.event_id, Some(&event.link_key_id)))
+    }
+
+    /// The token of the link that told of an episode; none if it was made with a secret that is two rotations old.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when the service secret cannot be read.
+    pub async fn told_link_token(&self, notice: &Notice) -> Result<Option<SecretString>, StoreError> {
+        Ok(self.keyring().await?.told_link_token(&notice.event_id, &notice.link_key_id))
     }
 
     /// Writes a link; writing it again changes nothing.

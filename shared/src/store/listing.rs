@@ -105,12 +105,24 @@ impl Store {
         Ok(answer.items.unwrap_or_default().into_iter().filter_map(positioned).collect())
     }
 
-    /// What is due at `now`, up to `limit` of each of 16 shards, longest due first.
+    /// The events that no channel has taken by `now`, up to `limit` of each of 16 shards, longest due first.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<DueItem>, StoreError> {
-        let shards = (0..SHARDS).map(|shard| self.due_shard(key::due_partition(shard), now, limit));
+    pub async fn due_events(&self, now: Timestamp, limit: usize) -> Result<Vec<DueItem>, StoreError> {
+        self.due(key::due_events_partition, now, limit).await
+    }
+
+    /// The accounts that are to be verified at `now`, up to `limit` of each of 16 shards, longest due first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn due_accounts(&self, now: Timestamp, limit: usize) -> Result<Vec<DueItem>, StoreError> {
+        self.due(key::due_accounts_partition, now, limit).await
+    }
+
+    async fn due(&self, partition: fn(u8) -> String, now: Timestamp, limit: usize) -> Result<Vec<DueItem>, StoreError> {
+        let shards = (0..SHARDS).map(|shard| self.due_shard(partition(shard), now, limit));
         let mut due: Vec<DueItem> = try_join_all(shards).await?.into_iter().flatten().collect();
         due.sort_by(|a, b| a.due_at.cmp(&b.due_at));
         Ok(due)

@@ -18,9 +18,9 @@ use aws_sdk_dynamodb::{Client, types::AttributeValue};
 use serde::de::DeserializeOwned;
 
 pub use self::{
-    accounts::{Commit, ReadMark, Reads, Scene},
+    accounts::{AccountChange, Commit, UserAccounts},
     error::{Part, StoreError},
-    events::{DueEvent, StoredEvent},
+    events::{DueEvent, HistoryCursor, HistoryPage, StoredEvent},
     grants::{Grant, Lease},
     item::ChannelName,
     links::{Link, StoredLink},
@@ -32,7 +32,7 @@ use crate::{ambient::Ambient, keyring::Keyring, secrets::Rotating};
 pub(crate) type Item = HashMap<String, AttributeValue>;
 
 /// Something as it was read, with the version that a write of it must find unchanged.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Versioned<T> {
     /// What was read.
     pub value: T,

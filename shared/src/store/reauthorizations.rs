@@ -9,10 +9,11 @@ use super::{
     Part, Store, StoreError,
     item::{self, PointerItem, ReauthorizationItem},
     key,
+    transaction::text,
 };
 use crate::{
     ambient::after,
-    domain::{ReauthorizationId, reauthorization::Reauthorization},
+    domain::{ReauthorizationId, RecentUses, reauthorization::Reauthorization},
     keyring::{equal_in_constant_time, sha256},
 };
 
@@ -26,6 +27,8 @@ pub struct StoredReauthorization {
     pub reauthorization: Reauthorization,
     /// The version that a write must find unchanged.
     pub version: u64,
+    /// When digi.me was asked about it lately.
+    verifications: RecentUses,
     secret_hash: String,
     browser_hash: Option<String>,
 }
@@ -69,6 +72,9 @@ impl Store {
             contract_id: new.contract_id.clone(),
             kind: new.kind,
             progress: new.progress.clone(),
+            told: Vec::new(),
+            verifications: None,
+            identity_known: new.identity_known,
             secret_hash: sha256(secret.expose_secret()),
             browser_hash: browser.map(|mark| sha256(mark.expose_secret())),
             return_url: new.return_url.clone(),
@@ -90,9 +96,35 @@ impl Store {
         let item = self.get::<ReauthorizationItem>(key::reauthorization(id)).await?;
         Ok(item.map(|item| StoredReauthorization {
             version: item.version,
+            verifications: item.verifications.as_deref().map(RecentUses::from_text).unwrap_or_default(),
             secret_hash: item.secret_hash.clone(),
             browser_hash: item.browser_hash.clone(),
             reauthorization: item.into_reauthorization(),
         }))
+    }
+
+    /// Notes that digi.me is about to be asked about a reauthorization. False if it was asked too often lately: then
+    /// nothing is noted.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when another callback of it noted the same meanwhile.
+    pub async fn record_verification(&self, read: &StoredReauthorization) -> Result<bool, StoreError> {
+        let Ok(verifications) = read.verifications.record(self.ambient.now()) else { return Ok(false) };
+        let mut update = self
+            .client
+            .update_item()
+            .table_name(&*self.table)
+            .set_key(Some(key::reauthorization(&read.reauthorization.id).into_item()))
+            .update_expression("SET verifications = :verifications")
+            .expression_attribute_values(":verifications", text(verifications.to_text()));
+        update = if read.verifications == RecentUses::default() {
+            update.condition_expression("attribute_exists(PK) AND attribute_not_exists(verifications)")
+        } else {
+            update
+                .condition_expression("verifications = :read")
+                .expression_attribute_values(":read", text(read.verifications.to_text()))
+        };
+        self.update(update).await.map_err(|error| error.about(Part::Reauthorization))?;
+        Ok(true)
     }
 }

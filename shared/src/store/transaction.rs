@@ -42,6 +42,15 @@ pub(super) fn unchanged(version: u64) -> (&'static str, Option<AttributeValue>) 
     }
 }
 
+/// The version of an item after a write. The first one is the time in milliseconds, so that an item that is deleted and
+/// created again has no version that it had before.
+pub(super) fn next_version(read: u64, now: Timestamp) -> u64 {
+    match read {
+        0 => u64::try_from(now.as_millisecond()).unwrap_or_default().max(1),
+        read => read + 1,
+    }
+}
+
 impl Store {
     /// A transaction that rests on an item of the user: one of its conditions fails once that item is gone. Erasing a
     /// user deletes all of his items, so that such a transaction needs no further check.
@@ -121,6 +130,18 @@ impl Transaction<'_> {
         self.put(part, item, condition, &values)
     }
 
+    /// Deletes an item if it has the version that was read.
+    pub(super) fn delete_version(&mut self, part: Part, key: key::Key, read: u64) -> Result<(), StoreError> {
+        let delete = Delete::builder()
+            .table_name(self.table())
+            .set_key(Some(key.into_item()))
+            .condition_expression("version = :read")
+            .expression_attribute_values(":read", number(read));
+        let delete = delete.build().map_err(|error| StoreError::Corrupt(error.to_string()))?;
+        self.push(part, TransactWriteItem::builder().delete(delete).build());
+        Ok(())
+    }
+
     /// Writes a whole item, whatever stood there.
     pub(super) fn put_anyway(&mut self, part: Part, item: Item) -> Result<(), StoreError> {
         let put = Put::builder().table_name(self.table()).set_item(Some(item)).build();
@@ -156,7 +177,13 @@ impl Transaction<'_> {
     }
 
     /// Holds the transaction to a condition on an item that it does not write.
-    pub(super) fn check(&mut self, part: Part, key: key::Key, condition: &str, values: Values<'_>) -> Result<(), StoreError> {
+    pub(super) fn check(
+        &mut self,
+        part: Part,
+        key: key::Key,
+        condition: &str,
+        values: Values<'_>,
+    ) -> Result<(), StoreError> {
         let mut check = ConditionCheck::builder()
             .table_name(self.table())
             .set_key(Some(key.into_item()))
@@ -198,6 +225,33 @@ impl Store {
             }
         })
         .await
+    }
+
+    /// Writes one whole item if it has the version that was read.
+    pub(super) async fn put_if_unchanged(&self, part: Part, item: Item, read: u64) -> Result<(), StoreError> {
+        self.put_if(part, item, "version = :read", &[(":read", number(read))]).await
+    }
+
+    /// Writes one whole item if the condition holds.
+    pub(super) async fn put_if(
+        &self,
+        part: Part,
+        item: Item,
+        condition: &str,
+        values: Values<'_>,
+    ) -> Result<(), StoreError> {
+        let mut put = self.client.put_item().table_name(&*self.table).set_item(Some(item));
+        put = put.condition_expression(condition);
+        for (name, value) in values {
+            put = put.expression_attribute_values(*name, value.clone());
+        }
+        let written = self
+            .retry_on_conflict(|| {
+                let put = put.clone();
+                async move { put.send().await.map(drop).map_err(|error| error::of_put(&error)) }
+            })
+            .await;
+        written.map_err(|error| error.about(part))
     }
 
     /// Repeats a write that nothing was decided about, because another transaction held the item at that moment.
