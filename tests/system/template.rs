@@ -131,7 +131,7 @@ async fn a_foreign_key_set_is_logged_in_the_form_that_the_metric_filters_count()
     let template = local::template().unwrap();
     let filters = template["Resources"].as_object().unwrap().values();
     let filters: Vec<_> = filters.filter(|resource| resource["Type"] == "AWS::Logs::MetricFilter").collect();
-    assert_eq!(filters.len(), 4, "one for each function that calls digi.me");
+    assert_eq!(filters.len(), 5, "one for each function that calls digi.me");
     for filter in filters {
         assert_eq!(filter["Properties"]["FilterPattern"], "{ $.fields.foreign_key_set IS TRUE }");
     }

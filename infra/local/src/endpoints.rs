@@ -131,11 +131,11 @@ fn settings_of(function: Function) -> Vec<&'static str> {
             [DIGIME, &own].concat()
         }
         Function::ReauthCallback => [DIGIME, &["APPLICATION_NAME"]].concat(),
-        Function::RecordReadResult => Vec::new(),
+        Function::RecordReadResult => DIGIME.to_vec(),
         Function::NotifyReauth => {
             vec!["PUBLIC_BASE_URL", "NOTIFICATION_TOPIC_ARN", "WEBHOOK_URL", "WEBHOOK_SECRET_ID", "RECONNECT_LINK_TTL"]
         }
-        Function::Accounts => [DIGIME, &["READ_RESULTS_QUEUE_URL"]].concat(),
+        Function::Accounts => [DIGIME, &["READ_RESULTS_QUEUE_URL", "PUBLIC_BASE_URL", "RECONNECT_LINK_TTL"]].concat(),
         Function::SweepAccounts => [DIGIME, &["PUBLIC_BASE_URL", "NOTIFICATIONS_QUEUE_URL"]].concat(),
     }
 }

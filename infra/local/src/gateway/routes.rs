@@ -40,6 +40,7 @@ pub const ROUTES: &[Route] = &[
     application("GET", "/users/{userId}/grants/{contractId}", Function::Accounts),
     application("GET", "/users/{userId}/accounts", Function::Accounts),
     application("GET", "/users/{userId}/accounts/{accountId}", Function::Accounts),
+    application("POST", "/users/{userId}/accounts/{accountId}/accept-identity", Function::Accounts),
     application("POST", "/users/{userId}/read-results", Function::Accounts),
     application("GET", "/accounts", Function::Accounts),
     application("DELETE", "/users/{userId}", Function::Accounts),
