@@ -10,11 +10,12 @@ use jiff::Timestamp;
 use reauth_core::{
     ambient::after,
     domain::{
-        Account, AccountId, ContractId, EpisodeId, Outcome, ReauthorizationId, Signal, TokenPair, UserId, Via,
+        Account, AccountId, Change, ContractId, EpisodeId, FailureCode, LastReads, Outcome, ReauthorizationId, Signal,
+        Status, TokenPair, UserId, Via, Watermark,
         account::AccountError,
         reauthorization::{Kind, Progress, Reauthorization},
     },
-    store::{Commit, Due, Grant, Link, Part, ReadMark, Reads, Store, StoreError, Versioned},
+    store::{AccountChange, Commit, Due, Grant, HistoryCursor, Link, Part, Store, StoreError, Versioned},
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
@@ -43,8 +44,10 @@ fn lost(table: &Table, account: Account, read_version: u64) -> Commit {
 }
 
 fn commit(account: Account, signal: Signal, read_version: u64, now: Timestamp) -> Commit {
-    let Outcome::Changed(change) = account.take(signal, now).unwrap() else { panic!("nothing changes") };
-    Commit { change, read_version, read: None, callback: None, triggered_at: now }
+    let Outcome::Changed(change) = account.take(signal, now) else { panic!("nothing changes") };
+    let user_id = change.account.user_id.clone();
+    let changes = vec![AccountChange { change, read_version, read: None }];
+    Commit { user_id, changes, last_reads: None, reauthorization: None, triggered_at: now }
 }
 
 /// Writes that the account of a user lost its authorization, and gives it as it stands then.
@@ -75,11 +78,14 @@ fn is_conflict(result: &Result<impl Sized, StoreError>, about: &Part) -> bool {
 async fn an_account_and_its_event_are_written_together() {
     on_a_table(async |table| {
         let account = broken(table, &user(1)).await;
-        assert_eq!((account.version, account.value.sequence), (1, 1));
-        let history = table.store.history(&user(1), &bank()).await.unwrap();
+        let milliseconds = u64::try_from(table.now().as_millisecond()).unwrap();
+        assert_eq!((account.version, account.value.sequence), (milliseconds, milliseconds));
+        let history = table.store.history(&user(1), &bank(), None, 10).await.unwrap().events;
         assert_eq!(history.len(), 1);
         assert_eq!(history[0]["type"], "account.reauthorization_required");
-        assert_eq!(history[0]["data"]["sequence"], 1);
+        assert_eq!(history[0]["data"]["sequence"], milliseconds);
+        let notice = account.value.episode().unwrap().notice.clone().unwrap();
+        assert_eq!(history[0]["data"]["eventId"], notice.event_id.as_str());
     })
     .await;
 }
@@ -92,43 +98,86 @@ async fn of_many_writers_that_read_the_same_one_writes_and_the_others_write_noth
             let result = table.store.commit(commit).await;
             assert!(if index == 0 { result.is_ok() } else { is_conflict(&result, &Part::Account) }, "{result:?}");
         }
-        assert_eq!(table.store.history(&user(1), &bank()).await.unwrap().len(), 1);
+        assert_eq!(table.store.history(&user(1), &bank(), None, 10).await.unwrap().events.len(), 1);
 
         let account = table.store.account(&user(1), &bank()).await.unwrap().unwrap();
         let healed = |version| {
-            let signal = Signal::Confirmed { via: Via::Sweep, reauthorization: None };
+            let signal = Signal::Confirmed { via: Via::Sweep, listed: None, attempt: None };
             table.store.commit(commit(account.value.clone(), signal, version, table.now()))
         };
         assert!(is_conflict(&healed(7).await, &Part::Account));
-        healed(1).await.unwrap();
-        assert!(is_conflict(&healed(1).await, &Part::Account));
-        assert_eq!(table.store.history(&user(1), &bank()).await.unwrap().len(), 2);
+        healed(account.version).await.unwrap();
+        assert!(is_conflict(&healed(account.version).await, &Part::Account));
+        assert_eq!(table.store.history(&user(1), &bank(), None, 10).await.unwrap().events.len(), 2);
+    })
+    .await;
+}
+
+fn read(table: &Table, minutes: u32, needs_user: bool) -> Watermark {
+    Watermark { observed_at: after(table.now(), MINUTE * minutes), needs_user }
+}
+
+#[tokio::test]
+async fn of_two_decisions_about_reads_that_rest_on_the_same_one_is_written() {
+    on_a_table(async |table| {
+        let nothing = table.store.user_accounts(&user(1)).await.unwrap().last_reads;
+        let with = |mut last_reads: Versioned<LastReads>, account: &str, minutes| {
+            last_reads.value.record(account.parse().unwrap(), read(table, minutes, false));
+            last_reads
+        };
+        let first = with(nothing.clone(), "1_bank", 5);
+        table.store.put_last_reads(&user(1), first, table.now()).await.unwrap();
+        let same = with(nothing, "2_other", 5);
+        assert!(is_conflict(&table.store.put_last_reads(&user(1), same, table.now()).await, &Part::LastReads));
+
+        let read_again = table.store.user_accounts(&user(1)).await.unwrap().last_reads;
+        let mut change = lost(table, Account::new(user(1), bank()), 0);
+        change.changes[0].read = Some(read(table, 6, true));
+        change.last_reads = Some(read_again.clone());
+        table.store.put_last_reads(&user(1), with(read_again, "2_other", 6), table.now()).await.unwrap();
+        assert!(is_conflict(&table.store.commit(change.clone()).await, &Part::LastReads));
+        assert!(table.store.account(&user(1), &bank()).await.unwrap().is_none());
+
+        change.last_reads = Some(table.store.user_accounts(&user(1)).await.unwrap().last_reads);
+        table.store.commit(change).await.unwrap();
+        let known = table.store.user_accounts(&user(1)).await.unwrap();
+        assert_eq!(known.last_reads.value.last(&bank()), Some(read(table, 6, true)));
+        assert_eq!((known.accounts.len(), known.last_reads.value.watermarks.len()), (1, 2));
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_change_by_an_older_read_than_was_taken_in_is_not_written() {
+async fn changes_of_more_accounts_than_one_transaction_takes_are_all_written() {
     on_a_table(async |table| {
-        let mark =
-            |minutes: u32, needs_user| ReadMark { observed_at: after(table.now(), MINUTE * minutes), needs_user };
-        let reads = Versioned { value: Reads::from([(bank(), mark(5, false))]), version: 0 };
-        table.store.put_reads(&user(1), Some(&contract()), &reads, table.now()).await.unwrap();
-        assert!(is_conflict(
-            &table.store.put_reads(&user(1), Some(&contract()), &reads, table.now()).await,
-            &Part::Reads
-        ));
-
-        let read =
-            |mark| Commit { read: Some((Some(contract()), mark)), ..lost(table, Account::new(user(1), bank()), 0) };
-        for old in [mark(4, true), mark(5, false)] {
-            assert!(is_conflict(&table.store.commit(read(old)).await, &Part::Reads));
+        let last_reads = table.store.user_accounts(&user(1)).await.unwrap().last_reads;
+        let mut all = Commit { last_reads: Some(last_reads), ..lost(table, Account::new(user(1), bank()), 0) };
+        for number in 0..150 {
+            let account = Account::new(user(1), format!("{number}_many").parse().unwrap());
+            all.changes.extend(lost(table, account, 0).changes);
         }
-        assert!(table.store.account(&user(1), &bank()).await.unwrap().is_none());
-        table.store.commit(read(mark(5, true))).await.unwrap();
-        let scene = table.store.scene(&user(1)).await.unwrap();
-        assert_eq!(scene.last_read(&bank()), Some(mark(5, true)));
-        assert_eq!(scene.accounts.len(), 1);
+        all.changes.iter_mut().for_each(|change| change.read = Some(read(table, 1, true)));
+        table.store.commit(all).await.unwrap();
+        let known = table.store.user_accounts(&user(1)).await.unwrap();
+        assert_eq!((known.accounts.len(), known.last_reads.value.watermarks.len()), (151, 151));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_was_handed_in_before_the_erasure_is_void_also_when_the_user_has_come_back() {
+    on_a_table(async |table| {
+        let before = table.now();
+        table.clock.advance(MINUTE);
+        table.store.forget(&user(1)).await.unwrap();
+        table.clock.advance(MINUTE);
+        let mut last_reads = table.store.user_accounts(&user(1)).await.unwrap().last_reads;
+        last_reads.value.record(bank(), read(table, 0, false));
+        let late = table.store.put_last_reads(&user(1), last_reads.clone(), before).await;
+        assert!(matches!(late, Err(StoreError::Forgotten)), "{late:?}");
+        table.store.put_last_reads(&user(1), last_reads, table.now()).await.unwrap();
+        let back = table.store.user_accounts(&user(1)).await.unwrap().last_reads.value;
+        assert!(back.is_void(before) && !back.is_void(table.now()));
     })
     .await;
 }
@@ -171,19 +220,19 @@ async fn one_lease_is_given_until_it_ends() {
         let store = &table.store;
         store.put_grant(&grant(&user(1), "a", table.now()), 0, table.now()).await.unwrap();
         let read = store.grant(&user(1), &contract()).await.unwrap().unwrap();
-        let first = store.lease(&read, table.now()).await.unwrap();
-        assert!(is_conflict(&store.lease(&read, table.now()).await, &Part::Grant));
+        let first = store.lease(&read).await.unwrap();
+        assert!(is_conflict(&store.lease(&read).await, &Part::Grant));
 
         // Who reads the grant anew finds it leased; once the lease has ended, the next one gets it.
         let read = store.grant(&user(1), &contract()).await.unwrap().unwrap();
-        assert!(is_conflict(&store.lease(&read, table.now()).await, &Part::Grant));
+        assert!(is_conflict(&store.lease(&read).await, &Part::Grant));
         table.clock.advance(MINUTE);
-        let second = store.lease(&read, table.now()).await.unwrap();
+        let second = store.lease(&read).await.unwrap();
 
         let renewed = grant(&user(1), "b", table.now());
-        assert!(is_conflict(&store.put_refreshed(&renewed, &first, table.now()).await, &Part::Grant));
-        store.put_refreshed(&renewed, &second, table.now()).await.unwrap();
-        assert!(is_conflict(&store.put_refreshed(&renewed, &second, table.now()).await, &Part::Grant));
+        assert!(is_conflict(&store.put_refreshed(&renewed, &first).await, &Part::Grant));
+        store.put_refreshed(&renewed, &second).await.unwrap();
+        assert!(is_conflict(&store.put_refreshed(&renewed, &second).await, &Part::Grant));
         let stored = store.grant(&user(1), &contract()).await.unwrap().unwrap();
         assert!(stored.value.tokens.same_tokens(&renewed.tokens));
         assert_eq!(stored.value.leased_until, None);
@@ -240,6 +289,8 @@ fn reauthorization(now: Timestamp) -> Reauthorization {
         contract_id: contract(),
         kind: Kind::Account,
         progress: Progress::Pending,
+        told: Vec::new(),
+        identity_known: true,
         return_url: None,
         created_at: now,
         expires_at: after(now, MINUTE),
@@ -249,16 +300,44 @@ fn reauthorization(now: Timestamp) -> Reauthorization {
 #[tokio::test]
 async fn a_reauthorization_moves_on_only_as_it_was_read() {
     on_a_table(async |table| {
-        let (new, now, user) = (reauthorization(table.now()), table.now(), user(1));
+        let (new, now) = (reauthorization(table.now()), table.now());
+        let account = broken(table, &user(1)).await;
         table.store.create_reauthorization(&new, &SecretString::from("the-secret"), None, now).await.unwrap();
         let read = table.store.reauthorization(&new.id).await.unwrap().unwrap();
         assert!(read.has_secret("the-secret") && !read.has_secret("another"));
         assert!(!table.everything().await.contains("the-secret"));
-        let claim = || table.store.set_progress(&user, &new.id, &Progress::Claimed, read.version, now);
-        claim().await.unwrap();
-        assert!(is_conflict(&claim().await, &Part::Reauthorization));
-        let read = table.store.reauthorization(&new.id).await.unwrap().unwrap();
-        assert_eq!(read.reauthorization.progress, Progress::Claimed);
+        let failed = |account: Versioned<Account>, version| {
+            let signal = Signal::Failed { attempt: new.attempt(), code: FailureCode::UserCancel };
+            let reauthorization = Some((new.id.clone(), version));
+            Commit { reauthorization, ..commit(account.value, signal, account.version, now) }
+        };
+        table.store.commit(failed(account, read.version)).await.unwrap();
+        let account = table.store.account(&user(1), &bank()).await.unwrap().unwrap();
+        let again = table.store.commit(failed(account, read.version)).await;
+        assert!(is_conflict(&again, &Part::Reauthorization), "{again:?}");
+        let read = table.store.reauthorization(&new.id).await.unwrap().unwrap().reauthorization;
+        assert!(matches!(read.progress, Progress::Failed { error_code: FailureCode::UserCancel, .. }));
+        assert_eq!(read.told, [FailureCode::UserCancel]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn digime_is_asked_about_a_reauthorization_five_times_in_ten_minutes() {
+    on_a_table(async |table| {
+        let new = reauthorization(table.now());
+        table.store.create_reauthorization(&new, &"secret".into(), None, table.now()).await.unwrap();
+        let read = async || table.store.reauthorization(&new.id).await.unwrap().unwrap();
+        let at_once = read().await;
+        assert!(table.store.record_verification(&at_once).await.unwrap());
+        let too_late = table.store.record_verification(&at_once).await;
+        assert!(is_conflict(&too_late, &Part::Reauthorization), "{too_late:?}");
+        for _ in 1..5 {
+            assert!(table.store.record_verification(&read().await).await.unwrap());
+        }
+        assert!(!table.store.record_verification(&read().await).await.unwrap());
+        table.clock.advance(MINUTE * 10);
+        assert!(table.store.record_verification(&read().await).await.unwrap());
     })
     .await;
 }
@@ -267,9 +346,9 @@ async fn a_reauthorization_moves_on_only_as_it_was_read() {
 async fn a_due_event_is_given_to_one_of_those_that_ask_and_no_more_when_it_is_delivered() {
     on_a_table(async |table| {
         broken(table, &user(1)).await;
-        assert!(table.store.due(table.now(), 10).await.unwrap().is_empty());
+        assert!(table.store.due_events(table.now(), 10).await.unwrap().is_empty());
         table.clock.advance(10 * MINUTE);
-        let due = table.store.due(table.now(), 10).await.unwrap();
+        let due = table.store.due_events(table.now(), 10).await.unwrap();
         assert_eq!(due.len(), 1);
         assert!(matches!(due[0].due, Due::Event));
         let next = after(table.now(), MINUTE);
@@ -280,10 +359,10 @@ async fn a_due_event_is_given_to_one_of_those_that_ask_and_no_more_when_it_is_de
         assert_eq!(given.len(), 1);
 
         table.clock.advance(2 * MINUTE);
-        assert_eq!(table.store.due(table.now(), 10).await.unwrap().len(), 1);
+        assert_eq!(table.store.due_events(table.now(), 10).await.unwrap().len(), 1);
         let event = reauth_core::store::StoredEvent::from_stream_record(&given[0].stream_record).unwrap().event;
         table.store.mark_delivered(&event, &["sns"], true, table.now()).await.unwrap();
-        assert!(table.store.due(table.now(), 10).await.unwrap().is_empty());
+        assert!(table.store.due_events(table.now(), 10).await.unwrap().is_empty());
         let stored = table.store.event(&event).await.unwrap().unwrap();
         assert_eq!(stored.delivered.keys().map(|channel| &**channel).collect::<Vec<_>>(), ["sns"]);
     })
@@ -313,18 +392,43 @@ async fn the_accounts_in_need_come_oldest_first_each_once_page_by_page() {
 }
 
 #[tokio::test]
-async fn a_scene_larger_than_one_answer_of_the_database_is_read_whole() {
+async fn accounts_larger_than_one_answer_of_the_database_are_read_whole() {
     on_a_table(async |table| {
-        let account = |number: usize| {
+        let last_reads = table.store.user_accounts(&user(1)).await.unwrap().last_reads;
+        let mut all = Commit { last_reads: Some(last_reads), ..lost(table, Account::new(user(1), bank()), 0) };
+        for number in 0..150 {
             let mut account = Account::new(user(1), format!("{number}_account").parse().unwrap());
             account.service_name = Some("n".repeat(15_000));
-            Versioned { value: account, version: 0 }
-        };
-        let accounts: Vec<_> = (0..150).map(account).collect();
-        table.store.put_accounts(&user(1), &accounts, table.now()).await.unwrap();
-        let scene = table.store.scene(&user(1)).await.unwrap();
-        let expected: BTreeSet<_> = accounts.into_iter().map(|account| account.value.account_id).collect();
-        assert_eq!(scene.accounts.into_keys().collect::<BTreeSet<_>>(), expected);
+            let change = Change { account, removes: false, events: Vec::new(), settled: Vec::new() };
+            all.changes.push(AccountChange { change, read_version: 0, read: None });
+        }
+        let expected: BTreeSet<_> = all.changes.iter().map(|one| one.change.account.account_id.clone()).collect();
+        table.store.commit(all).await.unwrap();
+        let known = table.store.user_accounts(&user(1)).await.unwrap();
+        assert_eq!(known.accounts.into_keys().collect::<BTreeSet<_>>(), expected);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_history_comes_in_pages_the_newest_first() {
+    on_a_table(async |table| {
+        let mut account = Versioned { value: Account::new(user(1), bank()), version: 0 };
+        for _ in 0..7 {
+            table.store.commit(lost(table, account.value, account.version)).await.unwrap();
+            account = table.store.account(&user(1), &bank()).await.unwrap().unwrap();
+            account.value.status = Status::Active { verified: None, authorization_expires_at: None };
+        }
+        let (mut pages, mut before) = (Vec::new(), None);
+        loop {
+            let page = table.store.history(&user(1), &bank(), before, 3).await.unwrap();
+            pages.push(page.events.iter().map(|event| event["data"]["sequence"].as_u64().unwrap()).collect::<Vec<_>>());
+            let Some(older) = page.older else { break };
+            before = Some(HistoryCursor::decode(&older.encode()).unwrap());
+        }
+        assert_eq!(pages.iter().map(Vec::len).collect::<Vec<_>>(), [3, 3, 1]);
+        assert!(pages.iter().rev().flatten().is_sorted());
+        assert!(HistoryCursor::decode("other").is_err());
     })
     .await;
 }
