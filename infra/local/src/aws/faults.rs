@@ -1,8 +1,6 @@
 //! Faults that a test or the console asks for.
 
-use serde_json::json;
-
-use super::protocol::ApiError;
+use super::{holds::transaction_canceled, protocol::ApiError};
 
 /// What goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,13 +48,8 @@ impl Fault {
         if action != "dynamodb:TransactWriteItems" {
             return Self::error(action, 400, "TransactionConflictException", times);
         }
-        let body = json!({
-            "__type": "com.amazonaws.dynamodb.v20120810#TransactionCanceledException",
-            "Message": "Transaction cancelled, please refer cancellation reasons for specific reasons [TransactionConflict]",
-            "CancellationReasons": [{"Code": "TransactionConflict", "Message": "Transaction is ongoing for the item"}],
-        });
         let fault = Self::error(action, 400, "TransactionCanceledException", times);
-        Self { body: Some(body.to_string()), ..fault }
+        Self { body: transaction_canceled(&[true]).body, ..fault }
     }
 
     /// The service does what was asked `times` times, and answers 500.

@@ -5,6 +5,7 @@
 
 mod dynamodb;
 mod faults;
+mod holds;
 mod protocol;
 mod record;
 mod secrets;
@@ -28,6 +29,7 @@ use http::{HeaderMap, header};
 
 use self::{
     faults::Faults,
+    holds::Holds,
     protocol::{ApiError, Service},
     record::Record,
 };
@@ -54,6 +56,7 @@ struct Inner {
     queues: Queues,
     topic: Topic,
     faults: Mutex<Faults>,
+    holds: Holds,
     record: Mutex<Record>,
     observer: Mutex<Option<Observer>>,
 }
@@ -71,8 +74,16 @@ impl Aws {
     /// The services over the given stores.
     #[must_use]
     pub fn new(database: Database, secrets: Secrets, queues: Queues, topic: Topic) -> Self {
-        let (faults, record, observer) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Self(Arc::new(Inner { database, secrets, queues, topic, faults, record, observer }))
+        Self(Arc::new(Inner {
+            database,
+            secrets,
+            queues,
+            topic,
+            faults: Mutex::default(),
+            holds: Holds::default(),
+            record: Mutex::default(),
+            observer: Mutex::default(),
+        }))
     }
 
     /// Makes the next calls of an operation fail.
@@ -83,6 +94,18 @@ impl Aws {
     /// Takes back all faults that have not happened yet.
     pub fn heal(&self) {
         lock(&self.0.faults).clear();
+    }
+
+    /// Lets transactions meet, as they do on AWS: each DynamoDB call takes that long, and a `TransactWriteItems` holds
+    /// all of its items meanwhile. A transaction on such an item, and a `PutItem`, `UpdateItem` or `DeleteItem` of it,
+    /// is refused at once with DynamoDB's conflict.
+    pub fn hold_transactions(&self, duration: Duration) {
+        self.0.holds.set_duration(Some(duration));
+    }
+
+    /// Ends what `hold_transactions` began. Calls that are under way are executed now.
+    pub fn release_transactions(&self) {
+        self.0.holds.set_duration(None);
     }
 
     /// Has every call watched, and held up where the observer wants that. A call's name is that of its caller and its
@@ -133,8 +156,8 @@ impl Aws {
         Router::new().fallback(serve).with_state(self.clone())
     }
 
-    fn answer(&self, call: &Call) -> Result<String, ApiError> {
-        let Inner { database, secrets, queues, topic, .. } = &*self.0;
+    async fn answer(&self, call: &Call) -> Result<String, ApiError> {
+        let Inner { database, secrets, queues, topic, holds, .. } = &*self.0;
         let needed = match call.service {
             Service::DynamoDb => dynamodb::permissions(&call.operation, &call.body),
             Service::SecretsManager => secrets::permissions(&call.operation, &call.body),
@@ -146,6 +169,11 @@ impl Aws {
         if let Some(fault) = fault.as_ref().filter(|fault| fault.effect == Effect::Refused) {
             return Err(fault.answer());
         }
+        // Dropped, and its items released, after the call was executed.
+        let _held = match call.service {
+            Service::DynamoDb => Some(holds.enter(database, &call.operation, &call.body).await?),
+            Service::SecretsManager | Service::Sqs | Service::Sns => None,
+        };
         let result = match call.service {
             Service::DynamoDb if lock(&self.0.record).units.is_some() => {
                 let metered = dynamodb::metered(database, &call.operation, &call.body);
@@ -189,7 +217,7 @@ async fn serve(State(aws): State<Aws>, request: Request) -> Response {
     };
     let call = Call { caller, service, operation, body };
     aws.observed(Moment::Before, &call).await;
-    let answer = aws.answer(&call);
+    let answer = aws.answer(&call).await;
     aws.observed(Moment::After, &call).await;
     service.reply(answer)
 }

@@ -1,9 +1,14 @@
 //! The stand-ins, driven by the SDK clients that the functions use.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, pin::pin};
 
-use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem, Update};
+use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Put, TransactWriteItem, Update};
 use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
+use futures::{
+    future::{Either, select},
+    poll,
+};
+use serde_json::{Value, json};
 
 use super::*;
 use crate::{
@@ -116,6 +121,125 @@ async fn a_condition_that_fails_is_told_apart_from_other_errors() {
     assert!(error.into_service_error().is_conditional_check_failed_exception());
     let error = put().table_name("other").send().await.unwrap_err();
     assert!(error.into_service_error().is_resource_not_found_exception());
+}
+
+/// A call as the port hands it on. It is made without a connection, so that a poll takes it as far as it gets.
+fn dynamodb(operation: &str, body: &Value) -> Call {
+    let (caller, operation) = ("tester".to_owned(), operation.to_owned());
+    Call { caller, service: Service::DynamoDb, operation, body: body.to_string() }
+}
+
+fn put(sort_key: &str) -> Value {
+    json!({"TableName": names::TABLE, "Item": {"PK": {"S": "USER#u"}, "SK": {"S": sort_key}, "n": {"N": "1"}}})
+}
+
+fn on_key(sort_key: &str) -> Value {
+    json!({"TableName": names::TABLE, "Key": {"SK": {"S": sort_key}, "PK": {"S": "USER#u"}}})
+}
+
+fn transaction(parts: &[Value]) -> Call {
+    dynamodb("TransactWriteItems", &json!({"TransactItems": parts}))
+}
+
+fn absent(sort_key: &str) -> Value {
+    let mut check = on_key(sort_key);
+    check["ConditionExpression"] = json!("attribute_not_exists(PK)");
+    json!({"ConditionCheck": check})
+}
+
+#[tokio::test]
+async fn a_transaction_that_meets_another_one_is_refused_with_the_item_that_they_share() {
+    let Harness { aws, .. } = harness().await;
+    aws.hold_transactions(Duration::MAX);
+    let (first, second) =
+        (transaction(&[json!({"Put": put("A")}), absent("B")]), [absent("C"), absent("B"), absent("A")]);
+    let mut first = pin!(aws.answer(&first));
+    assert!(poll!(&mut first).is_pending());
+
+    let refused = aws.answer(&transaction(&second)).await.unwrap_err();
+    let body: Value = serde_json::from_str(&refused.body.unwrap()).unwrap();
+    let ongoing = json!({"Code": "TransactionConflict", "Message": "Transaction is ongoing for the item"});
+    assert_eq!(body["CancellationReasons"], json!([{"Code": "None"}, ongoing, ongoing]));
+    assert_eq!(
+        body["Message"],
+        "Transaction cancelled, please refer cancellation reasons for specific reasons \
+         [None, TransactionConflict, TransactionConflict]"
+    );
+    // The refused one holds nothing.
+    let other = transaction(&[absent("C")]);
+    let mut other = pin!(aws.answer(&other));
+    assert!(poll!(&mut other).is_pending());
+
+    aws.release_transactions();
+    first.await.unwrap();
+    other.await.unwrap();
+    let found = aws.answer(&dynamodb("GetItem", &on_key("A"))).await.unwrap();
+    assert!(found.contains("USER#u"), "{found}");
+}
+
+#[tokio::test]
+async fn a_write_of_an_item_that_a_transaction_holds_is_refused_and_a_read_is_not() {
+    let Harness { aws, .. } = harness().await;
+    aws.hold_transactions(Duration::MAX);
+    let holding = transaction(&[json!({"Put": put("A")}), absent("B")]);
+    let mut holding = pin!(aws.answer(&holding));
+    assert!(poll!(&mut holding).is_pending());
+
+    for write in
+        [dynamodb("PutItem", &put("A")), dynamodb("UpdateItem", &on_key("A")), dynamodb("DeleteItem", &on_key("B"))]
+    {
+        let refused = aws.answer(&write).await.unwrap_err();
+        assert_eq!((refused.status, &*refused.code), (400, "TransactionConflictException"));
+    }
+    let (read, write) = (dynamodb("GetItem", &on_key("A")), dynamodb("PutItem", &put("C")));
+    let (mut read, mut write) = (pin!(aws.answer(&read)), pin!(aws.answer(&write)));
+    assert!(poll!(&mut read).is_pending() && poll!(&mut write).is_pending());
+    aws.release_transactions();
+    assert_eq!(read.await.unwrap(), "{}");
+    write.await.unwrap();
+    holding.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_transaction_frees_its_items_when_it_ends_and_when_its_caller_gives_up() {
+    let Harness { aws, .. } = harness().await;
+    aws.hold_transactions(Duration::MAX);
+    let given_up = transaction(&[absent("A")]);
+    let mut given_up = Box::pin(aws.answer(&given_up));
+    assert!(poll!(&mut given_up).is_pending());
+    drop(given_up);
+
+    aws.hold_transactions(Duration::from_millis(1));
+    aws.answer(&transaction(&[json!({"Put": put("A")})])).await.unwrap();
+    aws.answer(&dynamodb("DeleteItem", &on_key("A"))).await.unwrap();
+    aws.answer(&transaction(&[absent("A")])).await.unwrap();
+}
+
+#[tokio::test]
+async fn of_two_transactions_of_clients_the_later_one_hears_of_the_conflict() {
+    let harness = harness().await;
+    let client = client!(harness, aws_sdk_dynamodb);
+    let check = ConditionCheck::builder()
+        .table_name(names::TABLE)
+        .set_key(Some(key("A")))
+        .condition_expression("attribute_not_exists(PK)")
+        .build()
+        .unwrap();
+    let part = TransactWriteItem::builder().condition_check(check).build();
+    let write = || Box::pin(client.transact_write_items().transact_items(part.clone()).send());
+
+    harness.aws.hold_transactions(Duration::MAX);
+    let (Either::Left((refused, other)) | Either::Right((refused, other))) = select(write(), write()).await;
+    let refused = refused.unwrap_err().into_service_error();
+    let aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError::TransactionCanceledException(
+        refused,
+    ) = refused
+    else {
+        panic!("{refused:?}");
+    };
+    assert_eq!(refused.cancellation_reasons()[0].code(), Some("TransactionConflict"));
+    harness.aws.release_transactions();
+    other.await.unwrap();
 }
 
 #[tokio::test]

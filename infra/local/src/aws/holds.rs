@@ -1,0 +1,122 @@
+//! Transactions that meet.
+//!
+//! DynamoDB refuses a write of an item that a transaction under way holds. The embedded database runs one call after
+//! the other, so that no two transactions ever meet in it. While transactions are held, each call takes a time, and a
+//! transaction holds its items from its arrival until it was executed.
+
+use std::{collections::BTreeSet, sync::Mutex, time::Duration};
+
+use dynoxide::Database;
+use serde_json::{Value, json};
+use tokio::{sync::watch, time::timeout};
+
+use super::{dynamodb, lock, protocol::ApiError};
+
+const ONGOING: &str = "Transaction is ongoing for the item";
+
+/// A table, and the values of its key attributes in the order of the key schema.
+type ItemKey = (String, Vec<String>);
+
+/// The items that transactions hold, and for how long.
+pub(super) struct Holds {
+    /// How long each call takes; none while transactions are not held.
+    duration: watch::Sender<Option<Duration>>,
+    items: Mutex<BTreeSet<ItemKey>>,
+}
+
+/// The items that one transaction holds. Dropped, it releases them.
+pub(super) struct Held<'a> {
+    holds: &'a Holds,
+    items: Vec<ItemKey>,
+}
+
+impl Default for Holds {
+    fn default() -> Self {
+        Self { duration: watch::Sender::new(None), items: Mutex::default() }
+    }
+}
+
+impl Holds {
+    /// Calls that are under way take the time that was set when they came, and end at once when it is none.
+    pub(super) fn set_duration(&self, duration: Option<Duration>) {
+        self.duration.send_replace(duration);
+    }
+
+    /// Lets the call take its time. A call that meets a transaction under way is refused at once.
+    ///
+    /// The items of a transaction are held until the result is dropped.
+    pub(super) async fn enter(&self, database: &Database, operation: &str, body: &str) -> Result<Held<'_>, ApiError> {
+        let mut duration = self.duration.subscribe();
+        let Some(time) = *duration.borrow_and_update() else {
+            return Ok(Held { holds: self, items: Vec::new() });
+        };
+        let held = self.take(database, operation, body)?;
+        let _ = timeout(time, duration.wait_for(Option::is_none)).await;
+        Ok(held)
+    }
+
+    /// Conflicts as DynamoDB has them: a transaction with a transaction that writes, and a write of one item with a
+    /// transaction that writes. Only transactions that write hold their items; a condition's item is one of them.
+    fn take(&self, database: &Database, operation: &str, body: &str) -> Result<Held<'_>, ApiError> {
+        let body: Value = serde_json::from_str(body).unwrap_or_default();
+        let mut held = lock(&self.items);
+        let meets = |item: &Option<ItemKey>| item.as_ref().is_some_and(|item| held.contains(item));
+        let mut items = Vec::new();
+        match operation {
+            "TransactWriteItems" | "TransactGetItems" => {
+                let parts = body["TransactItems"].as_array().into_iter().flatten();
+                let parts = parts.filter_map(|part| part.as_object()?.values().next());
+                let keys: Vec<_> = parts.map(|part| item_key(database, part)).collect();
+                let conflicts: Vec<_> = keys.iter().map(meets).collect();
+                if conflicts.contains(&true) {
+                    return Err(transaction_canceled(&conflicts));
+                }
+                if operation == "TransactWriteItems" {
+                    items.extend(keys.into_iter().flatten());
+                }
+            }
+            "PutItem" | "UpdateItem" | "DeleteItem" if meets(&item_key(database, &body)) => {
+                return Err(ApiError::new(400, "TransactionConflictException", ONGOING));
+            }
+            _ => {}
+        }
+        held.extend(items.iter().cloned());
+        Ok(Held { holds: self, items })
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        let mut held = lock(&self.holds.items);
+        for item in &self.items {
+            held.remove(item);
+        }
+    }
+}
+
+/// What DynamoDB answers to a transaction of which some items, by their position, are held by another one.
+pub(super) fn transaction_canceled(conflicts: &[bool]) -> ApiError {
+    let code = |conflict: &bool| if *conflict { "TransactionConflict" } else { "None" };
+    let reasons = conflicts.iter().map(|conflict| match conflict {
+        true => json!({"Code": code(conflict), "Message": ONGOING}),
+        false => json!({"Code": code(conflict)}),
+    });
+    let codes = conflicts.iter().map(code).collect::<Vec<_>>().join(", ");
+    let body = json!({
+        "__type": "com.amazonaws.dynamodb.v20120810#TransactionCanceledException",
+        "Message": format!("Transaction cancelled, please refer cancellation reasons for specific reasons [{codes}]"),
+        "CancellationReasons": reasons.collect::<Vec<_>>(),
+    });
+    ApiError { body: Some(body.to_string()), ..ApiError::new(400, "TransactionCanceledException", "") }
+}
+
+/// The item of a request or of a transaction's part; none when it names none. The database refuses it then.
+fn item_key(database: &Database, request: &Value) -> Option<ItemKey> {
+    let table = request["TableName"].as_str()?;
+    let attributes = if request["Key"].is_object() { &request["Key"] } else { &request["Item"] };
+    let description = dynamodb::answer(database, "DescribeTable", &json!({"TableName": table}).to_string()).ok()?;
+    let description: Value = serde_json::from_str(&description).ok()?;
+    let names = description["Table"]["KeySchema"].as_array()?.iter();
+    let values = names.map(|name| Some(attributes.get(name["AttributeName"].as_str()?)?.to_string()));
+    Some((table.to_owned(), values.collect::<Option<_>>()?))
+}
