@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::Json;
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
@@ -47,14 +47,26 @@ impl ApiError {
 
     /// `token` is `access_token` or `refresh_token`.
     pub(crate) fn invalid_token(token: &str) -> Self {
-        let message = format!("The {token} is invalid");
+        let message = format!("The token ({token}) is invalid");
         Self::new(StatusCode::UNAUTHORIZED, "InvalidToken", message)
     }
 
     /// `token` is `access_token` or `refresh_token`.
     pub(crate) fn expired_token(token: &str) -> Self {
-        let message = format!("The {token} is expired");
+        let message = format!("The token ({token}) is expired");
         Self::new(StatusCode::UNAUTHORIZED, "InvalidToken", message)
+    }
+
+    /// A path of the API that the simulator does not play.
+    pub(crate) fn unknown_path(path: &str) -> Self {
+        let message = format!("The simulator does not play {path}");
+        Self::new(StatusCode::NOT_FOUND, "NotFound", message)
+    }
+
+    /// A path that the simulator plays, with a method that it does not.
+    pub(crate) fn wrong_method(method: &Method, path: &str) -> Self {
+        let message = format!("The simulator does not play {method} {path}");
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message)
     }
 }
 

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State as Extract};
-use axum::http::StatusCode;
+use axum::extract::{ConnectInfo, DefaultBodyLimit, OriginalUri, Request, State as Extract};
+use axum::http::{Method, StatusCode};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 
+use crate::error::ApiError;
 use crate::guard::guard;
 use crate::listener::ResetSwitch;
 use crate::observer::Moment;
@@ -26,19 +27,31 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router {
         .route("/jwks/oauth", get(api_oauth::jwks))
         .route("/permission-access/accounts", get(api_access::accounts))
         .route("/permission-access/trigger", post(api_access::trigger))
-        .route("/permission-access/query/{session_key}", get(api_access::query));
+        .route("/permission-access/query/{session_key}", get(api_access::query))
+        .fallback(unknown_path)
+        .method_not_allowed_fallback(wrong_method);
     let pages = Router::new()
         .route("/authorize", get(consent::show_authorize).post(consent::decide_authorize))
         .route("/reauthorize", get(consent::show_reauthorize).post(consent::decide_reauthorize))
         .route("/user-reauth", get(consent::show_user_reauth).post(consent::decide_user_reauth));
     Router::new()
         .nest("/v1.7", api)
+        // `nest` leaves this one path out.
+        .route("/v1.7/", any(unknown_path))
         .nest("/apps/saas", pages)
         .layer(from_fn_with_state(shared.clone(), observe))
         .nest("/_simulator", levers_http::router())
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(from_fn(guard))
         .with_state(shared.clone())
+}
+
+async fn unknown_path(OriginalUri(uri): OriginalUri) -> ApiError {
+    ApiError::unknown_path(uri.path())
+}
+
+async fn wrong_method(method: Method, OriginalUri(uri): OriginalUri) -> ApiError {
+    ApiError::wrong_method(&method, uri.path())
 }
 
 /// Delays, fails and records a request of the API or the pages.

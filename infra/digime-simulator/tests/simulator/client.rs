@@ -139,6 +139,21 @@ impl Sim {
         jwt(&header, &self.claims(more), Signature::Ps512)
     }
 
+    /// Sends a good request of any method, with more headers.
+    pub(crate) async fn request(
+        &self,
+        method: Method,
+        path: &str,
+        claims: Value,
+        headers: &[(&str, &str)],
+    ) -> Response {
+        let url = self.simulator.base_url().join(path).expect("a URL");
+        let bearer = format!("Bearer {}", self.good_jwt(claims));
+        let request = self.http.request(method, url).header(AUTHORIZATION, bearer);
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        request.send().await.expect("an answer")
+    }
+
     /// Sends a request with that JWT; a POST's body is `body`.
     pub(crate) async fn send(&self, path: &str, jwt: &str, body: Option<Value>) -> Response {
         let method = if path.starts_with("permission-access/accounts") || path.starts_with("permission-access/query") {

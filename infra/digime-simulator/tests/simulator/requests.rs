@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::client::{CALLBACK, CONTRACT, Signature, Sim, USER, error_of, jwt};
@@ -121,6 +122,49 @@ async fn an_access_token_must_be_known_and_of_this_contract_and_fresh() {
     assert_eq!(late, invalid);
     let missing = sim.error(ACCOUNTS, json!({})).await;
     assert_eq!(missing, refused(406, "ValidationErrors"));
+}
+
+#[tokio::test]
+async fn a_refused_token_is_named_in_the_words_of_digi_me() {
+    let sim = Sim::start().await;
+    let message = async |path: &str, claims: Value| {
+        let response = sim.send(path, &sim.good_jwt(claims), None).await;
+        let header = response.headers()["x-error-message"].to_str().unwrap().to_owned();
+        let body: Value = response.json().await.unwrap();
+        assert_eq!(body["error"]["message"], header.as_str());
+        header
+    };
+    let access = |value: &str| json!({ "access_token": value });
+    let refresh = |value: &str| json!({ "grant_type": "refresh_token", "refresh_token": value });
+    assert_eq!(message(ACCOUNTS, access("unknown")).await, "The token (access_token) is invalid");
+    assert_eq!(message("oauth/token", refresh("unknown")).await, "The token (refresh_token) is invalid");
+    let pair = sim.tokens();
+    sim.pass(Duration::from_secs(30 * 86_400));
+    let expired = access(&pair.access_token.value);
+    assert_eq!(message(ACCOUNTS, expired).await, "The token (access_token) is expired");
+    let expired = refresh(&pair.refresh_token.value);
+    assert_eq!(message("oauth/token", expired).await, "The token (refresh_token) is expired");
+}
+
+#[tokio::test]
+async fn a_path_or_a_method_that_is_not_played_is_an_error_in_digi_me_s_form() {
+    let sim = Sim::start().await;
+    for path in ["discovery/services", "oauth", "permission-access/query", "permission-access/query/a/b", "user/x", ""]
+    {
+        let response = sim.request(Method::GET, path, json!({}), &[]).await;
+        assert_eq!(error_of(response).await, refused(404, "NotFound"), "{path}");
+    }
+    for (method, path) in [
+        (Method::GET, "oauth/token"),
+        (Method::POST, ACCOUNTS),
+        (Method::PATCH, "reference"),
+        (Method::PUT, "jwks/oauth"),
+    ] {
+        let response = sim.request(method, path, json!({}), &[]).await;
+        assert!(response.headers().contains_key("allow"), "{path}");
+        assert_eq!(error_of(response).await, refused(405, "MethodNotAllowed"), "{path}");
+    }
+    assert_eq!(sim.simulator.requests().len(), 10);
 }
 
 #[tokio::test]
