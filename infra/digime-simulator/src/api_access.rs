@@ -56,7 +56,7 @@ pub(crate) async fn trigger(Extract(shared): Extract<Arc<Shared>>, caller: Calle
     shared.change(|state| {
         let grant = caller.grant(state, &shared, Expiry::Refused)?;
         let session = ReadSession {
-            user_id: grant.user_id.clone(),
+            user_id: Some(grant.user_id.clone()),
             contract_id: grant.contract_id.clone(),
             account_ids,
             expires_at,
@@ -84,7 +84,7 @@ pub(crate) async fn query(
             .sessions
             .get_mut(&session_key)
             .filter(|session| {
-                session.user_id == user_id
+                session.user_id.as_ref() == Some(&user_id)
                     && session.contract_id == caller.contract.contract_id
                     && session.expires_at > now
             })

@@ -49,13 +49,13 @@ pub(crate) async fn authorize(Extract(shared): Extract<Arc<Shared>>, caller: Cal
     })))
 }
 
-/// `POST oauth/token/reference`: the code for a reauthorization page. With a code challenge it is
-/// the user's, without one an account's.
+/// `POST oauth/token/reference`: the code for a page. With a code challenge it is the user's reauthorization, without
+/// one an account's or a further service.
 pub(crate) async fn token_reference(Extract(shared): Extract<Arc<Shared>>, caller: Caller) -> Answer {
     let challenge = code_challenge(&caller)?;
     let (purpose, expiry) = match challenge {
         Some(_) => (Purpose::ReauthorizeUser, Expiry::Tolerated),
-        None => (Purpose::ReauthorizeAccount, Expiry::Refused),
+        None => (Purpose::Reference, Expiry::Refused),
     };
     let issued = shared.change(|state| {
         let user_id = caller.grant(state, &shared, expiry)?.user_id.clone();
@@ -88,19 +88,16 @@ fn issue_code(
     let redirect_uri = caller.redirect_uri(state.settings.allow_redirect_query)?;
     let now = shared.now();
     let (code, key) = (shared.random_token(), shared.random_token());
-    // The session of a user who is not known yet is of no use, as at digi.me.
-    if let Some(user_id) = &user_id {
-        state.sessions.insert(
-            key.clone(),
-            ReadSession {
-                user_id: user_id.clone(),
-                contract_id: caller.contract.contract_id.clone(),
-                account_ids: None,
-                expires_at: now + SESSION_LIFETIME,
-                polls: 0,
-            },
-        );
-    }
+    state.sessions.insert(
+        key.clone(),
+        ReadSession {
+            user_id: user_id.clone(),
+            contract_id: caller.contract.contract_id.clone(),
+            account_ids: None,
+            expires_at: now + SESSION_LIFETIME,
+            polls: 0,
+        },
+    );
     state.codes.insert(
         code.clone(),
         Code {
@@ -110,6 +107,7 @@ fn issue_code(
             redirect_uri,
             state: caller.claims.state.clone(),
             code_challenge,
+            session_key: Some(key.clone()),
             expires_at: now + CODE_LIFETIME,
             used: false,
         },

@@ -141,7 +141,11 @@ impl Caller {
     /// The redirect URI, when it is registered with the contract.
     pub(crate) fn redirect_uri(&self, allow_query: bool) -> Result<String, ApiError> {
         let missing = || ApiError::validation("The JWT lacks redirect_uri");
-        let given = self.claims.redirect_uri.as_deref().ok_or_else(missing)?;
+        self.registered(self.claims.redirect_uri.as_deref().ok_or_else(missing)?, allow_query)
+    }
+
+    /// The address, when it is registered with the contract as a redirect URI.
+    pub(crate) fn registered(&self, given: &str, allow_query: bool) -> Result<String, ApiError> {
         let registered = |uri: &str| self.contract.redirect_uris.iter().any(|known| known == uri);
         let known = match given.split_once('?') {
             Some(_) if !allow_query => false,

@@ -9,7 +9,7 @@ use axum::response::{Html, IntoResponse, Response};
 use serde::Deserialize;
 use url::Url;
 
-use crate::model::{Account, Code, Purpose, StoredAccount};
+use crate::model::{Account, Code, ErrorShape, Purpose, StoredAccount};
 use crate::pages::{self, SERVICES};
 use crate::shared::Shared;
 use crate::state::{CODE_LIFETIME, State};
@@ -25,15 +25,28 @@ pub(crate) enum Page {
     Authorize,
     Reauthorize,
     UserReauth,
+    Onboard,
+    Revoke,
 }
 
 impl Page {
     fn purpose(self) -> Purpose {
         match self {
             Self::Authorize => Purpose::Authorize,
-            Self::Reauthorize => Purpose::ReauthorizeAccount,
+            Self::Reauthorize | Self::Onboard => Purpose::Reference,
             Self::UserReauth => Purpose::ReauthorizeUser,
+            Self::Revoke => Purpose::Revoke,
         }
+    }
+
+    /// Whether the page is about one account.
+    fn has_account(self) -> bool {
+        matches!(self, Self::Reauthorize | Self::Revoke)
+    }
+
+    /// Whether the user chooses a service on it.
+    pub(crate) fn has_services(self) -> bool {
+        matches!(self, Self::Authorize | Self::Onboard)
     }
 }
 
@@ -89,7 +102,7 @@ fn visit(shared: &Shared, state: &State, page: Page, fields: &Fields) -> Result<
         .and_then(|entry| state.accounts.get(&entry.account_id))
         .filter(|stored| Some(&stored.user_id) == code.user_id.as_ref())
         .cloned();
-    if page == Page::Reauthorize && account.is_none() {
+    if page.has_account() && account.is_none() {
         return refuse("INITIALIZE_CHECK_FAIL");
     }
     Ok(Visit {
@@ -115,7 +128,7 @@ async fn show(shared: &Shared, page: Page, fields: &Fields) -> Response {
 async fn decide(shared: &Shared, page: Page, fields: &Fields) -> Response {
     let location = shared.change(|state| match visit(shared, state, page, fields) {
         Ok(visit) => carry_out(shared, state, page, fields, &visit),
-        Err(Refusal::Known(code, error_code)) => Ok(failure(&code, error_code, echoes(state, &code))),
+        Err(Refusal::Known(code, error_code)) => Ok(failure(&code, error_code, echoes(state, page))),
         Err(Refusal::UnknownCode) => Err(pages::unknown_code()),
     });
     match location {
@@ -131,15 +144,18 @@ fn carry_out(shared: &Shared, state: &mut State, page: Page, fields: &Fields, vi
     if let Some(error_code) = known_error {
         // The code stays good, so that a user who presses Back can still succeed.
         let code = code.clone();
-        return Ok(failure(&code, error_code, echoes(state, &code)));
+        return Ok(failure(&code, error_code, echoes(state, page)));
     }
     let another = page == Page::Reauthorize && fields.decision == "another";
     if fields.decision != "success" && !another {
         return Err(pages::unknown_decision());
     }
+    if page == Page::Onboard && service(fields).is_none() {
+        return Err(pages::no_service());
+    }
     code.used = true;
     let code = code.clone();
-    let mut location = callback(&code, true, echoes(state, &code));
+    let mut location = callback(&code, true, echoes(state, page));
     match page {
         Page::Reauthorize => {
             let id = visit.account.as_ref().map(|stored| &stored.account.id);
@@ -159,21 +175,40 @@ fn carry_out(shared: &Shared, state: &mut State, page: Page, fields: &Fields, vi
             let user_id = code.user_id.clone().unwrap_or_else(|| format!("user-{}", shared.random_id()));
             state.users.entry(user_id.clone()).or_default();
             let reference = onboard(shared, state, &user_id, fields);
+            let session = code.session_key.as_ref().and_then(|key| state.sessions.get_mut(key));
+            if let Some(session) = session {
+                session.user_id = Some(user_id.clone());
+            }
             append(&mut location, "code", &exchange_code(shared, state, &code, user_id));
             if let Some(reference) = reference {
                 append(&mut location, "accountReference", &reference);
+            }
+        }
+        Page::Onboard => {
+            onboard(shared, state, &code.user_id.clone().unwrap_or_default(), fields);
+        }
+        Page::Revoke => {
+            let account = visit.account.as_ref().and_then(|stored| state.accounts.get_mut(&stored.account.id));
+            if let Some(stored) = account {
+                stored.broken = Some(ErrorShape::Documented);
+                stored.updated_ms = shared.now().as_millisecond();
             }
         }
     }
     Ok(location)
 }
 
+/// The chosen service: its place, from 1, and its name.
+fn service(fields: &Fields) -> Option<(usize, &'static str)> {
+    let place: usize = fields.service.parse().ok()?;
+    Some((place, *SERVICES.get(place.checked_sub(1)?)?))
+}
+
 /// Links an account of the chosen service; its reference.
 fn onboard(shared: &Shared, state: &mut State, user_id: &str, fields: &Fields) -> Option<String> {
-    let place: usize = fields.service.parse().ok()?;
-    let name = SERVICES.get(place.checked_sub(1)?)?;
+    let (place, name) = service(fields)?;
     let id = format!("{place}_{}", shared.random_id());
-    let mut account = Account::new(&id, *name, Some(user_id));
+    let mut account = Account::new(&id, name, Some(user_id));
     account.service_type_id = u32::try_from(place).unwrap_or(1);
     let reference = shared.random_id();
     state.add_account(user_id, account, reference.clone(), shared.now());
@@ -194,19 +229,24 @@ fn exchange_code(shared: &Shared, state: &mut State, from: &Code, user_id: Strin
 }
 
 /// Whether the callback gets its `state` back.
-fn echoes(state: &State, code: &Code) -> bool {
-    code.purpose != Purpose::ReauthorizeAccount || state.settings.echo_state
+fn echoes(state: &State, page: Page) -> bool {
+    page != Page::Reauthorize || state.settings.echo_state
 }
 
 fn failure(code: &Code, error_code: &str, echo: bool) -> Url {
     let mut location = callback(code, false, echo);
-    append(&mut location, "errorCode", error_code);
+    let name = if code.purpose == Purpose::Revoke { "error_message" } else { "errorCode" };
+    append(&mut location, name, error_code);
     location
 }
 
 fn callback(code: &Code, success: bool, echo: bool) -> Url {
     let mut location = Url::parse(&code.redirect_uri).expect("checked when the code was issued");
-    append(&mut location, "success", if success { "true" } else { "false" });
+    if code.purpose == Purpose::Revoke {
+        append(&mut location, "result", if success { "success" } else { "failed" });
+    } else {
+        append(&mut location, "success", if success { "true" } else { "false" });
+    }
     if let Some(state) = code.state.as_ref().filter(|_| echo) {
         append(&mut location, "state", state);
     }
@@ -260,3 +300,5 @@ macro_rules! handlers {
 handlers!(show_authorize, decide_authorize, Page::Authorize);
 handlers!(show_reauthorize, decide_reauthorize, Page::Reauthorize);
 handlers!(show_user_reauth, decide_user_reauth, Page::UserReauth);
+handlers!(show_onboard, decide_onboard, Page::Onboard);
+handlers!(show_revoke, decide_revoke, Page::Revoke);

@@ -184,7 +184,7 @@ impl Levers {
         self.shared.change(|state| state.settings.access_token_status = status);
     }
 
-    /// Whether the callback of an account reauthorization gets its `state` back. (The other two
+    /// Whether the callback of an account reauthorization gets its `state` back. (The other
     /// pages always give it back.)
     pub fn echo_state(&self, echo: bool) {
         self.shared.change(|state| state.settings.echo_state = echo);

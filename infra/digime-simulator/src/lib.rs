@@ -8,6 +8,7 @@
 
 mod ambient;
 mod api_access;
+mod api_manage;
 mod api_oauth;
 mod auth;
 mod consent;

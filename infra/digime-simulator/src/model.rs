@@ -229,10 +229,13 @@ pub(crate) struct Grant {
 pub(crate) enum Purpose {
     /// The first authorization page.
     Authorize,
-    /// The account reauthorization page.
-    ReauthorizeAccount,
+    /// A page for a user whose tokens are good: that of an account's reauthorization, or of a further service.
+    #[serde(alias = "ReauthorizeAccount")]
+    Reference,
     /// The user reauthorization page.
     ReauthorizeUser,
+    /// The page on which a permission is withdrawn.
+    Revoke,
     /// `POST oauth/token`, after a page ended in success.
     Exchange,
 }
@@ -245,6 +248,9 @@ pub(crate) struct Code {
     pub(crate) redirect_uri: String,
     pub(crate) state: Option<String>,
     pub(crate) code_challenge: Option<String>,
+    /// The read session that was given with the code.
+    #[serde(default)]
+    pub(crate) session_key: Option<String>,
     pub(crate) expires_at: Timestamp,
     pub(crate) used: bool,
 }
@@ -257,7 +263,8 @@ pub(crate) struct AccountReference {
 
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct ReadSession {
-    pub(crate) user_id: String,
+    /// None until a new user has finished the first authorization page.
+    pub(crate) user_id: Option<String>,
     pub(crate) contract_id: String,
     /// The accounts asked for; all of the user's when absent.
     pub(crate) account_ids: Option<Vec<String>>,
@@ -295,4 +302,31 @@ pub(crate) struct KeyRing {
     pub(crate) current: SigningKey,
     /// Stays in the key set, so that answers signed just before a rotation still verify.
     pub(crate) previous: Option<SigningKey>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_earlier_simulator_wrote_to_its_state_file_is_read() {
+        let code = json!({
+            "purpose": "ReauthorizeAccount",
+            "contract_id": "c",
+            "user_id": "u",
+            "redirect_uri": "https://app.example/",
+            "state": null,
+            "code_challenge": null,
+            "expires_at": "2026-11-23T09:00:00Z",
+            "used": false,
+        });
+        let code: Code = serde_json::from_value(code).unwrap();
+        assert_eq!((code.purpose, code.session_key), (Purpose::Reference, None));
+        let expires_at = "2026-11-23T09:00:00Z";
+        let session = json!({
+            "user_id": "u", "contract_id": "c", "account_ids": null, "expires_at": expires_at, "polls": 0,
+        });
+        let session: ReadSession = serde_json::from_value(session).unwrap();
+        assert_eq!(session.user_id.as_deref(), Some("u"));
+    }
 }

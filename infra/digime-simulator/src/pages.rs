@@ -4,7 +4,8 @@ use maud::{DOCTYPE, Markup, html};
 
 use crate::consent::{ERROR_CODES, Page, Visit};
 
-/// The services that the first authorization page offers; `service` counts them from 1.
+/// The services that the pages of the first authorization and of a further service offer; `service` counts them
+/// from 1.
 pub(crate) const SERVICES: [&str; 4] = ["Riverside Bank", "Step Counter", "Songbird Music", "County Health Record"];
 
 const STYLE: &str = "body{font:1rem/1.5 system-ui,sans-serif;max-width:34rem;margin:3rem auto;\
@@ -42,11 +43,18 @@ pub(crate) fn consent(page: Page, visit: &Visit) -> String {
         Page::Authorize => "Share your data",
         Page::Reauthorize => "Reconnect your account",
         Page::UserReauth => "Confirm your consent again",
+        Page::Onboard => "Add a service",
+        Page::Revoke => "Withdraw your permission",
     };
+    let button = if page == Page::Revoke { "Withdraw" } else { "Authorize" };
     layout(
         title,
         &html! {
-            p { "The contract " strong { (visit.contract_id) } " asks for your consent." }
+            @if page == Page::Revoke {
+                p { "The contract " strong { (visit.contract_id) } " may read this account until you withdraw." }
+            } @else {
+                p { "The contract " strong { (visit.contract_id) } " asks for your consent." }
+            }
             @if let Some(user_id) = &visit.user_id {
                 p { "You are the digi.me user " strong { (user_id) } "." }
             }
@@ -58,9 +66,9 @@ pub(crate) fn consent(page: Page, visit: &Visit) -> String {
                 }
             }
             form method="post" {
-                (hidden(visit, page != Page::Authorize))
-                @if page == Page::Authorize { (service_choice(&visit.service)) }
-                button.main name="decision" value="success" { "Authorize" }
+                (hidden(visit, !page.has_services()))
+                @if page.has_services() { (service_choice(&visit.service, page == Page::Onboard)) }
+                button.main name="decision" value="success" { (button) }
                 button name="decision" value="USER_CANCEL" { "Cancel" }
             }
             @if page == Page::Reauthorize {
@@ -96,11 +104,11 @@ fn hidden(visit: &Visit, with_service: bool) -> Markup {
     }
 }
 
-fn service_choice(chosen: &str) -> Markup {
+fn service_choice(chosen: &str, required: bool) -> Markup {
     html! {
         p {
             label { "Service "
-                select name="service" {
+                select name="service" required[required] {
                     option value="" { "none" }
                     @for (index, name) in SERVICES.iter().enumerate() {
                         @let place = (index + 1).to_string();
@@ -120,8 +128,9 @@ pub(crate) fn refused(page: Page, code: &str, error_code: &str) -> String {
         "This link does not belong to this page or to one of your accounts."
     };
     let name = match page {
-        Page::Authorize => "authorization",
+        Page::Authorize | Page::Onboard => "authorization",
         Page::Reauthorize | Page::UserReauth => "reauthorization",
+        Page::Revoke => "withdrawal",
     };
     layout(
         "This link does not work",
@@ -143,6 +152,10 @@ pub(crate) fn unknown_code() -> String {
             p { "Its code is not known (" code { "INVALID_CODE" } "). Start again in the application." }
         },
     )
+}
+
+pub(crate) fn no_service() -> String {
+    layout("No service was chosen", &html! { p { "Go back and choose one of them." } })
 }
 
 pub(crate) fn unknown_decision() -> String {

@@ -7,14 +7,14 @@ use axum::extract::{ConnectInfo, DefaultBodyLimit, OriginalUri, Request, State a
 use axum::http::{Method, StatusCode};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, get, post};
+use axum::routing::{any, delete, get, post};
 
 use crate::error::ApiError;
 use crate::guard::guard;
 use crate::listener::ResetSwitch;
 use crate::observer::Moment;
 use crate::shared::{RecordedRequest, Shared};
-use crate::{api_access, api_oauth, auth, consent, levers_http};
+use crate::{api_access, api_manage, api_oauth, auth, consent, levers_http};
 
 const MAX_BODY_BYTES: usize = 1024 * 1024;
 
@@ -28,12 +28,19 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router {
         .route("/permission-access/accounts", get(api_access::accounts))
         .route("/permission-access/trigger", post(api_access::trigger))
         .route("/permission-access/query/{session_key}", get(api_access::query))
+        .route("/user", delete(api_manage::delete_user))
+        .route("/permission-access/service/h:accountId", delete(api_manage::delete_account))
+        .route("/permission-access/revoke/h:accountId", get(api_manage::revoke))
+        .route("/permission-access/contract", get(api_manage::contract))
+        .route("/permission-access/sample/datasets/{source_id}", get(api_manage::sample_data_sets))
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method);
     let pages = Router::new()
         .route("/authorize", get(consent::show_authorize).post(consent::decide_authorize))
         .route("/reauthorize", get(consent::show_reauthorize).post(consent::decide_reauthorize))
-        .route("/user-reauth", get(consent::show_user_reauth).post(consent::decide_user_reauth));
+        .route("/user-reauth", get(consent::show_user_reauth).post(consent::decide_user_reauth))
+        .route("/onboard", get(consent::show_onboard).post(consent::decide_onboard))
+        .route("/revoke", get(consent::show_revoke).post(consent::decide_revoke));
     Router::new()
         .nest("/v1.7", api)
         // `nest` leaves this one path out.

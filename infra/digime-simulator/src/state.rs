@@ -117,6 +117,24 @@ impl State {
         true
     }
 
+    /// Removes the user and everything of him. His codes are spent, so that a page that he has open can still send
+    /// the browser back.
+    pub(crate) fn remove_user(&mut self, user_id: &str) {
+        let Some(user) = self.users.remove(user_id) else {
+            return;
+        };
+        for account_id in &user.account_ids {
+            self.accounts.remove(account_id);
+        }
+        for access_token in &user.access_tokens {
+            self.drop_pair(access_token);
+        }
+        self.sessions.retain(|_, session| session.user_id.as_deref() != Some(user_id));
+        for code in self.codes.values_mut().filter(|code| code.user_id.as_deref() == Some(user_id)) {
+            code.used = true;
+        }
+    }
+
     /// Authorizes the account anew, as the service does after the user's consent.
     pub(crate) fn reauthorize(&mut self, account_id: &str, now: Timestamp) -> bool {
         let Some(stored) = self.accounts.get_mut(account_id) else {

@@ -13,9 +13,9 @@ use url::Url;
 
 use crate::client::{ACCOUNT, CALLBACK, Sim, USER};
 
-const VERIFIER: &str = "a-verifier-of-more-than-forty-three-characters";
+pub(crate) const VERIFIER: &str = "a-verifier-of-more-than-forty-three-characters";
 
-fn challenge() -> String {
+pub(crate) fn challenge() -> String {
     URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, VERIFIER.as_bytes()))
 }
 
@@ -34,14 +34,14 @@ async fn reauthorization(sim: &Sim, redirect_uri: &str, state: &str) -> (String,
     (text(&code), text(&reference["id"]))
 }
 
-async fn press(sim: &Sim, page: &str, fields: &[(&str, &str)]) -> Response {
+pub(crate) async fn press(sim: &Sim, page: &str, fields: &[(&str, &str)]) -> Response {
     let url = sim.simulator.onboard_url().join(page).expect("a URL");
     let request = sim.http.post(url).form(fields);
     request.send().await.expect("an answer")
 }
 
 /// Where the browser is sent, and with which parameters.
-fn redirect(response: &Response) -> (Url, BTreeMap<String, String>) {
+pub(crate) fn redirect(response: &Response) -> (Url, BTreeMap<String, String>) {
     assert_eq!(response.status(), 303);
     let location = response.headers()["location"].to_str().expect("ASCII");
     let location = Url::parse(location).expect("a URL");
@@ -49,7 +49,7 @@ fn redirect(response: &Response) -> (Url, BTreeMap<String, String>) {
     (location, parameters)
 }
 
-fn parameters(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+pub(crate) fn parameters(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
     let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
     pairs.iter().map(own).collect()
 }
@@ -177,7 +177,7 @@ async fn user_code(sim: &Sim, access_token: &str) -> String {
     found["code"].clone()
 }
 
-fn exchange(code: &str, verifier: &str) -> Value {
+pub(crate) fn exchange(code: &str, verifier: &str) -> Value {
     json!({ "grant_type": "authorization_code", "code": code, "code_verifier": verifier })
 }
 

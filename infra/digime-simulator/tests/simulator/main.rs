@@ -4,4 +4,6 @@ mod client;
 mod consent;
 mod flows;
 mod levers;
+mod management;
+mod onboarding;
 mod requests;

@@ -157,8 +157,8 @@ async fn a_path_or_a_method_that_is_not_played_is_an_error_in_digi_me_s_form() {
     for (method, path) in [
         (Method::GET, "oauth/token"),
         (Method::POST, ACCOUNTS),
-        (Method::PATCH, "reference"),
-        (Method::PUT, "jwks/oauth"),
+        (Method::PATCH, "user"),
+        (Method::PUT, "permission-access/contract"),
     ] {
         let response = sim.request(method, path, json!({}), &[]).await;
         assert!(response.headers().contains_key("allow"), "{path}");
