@@ -1,4 +1,4 @@
-// The walk that both checks take: authorize, read up to the 511 error, refresh, reauthorize.
+// The walk that both checks take: authorize, read up to the 511 error, refresh, reauthorize, add and delete.
 import assert from "node:assert/strict";
 import { generateKeyPairSync } from "node:crypto";
 
@@ -87,8 +87,8 @@ export async function walk(sdk) {
     assert.equal(account.accessTokenStatus.authorized, true);
     const accountId = account.id;
 
-    const read = async () => {
-        const { session } = await sdk.readSession({ contractDetails, userAccessToken });
+    const read = async (given) => {
+        const { session } = given ?? (await sdk.readSession({ contractDetails, userAccessToken }));
         for (let poll = 0; poll < 5; poll += 1) {
             const list = await sdk.readFileList({
                 sessionKey: session.key,
@@ -102,12 +102,19 @@ export async function walk(sdk) {
         }
         throw new Error("the read session never ended");
     };
+    const first = await step("the first read, with the session of the authorization", () =>
+        read(authorization),
+    );
+    assert.deepEqual(first, {
+        state: "completed",
+        details: { [accountId]: { state: "completed" } },
+    });
     for (const [shape, error] of [
         ["documented", { error: { message: "Service authorization required", reauth: true } }],
         ["sdk", { message: "Service authorization required", reauth: true }],
     ]) {
         await lever("POST", `accounts/${accountId}/break`, { shape });
-        const status = await step(`a read up to the 511 error (${shape})`, read);
+        const status = await step(`a read up to the 511 error (${shape})`, () => read());
         assert.equal(status.state, "partial");
         assert.deepEqual(status.details[accountId], {
             state: "partial",
@@ -122,7 +129,10 @@ export async function walk(sdk) {
     );
     assert.notEqual(userAccessToken.accessToken.value, old.accessToken.value);
     await step("the old refresh token is dead", () =>
-        assert.rejects(sdk.refreshToken({ contractDetails, userAccessToken: old })),
+        assert.rejects(
+            sdk.refreshToken({ contractDetails, userAccessToken: old }),
+            /The token \(refresh_token\) is invalid/,
+        ),
     );
 
     const reauthorize = () =>
@@ -137,8 +147,29 @@ export async function walk(sdk) {
         press((await reauthorize()).url, "success"),
     );
     assert.equal(done.get("success"), "true");
-    const healed = await step("a read after the reauthorization", read);
+    const healed = await step("a read after the reauthorization", () => read());
     assert.equal(healed.state, "completed");
     assert.equal((await accounts())[0].accessTokenStatus.authorized, true);
-    await lever("DELETE", `accounts/${accountId}`);
+
+    const further = await step("getOnboardServiceUrl", () =>
+        sdk.getOnboardServiceUrl({ contractDetails, callback, userAccessToken, serviceId: 2, state: "s2" }),
+    );
+    const added = await step("the page of a further service", () => press(further.url, "success"));
+    assert.deepEqual([added.get("success"), added.get("state"), added.get("code")], ["true", "s2", null]);
+    const both = await step("a read with the session of the further service", () => read(further));
+    assert.equal(Object.keys(both.details).length, 2);
+    const sets = await step("getServiceSampleDataSets", () =>
+        sdk.getServiceSampleDataSets({ contractDetails, sourceId: 2 }),
+    );
+    assert.equal(sets.default.name, "default");
+    const { location } = await step("getRevokeAccountPermissionUrl", () =>
+        sdk.getRevokeAccountPermissionUrl({ contractDetails, userAccessToken, accountId, redirectUri: callback }),
+    );
+    assert.equal((await press(location, "success")).get("result"), "success");
+    assert.equal((await accounts())[0].accessTokenStatus.authorized, false);
+    await step("deleteAccount", () => sdk.deleteAccount({ contractDetails, userAccessToken, accountId }));
+    assert.equal((await accounts()).length, 1);
+    await step("deleteUser", () => sdk.deleteUser({ contractDetails, userAccessToken }));
+    // `accounts` would have the SDK refresh the token, which is dead too.
+    await assert.rejects(accounts(), /The token \((access|refresh)_token\) is invalid/);
 }

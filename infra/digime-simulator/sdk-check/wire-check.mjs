@@ -20,18 +20,21 @@ function jwt({ contractId, privateKey }, claims) {
     return `${message}.${sign("sha512", Buffer.from(message), pss(privateKey)).toString("base64url")}`;
 }
 
-async function call(method, path, contractDetails, claims, body) {
+async function call(method, path, contractDetails, claims, body, headers = {}) {
     const response = await fetch(baseUrl + path, {
         method,
         headers: {
+            ...headers,
             Authorization: `Bearer ${jwt(contractDetails, claims)}`,
             ...(body && { "Content-Type": "application/json" }),
         },
         body: body && JSON.stringify(body),
         signal: AbortSignal.timeout(TIMEOUT_MS),
     });
-    const answer = await response.json();
-    if (!response.ok) throw new Error(`${path}: ${response.status} ${answer.error.code}`);
+    const answer = response.status === 204 ? null : await response.json();
+    if (!response.ok) {
+        throw new Error(`${path}: ${response.status} ${answer.error.code}: ${answer.error.message}`);
+    }
     return answer;
 }
 
@@ -104,6 +107,28 @@ await walk({
     readFileList({ sessionKey, contractDetails, userAccessToken }) {
         const path = `permission-access/query/${sessionKey}`;
         return call("GET", path, contractDetails, access(userAccessToken));
+    },
+    async getOnboardServiceUrl({ contractDetails, callback, userAccessToken, serviceId, state }) {
+        const claims = { ...access(userAccessToken), redirect_uri: callback, state };
+        const answer = await call("POST", "oauth/token/reference", contractDetails, claims, { agent });
+        const { reference_code: code } = await payload(answer);
+        const query = new URLSearchParams({ code, sourceType: "pull", service: `${serviceId}` });
+        return { url: `${onboardUrl}onboard?${query}`, session: answer.session };
+    },
+    getServiceSampleDataSets({ contractDetails, sourceId }) {
+        return call("GET", `permission-access/sample/datasets/${sourceId}`, contractDetails, {});
+    },
+    getRevokeAccountPermissionUrl({ contractDetails, userAccessToken, accountId, redirectUri }) {
+        const path = "permission-access/revoke/h:accountId";
+        const headers = { accountId, redirectUri };
+        return call("GET", path, contractDetails, access(userAccessToken), undefined, headers);
+    },
+    deleteAccount({ contractDetails, userAccessToken, accountId }) {
+        const path = "permission-access/service/h:accountId";
+        return call("DELETE", path, contractDetails, access(userAccessToken), undefined, { accountId });
+    },
+    deleteUser({ contractDetails, userAccessToken }) {
+        return call("DELETE", "user", contractDetails, access(userAccessToken));
     },
     async getReauthorizeAccountUrl({ contractDetails, callback, accountId, userAccessToken }) {
         const claims = { ...access(userAccessToken), redirect_uri: callback };
