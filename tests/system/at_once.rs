@@ -1,5 +1,7 @@
 //! The same at once: what is to happen once happens once.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use digime_simulator::{ErrorShape, Failure};
 use futures::future::join_all;
@@ -91,4 +93,61 @@ async fn all_reauthorizations_that_wait_are_settled() {
         assert_eq!(world.get(&format!("/reauthorizations/{id}")).await.json()["status"], "succeeded");
     }
     assert_eq!(world.history(DEMO_USER, BANK).await, ["account.reauthorization_required", "account.reauthorized"]);
+}
+
+/// An event of the queue with one message, under a contract.
+fn under(contract: &str, user: &str, observed_at: &str, read_result: &serde_json::Value) -> Bytes {
+    let body = json!({"userId": user, "contractId": contract, "observedAt": observed_at, "readResult": read_result});
+    let record = json!({"messageId": "m", "receiptHandle": "r", "body": body.to_string(), "messageAttributes": {},
+        "attributes": {"SentTimestamp": "1795424400000"}, "eventSource": "aws:sqs", "awsRegion": "eu-west-1"});
+    json!({"Records": [record]}).to_string().into()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn results_under_two_contracts_at_the_same_moment_are_ordered() {
+    let world = World::new().await;
+    world.system.aws.hold_transactions(Duration::from_millis(3));
+    for number in 0..10 {
+        let user = format!("user-{number}");
+        let error = under("first", &user, "2026-11-23T08:00:00Z", &broken(BANK));
+        let completed = under("second", &user, "2026-11-23T08:10:00Z", &healthy(BANK));
+        tokio::join!(take_in(&world, error), take_in(&world, completed));
+        let account = world.account(&user, BANK).await;
+        assert_eq!(account["status"], "active", "the newer read completed: {account}");
+
+        let completed = under("first", &user, "2026-11-23T08:30:00Z", &healthy(BANK));
+        let error = under("second", &user, "2026-11-23T08:40:00Z", &broken(BANK));
+        take_in(&world, under("first", &user, "2026-11-23T08:20:00Z", &broken(BANK))).await;
+        tokio::join!(take_in(&world, completed), take_in(&world, error));
+        let account = world.account(&user, BANK).await;
+        assert_eq!(account["status"], "reauth_required", "the newer read failed: {account}");
+        assert_eq!(account["lastReadAt"], "2026-11-23T08:40:00.000Z");
+    }
+    world.system.aws.release_transactions();
+    world.settle().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn transactions_of_one_user_at_the_same_moment_all_come_through() {
+    let world = World::new().await;
+    let levers = world.system.simulator.levers();
+    levers.break_account(BANK, ErrorShape::Documented);
+    world.system.aws.hold_transactions(Duration::from_millis(10));
+    let accounts: Vec<String> = (0..4).map(|number| format!("{number}_more")).collect();
+    let results =
+        accounts.iter().map(|account| take_in(&world, sqs(DEMO_USER, "2026-11-23T08:00:00Z", &broken(account))));
+    let urls = (0..4).map(|_| world.make_reauthorization(DEMO_USER, BANK));
+    let (_, urls) = tokio::join!(join_all(results), join_all(urls));
+    let mut callbacks = Vec::new();
+    for (_, url) in &urls {
+        callbacks.push(world.decide(url, Decision::Success).await);
+    }
+    let more = take_in(&world, sqs(DEMO_USER, "2026-11-23T08:10:00Z", &broken("9_more")));
+    let (replies, ()) = tokio::join!(join_all(callbacks.iter().map(|callback| world.get(callback))), more);
+    assert!(replies.iter().all(|reply| reply.header("location").contains("status=succeeded")), "{replies:?}");
+    world.system.aws.release_transactions();
+    world.settle().await;
+    for account in accounts.iter().map(String::as_str).chain(["9_more"]) {
+        assert_eq!(world.account(DEMO_USER, account).await["status"], "reauth_required");
+    }
 }

@@ -180,3 +180,63 @@ async fn an_odd_error_code_counts_as_unknown_and_is_not_shown() {
     assert!(reply.header("location").contains("errorCode=UNKNOWN"));
     world.settle().await;
 }
+
+#[tokio::test]
+async fn a_callback_that_is_reloaded_tells_nobody_again_and_asks_digime_five_times() {
+    let world = broken_world().await;
+    let (_, url) = world.make_reauthorization(DEMO_USER, BANK).await;
+    let cancelled = world.decide(&url, Decision::Error("USER_CANCEL")).await;
+    let forged = cancelled.replace("success=false&errorCode=USER_CANCEL", "success=true");
+    world.system.simulator.clear_requests();
+    for _ in 0..20 {
+        let reply = world.get(&forged).await;
+        assert!(reply.header("location").contains("status=failed&errorCode=NOT_AUTHORIZED"), "{reply:?}");
+    }
+    world.settle().await;
+    let asked = world.system.simulator.requests().len();
+    assert_eq!(asked, 5);
+    assert_eq!(
+        world.history(DEMO_USER, BANK).await,
+        ["account.reauthorization_required", "account.reauthorization_failed"]
+    );
+    world.advance(10 * 60);
+    world.get(&forged).await;
+    assert_eq!(world.system.simulator.requests().len(), asked + 1, "after ten minutes it is asked again");
+    world.settle().await;
+    assert_eq!(world.history(DEMO_USER, BANK).await.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn callbacks_that_are_loaded_at_once_ask_digime_five_times() {
+    let world = broken_world().await;
+    let (_, url) = world.make_reauthorization(DEMO_USER, BANK).await;
+    let cancelled = world.decide(&url, Decision::Error("USER_CANCEL")).await;
+    let forged = cancelled.replace("success=false&errorCode=USER_CANCEL", "success=true");
+    world.system.simulator.clear_requests();
+    futures::future::join_all((0..12).map(|_| world.get(&forged))).await;
+    assert!(world.system.simulator.requests().len() <= 5);
+    world.settle().await;
+    assert_eq!(world.history(DEMO_USER, BANK).await.len(), 2);
+}
+
+#[tokio::test]
+async fn each_failure_of_a_reauthorization_is_told_once() {
+    let world = broken_world().await;
+    let (_, url) = world.make_reauthorization(DEMO_USER, BANK).await;
+    let callback = world.decide(&url, Decision::Another).await;
+    let levers = world.system.simulator.levers();
+    for (authorized, code) in [(true, "WRONG_ACCOUNT"), (true, "WRONG_ACCOUNT"), (false, "WRONG_ACCOUNT")] {
+        if !authorized {
+            levers.break_account(BANK, ErrorShape::Documented);
+        }
+        assert!(world.get(&callback).await.header("location").contains(code));
+    }
+    levers.set_username(BANK, Some("alex.morgan".into()));
+    assert!(world.get(&callback).await.header("location").contains("NOT_AUTHORIZED"));
+    levers.set_username(BANK, Some("someone-else".into()));
+    assert!(world.get(&callback).await.header("location").contains("WRONG_ACCOUNT"));
+    world.settle().await;
+    let codes: Vec<_> =
+        world.published().iter().filter_map(|event| event["data"]["errorCode"].as_str().map(str::to_owned)).collect();
+    assert_eq!(codes, ["WRONG_ACCOUNT", "NOT_AUTHORIZED"]);
+}

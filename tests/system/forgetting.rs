@@ -85,3 +85,51 @@ async fn storing_a_grant_brings_a_forgotten_user_back() {
     world.advance(1);
     world.make_reauthorization(DEMO_USER, BANK).await;
 }
+
+#[tokio::test]
+async fn a_result_from_before_is_dropped_after_a_redrive_though_the_user_is_back() {
+    let world = World::new().await;
+    let (inner, queue) = (json!({"userId": DEMO_USER, "readResult": broken(BANK)}), local::names::Queue::ReadResults);
+    let bus = json!({"detail-type": "digi.me Read Result", "time": "2026-11-23T08:59:00Z", "detail": inner});
+    let topic = json!({"Type": "Notification", "Timestamp": "2026-11-23T08:59:00Z", "Message": inner.to_string()});
+    let observed = json!({"userId": DEMO_USER, "observedAt": "2026-11-23T08:59:00Z", "readResult": broken(BANK)});
+    world.advance(1);
+    world.call(Method::DELETE, &format!("/users/{DEMO_USER}"), "").await;
+    world.advance(1);
+    let tokens = serde_json::to_value(world.system.simulator.levers().issue_tokens(DEMO_USER, DEMO_CONTRACT)).unwrap();
+    world.put(&format!("/users/{DEMO_USER}/grants/{DEMO_CONTRACT}"), &tokens).await;
+    world.advance(60);
+    // Each is sent anew, as a redrive or a slow envelope does.
+    for late in [bus, topic, observed] {
+        world.enqueue(&late.to_string());
+    }
+    world.settle().await;
+    assert_eq!(world.account(DEMO_USER, BANK).await["status"], "active");
+    assert!(world.published().is_empty());
+
+    // What a failing table held up in the dead-letter queue, too.
+    world.post(&format!("/users/{DEMO_USER}/read-results"), &json!({"readResult": broken(BANK)})).await;
+    world.system.aws.fail(local::aws::Fault::refuse("dynamodb:Query", 1_000));
+    world.settle().await;
+    world.system.aws.heal();
+    world.advance(1);
+    world.call(Method::DELETE, &format!("/users/{DEMO_USER}"), "").await;
+    world.advance(60);
+    assert_eq!(world.system.queues.redrive(queue).unwrap(), 1);
+    world.settle().await;
+    assert!(world.published().is_empty());
+    assert_eq!(world.get(&format!("/users/{DEMO_USER}/accounts")).await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn sequence_numbers_go_on_growing_after_forgetting() {
+    let world = World::new().await;
+    world.hand_in(DEMO_USER, None, &broken(BANK)).await;
+    world.advance(1);
+    world.call(Method::DELETE, &format!("/users/{DEMO_USER}"), "").await;
+    world.advance(1);
+    world.hand_in(DEMO_USER, None, &broken(BANK)).await;
+    let published = world.published();
+    let sequences: Vec<_> = published.iter().map(|event| event["data"]["sequence"].as_u64().unwrap()).collect();
+    assert!(sequences.len() == 2 && sequences[0] < sequences[1], "{sequences:?}");
+}

@@ -217,3 +217,29 @@ async fn the_last_access_token_is_kept_though_digime_refuses_the_pair() {
     assert!(kept.value.refresh_dead);
     assert_eq!(kept.value.tokens.to_node_form()["accessToken"], before["accessToken"]);
 }
+
+#[tokio::test]
+async fn a_refreshed_pair_replaces_the_one_it_came_from_whatever_was_said_of_that_meanwhile() {
+    let world = Arc::new(World::new().await);
+    let before = world.get(GRANT).await.json();
+    world.advance(86_400 - 30);
+    // While digi.me refreshes, the application stores the old pair, and says that it lasts longer.
+    let mut old = before.clone();
+    old["accessToken"]["expiry"] = json!(1_899_999_999);
+    let stored = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let (other, said, put) = (Arc::clone(&world), old.clone(), Arc::clone(&stored));
+    world.system.simulator.levers().observe(Some(Arc::new(move |moment, name: &str| {
+        let refreshes = moment == Moment::After && name.contains("/oauth/token") && !name.contains("reference");
+        let (world, old, put) = (Arc::clone(&other), said.clone(), Arc::clone(&put));
+        Box::pin(async move {
+            if refreshes && !put.swap(true, std::sync::atomic::Ordering::SeqCst) {
+                assert_eq!(world.put(GRANT, &old).await.status, StatusCode::NO_CONTENT);
+            }
+        })
+    })));
+    let after = world.get(GRANT).await.json();
+    world.system.simulator.levers().observe(None);
+    assert!(stored.load(std::sync::atomic::Ordering::SeqCst));
+    assert_ne!(after["refreshToken"], before["refreshToken"]);
+    assert_eq!(world.get(GRANT).await.json(), after, "the living pair is stored");
+}

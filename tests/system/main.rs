@@ -14,6 +14,8 @@ mod crashes;
 mod digime_client;
 mod forgetting;
 mod grants;
+mod identity;
+mod listed_accounts;
 mod loops;
 mod model;
 mod neighbours;

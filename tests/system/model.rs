@@ -1,13 +1,14 @@
-//! Random reads, callbacks, sweeps and forgettings, several at once and with conflicts in DynamoDB, against a simple
-//! model of an account: what comes of those that run at once must be what comes of them in some order.
+//! Random reads under several contracts, callbacks, reloaded ones too, and forgettings, several at once and with conflicts
+//! in DynamoDB, against a simple model of an account: what comes of those that run at once must be what comes of them in some order.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use bytes::Bytes;
 use digime_simulator::{Account, ErrorShape};
 use futures::future::join_all;
 use http::{Method, StatusCode};
-use local::aws::Fault;
+use jiff::Timestamp;
+use local::{aws::Fault, names};
 use proptest::{
     collection::vec,
     prelude::{Just, Strategy, any},
@@ -24,8 +25,10 @@ const CASES: u32 = 48;
 /// Something that happens to the one account of a user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
-    /// A read result of a read session started in that minute, before everything else.
-    Read { minute: u8, error: bool },
+    /// A read result of a read session started in that minute, before everything else, under one of three contracts or
+    /// none. Redriven from a dead-letter queue, it has a new time of sending; one that was handed in before the user was
+    /// last forgotten may come then.
+    Read { minute: u8, error: bool, contract: u8, before_forgetting: bool },
     /// The callback of the reauthorization of that number comes, for the first time or again.
     Callback { number: usize, success: bool },
     /// The user is forgotten. He authorizes the application anew when the moment is over.
@@ -42,7 +45,8 @@ struct Moment {
 
 fn moments() -> impl Strategy<Value = Vec<Moment>> {
     let step = prop_oneof![
-        5 => (0..12_u8, any::<bool>()).prop_map(|(minute, error)| Step::Read { minute, error }),
+        6 => (0..12_u8, any::<bool>(), 0..4_u8, proptest::bool::weighted(0.2)).prop_map(
+            |(minute, error, contract, before_forgetting)| Step::Read { minute, error, contract, before_forgetting }),
         4 => (0..3_usize, any::<bool>()).prop_map(|(number, success)| Step::Callback { number, success }),
         1 => Just(Step::Forget),
     ];
@@ -51,11 +55,27 @@ fn moments() -> impl Strategy<Value = Vec<Moment>> {
     vec(moment, 1..10)
 }
 
+/// Why a reauthorization of the model failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Failure {
+    Cancelled,
+    NotAuthorized,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Progress {
     Pending,
     Succeeded,
-    Failed,
+    Failed(Failure),
+}
+
+/// What the model says of a reauthorization.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Attempt {
+    progress: Progress,
+    told: BTreeSet<Failure>,
+    /// How often digi.me was asked about it.
+    asked: u8,
 }
 
 /// What the model says an account and its reauthorizations are.
@@ -67,64 +87,75 @@ struct Model {
     read: Option<(u8, bool)>,
     /// The minute of the last reauthorization; callbacks come after all reads.
     reauthorized: Option<u8>,
-    reauthorizations: [Option<Progress>; 3],
+    attempts: [Option<Attempt>; 3],
+    forgotten: bool,
 }
 
 const AFTER_ALL_READS: u8 = u8::MAX;
+/// digi.me is asked about one reauthorization this often within ten minutes, and no moment lasts longer.
+const MAX_ASKED: u8 = 5;
 
 impl Model {
     fn new() -> Self {
-        Self {
-            needs_user: false,
-            history: Vec::new(),
-            read: None,
-            reauthorized: None,
-            reauthorizations: [Some(Progress::Pending); 3],
-        }
+        let attempt = || Some(Attempt { progress: Progress::Pending, told: BTreeSet::new(), asked: 0 });
+        let attempts = std::array::from_fn(|_| attempt());
+        Self { needs_user: false, history: Vec::new(), read: None, reauthorized: None, attempts, forgotten: false }
     }
 
     fn take(mut self, step: Step, authorized: bool) -> Self {
         match step {
-            Step::Read { minute, error } => {
-                let known = self.read.is_some_and(|read| (minute, error) <= read);
-                let outdated = self.reauthorized.is_some_and(|at| minute < at);
-                if known || outdated {
-                    return self;
-                }
-                self.read = Some((minute, error));
-                match (self.needs_user, error) {
-                    (false, true) => self.history.push("account.reauthorization_required"),
-                    (true, false) => {
-                        self.history.push("account.reauthorized");
-                        self.reauthorized = Some(minute);
-                    }
-                    _ => {}
-                }
-                self.needs_user = error;
-            }
-            Step::Callback { number, success } => {
-                let Some(progress) = self.reauthorizations[number] else { return self };
-                let ends = match (progress, success) {
-                    (Progress::Succeeded, _) | (Progress::Failed, false) => return self,
-                    (_, true) if authorized => Progress::Succeeded,
-                    _ => Progress::Failed,
-                };
-                self.reauthorizations[number] = Some(ends);
-                if ends == Progress::Succeeded {
-                    self.history.push("account.reauthorized");
-                    (self.needs_user, self.reauthorized) = (false, Some(AFTER_ALL_READS));
-                } else {
-                    self.history.push("account.reauthorization_failed");
-                }
-            }
+            Step::Read { before_forgetting: true, .. } if self.forgotten => {}
+            Step::Read { minute, error, .. } => self.read(minute, error),
+            Step::Callback { number, success } => self.callback(number, success, authorized),
             Step::Forget => return Self::forgotten(),
         }
         self
     }
 
+    fn read(&mut self, minute: u8, error: bool) {
+        let known = self.read.is_some_and(|read| (minute, error) <= read);
+        let outdated = self.reauthorized.is_some_and(|at| minute < at);
+        if known || outdated {
+            return;
+        }
+        self.read = Some((minute, error));
+        match (self.needs_user, error) {
+            (false, true) => self.history.push("account.reauthorization_required"),
+            (true, false) => {
+                self.history.push("account.reauthorized");
+                self.reauthorized = Some(minute);
+            }
+            _ => {}
+        }
+        self.needs_user = error;
+    }
+
+    fn callback(&mut self, number: usize, success: bool, authorized: bool) {
+        let Some(attempt) = &mut self.attempts[number] else { return };
+        let failure = match (attempt.progress, success) {
+            (Progress::Succeeded, _) | (Progress::Failed(_), false) => return,
+            (Progress::Pending, false) => Failure::Cancelled,
+            (_, true) if attempt.asked == MAX_ASKED => return,
+            (_, true) => {
+                attempt.asked += 1;
+                if authorized {
+                    attempt.progress = Progress::Succeeded;
+                    self.history.push("account.reauthorized");
+                    (self.needs_user, self.reauthorized) = (false, Some(AFTER_ALL_READS));
+                    return;
+                }
+                Failure::NotAuthorized
+            }
+        };
+        attempt.progress = Progress::Failed(failure);
+        if attempt.told.insert(failure) {
+            self.history.push("account.reauthorization_failed");
+        }
+    }
+
     /// What a user is who was forgotten, and authorized the application anew.
     fn forgotten() -> Self {
-        Self { reauthorizations: [None; 3], ..Self::new() }
+        Self { attempts: [None, None, None], forgotten: true, ..Self::new() }
     }
 }
 
@@ -153,12 +184,16 @@ struct Case<'a> {
     user: String,
     account: String,
     callbacks: Vec<[String; 2]>,
+    /// When the hour of reads begins, before the user was forgotten and since.
+    hours: [Timestamp; 2],
 }
 
 impl<'a> Case<'a> {
     async fn begin(world: &'a World, number: usize) -> Self {
-        let mut case =
-            Self { world, user: format!("user-{number}"), account: format!("{number}_bank"), callbacks: Vec::new() };
+        let now = world.clock_now();
+        let (user, account) = (format!("user-{number}"), format!("{number}_bank"));
+        let mut case = Self { world, user, account, callbacks: Vec::new(), hours: [now, now] };
+        world.advance(20 * 60);
         let levers = world.system.simulator.levers();
         levers.add_user(&case.user);
         levers.add_account(&case.user, Account::new(case.account.clone(), "Meadow Bank", Some("alex.morgan")));
@@ -182,10 +217,14 @@ impl<'a> Case<'a> {
 
     async fn run(&self, step: Step) {
         match step {
-            Step::Read { minute, error } => {
+            Step::Read { minute, error, contract, before_forgetting } => {
                 let entries = if error { broken(&self.account) } else { healthy(&self.account) };
-                let body = json!({"userId": self.user, "contractId": DEMO_CONTRACT,
-                    "observedAt": format!("2026-11-23T08:{minute:02}:00Z"), "readResult": entries});
+                let hour = self.hours[usize::from(!before_forgetting)];
+                let observed_at = hour + Duration::from_secs(60 * u64::from(minute));
+                let mut body = json!({"userId": self.user, "observedAt": observed_at, "readResult": entries});
+                if let Some(contract) = [DEMO_CONTRACT, "second", "third"].get(usize::from(contract)) {
+                    body["contractId"] = json!(contract);
+                }
                 let sent_at = self.world.clock_now().as_millisecond().to_string();
                 let record = json!({"messageId": "m", "receiptHandle": "r", "body": body.to_string(),
                     "attributes": {"SentTimestamp": sent_at}, "messageAttributes": {}, "eventSource": "aws:sqs"});
@@ -205,7 +244,7 @@ impl<'a> Case<'a> {
         }
     }
 
-    async fn happens(&self, moment: &Moment) {
+    async fn happens(&mut self, moment: &Moment) {
         let levers = self.world.system.simulator.levers();
         if moment.authorized {
             levers.mend_account(&self.account);
@@ -220,7 +259,10 @@ impl<'a> Case<'a> {
         self.world.settle().await;
         if moment.steps.contains(&Step::Forget) {
             assert_eq!(self.items(), Vec::<Value>::new(), "something is left of a forgotten user");
-            self.world.advance(1);
+            // The next hour of reads begins when the user is back.
+            self.world.advance(60);
+            self.hours[1] = self.world.clock_now();
+            self.world.advance(20 * 60);
             self.authorize().await;
         }
     }
@@ -237,9 +279,8 @@ impl<'a> Case<'a> {
     async fn seen(&self) -> (bool, Vec<String>) {
         let account = self.world.account(&self.user, &self.account).await;
         let events = account["events"].as_array().unwrap();
-        for (index, event) in events.iter().enumerate() {
-            assert_eq!(event["data"]["sequence"], index + 1, "{account}");
-        }
+        let sequences: Vec<_> = events.iter().map(|event| event["data"]["sequence"].as_u64().unwrap()).collect();
+        assert!(sequences.is_sorted_by(|before, after| before < after), "{account}");
         let types = events.iter().map(|event| event["type"].as_str().unwrap().to_owned()).collect();
         let needs_user = match account["status"].as_str().unwrap() {
             "active" => false,
@@ -265,13 +306,17 @@ impl<'a> Case<'a> {
 fn whatever_happens_in_whatever_order_an_account_is_what_the_model_says() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let world = runtime.block_on(World::new());
+    // Both versions of the service secret are the same, and transactions on one item at the same moment are refused.
+    let secret = world.system.secrets.get(names::SERVICE_SECRET).unwrap();
+    world.system.secrets.put(names::SERVICE_SECRET, &secret);
+    world.system.aws.hold_transactions(Duration::from_millis(1));
     let config = Config { cases: CASES, failure_persistence: None, max_shrink_iters: 200, ..Config::default() };
     let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
     let number = std::cell::Cell::new(0);
     let result = runner.run(&moments(), |moments| {
         number.set(number.get() + 1);
         runtime.block_on(async {
-            let case = Case::begin(&world, number.get()).await;
+            let mut case = Case::begin(&world, number.get()).await;
             let mut models = BTreeSet::from([Model::new()]);
             for moment in &moments {
                 case.happens(moment).await;

@@ -109,3 +109,35 @@ async fn a_reauthorization_that_is_gone_does_not_keep_its_account_waiting() {
     assert_eq!(world.account(DEMO_USER, BANK).await["status"], "active");
     assert_eq!(world.get(&format!("/reauthorizations/{id}")).await.status.as_u16(), 404);
 }
+
+#[tokio::test]
+async fn events_are_put_back_first_and_a_digime_that_fails_is_not_asked_for_every_account() {
+    let mut world = World::new().await;
+    let levers = world.system.simulator.levers();
+    for number in 0..40 {
+        let (user, account) = (format!("user-{number}"), format!("{number}_bank"));
+        levers.add_account(&user, digime_simulator::Account::new(account.clone(), "Meadow Bank", Some("alex.morgan")));
+        let tokens = serde_json::to_value(levers.issue_tokens(&user, super::DEMO_CONTRACT)).unwrap();
+        world.put(&format!("/users/{user}/grants/{}", super::DEMO_CONTRACT), &tokens).await;
+        let (_, url) = world.make_reauthorization(&user, &account).await;
+        let callback = world.decide(&url, Decision::Success).await;
+        levers.fail("/v1.7/permission-access/accounts", Failure::status(500, 3));
+        assert!(world.get(&callback).await.header("location").contains("status=verifying"));
+        levers.clear_failures();
+    }
+    world.system.aws.fail(Fault::refuse("sns:Publish", 1_000));
+    world.hand_in(DEMO_USER, None, &broken(BANK)).await;
+    world.system.aws.heal();
+    world.expect_leftovers();
+    world.advance(5 * 60);
+    levers.fail("/v1.7/permission-access/accounts", Failure::status(500, 1_000));
+    world.system.simulator.clear_requests();
+    let summary = world.sweep().await;
+    assert_eq!((&summary["requeued"], &summary["settled"]), (&json!(1), &json!(0)));
+    let left = summary["left"].as_u64().unwrap();
+    assert!(left >= 40 - 16 - 5, "{summary}");
+
+    // What was left is still due, and settled as soon as digi.me answers.
+    levers.clear_failures();
+    assert_eq!(world.sweep().await["settled"], left);
+}
