@@ -89,7 +89,7 @@ impl Accounts {
     /// `POST /users/{userId}/accounts/{accountId}/accept-identity`: takes the login that digi.me names now.
     pub(crate) async fn accept_identity(&self, request: &Request) -> Result<Response, Problem> {
         let (user, id): (UserId, AccountId) = (request.path("userId")?, request.path("accountId")?);
-        let (grants, account) = self.access.grants_and_account(&user, &id, None).await?;
+        let (grants, account) = self.access.store.grants_and_account(&user, &id).await?;
         let Some(account) = account else {
             let known = !grants.is_empty() || self.access.store.knows(&user).await?;
             return Err(if known { Problem::account_not_found() } else { Problem::user_not_found() });
