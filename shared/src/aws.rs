@@ -3,13 +3,15 @@
 //! Region, credentials and endpoints are read from the [`Environment`] and nowhere else: no profile files, no calls to
 //! metadata services, which cost a cold start tens of milliseconds.
 
-use std::time::Duration;
+use std::{error::Error, time::Duration};
 
 use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
 use aws_sdk_dynamodb::config::{
     BehaviorVersion, IdentityCache, StalledStreamProtectionConfig, retry::RetryConfig, timeout::TimeoutConfig,
 };
-use aws_types::{SdkConfig, region::Region};
+use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use aws_types::{SdkConfig, region::Region, request_id::RequestId};
 
 use crate::{
     config::{ConfigError, Environment},
@@ -77,5 +79,78 @@ impl<'a> Aws<'a> {
         let own = self.environment.base_url(endpoint)?;
         let Some(url) = own.or(self.environment.base_url("AWS_ENDPOINT_URL")?) else { return Ok(self.config.clone()) };
         Ok(self.config.to_builder().endpoint_url(url).build())
+    }
+}
+
+/// Describes a failed call of AWS for errors and log lines. Of an answer it holds the error code and message, the HTTP
+/// status and the request id, and never the body: the body of an answer that cannot be read may hold a secret.
+#[must_use]
+pub fn describe_error<E>(error: &SdkError<E, HttpResponse>) -> String
+where
+    E: ProvideErrorMetadata + Error + 'static,
+{
+    let (answer, code_and_message) = match error {
+        SdkError::ServiceError(refusal) => {
+            let code = refusal.err().code();
+            (refusal.raw(), code.map(|code| (code, refusal.err().message().unwrap_or("no message"))))
+        }
+        SdkError::ResponseError(unreadable) => (unreadable.raw(), None),
+        // There is no answer: the causes are those of the SDK and of the connection.
+        _ => return with_causes(error),
+    };
+    let request_id = answer.request_id().unwrap_or("unknown");
+    let answer = format!("HTTP {}, request id {request_id}", answer.status().as_u16());
+    match code_and_message {
+        Some((code, message)) => format!("{code}: {message} ({answer})"),
+        None => format!("the answer cannot be read ({answer})"),
+    }
+}
+
+fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_secretsmanager::{error::ConnectorError, operation::get_secret_value::GetSecretValueError};
+    use aws_smithy_types::{body::SdkBody, error::ErrorMetadata};
+
+    use super::*;
+
+    fn answer(status: u16) -> HttpResponse {
+        let mut answer = HttpResponse::new(status.try_into().unwrap(), SdkBody::from("a body that holds a secret"));
+        answer.headers_mut().insert("x-amzn-requestid", "request-1");
+        answer
+    }
+
+    #[test]
+    fn a_refusal_is_described_by_its_code_message_and_request_id() {
+        let refusal = ErrorMetadata::builder().code("AccessDeniedException").message("not allowed").build();
+        let error = SdkError::service_error(GetSecretValueError::generic(refusal), answer(400));
+        assert_eq!(describe_error(&error), "AccessDeniedException: not allowed (HTTP 400, request id request-1)");
+    }
+
+    #[test]
+    fn an_answer_that_cannot_be_read_is_described_without_its_body() {
+        let expected = "the answer cannot be read (HTTP 200, request id request-1)";
+        let unhandled = GetSecretValueError::unhandled("a body that holds a secret");
+        assert_eq!(describe_error(&SdkError::service_error(unhandled, answer(200))), expected);
+        let unread = SdkError::<GetSecretValueError, _>::response_error("a body that holds a secret", answer(200));
+        assert_eq!(describe_error(&unread), expected);
+    }
+
+    #[test]
+    fn a_call_without_an_answer_is_described_by_its_kind_and_the_connectors_text() {
+        let error = ConnectorError::io("connection refused".into());
+        let error = SdkError::<GetSecretValueError, HttpResponse>::dispatch_failure(error);
+        assert_eq!(describe_error(&error), "dispatch failure: io error: connection refused");
+        let error = SdkError::<GetSecretValueError, HttpResponse>::timeout_error("no answer within 2 seconds");
+        assert_eq!(describe_error(&error), "request has timed out: no answer within 2 seconds");
     }
 }

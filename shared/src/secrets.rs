@@ -4,7 +4,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use aws_sdk_secretsmanager::{Client, error::DisplayErrorContext};
+use aws_sdk_secretsmanager::Client;
 use jiff::Timestamp;
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -12,6 +12,7 @@ use tokio::sync::Mutex;
 
 use crate::{
     ambient::{Ambient, after},
+    aws::describe_error,
     config::{ConfigError, Environment},
     digime::Contract,
     domain::ContractId,
@@ -51,7 +52,7 @@ async fn fetch(client: &Client, id: &str, stage: &str) -> Result<SecretString, S
         Err(error) if error.as_service_error().is_some_and(|error| error.is_resource_not_found_exception()) => {
             Err(SecretError::Unknown)
         }
-        Err(error) => Err(SecretError::Unavailable(DisplayErrorContext(&error).to_string())),
+        Err(error) => Err(SecretError::Unavailable(describe_error(&error))),
     }
 }
 

@@ -3,9 +3,9 @@
 
 use digime_simulator::{AccessTokenStatus, ErrorShape, Failure};
 use http::{Method, StatusCode};
-use local::{Function, aws::Fault, names::Queue};
+use local::{Function, Invoke, aws::Fault, names::Queue};
 use serde_json::{Value, json};
-use tests::{Answer, Decision, WEBHOOK_SECRET, World};
+use tests::{Answer, Decision, WEBHOOK_SECRET, World, start_binary};
 
 use super::{BANK, DEMO_CONTRACT, DEMO_USER, broken};
 
@@ -166,5 +166,41 @@ async fn no_secret_stands_where_it_should_not() {
         let log = world.log(function);
         secrets.assert_absent(&format!("the log of {}", function.name()), &log, &[]);
         assert!(!log.contains("BEGIN") && !log.contains("alex.morgan"), "{}", function.name());
+    }
+}
+
+/// The application reads the demo user's grant: the table is read, then the service secret.
+fn reading_the_grant() -> bytes::Bytes {
+    let mut event: Value = serde_json::from_str(include_str!("../../infra/events/accounts.json")).unwrap();
+    event["requestContext"]["routeKey"] = json!("GET /users/{userId}/grants/{contractId}");
+    event["pathParameters"] = json!({"userId": DEMO_USER, "contractId": DEMO_CONTRACT});
+    event.to_string().into()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_call_of_aws_is_logged_with_its_code_and_without_its_answer() {
+    const SECRET: &str = "a-secret-in-an-answer-that-cannot-be-read";
+    let world = World::new().await;
+    let mut environment = world.system.endpoints.environment(Function::Accounts);
+    environment.insert("RUST_LOG".to_owned(), "trace".to_owned());
+    let function = start_binary(Function::Accounts, environment).await.unwrap();
+    for action in ["dynamodb:GetItem", "secretsmanager:GetSecretValue"] {
+        for status in [200, 400, 500] {
+            let body = Some(format!("{{\"SecretString\": \"{SECRET}"));
+            world.system.aws.fail(Fault { status, body, ..Fault::refuse(action, 9) });
+            let reply: Value = serde_json::from_slice(&function.invoke(reading_the_grant()).await.unwrap()).unwrap();
+            world.system.aws.heal();
+            assert_eq!(reply["statusCode"], 503, "{reply}");
+            assert!(!reply.to_string().contains(SECRET), "{reply}");
+            let log = function.log();
+            assert!(!log.contains(SECRET), "{log}");
+            assert!(log.contains(&format!("HTTP {status}")), "{log}");
+        }
+        world.system.aws.fail(Fault::error(action, 400, "AccessDeniedException", 9));
+        function.invoke(reading_the_grant()).await.unwrap();
+        world.system.aws.heal();
+        let log = function.log();
+        let line = log.lines().last().unwrap();
+        assert!(line.contains("AccessDeniedException") && line.contains("request id"), "{action}: {line}");
     }
 }

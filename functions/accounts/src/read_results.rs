@@ -1,8 +1,8 @@
 //! Taking in a read result over HTTP: it is understood here, so that a bad one is refused, and put on the queue.
 
-use aws_sdk_sqs::error::DisplayErrorContext;
 use http::StatusCode;
 use reauth_core::{
+    aws::describe_error,
     domain::{
         ContractId, UserId,
         read_result::{self, InvalidField, ReadResult, Submission},
@@ -37,7 +37,7 @@ impl Accounts {
 
     async fn enqueue(&self, message: String) -> Result<(), Problem> {
         let request = self.queue.send_message().queue_url(&*self.read_results_queue).message_body(message);
-        request.send().await.map(drop).map_err(|error| Problem::unavailable(DisplayErrorContext(error)))
+        request.send().await.map(drop).map_err(|error| Problem::unavailable(describe_error(&error)))
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use aws_sdk_sns::{Client, error::DisplayErrorContext, types::MessageAttributeValue};
-use reauth_core::domain::Event;
+use aws_sdk_sns::{Client, types::MessageAttributeValue};
+use reauth_core::{aws::describe_error, domain::Event};
 
 use crate::webhook::Webhook;
 
@@ -66,6 +66,6 @@ impl SnsChannel {
             .message(payload)
             .message_attributes("eventType", attribute(event.detail.kind())?)
             .message_attributes("eventId", attribute(event.subject.event_id.as_str())?);
-        request.send().await.map(drop).map_err(|error| DisplayErrorContext(error).to_string())
+        request.send().await.map(drop).map_err(|error| describe_error(&error))
     }
 }

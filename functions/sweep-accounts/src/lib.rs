@@ -10,13 +10,12 @@ use std::{
     time::Duration,
 };
 
-use aws_sdk_sqs::error::DisplayErrorContext;
 use futures::{StreamExt, stream};
 use lambda_runtime::Error;
 use reauth_core::{
     access::{Access, AccessError},
     ambient::{Ambient, after},
-    aws::Aws,
+    aws::{Aws, describe_error},
     config::{ConfigError, Environment},
     lambda::{Function, Invocation, Trigger},
     store::{Due, DueItem, StoreError},
@@ -176,7 +175,7 @@ impl SweepAccounts {
         let Some(event) = self.access.store.put_off_event(item, next).await? else { return Ok(SweepOutcome::Open) };
         let request = self.queue.send_message().queue_url(&*self.notifications_queue);
         let sent = request.message_body(event.stream_record.to_string()).send().await;
-        sent.map_err(|error| SweepError::Queue(DisplayErrorContext(error).to_string()))?;
+        sent.map_err(|error| SweepError::Queue(describe_error(&error)))?;
         Ok(SweepOutcome::Requeued)
     }
 }

@@ -2,9 +2,12 @@
 
 use crate::domain::ReauthorizationId;
 use aws_sdk_dynamodb::{
-    error::{DisplayErrorContext, SdkError},
+    config::http::HttpResponse,
+    error::{ProvideErrorMetadata, SdkError},
     operation::{put_item::PutItemError, transact_write_items::TransactWriteItemsError, update_item::UpdateItemError},
 };
+
+use crate::aws::describe_error;
 
 /// What one operation of a transaction was about; a failed condition is told by it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,19 +66,15 @@ impl StoreError {
     }
 }
 
-pub(super) fn unavailable<E, R>(error: &SdkError<E, R>) -> StoreError
+pub(super) fn unavailable<E>(error: &SdkError<E, HttpResponse>) -> StoreError
 where
-    E: std::error::Error + 'static,
-    R: std::fmt::Debug,
+    E: ProvideErrorMetadata + std::error::Error + 'static,
 {
-    StoreError::Unavailable(DisplayErrorContext(error).to_string())
+    StoreError::Unavailable(describe_error(error))
 }
 
 /// Tells a cancelled transaction by the first condition that failed.
-pub(super) fn of_transaction<R>(error: &SdkError<TransactWriteItemsError, R>, parts: &[Part]) -> StoreError
-where
-    R: std::fmt::Debug,
-{
+pub(super) fn of_transaction(error: &SdkError<TransactWriteItemsError, HttpResponse>, parts: &[Part]) -> StoreError {
     match error.as_service_error() {
         Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
             let reasons = || cancelled.cancellation_reasons().iter().map(|reason| reason.code()).zip(parts);
@@ -96,7 +95,7 @@ where
 }
 
 /// Tells why a single item was not changed.
-pub(super) fn of_update<R: std::fmt::Debug>(error: &SdkError<UpdateItemError, R>) -> StoreError {
+pub(super) fn of_update(error: &SdkError<UpdateItemError, HttpResponse>) -> StoreError {
     match error.as_service_error() {
         Some(UpdateItemError::ConditionalCheckFailedException(_)) => StoreError::Conflict(Some(Part::Item)),
         Some(UpdateItemError::TransactionConflictException(_)) => StoreError::Conflict(None),
@@ -105,7 +104,7 @@ pub(super) fn of_update<R: std::fmt::Debug>(error: &SdkError<UpdateItemError, R>
 }
 
 /// Tells why a single item was not written.
-pub(super) fn of_put<R: std::fmt::Debug>(error: &SdkError<PutItemError, R>) -> StoreError {
+pub(super) fn of_put(error: &SdkError<PutItemError, HttpResponse>) -> StoreError {
     match error.as_service_error() {
         Some(PutItemError::ConditionalCheckFailedException(_)) => StoreError::Conflict(Some(Part::Item)),
         Some(PutItemError::TransactionConflictException(_)) => StoreError::Conflict(None),

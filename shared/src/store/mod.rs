@@ -57,7 +57,8 @@ impl Store {
     }
 
     async fn keyring(&self) -> Result<Arc<Keyring>, StoreError> {
-        self.keys.get().await.map_err(|_| StoreError::Unavailable("the service secret cannot be read".into()))
+        let unavailable = |error| StoreError::Unavailable(format!("the service secret cannot be read: {error}"));
+        self.keys.get().await.map_err(unavailable)
     }
 
     async fn get<T: DeserializeOwned>(&self, key: key::Key) -> Result<Option<T>, StoreError> {
