@@ -47,11 +47,14 @@ impl std::fmt::Debug for Keyring {
 }
 
 impl Keyring {
-    /// Derives the keys from the secret's versions.
+    /// Derives the keys from the secret's versions. Equal versions count once: each mark of an erased user is the key of
+    /// a condition check, and DynamoDB refuses a transaction that names one key twice.
     ///
     /// # Errors
     /// [`WeakSecret`] when one is too short.
     pub fn new(current: &SecretString, previous: Option<&SecretString>) -> Result<Self, WeakSecret> {
+        let previous =
+            previous.filter(|previous| !equal_in_constant_time(current.expose_secret(), previous.expose_secret()));
         Ok(Self { current: Keys::derive(current)?, previous: previous.map(Keys::derive).transpose()? })
     }
 
@@ -205,6 +208,13 @@ mod tests {
         assert_eq!(after.link_token(&event, Some(&key_id)).expose_secret(), token.expose_secret());
         assert_ne!(after.link_token(&event, None).expose_secret(), token.expose_secret());
         assert_ne!(before.link_token(&EventId::from([2; 16]), None).expose_secret(), token.expose_secret());
+    }
+
+    #[test]
+    fn two_equal_versions_count_once() {
+        let user = "user".parse().unwrap();
+        assert_eq!(Keyring::new(&secret("a"), Some(&secret("a"))).unwrap().forgotten_marks(&user).len(), 1);
+        assert_eq!(Keyring::new(&secret("b"), Some(&secret("a"))).unwrap().forgotten_marks(&user).len(), 2);
     }
 
     #[test]

@@ -26,6 +26,10 @@ const MIN_REFETCH_INTERVAL: Duration = Duration::from_secs(60);
 /// More contracts than a deployment has: a bound for names that callers make up.
 const MAX_CONTRACTS: usize = 1_000;
 
+/// The staging labels of Secrets Manager.
+const CURRENT: &str = "AWSCURRENT";
+const PREVIOUS: &str = "AWSPREVIOUS";
+
 /// So many contracts are worth a guess.
 const FEW: usize = 3;
 
@@ -43,17 +47,42 @@ pub enum SecretError {
     Unavailable(String),
 }
 
-async fn fetch(client: &Client, id: &str, stage: &str) -> Result<SecretString, SecretError> {
+/// One version of a secret. `text` is none when the version holds bytes instead.
+struct SecretVersion {
+    id: Option<String>,
+    text: Option<SecretString>,
+}
+
+impl SecretVersion {
+    fn text(&self) -> Result<&SecretString, SecretError> {
+        self.text.as_ref().ok_or_else(|| SecretError::Unusable("it holds no text".into()))
+    }
+}
+
+async fn fetch(client: &Client, id: &str, stage: &str) -> Result<SecretVersion, SecretError> {
     match client.get_secret_value().secret_id(id).version_stage(stage).send().await {
-        Ok(answer) => match answer.secret_string {
-            Some(text) => Ok(text.into()),
-            None => Err(SecretError::Unusable("it holds no text".into())),
-        },
+        Ok(answer) => Ok(SecretVersion { id: answer.version_id, text: answer.secret_string.map(Into::into) }),
         Err(error) if error.as_service_error().is_some_and(|error| error.is_resource_not_found_exception()) => {
             Err(SecretError::Unknown)
         }
         Err(error) => Err(SecretError::Unavailable(describe_error(&error))),
     }
+}
+
+/// The current and the previous version of a secret, without the previous one when the secret was never rotated.
+///
+/// They are fetched one after the other. A rotation between the two calls makes the version that was fetched as the
+/// current one the previous one. The other order, or both calls at once, could miss that version: the pair would be the
+/// new version and the one before the two.
+async fn fetch_versions(client: &Client, id: &str) -> Result<(SecretVersion, Option<SecretVersion>), SecretError> {
+    let current = fetch(client, id, CURRENT).await?;
+    let previous = match fetch(client, id, PREVIOUS).await {
+        Ok(previous) => previous,
+        Err(SecretError::Unknown) => return Ok((current, None)),
+        Err(error) => return Err(error),
+    };
+    let current = if current.id == previous.id { fetch(client, id, CURRENT).await? } else { current };
+    Ok((current, Some(previous)))
 }
 
 /// What is made of a secret's current and previous version. Cheap to clone; clones share the cache.
@@ -111,17 +140,22 @@ impl<T> Rotating<T> {
         {
             return Ok(Arc::clone(made));
         }
-        let (current, previous) =
-            tokio::join!(fetch(&self.client, &self.id, "AWSCURRENT"), fetch(&self.client, &self.id, "AWSPREVIOUS"));
-        let previous = match previous {
-            Ok(previous) => Some(previous),
-            // It was never rotated.
-            Err(SecretError::Unknown) => None,
-            Err(error) => return Err(error),
-        };
-        let made = Arc::new((self.read)(&current?, previous.as_ref()).map_err(SecretError::Unusable)?);
+        let (current, previous) = fetch_versions(&self.client, &self.id).await?;
+        let made = Arc::new(self.read_versions(&current, previous.as_ref())?);
         *cached = Some((Arc::clone(&made), self.ambient.now()));
         Ok(made)
+    }
+
+    /// Reads both versions, or the current one alone when only the previous one is unusable.
+    fn read_versions(&self, current: &SecretVersion, previous: Option<&SecretVersion>) -> Result<T, SecretError> {
+        let current = current.text()?;
+        let read = |previous| (self.read)(current, previous).map_err(SecretError::Unusable);
+        let Some(previous) = previous else { return read(None) };
+        previous.text().and_then(|previous| read(Some(previous))).or_else(|error| {
+            let made = read(None)?;
+            tracing::warn!(secret_id = %self.id, %error, "The previous version of a secret is ignored");
+            Ok(made)
+        })
     }
 }
 
@@ -224,7 +258,8 @@ impl Contracts {
         use secrecy::ExposeSecret;
 
         let unusable = |why: &dyn ToString| SecretError::Unusable(why.to_string());
-        let text = fetch(&self.client, &format!("{}{id}", self.prefix), "AWSCURRENT").await?;
+        let version = fetch(&self.client, &format!("{}{id}", self.prefix), CURRENT).await?;
+        let text = version.text()?;
         // The parser's own message could quote the secret.
         let secret: ContractSecret = serde_json::from_str(text.expose_secret())
             .map_err(|_| unusable(&"it is not {\"applicationId\", \"contractId\", \"privateKey\"}"))?;

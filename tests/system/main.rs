@@ -23,6 +23,7 @@ mod permissions;
 mod read_results;
 mod reconnect;
 mod secrets;
+mod service_secret;
 mod strangers;
 mod sweep;
 mod template;
