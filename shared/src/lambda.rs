@@ -9,7 +9,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use tracing::Level;
 use tracing_subscriber::{
     Layer,
-    filter::{FilterExt, Targets, filter_fn},
+    filter::{FilterExt, LevelFilter, Targets, filter_fn},
     layer::SubscriberExt,
     util::SubscriberInitExt,
 };
@@ -83,14 +83,15 @@ pub fn first_receipt(message: &SqsMessage) -> bool {
 /// Serves invocations until Lambda ends the process. What is wrong with the configuration is told in one line.
 pub async fn serve<F: Function>() -> ExitCode {
     let environment = Environment::of_process();
-    let function = match F::new(&environment, &Ambient::system()) {
-        Ok(function) => Arc::new(function),
+    let built = log_levels(&environment).and_then(|levels| Ok((levels, F::new(&environment, &Ambient::system())?)));
+    let (levels, function) = match built {
+        Ok((levels, function)) => (levels, Arc::new(function)),
         Err(error) => {
             eprintln!("{error}");
             return ExitCode::FAILURE;
         }
     };
-    initialize_logs(&environment);
+    initialize_logs(levels);
     let service = service_fn(move |event: LambdaEvent<F::Event>| {
         let function = Arc::clone(&function);
         // Boxed: the futures of the handlers are deeply nested, and large.
@@ -118,9 +119,39 @@ const OURS: [&str; 7] = [
     "sweep_accounts",
 ];
 
-/// Logs are JSON lines; `RUST_LOG` says which, `info` by default.
-fn initialize_logs(environment: &Environment) {
-    let levels: Targets = environment.optional("RUST_LOG").unwrap_or("info").parse().unwrap_or_default();
+/// Which log lines are written: `RUST_LOG`, `info` by default.
+fn log_levels(environment: &Environment) -> Result<Targets, ConfigError> {
+    let problem = "must be a level (error, warn, info, debug, trace, off) or comma-separated directives target=level";
+    let text = environment.optional("RUST_LOG").unwrap_or("info");
+    parse_levels(text).ok_or_else(|| ConfigError::new("RUST_LOG", problem))
+}
+
+/// Reads comma-separated levels and directives; none if one of them is neither. The parser of [`Targets`] takes a word
+/// that is no level for a target, which turns every other target off.
+fn parse_levels(text: &str) -> Option<Targets> {
+    let mut levels = Targets::new();
+    for directive in text.split(',').map(str::trim) {
+        levels = match directive.split_once('=') {
+            None => levels.with_default(parse_level(directive)?),
+            Some((target, level)) => levels.with_target(parse_target(target)?, parse_level(level)?),
+        };
+    }
+    Some(levels)
+}
+
+fn parse_level(text: &str) -> Option<LevelFilter> {
+    let named = ["error", "warn", "info", "debug", "trace", "off"].iter().find(|name| text.eq_ignore_ascii_case(name));
+    named.and_then(|name| name.parse().ok())
+}
+
+/// A target is the path of a module, such as `reauth_core::store`.
+fn parse_target(text: &str) -> Option<&str> {
+    let part_of_path = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b':';
+    (!text.is_empty() && text.bytes().all(part_of_path)).then_some(text)
+}
+
+/// Logs are JSON lines.
+fn initialize_logs(levels: Targets) {
     let harmless = filter_fn(|line| {
         let krate = line.target().split("::").next().unwrap_or_default();
         *line.level() <= Level::INFO || OURS.contains(&krate)
@@ -128,4 +159,32 @@ fn initialize_logs(environment: &Environment) {
     let lines = tracing_subscriber::fmt::layer().json().with_current_span(true).with_span_list(false);
     // A second subscriber in one process would be a mistake of the caller, and no reason to stop.
     let _ = tracing_subscriber::registry().with(lines.with_filter(levels.and(harmless))).try_init();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn writes(levels: &str, target: &str, level: Level) -> bool {
+        parse_levels(levels).unwrap().would_enable(target, &level)
+    }
+
+    #[test]
+    fn a_level_counts_for_every_target_and_a_directive_for_its_own() {
+        assert!(writes("info", "accounts", Level::INFO) && !writes("info", "accounts", Level::DEBUG));
+        assert!(writes("WARN", "accounts", Level::WARN) && !writes("WARN", "accounts", Level::INFO));
+        assert!(!writes("off", "accounts", Level::ERROR));
+        let levels = "warn, reauth_core::store=trace,accounts=off";
+        assert!(writes(levels, "reauth_core::store::links", Level::TRACE) && writes(levels, "hyper", Level::WARN));
+        assert!(!writes(levels, "hyper", Level::INFO) && !writes(levels, "accounts", Level::ERROR));
+    }
+
+    #[test]
+    fn what_names_no_level_is_refused() {
+        for wrong in
+            ["warning", "verbose", "", ",", "info,", "reauth_core", "reauth_core=", "=info", "a=loud", "a[b]=info", "3"]
+        {
+            assert_eq!(parse_levels(wrong), None, "{wrong}");
+        }
+    }
 }

@@ -50,6 +50,9 @@ async fn a_malformed_variable_stops_the_function_and_is_named_but_not_shown() {
         (Function::NotifyReauth, "PUBLIC_BASE_URL", "wrong-value"),
         (Function::NotifyReauth, "WEBHOOK_URL", "http://wrong.example/"),
         (Function::Accounts, "AWS_ENDPOINT_URL_SQS", "wrong-value"),
+        (Function::SweepAccounts, "RUST_LOG", "verbose"),
+        (Function::SweepAccounts, "RUST_LOG", "warning"),
+        (Function::SweepAccounts, "RUST_LOG", "reauth_core=loud"),
     ] {
         let said = refusal(&world.system.endpoints, function, variable, Some(value)).await;
         assert!(said.contains(variable) && !said.contains(value), "{}: {said}", function.name());
