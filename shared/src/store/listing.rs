@@ -83,7 +83,8 @@ impl Store {
         Ok(StatusPage { accounts: found.into_iter().map(account).collect::<Result<_, _>>()?, next })
     }
 
-    /// Up to `limit + 1` of a shard, so that the caller knows whether there is more.
+    /// Up to `limit + 1` of a shard, so that the caller knows whether there is more. DynamoDB answers at most 1 MB at once,
+    /// so that a page may hold fewer items than it was asked for.
     async fn status_shard(&self, shard: String, behind: &str, limit: usize) -> Result<Vec<(String, Item)>, StoreError> {
         let (key, value) = match behind {
             "" => ("statusShard = :shard", None),
@@ -95,14 +96,22 @@ impl Store {
             .table_name(&*self.table)
             .index_name("byStatus")
             .key_condition_expression(key)
-            .expression_attribute_values(":shard", text(shard))
-            .limit(i32::try_from(limit + 1).unwrap_or(i32::MAX));
+            .expression_attribute_values(":shard", text(shard));
         if let Some(value) = value {
             query = query.expression_attribute_values(":behind", value);
         }
-        let answer = query.send().await.map_err(|error| error::unavailable(&error))?;
         let positioned = |item: Item| Some((item.get("statusSince")?.as_s().ok()?.clone(), item));
-        Ok(answer.items.unwrap_or_default().into_iter().filter_map(positioned).collect())
+        let (mut found, mut start) = (Vec::new(), None);
+        loop {
+            let missing = i32::try_from(limit + 1 - found.len()).unwrap_or(i32::MAX);
+            let page = query.clone().limit(missing).set_exclusive_start_key(start).send().await;
+            let page = page.map_err(|error| error::unavailable(&error))?;
+            found.extend(page.items.unwrap_or_default().into_iter().filter_map(positioned));
+            start = page.last_evaluated_key;
+            if start.is_none() || found.len() > limit {
+                return Ok(found);
+            }
+        }
     }
 
     /// The events that no channel has taken by `now`, up to `limit` of each of 16 shards, longest due first.
