@@ -10,12 +10,13 @@ use jiff::Timestamp;
 use reauth_core::{
     ambient::after,
     domain::{
-        Account, AccountId, Change, ContractId, EpisodeId, FailureCode, LastReads, Outcome, ReauthorizationId, Signal,
-        Status, TokenPair, UserId, Via, Watermark,
+        Account, AccountId, Change, ContractId, EpisodeId, Event, EventId, FailureCode, LastReads, Outcome,
+        ReauthorizationId, Signal, Status, TokenPair, UserId, Via, Watermark,
         account::AccountError,
+        event::Subject,
         reauthorization::{Kind, Progress, Reauthorization},
     },
-    store::{AccountChange, Commit, Due, Grant, HistoryCursor, Link, Part, Store, StoreError, Versioned},
+    store::{AccountChange, Commit, Due, Grant, HistoryCursor, Link, LinkUse, Part, Store, StoreError, Versioned},
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
@@ -188,8 +189,8 @@ async fn a_forgotten_user_is_gone_and_stays_gone_for_whatever_was_triggered_befo
         let before = table.now();
         let account = broken(table, &user(1)).await;
         table.store.put_grant(&grant(&user(1), "a", before), 0, before).await.unwrap();
-        let token = SecretString::from("link");
-        table.store.put_link(&token, &link(&account.value, before), before).await.unwrap();
+        let (token, event) = (SecretString::from("link"), last_event(table, &account.value).await);
+        table.store.put_link(&token, &link(&account.value, before), &event).await.unwrap();
         table.store.create_reauthorization(&reauthorization(before), &token, None, before).await.unwrap();
 
         table.clock.advance(MINUTE);
@@ -202,7 +203,7 @@ async fn a_forgotten_user_is_gone_and_stays_gone_for_whatever_was_triggered_befo
         assert!(matches!(table.store.commit(late).await, Err(StoreError::Forgotten)));
         let late = table.store.put_grant(&grant(&user(1), "a", before), 0, before).await;
         assert!(matches!(late, Err(StoreError::Forgotten)));
-        let late = table.store.put_link(&token, &link(&account.value, before), before).await;
+        let late = table.store.put_link(&token, &link(&account.value, before), &event).await;
         assert!(matches!(late, Err(StoreError::Forgotten)));
         assert!(!table.store.knows(&user(1)).await.unwrap());
 
@@ -256,6 +257,12 @@ async fn a_grant_is_replaced_only_as_it_was_read_and_its_tokens_are_sealed() {
     .await;
 }
 
+/// What the account's last event is about.
+async fn last_event(table: &Table, account: &Account) -> Subject {
+    let history = table.store.history(&account.user_id, &account.account_id).await.unwrap();
+    Event::from_json(history.last().unwrap().clone()).unwrap().subject
+}
+
 fn link(account: &Account, now: Timestamp) -> Link {
     Link {
         user_id: account.user_id.clone(),
@@ -266,17 +273,65 @@ fn link(account: &Account, now: Timestamp) -> Link {
 }
 
 #[tokio::test]
-async fn a_link_is_stored_by_its_hash_and_as_often_as_one_likes() {
+async fn a_link_is_stored_by_its_hash_and_stays_as_it_was_first_written() {
     on_a_table(async |table| {
         let account = broken(table, &user(1)).await.value;
-        let token = SecretString::from("the-token-of-the-link");
+        let (token, event) = (SecretString::from("the-token-of-the-link"), last_event(table, &account).await);
+        let expires_at = after(table.now(), MINUTE);
         for _ in 0..2 {
-            table.store.put_link(&token, &link(&account, table.now()), table.now()).await.unwrap();
+            table.store.put_link(&token, &link(&account, table.now()), &event).await.unwrap();
+            table.clock.advance(MINUTE);
         }
         let found = table.store.link("the-token-of-the-link").await.unwrap().unwrap().link;
-        assert_eq!((found.user_id, found.expires_at), (user(1), after(table.now(), MINUTE)));
+        assert_eq!((found.user_id, found.expires_at), (user(1), expires_at));
         assert!(table.store.link("another").await.unwrap().is_none());
         assert!(!table.everything().await.contains("the-token-of-the-link"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_link_of_an_event_that_is_not_in_the_table_is_not_written() {
+    on_a_table(async |table| {
+        let account = broken(table, &user(1)).await.value;
+        let (token, event) = (SecretString::from("link"), last_event(table, &account).await);
+        for gone in [
+            Subject { sequence: 2, ..event.clone() },
+            Subject { event_id: EventId::from([9; 16]), ..event.clone() },
+            Subject { user_id: user(2), ..event.clone() },
+        ] {
+            let refused = table.store.put_link(&token, &link(&account, table.now()), &gone).await;
+            assert!(matches!(refused, Err(StoreError::Forgotten)), "{refused:?}");
+        }
+        assert!(table.store.link("link").await.unwrap().is_none());
+    })
+    .await;
+}
+
+async fn record_use(table: &Table) -> LinkUse {
+    let read = table.store.link("link").await.unwrap().unwrap();
+    table.store.record_use("link", read).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_use_that_is_taken_back_does_not_count_whatever_was_recorded_since() {
+    on_a_table(async |table| {
+        let account = broken(table, &user(1)).await.value;
+        let (token, event) = (SecretString::from("link"), last_event(table, &account).await);
+        table.store.put_link(&token, &link(&account, table.now()), &event).await.unwrap();
+        let mut recorded = Vec::new();
+        for _ in 0..5 {
+            let LinkUse::Recorded(one) = record_use(table).await else { panic!("there is room") };
+            recorded.push(one);
+        }
+        assert_eq!(record_use(table).await, LinkUse::TooMany(10 * MINUTE));
+        for one in recorded {
+            table.store.take_back_use("link", one).await.unwrap();
+        }
+        for _ in 0..5 {
+            assert!(matches!(record_use(table).await, LinkUse::Recorded(_)));
+        }
+        assert_eq!(record_use(table).await, LinkUse::TooMany(10 * MINUTE));
     })
     .await;
 }
@@ -397,7 +452,9 @@ async fn a_list_larger_than_one_answer_of_the_database_is_whole() {
         let names: BTreeSet<AccountId> = (0..100).map(|number| format!("{number}_account").parse().unwrap()).collect();
         for name in &names {
             let mut commit = lost(table, Account::new(user(1), name.clone()), 0);
-            let Status::ReauthRequired(episode) = &mut commit.changes[0].change.account.status else { panic!("it is not broken") };
+            let Status::ReauthRequired(episode) = &mut commit.changes[0].change.account.status else {
+                panic!("it is not broken")
+            };
             episode.error.message = Some("m".repeat(15_000));
             table.store.commit(commit).await.unwrap();
         }

@@ -3,8 +3,8 @@
 
 use std::{collections::BTreeMap, fmt::Write};
 
-use digime_simulator::ErrorShape;
-use http::Method;
+use digime_simulator::{Account, ErrorShape};
+use http::{Method, StatusCode};
 use local::{DEMO_CONTRACT, Function};
 use serde_json::json;
 use tests::{Decision, World};
@@ -114,11 +114,12 @@ async fn no_flow_costs_more_than_is_written_down() {
     hand_in(&bank(true), 3).await;
     costs.end("read result, still in need", Function::RecordReadResult);
 
+    levers.add_account(DEMO_USER, Account::new("4_bank", "Meadow Bank", None));
     costs.begin();
     world.get(&world.last_link()).await;
     costs.end("reconnect link, the page", Function::CreateReauthUrl);
     costs.begin();
-    world.call(Method::POST, &world.last_link(), "").await;
+    assert_eq!(world.call(Method::POST, &world.last_link(), "").await.status, StatusCode::SEE_OTHER);
     costs.end("reconnect link, the button", Function::CreateReauthUrl);
 
     let many = |needy: u32| {

@@ -1,7 +1,12 @@
 //! The reconnect link: its page, its button, its end.
 
-use digime_simulator::ErrorShape;
+use digime_simulator::{AccessTokenStatus, ErrorShape};
 use http::{Method, StatusCode};
+use local::{
+    NewMessage,
+    names::{Queue, TABLE},
+};
+use serde_json::{Value, json};
 use tests::{Decision, World};
 
 use super::{BANK, DEMO_USER, broken, healthy};
@@ -47,14 +52,90 @@ async fn the_link_works_a_week_later_and_not_after_it_expired() {
 }
 
 #[tokio::test]
-async fn the_link_dies_with_its_episode() {
+async fn the_link_of_an_account_that_is_connected_starts_nothing() {
     let (world, link) = told().await;
     world.hand_in(DEMO_USER, Some("2026-11-23T08:30:00Z"), &healthy(BANK)).await;
-    assert_eq!(world.call(Method::POST, &link, "").await.status, StatusCode::GONE);
+    for method in [Method::GET, Method::POST] {
+        let page = world.call(method, &link, "").await;
+        assert_eq!(page.status, StatusCode::GONE);
+        assert!(page.body.contains("Meadow Bank is connected") && !page.body.contains("<button"), "{}", page.body);
+    }
+}
+
+#[tokio::test]
+async fn the_link_of_an_earlier_episode_leads_on_until_it_expires() {
+    let (world, link) = told().await;
+    world.hand_in(DEMO_USER, Some("2026-11-23T08:30:00Z"), &healthy(BANK)).await;
     world.hand_in(DEMO_USER, Some("2026-11-23T08:40:00Z"), &broken(BANK)).await;
-    assert_eq!(world.get(&link).await.status, StatusCode::GONE, "a new episode has a link of its own");
-    assert_ne!(world.last_link(), link);
-    world.follow(&world.last_link()).await;
+    assert_ne!(world.last_link(), link, "a new episode has a link of its own");
+    let page = world.get(&link).await;
+    assert!(page.body.contains("Your connection to <strong>Meadow Bank</strong> has ended"), "{}", page.body);
+    world.advance(14 * 86_400 - 3_600);
+    world.reauthorize(&world.follow(&link).await, Decision::Success).await;
+    world.settle().await;
+    assert_eq!(world.account(DEMO_USER, BANK).await["status"], "active");
+    world.system.simulator.levers().break_account(BANK, ErrorShape::Documented);
+    world.advance(3_600);
+    world.hand_in(DEMO_USER, None, &broken(BANK)).await;
+    for method in [Method::GET, Method::POST] {
+        let page = world.call(method, &link, "").await;
+        assert_eq!(page.status, StatusCode::GONE);
+        assert!(page.body.contains("This link has expired"), "{}", page.body);
+    }
+}
+
+#[tokio::test]
+async fn while_digime_has_not_confirmed_it_the_page_says_that_the_connection_is_checked() {
+    let (world, link) = told().await;
+    world.system.simulator.levers().set_access_token_status(AccessTokenStatus::Absent);
+    world.reauthorize(&world.follow(&link).await, Decision::Success).await;
+    assert_eq!(world.account(DEMO_USER, BANK).await["status"], "verifying");
+    let page = world.get(&link).await;
+    assert!(page.body.contains("We are checking your connection"), "{}", page.body);
+    assert!(page.body.contains("Reconnect again") && !page.body.contains("has ended"), "{}", page.body);
+    world.follow(&link).await;
+    world.settle().await;
+}
+
+#[tokio::test]
+async fn an_account_that_is_checked_without_an_episode_is_not_called_connected() {
+    let (world, link) = told().await;
+    world.hand_in(DEMO_USER, Some("2026-11-23T08:30:00Z"), &healthy(BANK)).await;
+    world.system.simulator.levers().set_access_token_status(AccessTokenStatus::Absent);
+    let (_, url) = world.make_reauthorization(DEMO_USER, BANK).await;
+    world.reauthorize(&url, Decision::Success).await;
+    assert_eq!(world.account(DEMO_USER, BANK).await["status"], "verifying");
+    for method in [Method::GET, Method::POST] {
+        let page = world.call(method, &link, "").await;
+        assert!(page.body.contains("We are checking your connection"), "{}", page.body);
+        assert!(!page.body.contains("is connected") && !page.body.contains("<button"), "{}", page.body);
+    }
+    world.settle().await;
+}
+
+/// Puts every event of the table on the queue of notifications once more.
+async fn deliver_again(world: &World) {
+    let scan = serde_json::from_value(json!({"TableName": TABLE})).unwrap();
+    let items = serde_json::to_value(world.system.database.scan(scan).unwrap()).unwrap();
+    for item in items["Items"].as_array().unwrap() {
+        if item["SK"]["S"].as_str().unwrap().starts_with("EVENT#") {
+            let record: Value = json!({"eventName": "INSERT", "dynamodb": {"NewImage": item}});
+            let (body, sender) = (record.to_string(), "test".to_owned());
+            let message = NewMessage { body, sender, ..NewMessage::default() };
+            world.system.queues.send(Queue::Notifications, &message).unwrap();
+        }
+    }
+    world.settle().await;
+}
+
+#[tokio::test]
+async fn an_event_that_is_delivered_again_leaves_the_count_of_its_links_uses() {
+    let (world, link) = told().await;
+    for _ in 0..5 {
+        world.follow(&link).await;
+    }
+    deliver_again(&world).await;
+    assert_eq!(world.call(Method::POST, &link, "").await.status, StatusCode::TOO_MANY_REQUESTS);
 }
 
 #[tokio::test]

@@ -1,13 +1,13 @@
 //! Links and callbacks in the wrong hands: another browser, another user, many tries, forged cursors.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use digime_simulator::ErrorShape;
+use digime_simulator::{ErrorShape, Failure};
 use futures::future::join_all;
 use http::{Method, StatusCode};
 use serde_json::json;
 use tests::{Decision, World};
 
-use super::{BANK, DEMO_USER, broken};
+use super::{BANK, DEMO_CONTRACT, DEMO_USER, broken};
 
 async fn told(account: &str) -> (World, String) {
     let world = World::new().await;
@@ -75,7 +75,8 @@ async fn two_reconnections_in_one_browser_both_end_where_they_should() {
 async fn the_page_tells_whose_account_it_is_and_not_its_name() {
     let (world, link) = told(BANK).await;
     let page = world.get(&link).await;
-    assert!(page.body.contains("a…n") && !page.body.contains("alex.morgan"), "{}", page.body);
+    assert!(page.body.contains("Account: <strong>a…n</strong>. Not yours?"), "{}", page.body);
+    assert!(!page.body.contains("alex.morgan"));
     assert!(page.body.contains("Meadow Bank") && page.body.contains("Demo Application"));
 }
 
@@ -91,15 +92,48 @@ async fn a_link_is_followed_five_times_in_ten_minutes_and_no_more() {
     assert_eq!(page.status, StatusCode::TOO_MANY_REQUESTS);
     assert!(page.header("content-type").starts_with("text/html"));
     assert_eq!(page.header("retry-after"), "360", "the first of the five was four minutes ago");
+    assert!(page.body.contains("Try again in 6 minutes"), "{}", page.body);
     assert!(world.system.simulator.requests().is_empty(), "digi.me is not called");
     assert_eq!(world.get(&link).await.status, StatusCode::OK, "the page itself may be looked at");
-    world.advance(360);
+    for (seconds, retry_after, told) in
+        [(255, "105", "in 2 minutes."), (75, "30", "in 30 seconds."), (29, "1", "in 1 second.")]
+    {
+        world.advance(seconds);
+        let page = world.call(Method::POST, &link, "").await;
+        assert_eq!(page.header("retry-after"), retry_after);
+        assert!(page.body.contains(told), "{}", page.body);
+    }
+    world.advance(1);
     assert_eq!(world.call(Method::POST, &link, "").await.status, StatusCode::SEE_OTHER);
     assert_eq!(world.call(Method::POST, &link, "").await.status, StatusCode::TOO_MANY_REQUESTS);
 }
 
+#[tokio::test]
+async fn a_use_that_fails_on_our_side_is_not_counted() {
+    let (world, link) = told(BANK).await;
+    let levers = world.system.simulator.levers();
+    for _ in 0..6 {
+        levers.fail("/v1.7/reference", Failure::status(503, 3));
+        let page = world.call(Method::POST, &link, "").await;
+        assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE);
+        levers.clear_failures();
+    }
+    levers.expire_access_tokens(DEMO_USER);
+    levers.kill_refresh_tokens(DEMO_USER);
+    for _ in 0..6 {
+        assert_eq!(world.call(Method::POST, &link, "").await.status, StatusCode::CONFLICT);
+    }
+    let grant = serde_json::to_value(levers.issue_tokens(DEMO_USER, DEMO_CONTRACT)).unwrap();
+    let stored = world.put(&format!("/users/{DEMO_USER}/grants/{DEMO_CONTRACT}?replace=true"), &grant).await;
+    assert_eq!(stored.status, StatusCode::NO_CONTENT, "{}", stored.body);
+    for _ in 0..5 {
+        world.follow(&link).await;
+    }
+    assert_eq!(world.call(Method::POST, &link, "").await.status, StatusCode::TOO_MANY_REQUESTS);
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn many_presses_at_once_are_five() {
+async fn many_uses_at_once_are_five() {
     let (world, link) = told(BANK).await;
     let replies = join_all((0..12).map(|_| world.call(Method::POST, &link, ""))).await;
     let count = |status| replies.iter().filter(|reply| reply.status == status).count();

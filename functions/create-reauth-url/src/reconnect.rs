@@ -7,7 +7,7 @@ use maud::{Markup, html};
 use reauth_core::{
     domain::{Account, Status},
     keyring::random_secret,
-    store::{Grant, Link, StoredLink, Versioned},
+    store::{Grant, Link, LinkUse, RecordedUse, StoredLink, Versioned},
     web::{BROWSER_COOKIE, Problem, Request, Response, page::page},
 };
 use secrecy::{ExposeSecret, SecretString};
@@ -23,12 +23,12 @@ impl CreateReauthUrl {
         let page = async {
             let Some(StoredLink { link, .. }) = self.link(request).await? else { return Ok(self.unknown_link()) };
             let account = self.access.store.account(&link.user_id, &link.account_id).await?;
-            Ok(match self.alive(&link, account) {
+            Ok(match self.reconnectable(&link, account) {
                 Ok(account) => self.invitation(&account.value),
                 Err(page) => page,
             })
         };
-        page.await.or_else(|problem| Ok(self.trouble(&problem)))
+        page.await.or_else(|problem| Ok(self.error_page(&problem)))
     }
 
     /// `POST /reconnect/{token}`: to a reauthorization made at this moment.
@@ -36,16 +36,36 @@ impl CreateReauthUrl {
         let answer = async {
             let Some(stored) = self.link(request).await? else { return Ok(self.unknown_link()) };
             let (link, store) = (stored.link.clone(), &self.access.store);
-            let press = store.press(request.path_text("token"), stored);
-            let (wait, (grants, account)) =
-                tokio::try_join!(press, self.access.grants_and_account(&link.user_id, &link.account_id, None))?;
-            match (wait, self.alive(&link, account)) {
-                (Some(wait), _) => Ok(self.too_often(wait)),
-                (None, Ok(account)) => self.start(request, link, grants, account).await,
-                (None, Err(page)) => Ok(page),
+            // Both run to their end: a use whose record is not known here could not be taken back.
+            let (recorded, read) = tokio::join!(
+                store.record_use(request.path_text("token"), stored),
+                self.access.grants_and_account(&link.user_id, &link.account_id, None)
+            );
+            let recorded = match recorded? {
+                LinkUse::TooMany(wait) => return Ok(self.too_many_uses(wait)),
+                LinkUse::Recorded(recorded) => recorded,
+            };
+            let answer = async {
+                let (grants, account) = read?;
+                match self.reconnectable(&link, account) {
+                    Ok(account) => self.start(request, link, grants, account).await,
+                    Err(page) => Ok(page),
+                }
+            };
+            let answer = answer.await;
+            if answer.as_ref().is_err_and(|problem| is_our_failure(problem.status)) {
+                self.take_back(request, recorded).await;
             }
+            answer
         };
-        answer.await.or_else(|problem| Ok(self.trouble(&problem)))
+        answer.await.or_else(|problem| Ok(self.error_page(&problem)))
+    }
+
+    /// A use that failed on our side does not count against the person who tried.
+    async fn take_back(&self, request: &Request, recorded: RecordedUse) {
+        if let Err(error) = self.access.store.take_back_use(request.path_text("token"), recorded).await {
+            tracing::warn!(%error, "The use of a reconnect link that failed could not be taken back; it counts");
+        }
     }
 
     async fn start(
@@ -81,71 +101,125 @@ impl CreateReauthUrl {
         if is_token(token) { Ok(self.access.store.link(token).await?) } else { Ok(None) }
     }
 
-    /// The account that waits for its user; or the page that says why there is nothing to do.
-    fn alive(&self, link: &Link, account: Option<Versioned<Account>>) -> Result<Versioned<Account>, Response> {
+    /// The account that can be reconnected now, or the page that says why there is nothing to do. A link of an earlier
+    /// episode works for the one that is open, until it expires.
+    fn reconnectable(&self, link: &Link, account: Option<Versioned<Account>>) -> Result<Versioned<Account>, Response> {
         let Some(account) = account else { return Err(self.unknown_link()) };
-        match account.value.episode() {
-            Some(episode) if episode.episode_id == link.episode_id => {}
-            _ => return Err(self.over(&account.value)),
+        match &account.value.status {
+            Status::Active => Err(self.connected(&account.value)),
+            Status::Verifying { episode: None, .. } => Err(self.checking(&account.value)),
+            Status::ReauthRequired(_) | Status::Verifying { .. } if link.expires_at <= self.ambient.now() => {
+                Err(self.expired(&account.value))
+            }
+            Status::ReauthRequired(_) | Status::Verifying { .. } => Ok(account),
         }
-        if link.expires_at <= self.ambient.now() { Err(self.expired()) } else { Ok(account) }
     }
 
+    /// The page with the button.
     fn invitation(&self, account: &Account) -> Response {
-        let application = &self.settings.application_name;
-        let service = service_name(account);
+        let (application, service) = (&self.settings.application_name, service_name(account));
+        let checking = matches!(account.status, Status::Verifying { .. });
+        let button = if checking { "Reconnect again".to_owned() } else { format!("Reconnect {service}") };
         let content = html! {
-            p { (application) " can no longer read your data from " strong { (service) } "." }
+            @if checking {
+                p { "We are checking your connection. You do not need to do anything." }
+            } @else {
+                p {
+                    "Your connection to " strong { (service) } " has ended. Reconnect it so that " (application)
+                    " can keep using your data."
+                }
+            }
             @if let Some(username) = account.masked_username() {
-                p { "The account is " strong { (username) } ". If it is not yours, close this page." }
+                p { "Account: " strong { (username) } ". Not yours? Close this page; nothing changes." }
             }
-            p { "To let it in again, you go to digi.me and sign in there." }
-            @if let Status::Verifying { .. } = account.status {
-                p { small { "You have done this already, and it is being checked. You can do it again." } }
+            @if !checking {
+                p {
+                    "Next you go to digi.me, the service that " (application) " uses to connect. You confirm there with "
+                    (service) ", then come back."
+                }
             }
-            form method="post" { button type="submit" { "Reconnect " (service) } }
+            form method="post" { button type="submit" { (button) } }
         };
-        let title = format!("Reconnect {service}");
+        let title = if checking { format!("Checking {service}") } else { button };
         page(StatusCode::OK, &title, &content, &[&self.access.client.onboard_origin()])
     }
 
-    fn over(&self, account: &Account) -> Response {
-        let service = service_name(account);
-        let content = html! { p { (service) " is connected. There is nothing left to do." } };
-        self.notice(StatusCode::GONE, "Nothing to do", &content)
+    fn connected(&self, account: &Account) -> Response {
+        let content = html! { p { "You do not need to do anything. " (self.way_back()) } };
+        self.notice(StatusCode::GONE, &format!("{} is connected", service_name(account)), &content)
     }
 
-    fn expired(&self) -> Response {
-        let content = html! { p { "This link has expired. Ask " (self.settings.application_name) " for a new one." } };
-        self.notice(StatusCode::GONE, "The link has expired", &content)
+    fn checking(&self, account: &Account) -> Response {
+        let content =
+            html! { p { "We are checking your connection. You do not need to do anything. " (self.way_back()) } };
+        self.notice(StatusCode::OK, &format!("Checking {}", service_name(account)), &content)
     }
 
-    fn too_often(&self, wait: Duration) -> Response {
-        let content = html! { p { "This link was used too often just now. Try again in ten minutes: it stays good." } };
+    fn expired(&self, account: &Account) -> Response {
+        let (application, service) = (&self.settings.application_name, service_name(account));
+        let content = html! {
+            p { "Nothing was changed. Go back to " (application) " and reconnect " strong { (service) } " from there." }
+        };
+        self.notice(StatusCode::GONE, "This link has expired", &content)
+    }
+
+    fn too_many_uses(&self, wait: Duration) -> Response {
+        let content = html! {
+            p { "This link was used too often in a short time. Try again in " (waiting_time(wait)) ". The link still works." }
+        };
         self.notice(StatusCode::TOO_MANY_REQUESTS, "Too many attempts", &content).with_retry_after(wait)
     }
 
     fn unknown_link(&self) -> Response {
         let content = html! {
-            p { "This link does not work. Check that it is complete, or open " (self.settings.application_name) " and start from there." }
+            p {
+                "Nothing was changed. Check that you opened the whole link, or go back to "
+                (self.settings.application_name) " and reconnect from there."
+            }
         };
-        self.notice(StatusCode::NOT_FOUND, "The link is not known", &content)
+        self.notice(StatusCode::NOT_FOUND, "This link does not work", &content)
     }
 
-    /// A problem as a page; its cause goes to the log.
-    fn trouble(&self, problem: &Problem) -> Response {
+    /// The page of a request that failed; its cause goes to the log.
+    fn error_page(&self, problem: &Problem) -> Response {
         problem.log();
-        let content = if problem.retry_after.is_some() {
-            html! { p { "That did not work just now. Try again in a minute: the link stays good." } }
-        } else {
-            html! { p { "That did not work. Open " (self.settings.application_name) " and start from there." } }
+        let content = html! {
+            p { "You did nothing wrong, and nothing was changed." }
+            @if problem.retry_after.is_some() {
+                p { "Try again in a minute. The link still works." }
+                // The page itself, with its button.
+                p { a class="button" href="" { "Try again" } }
+            } @else {
+                p { "Go back to " (self.settings.application_name) " and reconnect from there." }
+            }
         };
-        self.notice(problem.status, "That did not work", &content)
+        let page = self.notice(problem.status, "Something went wrong on our side", &content);
+        match problem.retry_after {
+            Some(wait) => page.with_retry_after(wait),
+            None => page,
+        }
+    }
+
+    fn way_back(&self) -> Markup {
+        html! { "You can close this page and go back to " (self.settings.application_name) "." }
     }
 
     fn notice(&self, status: StatusCode, title: &str, content: &Markup) -> Response {
         page(status, title, content, &[])
     }
+}
+
+/// A failure that the person cannot mend by another attempt: something is down, or the grant cannot be used.
+fn is_our_failure(status: StatusCode) -> bool {
+    status.is_server_error() || status == StatusCode::CONFLICT
+}
+
+/// In minutes, rounded up; below one minute in seconds.
+fn waiting_time(wait: Duration) -> String {
+    let seconds = wait.as_secs().max(1);
+    let (count, unit) = if seconds < 60 { (seconds, "second") } else { (seconds.div_ceil(60), "minute") };
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {unit}{plural}")
 }
 
 /// Whether it has the form of this service's tokens and marks: 32 bytes in base64url.
@@ -156,4 +230,23 @@ fn is_token(text: &str) -> bool {
 
 fn service_name(account: &Account) -> &str {
     account.service_name.as_deref().unwrap_or("the service")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_waiting_time_is_told_in_minutes_rounded_up_and_below_one_in_seconds() {
+        for (seconds, told) in [
+            (0, "1 second"),
+            (1, "1 second"),
+            (59, "59 seconds"),
+            (60, "1 minute"),
+            (61, "2 minutes"),
+            (360, "6 minutes"),
+        ] {
+            assert_eq!(waiting_time(Duration::from_secs(seconds)), told);
+        }
+    }
 }

@@ -58,7 +58,7 @@ impl NotifyReauth {
         let expires_at = after(event.event.timestamp, self.link_ttl);
         let link =
             Link { user_id: subject.user_id.clone(), account_id: subject.account_id.clone(), episode_id, expires_at };
-        self.store.put_link(&token, &link, event.event.timestamp).await?;
+        self.store.put_link(&token, &link, subject).await?;
         let url = self.public_base_url.join(&format!("reconnect/{}", token.expose_secret()));
         let url = url.map_err(|_| DeliveryError::Unwritable)?.to_string();
         Ok(Some(ReconnectLink { url, expires_at }))

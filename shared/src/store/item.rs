@@ -232,9 +232,9 @@ pub(super) struct LinkItem {
     #[serde(with = "rfc3339")]
     pub(super) expires_at: Timestamp,
     pub(super) ttl: i64,
-    /// When its button was pressed lately, joined by spaces.
+    /// The times of its recent uses, joined by spaces.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) presses: Option<String>,
+    pub(super) uses: Option<String>,
 }
 
 /// A pointer from a user to an item elsewhere: nothing but its key and when it may go.

@@ -23,7 +23,7 @@ pub use self::{
     events::{DueEvent, HistoryCursor, HistoryPage, StoredEvent},
     grants::{Grant, Lease},
     item::ChannelName,
-    links::{Link, StoredLink},
+    links::{Link, LinkUse, RecordedUse, StoredLink},
     listing::{Cursor, Due, DueItem, StatusPage},
     reauthorizations::StoredReauthorization,
 };
