@@ -93,6 +93,21 @@ async fn bad_bodies_of_a_reauthorization() {
 }
 
 #[tokio::test]
+async fn a_refused_return_url_names_the_setting_and_its_values() {
+    let origins = "https://a.example, https://b.example";
+    let world =
+        World::with_settings(&[("ALLOWED_RETURN_ORIGINS", origins), ("DEFAULT_RETURN_URL", "https://a.example/back")])
+            .await;
+    let path = format!("/users/{DEMO_USER}/accounts/{BANK}/reauthorizations");
+    for url in ["https://evil.example/", "http://a.example/", "/back", "https://a.example/#fragment"] {
+        let reply = world.post(&path, &json!({"returnUrl": url})).await.json();
+        let message = reply["errors"][0]["message"].as_str().unwrap_or_default();
+        let named = "its origin must be one of ALLOWED_RETURN_ORIGINS (https://a.example, https://b.example)";
+        assert!(message.contains(named), "{url}: {reply}");
+    }
+}
+
+#[tokio::test]
 async fn bad_bodies_of_a_grant() {
     let world = World::new().await;
     let path = format!("/users/{DEMO_USER}/grants/demo-contract");

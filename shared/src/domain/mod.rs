@@ -18,5 +18,5 @@ pub use failure::FailureCode;
 pub use id::{AccountId, ContractId, EpisodeId, EventId, InvalidValue, Locale, ReauthorizationId, UserId};
 pub use last_reads::{LastReads, Watermark};
 pub use rate_limit::RecentUses;
-pub use return_url::{AllowedOrigins, ReturnUrl};
+pub use return_url::{AllowedOrigins, InvalidReturnUrl, ReturnUrl};
 pub use token::{Token, TokenPair};

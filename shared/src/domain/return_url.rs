@@ -35,6 +35,20 @@ impl AllowedOrigins {
     }
 }
 
+impl fmt::Display for AllowedOrigins {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() { formatter.write_str("none is set") } else { formatter.write_str(&self.0.join(", ")) }
+    }
+}
+
+/// A URL that the browser may not be sent to.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}; its origin must be one of ALLOWED_RETURN_ORIGINS ({allowed})")]
+pub struct InvalidReturnUrl {
+    reason: InvalidValue,
+    allowed: AllowedOrigins,
+}
+
 /// A URL that the browser may be sent to.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -45,22 +59,23 @@ impl ReturnUrl {
     ///
     /// # Errors
     /// When it is not an absolute https URL without userinfo and fragment whose origin is on the list.
-    pub fn parse(text: &str, allowed: &AllowedOrigins) -> Result<Self, InvalidValue> {
+    pub fn parse(text: &str, allowed: &AllowedOrigins) -> Result<Self, InvalidReturnUrl> {
+        let refused = |reason| InvalidReturnUrl { reason: InvalidValue(reason), allowed: allowed.clone() };
         if text.len() > MAX_LENGTH {
-            return Err(InvalidValue("must not be longer than 2048 characters"));
+            return Err(refused("must not be longer than 2048 characters"));
         }
-        let url = Url::parse(text).map_err(|_| InvalidValue("must be an absolute URL"))?;
+        let url = Url::parse(text).map_err(|_| refused("must be an absolute URL"))?;
         if !secure_enough(&url) {
-            return Err(InvalidValue("must be an https URL"));
+            return Err(refused("must be an https URL"));
         }
         if !no_userinfo(&url) {
-            return Err(InvalidValue("must not hold a user name or password"));
+            return Err(refused("must not hold a user name or password"));
         }
         if url.fragment().is_some() {
-            return Err(InvalidValue("must not have a fragment"));
+            return Err(refused("must not have a fragment"));
         }
         if !allowed.contain(&url) {
-            return Err(InvalidValue("must have an origin that is on the list of allowed origins"));
+            return Err(refused("must not lead to another site"));
         }
         Ok(Self(url))
     }
@@ -159,6 +174,18 @@ mod tests {
         ] {
             assert!(ReturnUrl::parse(bad, &allowed()).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_refusal_names_the_setting_and_its_values() {
+        let refusal = |allowed: &str| {
+            let allowed = AllowedOrigins::parse(allowed).unwrap();
+            ReturnUrl::parse("https://evil.example/", &allowed).unwrap_err().to_string()
+        };
+        let setting = "its origin must be one of ALLOWED_RETURN_ORIGINS";
+        let named = refusal("https://a.example,https://b.example");
+        assert!(named.ends_with(&format!("{setting} (https://a.example, https://b.example)")), "{named}");
+        assert!(refusal("").ends_with(&format!("{setting} (none is set)")));
     }
 
     #[test]
