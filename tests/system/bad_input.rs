@@ -14,8 +14,24 @@ fn state(world: &World) -> Value {
     json!([serde_json::to_value(table.unwrap()).unwrap(), depths])
 }
 
-/// Method, path, body, status, field (or code, for other problems than bad input).
+/// Method, path, body, status, all wrong fields (or the code, for other problems than bad input).
 type Case<'a> = (Method, String, &'a str, u16, &'a str);
+
+/// The names of all fields that a problem calls wrong, in its order.
+fn wrong_fields(problem: &Value) -> String {
+    let errors = problem["errors"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let named = |error: &Value| {
+        assert!(error["message"].as_str().is_some_and(|text| !text.is_empty()), "{error}");
+        error["field"].as_str().unwrap().to_owned()
+    };
+    errors.iter().map(named).collect::<Vec<_>>().join(" ")
+}
+
+/// The path of a route, of identifiers that are well formed.
+fn example(route: &str) -> String {
+    let path = route.replace("{userId}", DEMO_USER).replace("{accountId}", BANK);
+    path.replace("{contractId}", "demo-contract").replace("{reauthorizationId}", "ra_00000000000000000000000000000000")
+}
 
 async fn refused(world: &World, (method, path, body, status, field): Case<'_>) {
     let before = state(world);
@@ -35,8 +51,7 @@ async fn refused(world: &World, (method, path, body, status, field): Case<'_>) {
     match status {
         400 => {
             assert_eq!(problem["code"], "invalid_request", "{shown}");
-            assert_eq!(problem["errors"][0]["field"], field, "{shown}: {problem}");
-            assert!(problem["errors"][0]["message"].as_str().is_some_and(|text| !text.is_empty()));
+            assert_eq!(wrong_fields(&problem), field, "{shown}: {problem}");
         }
         _ => assert_eq!(problem["code"], field, "{shown}"),
     }
@@ -52,7 +67,7 @@ async fn bad_identifiers_in_paths() {
             (Method::GET, format!("/users/{bad}/accounts"), "", 400, "userId"),
             (Method::GET, format!("/users/{bad}/accounts/{BANK}"), "", 400, "userId"),
             (Method::GET, format!("/users/u/accounts/{bad}"), "", 400, "accountId"),
-            (Method::PUT, format!("/users/{bad}/grants/c"), "{}", 400, "userId"),
+            (Method::PUT, format!("/users/{bad}/grants/c"), "{}", 400, "userId accessToken refreshToken"),
             (Method::GET, format!("/users/u/grants/{bad}"), "", 400, "contractId"),
             (Method::POST, format!("/users/{bad}/read-results"), r#"{"readResult":{}}"#, 400, "userId"),
             (Method::DELETE, format!("/users/{bad}"), "", 400, "userId"),
@@ -83,13 +98,11 @@ async fn bad_bodies_of_a_reauthorization() {
         (r#"{"returnUrl":"/back"}"#, "returnUrl"),
         (r#"{"returnUrl":"javascript:alert(1)"}"#, "returnUrl"),
         (r#"{"returnUrl":{}}"#, "returnUrl"),
+        (r#"{"return_url":"https://app.example/"}"#, "return_url"),
         (&long, "returnUrl"),
     ] {
         refused(&world, (Method::POST, path.clone(), body, 400, field)).await;
     }
-    let all = r#"{"contractId":"","locale":"","returnUrl":""}"#;
-    let errors = world.call(Method::POST, &path, all).await.json()["errors"].clone();
-    assert_eq!(errors.as_array().map(Vec::len), Some(3), "all wrong fields are named at once: {errors}");
 }
 
 #[tokio::test]
@@ -108,23 +121,96 @@ async fn a_refused_return_url_names_the_setting_and_its_values() {
 }
 
 #[tokio::test]
+async fn everything_that_is_wrong_is_named_at_once() {
+    let world = World::new().await;
+    for (method, path, body, fields) in [
+        (
+            Method::PUT,
+            "/users/a%20b/grants/c%20d?replace=x&histroy=1",
+            r#"{"accessToken":7}"#,
+            "userId contractId replace accessToken refreshToken histroy",
+        ),
+        (
+            Method::POST,
+            "/users/a%20b/accounts/c%20d/reauthorizations?x=1",
+            r#"{"contractId":"","locale":"","returnUrl":"","return_url":""}"#,
+            "userId accountId contractId locale returnUrl x return_url",
+        ),
+        (
+            Method::POST,
+            "/users/a%20b/read-results?x=1",
+            r#"{"contractId":7,"observedAt":"x","readResult":[],"submittedAt":"2026-11-23T09:00:00Z"}"#,
+            "userId contractId observedAt readResult x submittedAt",
+        ),
+        (Method::GET, "/users/a%20b/accounts?refresh=x&histroy=1", "", "userId refresh histroy"),
+        (Method::GET, "/users/a%20b/accounts/c%20d?history=x&histroy=1", "", "userId accountId history histroy"),
+        (Method::GET, "/accounts?limit=x&cursor=x&histroy=1", "", "status limit cursor histroy"),
+        (Method::GET, "/reauthorizations/x?histroy=1", "", "reauthorizationId histroy"),
+        (Method::DELETE, "/users/a%20b?histroy=1", "", "userId histroy"),
+    ] {
+        refused(&world, (method, path.to_owned(), body, 400, fields)).await;
+    }
+}
+
+#[tokio::test]
+async fn every_application_route_refuses_unknown_parameters_by_name() {
+    let world = World::new().await;
+    let long = "x".repeat(5_000);
+    for route in ROUTES.iter().filter(|route| route.iam) {
+        for (query, name) in [("return_url=1", "return_url"), ("%E2%80%AE=1", "\u{202e}"), (&*long, "xxxx")] {
+            let reply =
+                world.call(route.method.parse().unwrap(), &format!("{}?{query}", example(route.path)), "{}").await;
+            assert_eq!(reply.status, StatusCode::BAD_REQUEST, "{} {query}: {}", route.path, reply.body);
+            let fields = wrong_fields(&reply.json());
+            assert!(fields.split(' ').any(|field| field.starts_with(name)), "{} {query}: {fields}", route.path);
+            assert!(fields.len() < 300, "a name is cut: {fields}");
+        }
+    }
+    // The query of a presigned request holds its signature.
+    let signed = "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=c&X-Amz-Signature=s";
+    let reply = world.get(&format!("/users/{DEMO_USER}/accounts?{signed}")).await;
+    assert_eq!(reply.status, StatusCode::OK, "{}", reply.body);
+}
+
+#[tokio::test]
+async fn digime_and_mail_services_may_add_parameters() {
+    let world = World::new().await;
+    world.hand_in(DEMO_USER, None, &super::broken(BANK)).await;
+    let link = format!("{}?utm_source=mail", world.last_link());
+    let url = world.follow(&link).await;
+    let callback = world.decide(&url, tests::Decision::Success).await;
+    let reply = world.get(&format!("{callback}&addedByDigime=1")).await;
+    assert!(reply.header("location").contains("status=succeeded"), "{reply:?}");
+    world.settle().await;
+}
+
+const ALL_OF_A_GRANT: &str =
+    "accessToken.value accessToken.expiry refreshToken.value refreshToken.expiry user.id consentid";
+
+#[tokio::test]
 async fn bad_bodies_of_a_grant() {
     let world = World::new().await;
     let path = format!("/users/{DEMO_USER}/grants/demo-contract");
     for (body, field) in [
         ("", ""),
         ("not json", ""),
-        ("{}", "accessToken"),
-        (r#"{"accessToken":"a"}"#, "accessToken"),
-        (r#"{"accessToken":{"value":"","expiry":1}}"#, "accessToken.value"),
-        (r#"{"accessToken":{"value":"a"}}"#, "accessToken.expiry"),
-        (r#"{"accessToken":{"value":"a","expiry":"soon"}}"#, "accessToken.expiry"),
+        ("{}", "accessToken refreshToken"),
+        (r#"{"accessToken":"a"}"#, "accessToken refreshToken"),
+        (r#"{"accessToken":{"value":"","expiry":1}}"#, "accessToken.value refreshToken"),
+        (r#"{"accessToken":{"value":"a"}}"#, "accessToken.expiry refreshToken"),
+        (r#"{"accessToken":{"value":"a","expiry":"soon"}}"#, "accessToken.expiry refreshToken"),
         (r#"{"accessToken":{"value":"a","expiry":1}}"#, "refreshToken"),
-        (r#"{"access_token":{"value":"a","expires_on":1},"refresh_token":{"value":7}}"#, "refresh_token.value"),
+        (r#"{"accessToken":{},"refreshToken":{},"user":{"id":7},"consentid":7}"#, ALL_OF_A_GRANT),
+        (r#"{"refresh_token":{"value":"r","expires_on":1}}"#, "access_token"),
+        (
+            r#"{"access_token":{"value":"a","expires_on":1},"refresh_token":{"value":7}}"#,
+            "refresh_token.value refresh_token.expires_on",
+        ),
     ] {
         refused(&world, (Method::PUT, path.clone(), body, 400, field)).await;
     }
-    refused(&world, (Method::PUT, format!("{path}?replace=yes"), "{}", 400, "replace")).await;
+    let replace = format!("{path}?replace=yes");
+    refused(&world, (Method::PUT, replace, "{}", 400, "replace accessToken refreshToken")).await;
 }
 
 #[tokio::test]
@@ -132,24 +218,73 @@ async fn bad_read_results() {
     let world = World::new().await;
     let path = format!("/users/{DEMO_USER}/read-results");
     for (body, field) in [
-        ("", ""),
+        ("", "readResult"),
         ("not json", ""),
         ("[]", ""),
         ("{}", "readResult"),
         (r#"{"readResult":null}"#, "readResult"),
         (r#"{"readResult":"x"}"#, "readResult"),
-        (r#"{"readResult":{"hello":"world"}}"#, "readResult"),
+        (r#"{"readResult":{"hello":"world"}}"#, "readResult.hello"),
         (r#"{"readResult":{"status":"partial"}}"#, "readResult.status"),
         (r#"{"readResult":{"status":{"details":7}}}"#, "readResult.status.details"),
         (r#"{"observedAt":"yesterday","readResult":{}}"#, "observedAt"),
         (r#"{"observedAt":1700000000,"readResult":{}}"#, "observedAt"),
         (r#"{"contractId":"a b","readResult":{}}"#, "contractId"),
         (r#"{"contractId":7,"readResult":{}}"#, "contractId"),
+        (r#"{"readResult":{},"userAccessToken":{}}"#, "userAccessToken"),
     ] {
         refused(&world, (Method::POST, path.clone(), body, 400, field)).await;
     }
     let large = format!(r#"{{"readResult":{{}},"padding":"{}"}}"#, "x".repeat(5_000_000));
-    refused(&world, (Method::POST, path, &large, 413, "read_result_too_large")).await;
+    refused(&world, (Method::POST, path.clone(), &large, 413, "read_result_too_large")).await;
+    let entries = |number| (0..number).map(|n| format!(r#""{n}_a":{{"state":"running"}}"#)).collect::<Vec<_>>();
+    let many = |number| format!(r#"{{"readResult":{{{}}}}}"#, entries(number).join(","));
+    refused(&world, (Method::POST, path.clone(), &many(2_001), 413, "read_result_too_large")).await;
+    assert_eq!(world.call(Method::POST, &path, many(2_000)).await.json()["accounts"], 2_000);
+}
+
+#[tokio::test]
+async fn what_is_no_read_result_is_refused() {
+    let world = World::new().await;
+    let path = format!("/users/{DEMO_USER}/read-results");
+    let broken = super::broken("1_a")["1_a"].clone();
+    let listed = json!([{"id": "1_a", "accessTokenStatus": {"authorized": true}}]);
+    for (read_result, fields) in [
+        // A readAccounts answer.
+        (listed.clone(), "readResult"),
+        // The same, as an object.
+        (json!({"accounts": listed}), "readResult.accounts"),
+        // A token pair.
+        (
+            json!({"accessToken": {"value": "a", "expiry": 1}, "refreshToken": {"value": "r", "expiry": 1}}),
+            "readResult.accessToken readResult.refreshToken",
+        ),
+        // A token pair of the API.
+        (json!({"access_token": {"value": "a", "expires_on": 1}}), "readResult.access_token"),
+        // A grant of this API.
+        (json!({"accessToken": {}, "status": "active"}), "readResult.status"),
+        // An error body of digi.me.
+        (json!({"error": {"code": "c", "message": "m"}}), "readResult.error"),
+        // A problem.
+        (json!({"type": "t", "status": 400}), "readResult.status"),
+        // A single entry.
+        (broken.clone(), "readResult"),
+        // A single entry, named.
+        (json!({"accountId": "1_a", "error": {}}), "readResult.accountId readResult.error"),
+        // An entry without a state.
+        (json!({"1_a": {"error": {}}, "2_b": broken}), "readResult.1_a"),
+        // A state that is no text.
+        (json!({"1_a": {"state": 7}}), "readResult.1_a"),
+        // A status without anything.
+        (json!({"status": {}}), "readResult.status"),
+    ] {
+        let body = json!({"readResult": read_result}).to_string();
+        refused(&world, (Method::POST, path.clone(), &body, 400, fields)).await;
+    }
+    let junk: serde_json::Map<_, _> = (0..3_000).map(|n| (format!("key-{n}"), json!(n))).collect();
+    let reply = world.post(&path, &json!({"readResult": junk})).await;
+    assert_eq!(reply.status, StatusCode::BAD_REQUEST);
+    assert!(reply.body.len() < 20_000, "the list of wrong fields has an end");
 }
 
 #[tokio::test]
@@ -162,12 +297,17 @@ async fn bad_queries() {
         ("/accounts?status=reauth_required&limit=many", "limit"),
         ("/accounts?status=reauth_required&limit=100000", "limit"),
         ("/accounts?status=reauth_required&cursor=x", "cursor"),
-        ("/accounts?status=reauth_required&limit=1&limit=2", ""),
+        ("/accounts?status=reauth_required&limit=1&limit=2", "limit"),
+        ("/accounts?status=reauth_required&limit=1&limi%74=2", "limit"),
+        ("/accounts?status=active&status=reauth_required&limit=x", "status limit"),
+        ("/accounts?status=reauth_required&x=1&x=2", "x"),
         ("/users/demo-user/accounts?refresh=maybe", "refresh"),
         ("/users/demo-user/accounts/1_demo-bank?history=1", "history"),
     ] {
         refused(&world, (Method::GET, path.to_owned(), "", 400, field)).await;
     }
+    let twice = "/accounts?status=reauth_required&status=reauth_required";
+    assert_eq!(world.get(twice).await.status, StatusCode::OK, "equal duplicates count once");
 }
 
 #[tokio::test]
@@ -193,14 +333,8 @@ async fn no_application_route_answers_a_caller_without_a_principal() {
     world.system.gateway.set_iam_principal(false);
     let mut asked = 0;
     for route in ROUTES.iter().filter(|route| route.iam) {
-        let path = route
-            .path
-            .replace("{userId}", DEMO_USER)
-            .replace("{accountId}", BANK)
-            .replace("{contractId}", "demo-contract")
-            .replace("{reauthorizationId}", "ra_00000000000000000000000000000000");
         let method = route.method.parse().unwrap();
-        refused(&world, (method, path, "{}", 401, "unauthorized")).await;
+        refused(&world, (method, example(route.path), "{}", 401, "unauthorized")).await;
         asked += 1;
     }
     assert_eq!(asked, 9);

@@ -81,9 +81,10 @@ async fn no_secret_stands_where_it_should_not() {
     levers.break_account(BANK, ErrorShape::Documented);
     secrets.add("a token in a read result", "a-token-that-stands-in-a-read-result");
     let token = json!({"accessToken": {"value": secrets.0.last().unwrap().1, "expiry": 1_900_000_000}});
-    let result = json!({"readResult": broken(BANK), "userAccessToken": token});
+    let result = json!({"status": {"state": "partial", "details": broken(BANK)}, "userAccessToken": token});
     let path = format!("/users/{DEMO_USER}/read-results");
-    replies += &world.post(&path, &result).await.body;
+    replies += &world.post(&path, &json!({"readResult": result})).await.body;
+    replies += &world.post(&path, &json!({"readResult": broken(BANK), "userAccessToken": token})).await.body;
     replies += &world.post(&path, &json!({"readResult": {"status": token}})).await.body;
     secrets.assert_absent("a queue", &everything_on_the_queues(&world), &[]);
     world.enqueue(&json!({"userId": 7, "readResult": token}).to_string());

@@ -27,8 +27,10 @@ const HISTORY_PAGE: usize = 100;
 impl Accounts {
     /// `GET /users/{userId}/accounts`.
     pub(crate) async fn list_of_user(&self, request: &Request) -> Result<Response, Problem> {
-        let user: UserId = request.path("userId")?;
-        if request.query()?.switch("refresh")? {
+        let mut input = request.input();
+        let (user, refresh) = (input.path::<UserId>("userId"), input.switch("refresh"));
+        let user = input.finish(|| user)?;
+        if refresh {
             self.ask_digime(&user, request.trigger).await?;
         }
         let known = self.access.user_accounts(&user, request.trigger).await?;
@@ -42,11 +44,11 @@ impl Accounts {
 
     /// `GET /users/{userId}/accounts/{accountId}`.
     pub(crate) async fn show_account(&self, request: &Request) -> Result<Response, Problem> {
-        let (user, id): (UserId, AccountId) = (request.path("userId")?, request.path("accountId")?);
-        let query = request.query()?;
-        let with_history = query.switch("history")?;
-        let before = query.get("cursor").map(HistoryCursor::decode).transpose();
-        let before = before.map_err(|error| Problem::invalid_field("cursor", error.to_string()))?;
+        let mut input = request.input();
+        let (user, id) = (input.path::<UserId>("userId"), input.path::<AccountId>("accountId"));
+        let with_history = input.switch("history");
+        let before = input.parameter("cursor", |cursor| cursor.map(HistoryCursor::decode).transpose());
+        let (user, id, before) = input.finish(|| Some((user?, id?, before?)))?;
         let history = async {
             if !with_history {
                 return Ok(None);
@@ -88,7 +90,9 @@ impl Accounts {
 
     /// `POST /users/{userId}/accounts/{accountId}/accept-identity`: takes the login that digi.me names now.
     pub(crate) async fn accept_identity(&self, request: &Request) -> Result<Response, Problem> {
-        let (user, id): (UserId, AccountId) = (request.path("userId")?, request.path("accountId")?);
+        let mut input = request.input();
+        let (user, id) = (input.path::<UserId>("userId"), input.path::<AccountId>("accountId"));
+        let (user, id) = input.finish(|| Some((user?, id?)))?;
         let (grants, account) = self.access.store.grants_and_account(&user, &id).await?;
         let Some(account) = account else {
             let known = !grants.is_empty() || self.access.store.knows(&user).await?;
@@ -142,17 +146,18 @@ impl Accounts {
 
     /// `GET /accounts?status=reauth_required`.
     pub(crate) async fn list_in_need(&self, request: &Request) -> Result<Response, Problem> {
-        let query = request.query()?;
-        if query.get("status") != Some("reauth_required") {
-            return Err(Problem::invalid_field("status", "must be reauth_required"));
-        }
-        let limit = match query.get("limit").map(str::parse::<usize>) {
-            None => DEFAULT_LIMIT,
-            Some(Ok(limit)) if (1..=MAX_LIMIT).contains(&limit) => limit,
-            Some(_) => return Err(Problem::invalid_field("limit", format!("must be from 1 to {MAX_LIMIT}"))),
-        };
-        let cursor = query.get("cursor").map(Cursor::decode).transpose();
-        let cursor = cursor.map_err(|error| Problem::invalid_field("cursor", error.to_string()))?;
+        let mut input = request.input();
+        input.parameter("status", |status| match status {
+            Some("reauth_required") => Ok(()),
+            _ => Err("must be reauth_required"),
+        });
+        let limit = input.parameter("limit", |limit| match limit.map(str::parse) {
+            None => Ok(DEFAULT_LIMIT),
+            Some(Ok(limit)) if (1..=MAX_LIMIT).contains(&limit) => Ok(limit),
+            Some(_) => Err(format!("must be from 1 to {MAX_LIMIT}")),
+        });
+        let cursor = input.parameter("cursor", |cursor| cursor.map(Cursor::decode).transpose());
+        let (limit, cursor) = input.finish(|| Some((limit?, cursor?)))?;
         let page = self.access.store.accounts_in_need(limit, cursor.as_ref()).await?;
         let accounts: Vec<Value> = page.accounts.iter().map(|account| describe(account, None)).collect();
         let mut body = json!({"accounts": accounts});

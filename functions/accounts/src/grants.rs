@@ -22,9 +22,11 @@ const LISTING_TIME: Duration = Duration::from_secs(2);
 impl Accounts {
     /// `PUT /users/{userId}/grants/{contractId}`.
     pub(crate) async fn put_grant(&self, request: &Request) -> Result<Response, Problem> {
-        let (user_id, contract_id): (UserId, ContractId) = (request.path("userId")?, request.path("contractId")?);
-        let replace = request.query()?.switch("replace")?;
-        let tokens = TokenPair::parse(&request.json()?)?;
+        let mut input = request.input();
+        let (user_id, contract_id) = (input.path::<UserId>("userId"), input.path::<ContractId>("contractId"));
+        let replace = input.switch("replace");
+        let tokens = input.json().and_then(|body| input.check(TokenPair::parse(&body)));
+        let (user_id, contract_id, tokens) = input.finish(|| Some((user_id?, contract_id?, tokens?)))?;
         let (user, contract, tokens) = (&user_id, &contract_id, &tokens);
         let stored = retry_conflicts(&self.ambient, request.trigger, || async move {
             self.store_grant(user, contract, tokens, replace, request.trigger).await
@@ -78,7 +80,9 @@ impl Accounts {
 
     /// `GET /users/{userId}/grants/{contractId}`.
     pub(crate) async fn show_grant(&self, request: &Request) -> Result<Response, Problem> {
-        let (user_id, contract_id): (UserId, ContractId) = (request.path("userId")?, request.path("contractId")?);
+        let mut input = request.input();
+        let (user_id, contract_id) = (input.path::<UserId>("userId"), input.path::<ContractId>("contractId"));
+        let (user_id, contract_id) = input.finish(|| Some((user_id?, contract_id?)))?;
         let Some(grant) = self.access.store.grant(&user_id, &contract_id).await? else {
             let known = self.access.store.knows(&user_id).await?;
             let mut problem = if known { Problem::grant_not_found() } else { Problem::user_not_found() };

@@ -71,8 +71,9 @@ impl Accounts {
 
     /// `DELETE /users/{userId}`.
     async fn forget(&self, request: &Request) -> Result<Response, Problem> {
-        let user: UserId = request.path("userId")?;
-        let user = &user;
+        let mut input = request.input();
+        let user: Option<UserId> = input.path("userId");
+        let user = &input.finish(|| user)?;
         retry_conflicts(&self.ambient, request.trigger, || async move { self.access.store.forget(user).await }).await?;
         Ok(Response::empty(StatusCode::NO_CONTENT))
     }

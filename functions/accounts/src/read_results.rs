@@ -5,11 +5,11 @@ use reauth_core::{
     aws::describe_error,
     domain::{
         ContractId, UserId,
-        read_result::{self, InvalidField, ReadResult, Submission},
+        read_result::{IgnoredEntry, MAX_ACCOUNTS, ReadResult, Submission, timestamp},
     },
-    web::{Fields, Problem, Request, Response},
+    web::{Problem, Request, Response},
 };
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use crate::Accounts;
 
@@ -18,21 +18,40 @@ const MAX_BODY: usize = 5_000_000;
 /// A queue takes 256 KiB everywhere; larger results are split.
 const MAX_MESSAGE: usize = 200 * 1024;
 
+/// The reply names at most so many of the ignored entries.
+const MAX_IGNORED: usize = 20;
+
+/// The body of the 202 reply.
+#[derive(Serialize)]
+struct AcceptedBody<'a> {
+    /// How many entries were taken.
+    accounts: usize,
+    /// The first entries that are not accounts.
+    ignored: &'a [IgnoredEntry],
+}
+
 impl Accounts {
     /// `POST /users/{userId}/read-results`.
     pub(crate) async fn take_read_result(&self, request: &Request) -> Result<Response, Problem> {
-        let user_id: UserId = request.path("userId")?;
         if request.body_length() > MAX_BODY {
-            let detail = "Hand in only the status of the read result, or parts of it.";
-            let title = "The read result is larger than 5 MB.";
-            return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "read_result_too_large", title, detail));
+            return Err(too_large(
+                "Hand in only the status of the read result, or parts of it: it is larger than 5 MB.",
+            ));
         }
-        let submission = read(user_id, request.json()?)?;
-        let accounts = submission.read_result.entries.len();
+        let submission = read(request)?;
+        let ReadResult { entries, ignored } = &submission.read_result;
+        if submission.read_result.too_large() {
+            return Err(too_large(format!("Hand in parts of it: it holds more than {MAX_ACCOUNTS} accounts.")));
+        }
         // Side by side; when one fails, the caller hands all in again, and the others change nothing twice.
         let sent = submission.messages(MAX_MESSAGE).into_iter().map(|message| self.enqueue(message));
         futures::future::try_join_all(sent).await?;
-        Ok(Response::json(StatusCode::ACCEPTED, &json!({"accounts": accounts})))
+        if !ignored.is_empty() {
+            let (user_id, ignored) = (&submission.user_id, ignored.len());
+            tracing::warn!(%user_id, ignored, "Entries of a read result are ignored: they are not accounts");
+        }
+        let body = AcceptedBody { accounts: entries.len(), ignored: &ignored[..ignored.len().min(MAX_IGNORED)] };
+        Ok(Response::json(StatusCode::ACCEPTED, &body))
     }
 
     async fn enqueue(&self, message: String) -> Result<(), Problem> {
@@ -41,13 +60,19 @@ impl Accounts {
     }
 }
 
-fn read(user_id: UserId, body: Value) -> Result<Submission, Problem> {
-    let object = body.as_object().ok_or_else(|| Problem::invalid_field("", "the body must be a JSON object"))?;
-    let observed_at = read_result::observed_at(object)?;
-    let read_result = object.get("readResult").ok_or_else(|| InvalidField::new("readResult", "is missing"))?;
-    let read_result = ReadResult::parse(read_result)?;
-    let mut fields = Fields::of(json!({"contractId": object.get("contractId")}))?;
-    let contract_id: Option<ContractId> = fields.optional("contractId");
-    fields.finish()?;
-    Ok(Submission { user_id, contract_id, observed_at, read_result })
+fn read(request: &Request) -> Result<Submission, Problem> {
+    let mut input = request.input();
+    let user_id: Option<UserId> = input.path("userId");
+    let contract_id = input.text_field("contractId", str::parse::<ContractId>);
+    let observed_at = input.text_field("observedAt", timestamp);
+    let read_result = input.required_field("readResult").and_then(|value| input.check(ReadResult::parse(&value)));
+    let submitted_at = Some(request.trigger.at);
+    input.finish(|| {
+        Some(Submission { user_id: user_id?, contract_id, observed_at, submitted_at, read_result: read_result? })
+    })
+}
+
+fn too_large(detail: impl Into<String>) -> Problem {
+    let title = "The read result is too large.";
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "read_result_too_large", title, detail)
 }

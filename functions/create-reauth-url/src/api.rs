@@ -4,10 +4,10 @@ use http::StatusCode;
 use reauth_core::{
     ambient::rfc3339,
     domain::{
-        ReauthorizationId, ReturnUrl,
+        AccountId, ContractId, Locale, ReauthorizationId, ReturnUrl, UserId,
         reauthorization::{Progress, Reauthorization},
     },
-    web::{Fields, Problem, Request, Response},
+    web::{Problem, Request, Response},
 };
 use serde_json::{Value, json};
 
@@ -17,14 +17,13 @@ impl CreateReauthUrl {
     /// `POST /users/{userId}/accounts/{accountId}/reauthorizations`.
     pub(crate) async fn create(&self, request: &Request) -> Result<Response, Problem> {
         request.require_principal()?;
-        let (user_id, account_id) = (request.path("userId")?, request.path("accountId")?);
-        let mut fields = Fields::of(request.json()?)?;
+        let mut input = request.input();
+        let (user_id, account_id) = (input.path::<UserId>("userId"), input.path::<AccountId>("accountId"));
+        let contract_id = input.text_field("contractId", str::parse::<ContractId>);
+        let locale = input.text_field("locale", str::parse::<Locale>);
         let origins = &self.settings.allowed_origins;
-        let contract_id = fields.optional("contractId");
-        let locale = fields.optional("locale");
-        let return_url = fields
-            .optional_with("returnUrl", |text| ReturnUrl::parse(text, origins).map_err(|error| error.to_string()));
-        fields.finish()?;
+        let return_url = input.text_field("returnUrl", |text| ReturnUrl::parse(text, origins));
+        let (user_id, account_id) = input.finish(|| Some((user_id?, account_id?)))?;
         let wish = Wish {
             user_id,
             account_id,
@@ -50,7 +49,9 @@ impl CreateReauthUrl {
     /// `GET /reauthorizations/{reauthorizationId}`.
     pub(crate) async fn show(&self, request: &Request) -> Result<Response, Problem> {
         request.require_principal()?;
-        let id: ReauthorizationId = request.path("reauthorizationId")?;
+        let mut input = request.input();
+        let id: Option<ReauthorizationId> = input.path("reauthorizationId");
+        let id = input.finish(|| id)?;
         let stored = self.access.store.reauthorization(&id).await?.ok_or_else(Problem::reauthorization_not_found)?;
         let reauthorization = stored.reauthorization;
         let status = reauthorization.status(self.ambient.now());

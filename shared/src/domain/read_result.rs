@@ -6,10 +6,16 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::{AccountId, ContractId, InvalidValue, UserId, account::AccountError};
+use super::{
+    AccountId, ContractId, InvalidField, InvalidFields, InvalidValue, UserId, account::AccountError, invalid::cut,
+};
 use crate::ambient::{rfc3339, whole_milliseconds};
+
+/// A read result of more accounts is refused.
+pub const MAX_ACCOUNTS: usize = 2_000;
 
 /// What digi.me calls the error of an account that must be reauthorized.
 const REAUTHORIZATION_CODE: &str = "ServiceAuthorizationError";
@@ -20,23 +26,6 @@ const MAX_TEXT: usize = 1_000;
 /// What a message holds beside the accounts is shorter than this.
 const MAX_ENVELOPE: usize = 512;
 
-/// A field that is missing or has the wrong form. The message says what is wrong, never what was sent.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{field}: {message}")]
-pub struct InvalidField {
-    /// Where, such as `readResult.status.details`.
-    pub field: String,
-    /// What is wrong.
-    pub message: &'static str,
-}
-
-impl InvalidField {
-    /// A message about a field.
-    pub fn new(field: impl Into<String>, message: &'static str) -> Self {
-        Self { field: field.into(), message }
-    }
-}
-
 /// A read result as it is handed in: the body of a `ReadResults` message without its envelope.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Submission {
@@ -46,30 +35,38 @@ pub struct Submission {
     pub contract_id: Option<ContractId>,
     /// When the read session was started.
     pub observed_at: Option<Timestamp>,
+    /// When the application handed it in over HTTP.
+    pub submitted_at: Option<Timestamp>,
     /// What was read.
     pub read_result: ReadResult,
 }
 
 impl Submission {
-    /// Reads `{"userId", "contractId"?, "observedAt"?, "readResult"}`.
+    /// Reads `{"userId", "contractId"?, "observedAt"?, "submittedAt"?, "readResult"}`.
     ///
     /// # Errors
-    /// [`InvalidField`] names the field.
-    pub fn parse(value: &Value) -> Result<Self, InvalidField> {
+    /// All fields that are wrong.
+    pub fn parse(value: &Value) -> Result<Self, InvalidFields> {
         let Some(fields) = value.as_object() else {
-            return Err(InvalidField::new("", "must be a JSON object"));
+            return Err(InvalidField::new("", "must be a JSON object").into());
         };
-        let read_result = fields.get("readResult").ok_or_else(|| InvalidField::new("readResult", "is missing"))?;
-        Ok(Self {
-            user_id: text(fields, "userId")?.ok_or_else(|| InvalidField::new("userId", "is missing"))?,
-            contract_id: text(fields, "contractId")?,
-            observed_at: observed_at(fields)?,
-            read_result: ReadResult::parse(read_result)?,
+        let mut wrong = InvalidFields::default();
+        let user_id = wrong.check(required(fields, "userId"));
+        let contract_id = wrong.check(text(fields, "contractId", str::parse));
+        let observed_at = wrong.check(text(fields, "observedAt", timestamp));
+        let submitted_at = wrong.check(text(fields, "submittedAt", timestamp));
+        let read_result = wrong.check(read_result(fields));
+        wrong.finish(|| {
+            Some(Self {
+                user_id: user_id?,
+                contract_id: contract_id?,
+                observed_at: observed_at?,
+                submitted_at: submitted_at?,
+                read_result: read_result?,
+            })
         })
     }
-}
 
-impl Submission {
     /// The submission as `ReadResults` messages of at most `max_length` bytes each, as long as no account's own text is
     /// longer. They hold what was understood of the accounts that decide something, and nothing else that was sent.
     #[must_use]
@@ -94,39 +91,54 @@ impl Submission {
     }
 
     fn message(&self, accounts: Map<String, Value>) -> String {
-        let mut message = json!({"userId": self.user_id, "readResult": accounts});
+        // Not the bare map, in which the account ids `status` and `details` would mean something else.
+        let mut message = json!({"userId": self.user_id, "readResult": {"status": {"details": accounts}}});
         if let Some(contract_id) = &self.contract_id {
             message["contractId"] = json!(contract_id);
         }
-        if let Some(observed_at) = self.observed_at {
-            message["observedAt"] = json!(rfc3339::text(observed_at));
+        for (name, time) in [("observedAt", self.observed_at), ("submittedAt", self.submitted_at)] {
+            if let Some(time) = time {
+                message[name] = json!(rfc3339::text(time));
+            }
         }
         message.to_string()
     }
 }
 
-fn text<T: std::str::FromStr<Err = InvalidValue>>(
+fn required<T: std::str::FromStr<Err = InvalidValue>>(
     fields: &Map<String, Value>,
-    name: &str,
+    name: &'static str,
+) -> Result<T, InvalidField> {
+    text(fields, name, str::parse)?.ok_or_else(|| InvalidField::new(name, "is missing"))
+}
+
+fn text<T>(
+    fields: &Map<String, Value>,
+    name: &'static str,
+    parse: impl FnOnce(&str) -> Result<T, InvalidValue>,
 ) -> Result<Option<T>, InvalidField> {
     match fields.get(name) {
         None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) => text.parse().map(Some).map_err(|InvalidValue(why)| InvalidField::new(name, why)),
+        Some(Value::String(text)) => parse(text).map(Some).map_err(|InvalidValue(why)| InvalidField::new(name, why)),
         Some(_) => Err(InvalidField::new(name, "must be a string")),
     }
 }
 
-/// Reads the optional field `observedAt`, RFC 3339 with any offset.
+fn read_result(fields: &Map<String, Value>) -> Result<ReadResult, InvalidFields> {
+    let read_result = fields.get("readResult").ok_or_else(|| InvalidField::new("readResult", "is missing"))?;
+    let read_result = ReadResult::parse(read_result)?;
+    if read_result.too_large() {
+        return Err(InvalidField::new("readResult", format!("holds more than {MAX_ACCOUNTS} accounts")).into());
+    }
+    Ok(read_result)
+}
+
+/// Reads the time of a read result: RFC 3339 with any offset.
 ///
 /// # Errors
 /// When it is not a timestamp.
-pub fn observed_at(fields: &Map<String, Value>) -> Result<Option<Timestamp>, InvalidField> {
-    let wrong = || InvalidField::new("observedAt", "must be an RFC 3339 timestamp");
-    match fields.get("observedAt") {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) => text.parse().map(|time| Some(whole_milliseconds(time))).map_err(|_| wrong()),
-        Some(_) => Err(wrong()),
-    }
+pub fn timestamp(text: &str) -> Result<Timestamp, InvalidValue> {
+    text.parse().map(whole_milliseconds).map_err(|_| InvalidValue("must be an RFC 3339 timestamp"))
 }
 
 /// What a read said of each account that it named.
@@ -134,6 +146,18 @@ pub fn observed_at(fields: &Map<String, Value>) -> Result<Option<Timestamp>, Inv
 pub struct ReadResult {
     /// The accounts, by digi.me's identifier.
     pub entries: BTreeMap<AccountId, Entry>,
+    /// Entries that are not accounts.
+    pub ignored: Vec<IgnoredEntry>,
+}
+
+/// An entry of a read result whose key is not an account id, or whose value is not an object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct IgnoredEntry {
+    /// The entry's key. A long one is cut.
+    pub account_id: String,
+    /// Why it is ignored.
+    pub reason: &'static str,
 }
 
 /// What a read said of one account.
@@ -151,45 +175,76 @@ impl ReadResult {
     /// Reads a whole file list (`{status, fileList}`), its `status` object, or the bare map of accounts.
     ///
     /// # Errors
-    /// When it is none of them. An odd entry is not an error: it decides nothing.
-    pub fn parse(value: &Value) -> Result<Self, InvalidField> {
-        let entries = status_map(value)?.into_iter().flatten();
-        let entries = entries.filter_map(|(id, entry)| Some((id.parse().ok()?, Entry::read(entry)))).collect();
-        Ok(Self { entries })
+    /// All that keeps it from being one of them.
+    pub fn parse(value: &Value) -> Result<Self, InvalidFields> {
+        let mut result = Self::default();
+        for (id, entry) in status_map(value)?.into_iter().flatten() {
+            let account_id = if entry.is_object() { id.parse() } else { Err(InvalidValue("must be an object")) };
+            match account_id {
+                Ok(account_id) => drop(result.entries.insert(account_id, Entry::read(entry))),
+                Err(InvalidValue(reason)) => result.ignored.push(IgnoredEntry { account_id: cut(id), reason }),
+            }
+        }
+        Ok(result)
+    }
+
+    /// Whether it names more accounts than one read result may.
+    #[must_use]
+    pub fn too_large(&self) -> bool {
+        self.entries.len() + self.ignored.len() > MAX_ACCOUNTS
     }
 }
 
 /// The map of accounts in a read result of any form; none if the result names no accounts yet.
-///
-/// # Errors
-/// When the value is not a read result.
-pub fn status_map(value: &Value) -> Result<Option<&Map<String, Value>>, InvalidField> {
-    const SHAPE: &str = "must be a file list, its status object, or a map of accounts";
-    let fields = value.as_object().ok_or_else(|| InvalidField::new("readResult", SHAPE))?;
+fn status_map(value: &Value) -> Result<Option<&Map<String, Value>>, InvalidFields> {
+    let Some(fields) = value.as_object() else {
+        let shape = "must be a file list, its status object, or a map of accounts";
+        return Err(InvalidField::new("readResult", shape).into());
+    };
     match fields.get("status") {
-        Some(Value::Object(status)) => return details(status, "readResult.status.details"),
-        Some(_) => return Err(InvalidField::new("readResult.status", "must be an object")),
+        Some(Value::Object(status)) if is_status(status) => return details(status, "readResult.status.details"),
+        Some(Value::Object(status)) if status.contains_key("details") => {
+            return Err(InvalidField::new("readResult.status.details", "must be an object").into());
+        }
+        Some(_) => return Err(InvalidField::new("readResult.status", "must be an object with a state").into()),
         None if fields.contains_key("fileList") => {
-            return Err(InvalidField::new("readResult.status", "is missing"));
+            return Err(InvalidField::new("readResult.status", "is missing").into());
         }
         None => {}
     }
-    if fields.get("state").is_some_and(Value::is_string) {
-        return details(fields, "readResult.details");
+    if !is_status(fields) {
+        return bare_map(fields).map(Some);
     }
-    let bare_map = fields.is_empty() || fields.values().any(Value::is_object);
-    if bare_map { Ok(Some(fields)) } else { Err(InvalidField::new("readResult", SHAPE)) }
+    let has_details = fields.get("details").is_some_and(|details| !details.is_null());
+    if fields.contains_key("error") && !has_details {
+        let message = "is the entry of one account: hand in a map of accounts, {\"<accountId>\": {\"state\", …}}";
+        return Err(InvalidField::new("readResult", message).into());
+    }
+    details(fields, "readResult.details")
+}
+
+/// Whether an object is the `status` of a file list.
+fn is_status(fields: &Map<String, Value>) -> bool {
+    fields.get("state").is_some_and(Value::is_string) || fields.get("details").is_some_and(Value::is_object)
 }
 
 fn details<'a>(
     status: &'a Map<String, Value>,
     field: &'static str,
-) -> Result<Option<&'a Map<String, Value>>, InvalidField> {
+) -> Result<Option<&'a Map<String, Value>>, InvalidFields> {
     match status.get("details") {
         None | Some(Value::Null) => Ok(None),
         Some(Value::Object(details)) => Ok(Some(details)),
-        Some(_) => Err(InvalidField::new(field, "must be an object")),
+        Some(_) => Err(InvalidField::new(field, "must be an object").into()),
     }
+}
+
+/// Nothing but its values tells a map of accounts from any other object.
+fn bare_map(fields: &Map<String, Value>) -> Result<&Map<String, Value>, InvalidFields> {
+    let is_entry = |value: &Value| value.get("state").is_some_and(Value::is_string);
+    let others = fields.iter().filter(|(_, value)| !is_entry(value));
+    let wrong = others.map(|(id, _)| InvalidField::below("readResult", id, "must be an object with a string state"));
+    InvalidFields(wrong.collect()).finish(|| Some(fields))
 }
 
 impl Entry {
@@ -255,7 +310,7 @@ mod tests {
     }
 
     fn entry_of(value: &Value) -> Entry {
-        let result = ReadResult::parse(&json!({"1_a": value})).unwrap();
+        let result = ReadResult::parse(&json!({"status": {"details": {"1_a": value}}})).unwrap();
         result.entries.into_values().next().unwrap()
     }
 
@@ -322,8 +377,21 @@ mod tests {
         ] {
             assert_eq!(entry_of(&entry), Entry::Undecided, "{entry}");
         }
-        let result = ReadResult::parse(&json!({"1_a": 5, "2_b": {"state": "completed"}, "no id!": {}})).unwrap();
-        assert_eq!(result.entries.len(), 2);
+    }
+
+    #[test]
+    fn what_is_no_account_among_the_details_is_ignored_by_name() {
+        let long = "x".repeat(5_000);
+        let details =
+            json!({"1_a": 5, "2_b": {"state": "completed"}, "no id!": {}, &*long: {}, "3_c": [], "4_d": null});
+        let result = ReadResult::parse(&json!({"details": details})).unwrap();
+        assert_eq!(result.entries.keys().map(AccountId::as_str).collect::<Vec<_>>(), ["2_b"]);
+        let ignored: Vec<_> = result.ignored.iter().map(|entry| entry.account_id.as_str()).collect();
+        assert_eq!(ignored[..4], ["1_a", "3_c", "4_d", "no id!"]);
+        assert!(ignored[4].len() < 100);
+        // A map of accounts is known by its entries only.
+        let result = ReadResult::parse(&json!({"2_b": {"state": "completed"}, "no id!": {"state": "new"}})).unwrap();
+        assert_eq!((result.entries.len(), result.ignored.len()), (1, 1));
     }
 
     #[test]
@@ -335,14 +403,21 @@ mod tests {
 
     #[test]
     fn what_is_no_read_result_is_refused_by_field() {
-        let field = |value: &Value| ReadResult::parse(value).unwrap_err().field;
-        assert_eq!(field(&json!([])), "readResult");
-        assert_eq!(field(&json!("text")), "readResult");
-        assert_eq!(field(&json!({"hello": "world"})), "readResult");
-        assert_eq!(field(&json!({"status": "partial"})), "readResult.status");
-        assert_eq!(field(&json!({"fileList": []})), "readResult.status");
-        assert_eq!(field(&json!({"status": {"details": []}})), "readResult.status.details");
-        assert_eq!(field(&json!({"state": "partial", "details": "x"})), "readResult.details");
+        let names = |value: &Value| names(ReadResult::parse(value));
+        assert_eq!(names(&json!([])), "readResult");
+        assert_eq!(names(&json!("text")), "readResult");
+        assert_eq!(names(&json!({"hello": "world"})), "readResult.hello");
+        assert_eq!(names(&json!({"1_a": documented(), "b": 7, "c": {"state": 7}})), "readResult.b readResult.c");
+        assert_eq!(names(&documented()), "readResult");
+        assert_eq!(names(&json!({"status": "partial"})), "readResult.status");
+        assert_eq!(names(&json!({"status": {}})), "readResult.status");
+        assert_eq!(names(&json!({"fileList": []})), "readResult.status");
+        assert_eq!(names(&json!({"status": {"details": []}})), "readResult.status.details");
+        assert_eq!(names(&json!({"state": "partial", "details": "x"})), "readResult.details");
+    }
+
+    fn names<T: std::fmt::Debug>(result: Result<T, InvalidFields>) -> String {
+        result.unwrap_err().0.iter().map(InvalidField::name).collect::<Vec<_>>().join(" ")
     }
 
     #[test]
@@ -362,8 +437,29 @@ mod tests {
         ] {
             let mut bad = good.clone();
             bad[field] = value;
-            assert_eq!(Submission::parse(&bad).unwrap_err().field, field, "{bad}");
+            assert_eq!(names(Submission::parse(&bad)), field, "{bad}");
         }
+        let all = json!({"userId": "", "contractId": "", "observedAt": "", "submittedAt": 7, "readResult": {"a": 1}});
+        let expected = "userId contractId observedAt submittedAt readResult.a";
+        assert_eq!(names(Submission::parse(&all)), expected);
+    }
+
+    #[test]
+    fn a_message_of_too_many_accounts_is_refused() {
+        let accounts = |number| (0..number).map(|n| (format!("{n}_a"), documented())).collect::<Map<_, _>>();
+        let message = |number| json!({"userId": "u", "readResult": {"details": accounts(number)}});
+        assert!(Submission::parse(&message(MAX_ACCOUNTS)).is_ok());
+        assert_eq!(names(Submission::parse(&message(MAX_ACCOUNTS + 1))), "readResult");
+    }
+
+    #[test]
+    fn a_message_keeps_accounts_of_any_name() {
+        let names = ["status", "details", "state", "fileList", "error"];
+        let details: Map<_, _> = names.iter().map(|name| ((*name).to_owned(), documented())).collect();
+        let sent = json!({"userId": "u", "readResult": {"status": {"details": details}}});
+        let submission = Submission::parse(&sent).unwrap();
+        let messages = submission.messages(100_000);
+        assert_eq!(Submission::parse(&serde_json::from_str(&messages[0]).unwrap()), Ok(submission));
     }
 
     #[test]
@@ -375,7 +471,7 @@ mod tests {
             accounts.insert(format!("{n}_c"), json!({"state": "running"}));
         }
         let sent = json!({"userId": "u", "contractId": "c", "observedAt": "2026-11-23T09:00:00Z",
-            "readResult": {"status": {"details": accounts}, "userAccessToken": {"value": "secret"}, "fileList": []}});
+            "submittedAt": "2026-11-23T09:00:01Z", "readResult": {"status": {"details": accounts}, "userAccessToken": {"value": "secret"}, "fileList": []}});
         let submission = Submission::parse(&sent).unwrap();
         let messages = submission.messages(4_000);
         assert!(messages.len() > 1 && messages.iter().all(|message| message.len() <= 4_000));
@@ -384,6 +480,7 @@ mod tests {
         for message in messages {
             let part = Submission::parse(&serde_json::from_str(&message).unwrap()).unwrap();
             assert_eq!((part.contract_id, part.observed_at), (submission.contract_id.clone(), submission.observed_at));
+            assert_eq!(part.submitted_at, submission.submitted_at);
             entries.extend(part.read_result.entries);
         }
         let mut decided = submission.read_result.entries;

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
-use super::read_result::InvalidField;
+use super::{InvalidField, InvalidFields};
 
 /// Longer values are not tokens of digi.me.
 const MAX_TOKEN_LENGTH: usize = 16 * 1_024;
@@ -36,35 +36,32 @@ struct Form {
     access: &'static str,
     refresh: &'static str,
     expiry: &'static str,
+    /// Where digi.me's identifier of the user stands.
+    user: &'static [&'static str],
 }
 
 /// As the Node SDK hands it to an application.
-const NODE: Form = Form { access: "accessToken", refresh: "refreshToken", expiry: "expiry" };
+const NODE: Form = Form { access: "accessToken", refresh: "refreshToken", expiry: "expiry", user: &["user", "id"] };
 /// As digi.me's API and the mobile SDKs have it.
-const API: Form = Form { access: "access_token", refresh: "refresh_token", expiry: "expires_on" };
+const API: Form = Form { access: "access_token", refresh: "refresh_token", expiry: "expires_on", user: &["sub"] };
 
 impl TokenPair {
     /// Reads a pair in either form.
     ///
     /// # Errors
-    /// [`InvalidField`] names the field, such as `accessToken.expiry`.
-    pub fn parse(value: &Value) -> Result<Self, InvalidField> {
+    /// All fields that are wrong, such as `accessToken.expiry`.
+    pub fn parse(value: &Value) -> Result<Self, InvalidFields> {
         if !value.is_object() {
-            return Err(InvalidField::new("", "must be a user access token: a JSON object"));
+            return Err(InvalidField::new("", "must be a user access token: a JSON object").into());
         }
-        let api = value.get(API.access).is_some() && value.get(NODE.access).is_none();
-        let form = if api { API } else { NODE };
-        let (user, name) = if api {
-            (value.get("sub"), "sub")
-        } else {
-            (value.get("user").and_then(|user| user.get("id")), "user.id")
-        };
-        Ok(Self {
-            access: token(value, form.access, form.expiry)?,
-            refresh: token(value, form.refresh, form.expiry)?,
-            user: optional_text(user, name)?,
-            consent_id: optional_text(value.get("consentid"), "consentid")?,
-        })
+        let has = |form: &Form| value.get(form.access).is_some() || value.get(form.refresh).is_some();
+        let form = if has(&API) && !has(&NODE) { API } else { NODE };
+        let mut wrong = InvalidFields::default();
+        let access = wrong.check(token(value, form.access, form.expiry));
+        let refresh = wrong.check(token(value, form.refresh, form.expiry));
+        let user = wrong.check(optional_text(form.user.iter().try_fold(value, |at, name| at.get(name)), form.user));
+        let consent_id = wrong.check(optional_text(value.get("consentid"), &["consentid"]));
+        wrong.finish(|| Some(Self { access: access?, refresh: refresh?, user: user?, consent_id: consent_id? }))
     }
 
     /// The pair in the Node SDK's form. It holds the tokens themselves.
@@ -95,37 +92,34 @@ impl TokenPair {
     }
 }
 
-fn token(pair: &Value, name: &str, expiry: &str) -> Result<Token, InvalidField> {
-    let Some(token) = pair.get(name).filter(|token| !token.is_null()) else {
-        return Err(InvalidField::new(name, "is missing"));
+fn token(pair: &Value, name: &'static str, expiry: &str) -> Result<Token, InvalidFields> {
+    let token = match pair.get(name) {
+        None | Some(Value::Null) => return Err(InvalidField::new(name, "is missing").into()),
+        Some(Value::Object(token)) => token,
+        Some(_) => return Err(InvalidField::new(name, "must be an object").into()),
     };
-    if !token.is_object() {
-        return Err(InvalidField::new(name, "must be an object"));
-    }
     let value = match token.get("value") {
-        Some(Value::String(text)) if (1..=MAX_TOKEN_LENGTH).contains(&text.len()) => SecretString::from(text.clone()),
-        Some(Value::String(_)) => {
-            return Err(InvalidField::new(format!("{name}.value"), "is empty or too long"));
-        }
-        None => return Err(InvalidField::new(format!("{name}.value"), "is missing")),
-        Some(_) => {
-            return Err(InvalidField::new(format!("{name}.value"), "must be a string"));
-        }
+        Some(Value::String(text)) if (1..=MAX_TOKEN_LENGTH).contains(&text.len()) => Ok(text.clone().into()),
+        Some(Value::String(_)) => Err("is empty or too long"),
+        None => Err("is missing"),
+        Some(_) => Err("must be a string"),
     };
     // What is written as whole seconds must read back.
     let seconds = token.get(expiry).and_then(Value::as_f64).filter(|seconds| *seconds >= 1.0);
     #[expect(clippy::cast_possible_truncation, reason = "what does not fit is no timestamp and is refused below")]
     let expires_at = seconds.and_then(|seconds| Timestamp::from_second(seconds as i64).ok());
-    let expires_at =
-        expires_at.ok_or_else(|| InvalidField::new(format!("{name}.{expiry}"), "must be seconds since the epoch"))?;
-    Ok(Token { value, expires_at })
+    let mut wrong = InvalidFields::default();
+    let value = wrong.check(value.map_err(|message| InvalidField::new(format!("{name}.value"), message)));
+    let message = "must be seconds since the epoch";
+    let expires_at = wrong.check(expires_at.ok_or_else(|| InvalidField::new(format!("{name}.{expiry}"), message)));
+    wrong.finish(|| Some(Token { value: value?, expires_at: expires_at? }))
 }
 
-fn optional_text(value: Option<&Value>, name: &str) -> Result<Option<String>, InvalidField> {
+fn optional_text(value: Option<&Value>, path: &[&str]) -> Result<Option<String>, InvalidField> {
     match value {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) if text.len() <= MAX_TOKEN_LENGTH => Ok(Some(text.clone())),
-        Some(_) => Err(InvalidField::new(name, "must be a string")),
+        Some(_) => Err(InvalidField::new(path.join("."), "must be a string")),
     }
 }
 
@@ -151,12 +145,25 @@ mod tests {
         assert_eq!(node_pair.access.expires_at.as_second(), 1_800_000_000);
     }
 
+    fn wrong(pair: &Value) -> String {
+        let fields = TokenPair::parse(pair).unwrap_err().0;
+        fields.iter().map(InvalidField::name).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn a_bad_pair_names_all_its_wrong_fields() {
+        let bad = json!({"accessToken": {}, "refreshToken": 7, "user": {"id": 7}, "consentid": 7});
+        assert_eq!(wrong(&bad), "accessToken.value accessToken.expiry refreshToken user.id consentid");
+        assert_eq!(wrong(&json!({"refresh_token": {"value": "r", "expires_on": 1}, "sub": 7})), "access_token sub");
+    }
+
     #[test]
     fn a_bad_pair_names_its_field() {
         let cases = [
             ("accessToken", json!(null), "accessToken"),
             ("accessToken", json!("a"), "accessToken"),
             ("accessToken", json!({"expiry": 1}), "accessToken.value"),
+            ("accessToken", json!({}), "accessToken.value accessToken.expiry"),
             ("accessToken", json!({"value": "", "expiry": 1}), "accessToken.value"),
             ("accessToken", json!({"value": 1, "expiry": 1}), "accessToken.value"),
             ("refreshToken", json!({"value": "r"}), "refreshToken.expiry"),
@@ -168,11 +175,11 @@ mod tests {
         for (field, value, expected) in cases {
             let mut pair = node();
             pair[field] = value;
-            assert_eq!(TokenPair::parse(&pair).unwrap_err().field, expected, "{pair}");
+            assert_eq!(wrong(&pair), expected, "{pair}");
         }
         let mut pair = api();
         pair["access_token"]["expires_on"] = json!(null);
-        assert_eq!(TokenPair::parse(&pair).unwrap_err().field, "access_token.expires_on");
+        assert_eq!(wrong(&pair), "access_token.expires_on");
     }
 
     #[test]
@@ -186,7 +193,7 @@ mod tests {
         for expiry in [json!(0), json!(0.5), json!(1e-300)] {
             let mut pair = node();
             pair["accessToken"]["expiry"] = expiry;
-            assert_eq!(TokenPair::parse(&pair).unwrap_err().field, "accessToken.expiry", "{pair}");
+            assert_eq!(wrong(&pair), "accessToken.expiry", "{pair}");
         }
     }
 

@@ -1,6 +1,6 @@
 //! Helpers of the functions behind the HTTP API (payload format 2.0): requests, replies, problems, pages.
 
-mod form;
+mod input;
 pub mod page;
 mod problem;
 mod request;
@@ -12,8 +12,8 @@ use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse
 use tracing::Instrument;
 
 pub use self::{
-    form::Fields,
-    problem::{FieldError, Problem},
+    input::Input,
+    problem::Problem,
     request::{Query, Request},
     response::Response,
 };
@@ -57,19 +57,22 @@ mod tests {
     use super::*;
     use crate::{
         ambient::Deadline,
-        domain::{AccountId, UserId},
+        domain::{AccountId, Locale, UserId, read_result::ReadResult},
     };
 
     /// Asks a request for everything that functions ask for.
     async fn route(request: Request) -> Result<Response, Problem> {
         request.require_principal()?;
-        let (user, account) = (request.path::<UserId>("userId"), request.path::<AccountId>("accountId"));
-        let marks = request.cookies(BROWSER_COOKIE).count();
-        let query = request.query()?;
-        let body = request.json()?;
-        let mut fields = Fields::of(body.clone())?;
-        let seen = json!({"user": user?, "account": account?, "marks": marks, "body": body,
-            "locale": fields.optional::<crate::domain::Locale>("locale"), "refresh": query.switch("refresh")?,
+        let mut input = request.input();
+        let (user, account) = (input.path::<UserId>("userId"), input.path::<AccountId>("accountId"));
+        let (refresh, body) = (input.switch("refresh"), input.json());
+        let locale = input.text_field("locale", str::parse::<Locale>);
+        let result = input.required_field("readResult").and_then(|value| input.check(ReadResult::parse(&value)));
+        let whole = || Some((user?, account?, body?, result?));
+        let (user, account, body, result) = input.finish(whole)?;
+        let seen = json!({"user": user, "account": account, "body": body, "locale": locale, "refresh": refresh,
+            "accounts": result.entries.len(), "marks": request.cookies(BROWSER_COOKIE).count(),
+            "state": request.query().is_ok_and(|query| query.get("state").is_some()),
             "base": request.public_base_url(None)?});
         Response::json(StatusCode::OK, &seen).with_location(request.path_text("token"))
     }

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use http::StatusCode;
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use crate::{
     access::AccessError,
     digime,
-    domain::{ContractId, read_result::InvalidField},
+    domain::{ContractId, InvalidField, InvalidFields},
     secrets::SecretError,
     store::StoreError,
 };
@@ -16,14 +16,8 @@ use crate::{
 /// What to wait when something passes, and nobody said how long it takes.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
 
-/// A field that is wrong.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FieldError {
-    /// Its name; empty for the request as a whole.
-    pub field: String,
-    /// What is wrong with it.
-    pub message: String,
-}
+/// A problem names at most so many fields.
+const MAX_ERRORS: usize = 50;
 
 /// What a caller is told when something did not work.
 #[derive(Debug, Clone)]
@@ -37,7 +31,7 @@ pub struct Problem {
     /// What happened this time.
     pub detail: String,
     /// The fields that are wrong.
-    pub errors: Vec<FieldError>,
+    pub errors: Vec<InvalidField>,
     /// When to try again.
     pub retry_after: Option<Duration>,
     cause: Option<String>,
@@ -60,18 +54,17 @@ impl Problem {
         self
     }
 
-    /// 400: bad input, one field.
-    #[must_use]
-    pub fn invalid_field(field: &str, message: impl Into<String>) -> Self {
-        Self::invalid(vec![FieldError { field: field.to_owned(), message: message.into() }])
-    }
-
     /// 400: bad input.
     #[must_use]
-    pub fn invalid(errors: Vec<FieldError>) -> Self {
-        let line = |error: &FieldError| match error.field.as_str() {
-            "" => error.message.clone(),
-            field => format!("{field}: {}", error.message),
+    pub fn invalid(mut errors: Vec<InvalidField>) -> Self {
+        let more = errors.len().saturating_sub(MAX_ERRORS);
+        errors.truncate(MAX_ERRORS);
+        if more > 0 {
+            errors.push(InvalidField::new("", format!("{more} more fields are wrong")));
+        }
+        let line = |error: &InvalidField| match &*error.name() {
+            "" => error.message.to_string(),
+            name => format!("{name}: {}", error.message),
         };
         let detail = errors.iter().map(line).collect::<Vec<_>>().join("; ");
         let title = "The request is not valid.";
@@ -123,9 +116,8 @@ impl Problem {
     /// 409: the caller must choose among these contracts.
     #[must_use]
     pub fn contract_required(contracts: &[ContractId]) -> Self {
-        let names: Vec<&str> = contracts.iter().map(ContractId::as_str).collect();
         let detail =
-            format!("The user has grants under several contracts. Name one as contractId: {}.", names.join(", "));
+            format!("The user has grants under several contracts. Name one as contractId: {}.", names(contracts));
         Self::new(StatusCode::CONFLICT, "contract_required", "The contract must be named.", detail)
     }
 
@@ -146,21 +138,16 @@ impl Problem {
     }
 
     /// The problem on the wire.
-    #[must_use]
-    pub fn to_json(&self, request_id: &str) -> Value {
-        let mut body = json!({
-            "type": format!("urn:digime-reauth:problem:{}", self.code),
-            "title": self.title,
-            "status": self.status.as_u16(),
-            "detail": self.detail,
-            "code": self.code,
-            "requestId": request_id,
-        });
-        if !self.errors.is_empty() {
-            let error = |error: &FieldError| json!({"field": error.field, "message": error.message});
-            body["errors"] = self.errors.iter().map(error).collect();
+    pub(super) fn body<'a>(&'a self, request_id: &'a str) -> Body<'a> {
+        Body {
+            problem_type: format!("urn:digime-reauth:problem:{}", self.code),
+            title: self.title,
+            status: self.status.as_u16(),
+            detail: &self.detail,
+            code: self.code,
+            request_id,
+            errors: &self.errors,
         }
-        body
     }
 
     /// Writes the problem into the log: a fault of the service as an error, a caller's mistake for those who debug.
@@ -178,9 +165,28 @@ impl Problem {
     }
 }
 
-impl From<InvalidField> for Problem {
-    fn from(InvalidField { field, message }: InvalidField) -> Self {
-        Self::invalid_field(&field, message)
+/// `application/problem+json`.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Body<'a> {
+    #[serde(rename = "type")]
+    problem_type: String,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    code: &'a str,
+    request_id: &'a str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'a [InvalidField],
+}
+
+fn names(contracts: &[ContractId]) -> String {
+    contracts.iter().map(ContractId::as_str).collect::<Vec<_>>().join(", ")
+}
+
+impl From<InvalidFields> for Problem {
+    fn from(fields: InvalidFields) -> Self {
+        Self::invalid(fields.0)
     }
 }
 
@@ -260,11 +266,19 @@ mod tests {
     #[test]
     fn the_cause_is_not_told() {
         let problem = Problem::internal("the secret cause");
-        assert!(!problem.to_json("r").to_string().contains("secret cause"));
+        assert!(!serde_json::to_string(&problem.body("r")).unwrap().contains("secret cause"));
     }
 
     #[test]
     fn bad_input_names_its_field() {
-        insta::assert_json_snapshot!(Problem::invalid_field("userId", "must be short").to_json("r-1"));
+        let errors = vec![InvalidField::new("userId", "must be short"), InvalidField::below("", "x", "is not known")];
+        insta::assert_json_snapshot!(Problem::invalid(errors).body("r-1"));
+    }
+
+    #[test]
+    fn the_list_of_wrong_fields_has_an_end() {
+        let problem = Problem::invalid(vec![InvalidField::new("a", "is wrong"); MAX_ERRORS + 7]);
+        assert_eq!(problem.errors.len(), MAX_ERRORS + 1);
+        assert_eq!(problem.errors[MAX_ERRORS].message, "7 more fields are wrong");
     }
 }

@@ -1,16 +1,15 @@
 //! A request to the HTTP API, as API Gateway hands it over.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use aws_lambda_events::apigw::{ApiGatewayRequestAuthorizer, ApiGatewayV2httpRequest};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use jiff::Timestamp;
-use serde_json::Value;
 use url::{Url, form_urlencoded};
 
-use super::Problem;
+use super::{Input, Problem};
 use crate::{
-    domain::InvalidValue,
+    domain::{InvalidField, InvalidFields},
     lambda::{Invocation, Trigger},
 };
 
@@ -61,13 +60,10 @@ impl Request {
         if self.has_principal { Ok(()) } else { Err(Problem::unauthorized()) }
     }
 
-    /// A path parameter, parsed.
-    ///
-    /// # Errors
-    /// 400, naming it.
-    pub fn path<T: std::str::FromStr<Err = InvalidValue>>(&self, name: &str) -> Result<T, Problem> {
-        let value = self.path.get(name).map(String::as_str).unwrap_or_default();
-        value.parse().map_err(|InvalidValue(message)| Problem::invalid_field(name, message))
+    /// The request's input, to be read part by part.
+    #[must_use]
+    pub fn input(&self) -> Input<'_> {
+        Input::new(self)
     }
 
     /// The text of a path parameter.
@@ -76,12 +72,16 @@ impl Request {
         self.path.get(name).map(String::as_str).unwrap_or_default()
     }
 
-    /// The query's parameters.
+    /// The query's parameters, of which any may be unknown.
     ///
     /// # Errors
-    /// 400 when it is too long, or a parameter is given twice with different values.
-    pub fn query(&self) -> Result<Query, Problem> {
+    /// When it is too long, or a parameter is given twice with different values.
+    pub fn query(&self) -> Result<Query, InvalidFields> {
         Query::parse(&self.query)
+    }
+
+    pub(super) fn raw_query(&self) -> &str {
+        &self.query
     }
 
     /// The values of a cookie: one, unless somebody meddles.
@@ -93,15 +93,8 @@ impl Request {
             .map(|(_, value)| value)
     }
 
-    /// The body as JSON; an empty one is `null`.
-    ///
-    /// # Errors
-    /// 400 when it is not JSON.
-    pub fn json(&self) -> Result<Value, Problem> {
-        if self.body.is_empty() {
-            return Ok(Value::Null);
-        }
-        serde_json::from_slice(&self.body).map_err(|_| Problem::invalid_field("", "the body must be JSON"))
+    pub(super) fn body(&self) -> &[u8] {
+        &self.body
     }
 
     /// The length of the body in bytes.
@@ -130,27 +123,37 @@ fn has_principal(authorizer: &ApiGatewayRequestAuthorizer) -> bool {
 }
 
 /// The parameters of a raw query. Equal duplicates of a parameter count once, unequal ones are refused.
-#[derive(Debug)]
-pub struct Query(HashMap<String, String>);
+#[derive(Debug, Default)]
+pub struct Query(BTreeMap<String, Result<String, Conflict>>);
+
+/// A query parameter that is given twice with different values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("is given twice with different values")]
+pub(super) struct Conflict;
 
 impl Query {
     /// Reads a raw query string.
     ///
     /// # Errors
-    /// 400, when it is too long, or gives a parameter twice with different values.
-    pub fn parse(raw: &str) -> Result<Self, Problem> {
+    /// When it is too long, or gives a parameter twice with different values.
+    pub fn parse(raw: &str) -> Result<Self, InvalidFields> {
+        let query = Self::read(raw)?;
+        let conflicts = query.0.iter().filter_map(|(name, value)| Some((name, value.as_ref().err()?)));
+        let wrong = conflicts.map(|(name, conflict)| InvalidField::below("", name, conflict.to_string())).collect();
+        InvalidFields(wrong).finish(|| Some(query))
+    }
+
+    /// The same with conflicts as they are.
+    pub(super) fn read(raw: &str) -> Result<Self, InvalidField> {
         if raw.len() > MAX_QUERY {
-            return Err(Problem::invalid_field("", "the query is too long"));
+            return Err(InvalidField::new("", "the query is too long"));
         }
-        let mut parameters: HashMap<String, String> = HashMap::new();
+        let mut parameters = BTreeMap::new();
         for (name, value) in form_urlencoded::parse(raw.as_bytes()).into_owned() {
-            match parameters.get(&name) {
-                Some(known) if *known != value => {
-                    // A name from the query is not repeated: it is anybody's text.
-                    return Err(Problem::invalid_field("", "a query parameter is given twice with different values"));
-                }
-                _ => parameters.insert(name, value),
-            };
+            let known = parameters.entry(name).or_insert_with(|| Ok(value.clone()));
+            if known.as_ref().is_ok_and(|known| *known != value) {
+                *known = Err(Conflict);
+            }
         }
         Ok(Self(parameters))
     }
@@ -158,19 +161,17 @@ impl Query {
     /// A parameter; an empty one counts as left out.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
+        self.0.get(name)?.as_deref().ok().filter(|value| !value.is_empty())
     }
 
-    /// A switch: `true` or `false`, off when left out.
-    ///
-    /// # Errors
-    /// 400, naming it.
-    pub fn switch(&self, name: &str) -> Result<bool, Problem> {
-        match self.get(name) {
-            None | Some("false") => Ok(false),
-            Some("true") => Ok(true),
-            Some(_) => Err(Problem::invalid_field(name, "must be true or false")),
-        }
+    /// Takes a parameter out.
+    pub(super) fn take(&mut self, name: &str) -> Option<Result<String, Conflict>> {
+        self.0.remove(name)
+    }
+
+    /// The names of the parameters that were not taken.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
     }
 }
 
@@ -187,13 +188,7 @@ mod tests {
         );
         assert!(Query::parse("a=1&a=2").is_err());
         assert!(Query::parse("a=1&%61=2").is_err());
+        assert_eq!(Query::parse("a=1&a=2&a=1&b=1").unwrap_err().0[0].name(), "a");
         assert!(Query::parse(&"a".repeat(MAX_QUERY + 1)).is_err());
-    }
-
-    #[test]
-    fn a_switch_is_true_or_false() {
-        let query = Query::parse("on=true&off=false&odd=1").unwrap();
-        assert!(query.switch("on").unwrap() && !query.switch("off").unwrap() && !query.switch("none").unwrap());
-        assert!(query.switch("odd").is_err());
     }
 }

@@ -7,7 +7,7 @@ use http::{
     HeaderMap, HeaderName, HeaderValue, StatusCode,
     header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION, REFERRER_POLICY, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS},
 };
-use serde_json::Value;
+use serde::Serialize;
 
 use super::Problem;
 
@@ -35,14 +35,14 @@ impl Response {
 
     /// JSON.
     #[must_use]
-    pub fn json(status: StatusCode, body: &Value) -> Self {
-        Self::with_body(status, "application/json", body.to_string())
+    pub fn json(status: StatusCode, body: &impl Serialize) -> Self {
+        Self::with_body(status, "application/json", text(body))
     }
 
     /// A problem (RFC 9457).
     #[must_use]
     pub fn problem(problem: &Problem, request_id: &str) -> Self {
-        let body = problem.to_json(request_id).to_string();
+        let body = text(&problem.body(request_id));
         let mut response = Self::with_body(problem.status, "application/problem+json", body);
         if let Some(wait) = problem.retry_after {
             response = response.with_retry_after(wait);
@@ -105,4 +105,9 @@ impl Response {
         event.cookies = self.cookies;
         event
     }
+}
+
+#[expect(clippy::expect_used, reason = "the bodies are structs and JSON values, whose keys are texts")]
+fn text(body: &impl Serialize) -> String {
+    serde_json::to_string(body).expect("a body is JSON")
 }

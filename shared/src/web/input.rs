@@ -1,0 +1,188 @@
+//! The input of a request: what is wrong with its path, its query and its body is told at once.
+
+use std::{fmt::Display, str::FromStr};
+
+use serde_json::{Map, Value};
+
+use super::{Problem, Query, Request};
+use crate::domain::{InvalidField, InvalidFields};
+
+/// SigV4's own parameters, in the query of a presigned request.
+const SIGNATURE_PREFIX: &str = "X-Amz-";
+
+/// The input of an application's request, read part by part: each accessor gives a part if it is valid, and remembers
+/// what is wrong if not. [`Input::finish`] refuses all that is wrong together, and what no accessor asked for.
+#[derive(Debug)]
+pub struct Input<'a> {
+    request: &'a Request,
+    query: Query,
+    body: Body,
+    wrong: InvalidFields,
+}
+
+#[derive(Debug)]
+enum Body {
+    /// No field of it was asked for. A request that has none to read may have any body.
+    Unread,
+    /// The fields that were not asked for yet.
+    Fields(Map<String, Value>),
+    /// It has no fields, and that was remembered.
+    Invalid,
+}
+
+impl<'a> Input<'a> {
+    pub(super) fn new(request: &'a Request) -> Self {
+        let mut wrong = InvalidFields::default();
+        let query = wrong.check(Query::read(request.raw_query())).unwrap_or_default();
+        Self { request, query, body: Body::Unread, wrong }
+    }
+
+    /// Remembers what is wrong with a part that was parsed otherwise.
+    pub fn check<T>(&mut self, part: Result<T, impl Into<InvalidFields>>) -> Option<T> {
+        self.wrong.check(part)
+    }
+
+    fn check_field<T>(&mut self, name: &'static str, part: Result<T, impl Display>) -> Option<T> {
+        self.check(part.map_err(|error| InvalidField::new(name, error.to_string())))
+    }
+
+    /// A path parameter.
+    pub fn path<T: FromStr<Err: Display>>(&mut self, name: &'static str) -> Option<T> {
+        self.check_field(name, self.request.path_text(name).parse())
+    }
+
+    /// A query parameter: `parse` is given none when it is left out or empty.
+    pub fn parameter<T, E: Display>(
+        &mut self,
+        name: &'static str,
+        parse: impl FnOnce(Option<&str>) -> Result<T, E>,
+    ) -> Option<T> {
+        let value = match self.query.take(name) {
+            Some(Ok(value)) => Some(value).filter(|value| !value.is_empty()),
+            Some(Err(conflict)) => return self.check_field(name, Err(conflict)),
+            None => None,
+        };
+        self.check_field(name, parse(value.as_deref()))
+    }
+
+    /// A query parameter that is `true` or `false`, and false when it is left out.
+    pub fn switch(&mut self, name: &'static str) -> bool {
+        let parse = |value: Option<&str>| match value {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(_) => Err("must be true or false"),
+        };
+        self.parameter(name, parse).unwrap_or_default()
+    }
+
+    /// The whole body as JSON; an empty one is `null`. Its fields are not this service's: none of them is unknown.
+    pub fn json(&mut self) -> Option<Value> {
+        let body = self.request.body();
+        if body.is_empty() {
+            return Some(Value::Null);
+        }
+        self.check_field("", serde_json::from_slice(body).map_err(|_| "the body must be JSON"))
+    }
+
+    /// A text in the body, parsed. One that is left out or `null` is none, and not wrong.
+    pub fn text_field<T, E: Display>(
+        &mut self,
+        name: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        match self.take_field(name)? {
+            Value::String(text) => self.check_field(name, parse(&text)),
+            _ => self.check_field(name, Err("must be a string")),
+        }
+    }
+
+    /// A field of the body that must be there.
+    pub fn required_field(&mut self, name: &'static str) -> Option<Value> {
+        let value = self.take_field(name);
+        if value.is_none() && matches!(self.body, Body::Fields(_)) {
+            return self.check_field(name, Err("is missing"));
+        }
+        value
+    }
+
+    fn take_field(&mut self, name: &str) -> Option<Value> {
+        if let Body::Unread = self.body {
+            self.body = match self.json() {
+                Some(Value::Object(fields)) => Body::Fields(fields),
+                Some(Value::Null) => Body::Fields(Map::new()),
+                Some(_) => {
+                    self.check_field::<()>("", Err("the body must be a JSON object"));
+                    Body::Invalid
+                }
+                None => Body::Invalid,
+            };
+        }
+        match &mut self.body {
+            Body::Fields(fields) => fields.remove(name).filter(|value| !value.is_null()),
+            Body::Unread | Body::Invalid => None,
+        }
+    }
+
+    /// The whole input, put together from its parts.
+    ///
+    /// # Errors
+    /// 400, naming all that is wrong, unknown query parameters and body fields included.
+    pub fn finish<T>(mut self, whole: impl FnOnce() -> Option<T>) -> Result<T, Problem> {
+        let parameters = self.query.names().filter(|name| !name.starts_with(SIGNATURE_PREFIX));
+        self.wrong.0.extend(parameters.map(|name| InvalidField::below("", name, "is not a parameter of this route")));
+        if let Body::Fields(fields) = &self.body {
+            self.wrong
+                .0
+                .extend(fields.keys().map(|name| InvalidField::below("", name, "is not a field of this route")));
+        }
+        self.wrong.finish(whole).map_err(Problem::from)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_lambda_events::apigw::ApiGatewayV2httpRequest;
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::{ambient::Deadline, domain::Locale, lambda::Invocation};
+
+    fn request(query: &str, body: &str) -> Request {
+        let mut event = ApiGatewayV2httpRequest::default();
+        (event.raw_query_string, event.body) = (Some(query.to_owned()), Some(body.to_owned()));
+        let invocation = Invocation { request_id: "r".into(), deadline: Deadline(Timestamp::MAX) };
+        Request::new(event, &invocation, Timestamp::UNIX_EPOCH)
+    }
+
+    fn wrong(input: Input<'_>) -> Vec<String> {
+        let errors = input.finish(|| Some(())).unwrap_err().errors;
+        errors.iter().map(|error| error.name().into_owned()).collect()
+    }
+
+    #[test]
+    fn a_switch_is_true_or_false_and_off_when_left_out() {
+        let request = request("on=true&off=false&empty=&odd=1", "");
+        let mut input = request.input();
+        assert!(input.switch("on"));
+        assert!(!input.switch("off") && !input.switch("empty") && !input.switch("none"));
+        input.switch("odd");
+        assert_eq!(wrong(input), ["odd"]);
+    }
+
+    #[test]
+    fn a_body_is_an_object_or_left_out() {
+        for body in ["", "null", "{}", r#"{"locale":null,"readResult":null}"#] {
+            let request = request("", body);
+            let mut input = request.input();
+            assert_eq!(input.text_field("locale", str::parse::<Locale>), None);
+            assert_eq!(input.required_field("readResult"), None);
+            assert_eq!(wrong(input), ["readResult"], "{body}");
+        }
+        for body in ["[]", "7", "x"] {
+            let request = request("", body);
+            let mut input = request.input();
+            assert_eq!(input.required_field("readResult"), None);
+            assert_eq!(wrong(input), [""], "{body}");
+        }
+    }
+}
