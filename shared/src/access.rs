@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// An access token that ends sooner is refreshed first: the call it is for, and the user's way to the page, take time.
-const REFRESH_MARGIN: Duration = Duration::from_secs(60);
+pub const REFRESH_MARGIN: Duration = Duration::from_secs(60);
 /// Who waits for another's refresh reads again after this.
 const WAIT: Duration = Duration::from_millis(150);
 /// What is kept of the invocation for storing a refresh's answer.
@@ -127,6 +127,14 @@ impl Access {
     /// [`StoreError`].
     pub async fn user_accounts(&self, user: &UserId, trigger: Trigger) -> Result<UserAccounts, StoreError> {
         retry_conflicts(&self.ambient, trigger, || self.store.user_accounts(user)).await
+    }
+
+    /// Whether the contract's key can be used.
+    ///
+    /// # Errors
+    /// [`SecretError`] says why not.
+    pub async fn check_contract(&self, id: &ContractId) -> Result<(), SecretError> {
+        self.contracts.contract(id).await.map(drop)
     }
 
     /// A call with a contract's key; once more with the key fetched anew if digi.me refuses the client.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use digime_simulator::{Failure, Moment};
 use http::StatusCode;
-use local::Function;
+use local::{Function, aws::Fault, names::CONTRACT_SECRET_PREFIX};
 use reauth_core::{aws::Aws, services};
 use serde_json::{Value, json};
 use tests::World;
@@ -15,6 +15,19 @@ const GRANT: &str = "/users/demo-user/grants/demo-contract";
 
 fn pair(expiry: i64) -> Value {
     json!({"accessToken": {"value": "a", "expiry": expiry}, "refreshToken": {"value": "r", "expiry": 1_900_000_000}})
+}
+
+fn api_form(node: &Value) -> Value {
+    let token = |token: &Value| json!({"value": token["value"], "expires_on": token["expiry"]});
+    json!({"access_token": token(&node["accessToken"]), "refresh_token": token(&node["refreshToken"])})
+}
+
+/// Gives a contract a key: the demo contract's.
+fn configure(world: &World, contract: &str) {
+    let id = |contract: &str| format!("{CONTRACT_SECRET_PREFIX}{contract}");
+    let mut secret: Value = serde_json::from_str(&world.system.secrets.get(&id(DEMO_CONTRACT)).unwrap()).unwrap();
+    secret["contractId"] = json!(contract);
+    world.system.secrets.put(&id(contract), &secret.to_string());
 }
 
 fn refreshes(world: &World) -> usize {
@@ -41,9 +54,76 @@ async fn an_older_pair_does_not_replace_a_newer_one_unless_told_to() {
     let older = pair(stored["accessToken"]["expiry"].as_i64().unwrap() - 1);
     let reply = world.put(GRANT, &older).await;
     assert_eq!((reply.status, &reply.json()["code"]), (StatusCode::CONFLICT, &json!("grant_stale")));
+    let detail = reply.json()["detail"].as_str().unwrap().to_owned();
+    assert!(detail.contains("GET the grant") && !detail.contains("replace"), "{detail}");
     assert_eq!(world.get(GRANT).await.json(), stored);
     assert_eq!(world.put(&format!("{GRANT}?replace=true"), &older).await.status, StatusCode::NO_CONTENT);
     assert_eq!(world.get(GRANT).await.json()["accessToken"]["value"], "a");
+}
+
+#[tokio::test]
+async fn a_pair_of_another_digime_user_is_not_stored_unless_told_to() {
+    let world = World::new().await;
+    let stored = world.get(GRANT).await.json();
+    let mut other = pair(1_895_000_000);
+    for (form, user) in [("user", json!({"id": "another"})), ("sub", json!("another"))] {
+        other = if form == "user" { other } else { api_form(&other) };
+        other[form] = user;
+        let reply = world.put(GRANT, &other).await;
+        assert_eq!((reply.status, &reply.json()["code"]), (StatusCode::CONFLICT, &json!("grant_of_another_user")));
+        assert!(!reply.body.contains("another\""), "no identifier of digi.me's is told: {}", reply.body);
+    }
+    assert_eq!(world.get(GRANT).await.json(), stored);
+    assert_eq!(world.put(&format!("{GRANT}?replace=true"), &other).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(world.get(GRANT).await.json()["user"]["id"], "another");
+    // A pair that does not say whose it is may be anybody's.
+    assert_eq!(world.put(GRANT, &pair(1_896_000_000)).await.status, StatusCode::NO_CONTENT);
+}
+
+#[tokio::test]
+async fn a_grant_under_a_contract_without_a_key_is_not_stored() {
+    let world = World::new().await;
+    world.system.aws.clear_record();
+    let reply = world.put("/users/new/grants/unknown", &pair(1_895_000_000)).await;
+    assert_eq!((reply.status, &reply.json()["code"]), (StatusCode::CONFLICT, &json!("contract_not_configured")));
+    assert!(world.system.aws.operations().keys().all(|operation| !operation.action.contains("Write")));
+    assert_eq!(world.get("/users/new/grants/unknown").await.json()["code"], "user_not_found");
+    // Its secret is there a minute later.
+    configure(&world, "unknown");
+    world.advance(61);
+    assert_eq!(world.put("/users/new/grants/unknown", &pair(1_895_000_000)).await.status, StatusCode::NO_CONTENT);
+}
+
+#[tokio::test]
+async fn a_grant_is_stored_though_the_contracts_key_cannot_be_used() {
+    let world = World::new().await;
+    world.system.secrets.put(&format!("{CONTRACT_SECRET_PREFIX}unusable"), "no key");
+    let reply = world.put("/users/new/grants/unusable", &pair(1_895_000_000)).await;
+    assert_eq!(reply.status, StatusCode::NO_CONTENT, "{}", reply.body);
+    world.system.aws.fail(Fault::error("secretsmanager:GetSecretValue", 400, "AccessDeniedException", 1_000));
+    let reply = world.put("/users/new/grants/unreachable", &pair(1_895_000_000)).await;
+    assert_eq!(reply.status, StatusCode::NO_CONTENT, "{}", reply.body);
+    world.system.aws.heal();
+    for contract in ["unusable", "unreachable"] {
+        assert_eq!(world.get(&format!("/users/new/grants/{contract}")).await.status, StatusCode::OK);
+    }
+}
+
+#[tokio::test]
+async fn a_grant_that_is_missing_names_the_contracts_of_those_that_are_there() {
+    let world = World::new().await;
+    for path in ["/users/demo-user/grants/other", "/users/demo-user/accounts/1_demo-bank/reauthorizations"] {
+        let reply = match path.ends_with("other") {
+            true => world.get(path).await,
+            false => world.post(path, &json!({"contractId": "other"})).await,
+        };
+        let expected = "No grant under contract other; the user has grants under demo-contract.";
+        assert_eq!(reply.json()["code"], "grant_not_found", "{path}");
+        assert_eq!(reply.json()["detail"], expected, "{path}");
+    }
+    world.hand_in("no-grant", None, &super::broken("1_a")).await;
+    let reply = world.get("/users/no-grant/grants/other").await.json();
+    assert!(reply["detail"].as_str().unwrap().starts_with("No grant of the user is stored."), "{reply}");
 }
 
 #[tokio::test]
@@ -121,9 +201,60 @@ async fn a_dead_refresh_token_asks_for_the_user() {
         assert_eq!((reply.status, code), (StatusCode::CONFLICT, json!("user_reauthorization_required")));
     }
     assert_eq!(refreshes(&world), 1, "the dead token is not tried again");
+    let advice = world.post(&format!("/users/{DEMO_USER}/accounts/{BANK}/reauthorizations"), &json!({})).await.json();
+    assert!(advice["detail"].as_str().unwrap().contains("PUT"), "{advice}");
     let fresh = serde_json::to_value(levers.issue_tokens(DEMO_USER, DEMO_CONTRACT)).unwrap();
     world.put(GRANT, &fresh).await;
     world.make_reauthorization(DEMO_USER, BANK).await;
+}
+
+#[tokio::test]
+async fn the_last_pair_is_given_though_its_refresh_token_is_dead() {
+    let world = World::new().await;
+    let before = world.get(GRANT).await.json();
+    assert_eq!(before["status"], "active");
+    let levers = world.system.simulator.levers();
+    levers.kill_refresh_tokens(DEMO_USER);
+    world.advance(2 * 86_400);
+    for _ in 0..2 {
+        let reply = world.get(GRANT).await;
+        assert_eq!(reply.status, StatusCode::OK, "{}", reply.body);
+        let mut expected = before.clone();
+        expected["status"] = json!("user_reauthorization_required");
+        assert_eq!(reply.json(), expected);
+    }
+    assert_eq!(refreshes(&world), 1, "the dead token is not tried again");
+    let mut fresh = serde_json::to_value(levers.issue_tokens(DEMO_USER, DEMO_CONTRACT)).unwrap();
+    fresh["status"] = json!("user_reauthorization_required");
+    world.put(GRANT, &fresh).await;
+    assert_eq!(world.get(GRANT).await.json()["status"], "active", "a status that is handed in is ignored");
+}
+
+#[tokio::test]
+async fn a_refresh_token_that_is_found_dead_while_the_access_token_works_is_told() {
+    let world = World::new().await;
+    let before = world.get(GRANT).await.json();
+    world.system.simulator.levers().kill_refresh_tokens(DEMO_USER);
+    world.advance(86_400 - 30);
+    let reply = world.get(GRANT).await;
+    assert_eq!((reply.status, refreshes(&world)), (StatusCode::OK, 1), "{}", reply.body);
+    assert_eq!(reply.json()["accessToken"], before["accessToken"]);
+    assert_eq!(reply.json()["status"], "user_reauthorization_required");
+}
+
+#[tokio::test]
+async fn a_refresh_token_that_has_ended_is_not_tried() {
+    let world = World::new().await;
+    let mut ended = pair(world.clock_now().as_second() - 60);
+    ended["refreshToken"]["expiry"] = json!(world.clock_now().as_second() - 30);
+    world.put(&format!("{GRANT}?replace=true"), &ended).await;
+    world.system.simulator.levers().fail("/v1.7/*", Failure::status(500, 1_000));
+    world.system.simulator.clear_requests();
+    let reply = world.get(GRANT).await;
+    assert_eq!(reply.status, StatusCode::OK, "{}", reply.body);
+    assert_eq!(reply.json()["status"], "user_reauthorization_required");
+    assert_eq!(reply.json()["accessToken"], ended["accessToken"]);
+    assert!(world.system.simulator.requests().is_empty());
 }
 
 #[tokio::test]
@@ -152,7 +283,9 @@ async fn the_contract_is_the_one_given_or_the_accounts_or_the_only_one() {
     assert_eq!(code(&reply), (409, "grant_not_found".into()));
 
     for contract in ["other-1", "other-2"] {
+        configure(&world, contract);
         world.put(&format!("/users/two/grants/{contract}"), &pair(1_895_000_000)).await;
+        world.system.secrets.remove(&format!("{CONTRACT_SECRET_PREFIX}{contract}"));
     }
     let reply = world.post(&url("two", "1_a"), &json!({})).await;
     assert_eq!(code(&reply), (409, "contract_required".into()));

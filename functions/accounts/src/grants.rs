@@ -4,13 +4,16 @@ use std::time::Duration;
 
 use http::StatusCode;
 use reauth_core::{
-    access::retry_conflicts,
+    access::{AccessError, REFRESH_MARGIN, retry_conflicts},
     ambient::after,
     domain::{ContractId, TokenPair, UserId},
     lambda::Trigger,
+    secrets::SecretError,
     store::{Grant, StoreError, Versioned},
     web::{Problem, Request, Response},
 };
+use serde::Serialize;
+use serde_json::Value;
 
 use crate::Accounts;
 
@@ -19,50 +22,62 @@ const ACCOUNTS_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long that may take: storing the grant does not wait longer for it.
 const LISTING_TIME: Duration = Duration::from_secs(2);
 
+/// Why a pair is not stored.
+enum Refusal {
+    /// The contract has no key.
+    ContractNotConfigured(ContractId),
+    /// The stored pair is of another digi.me user.
+    OfAnotherUser,
+    /// The stored access token expires later.
+    Stale,
+}
+
+/// The body of `GET /users/{userId}/grants/{contractId}`: the pair in the Node SDK's form, and its status.
+#[derive(Serialize)]
+struct GrantBody {
+    #[serde(flatten)]
+    tokens: Value,
+    status: GrantStatus,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+enum GrantStatus {
+    Active,
+    UserReauthorizationRequired,
+}
+
 impl Accounts {
     /// `PUT /users/{userId}/grants/{contractId}`.
     pub(crate) async fn put_grant(&self, request: &Request) -> Result<Response, Problem> {
         let mut input = request.input();
-        let (user_id, contract_id) = (input.path::<UserId>("userId"), input.path::<ContractId>("contractId"));
+        let (user, contract) = (input.path::<UserId>("userId"), input.path::<ContractId>("contractId"));
         let replace = input.switch("replace");
         let tokens = input.json().and_then(|body| input.check(TokenPair::parse(&body)));
-        let (user_id, contract_id, tokens) = input.finish(|| Some((user_id?, contract_id?, tokens?)))?;
-        let (user, contract, tokens) = (&user_id, &contract_id, &tokens);
-        let stored = retry_conflicts(&self.ambient, request.trigger, || async move {
-            self.store_grant(user, contract, tokens, replace, request.trigger).await
-        });
-        let Some(grant) = stored.await? else { return Err(stale()) };
-        self.list_if_old(grant, request.trigger).await;
-        Ok(Response::empty(StatusCode::NO_CONTENT))
-    }
+        let (user, contract, tokens) = input.finish(|| Some((user?, contract?, tokens?)))?;
 
-    /// Stores the pair; none if the stored one lasts longer and is not to be replaced.
-    async fn store_grant(
-        &self,
-        user: &UserId,
-        contract: &ContractId,
-        tokens: &TokenPair,
-        replace: bool,
-        trigger: Trigger,
-    ) -> Result<Option<Versioned<Grant>>, StoreError> {
-        let known = self.access.store.grant(user, contract).await?;
-        if let Some(known) = &known
-            && tokens.access.expires_at < known.value.tokens.access.expires_at
-            && !replace
-        {
-            return Ok(None);
+        let stored = retry_conflicts(&self.ambient, request.trigger, || async {
+            let store = &self.access.store;
+            let (known, key) = tokio::join!(store.grant(&user, &contract), self.access.check_contract(&contract));
+            if let Err(SecretError::Unknown) = key {
+                return Ok(Err(Refusal::ContractNotConfigured(contract.clone())));
+            }
+            let grant = match next_grant(known?, &user, &contract, &tokens, replace) {
+                Ok(grant) => grant,
+                Err(refusal) => return Ok(Err(refusal)),
+            };
+            let version = store.put_grant(&grant.value, grant.version, request.trigger.at).await?;
+            Ok(Ok((Versioned { version, ..grant }, key)))
+        });
+        let (grant, key) = stored.await??;
+        match key {
+            Ok(()) => self.list_if_old(grant, request.trigger).await,
+            Err(error) => {
+                let (user_id, contract_id) = (&user, &contract);
+                tracing::warn!(%user_id, %contract_id, %error, "A grant was stored although its contract's key cannot be used");
+            }
         }
-        let read_version = known.as_ref().map_or(0, |known| known.version);
-        let grant = Grant {
-            user_id: user.clone(),
-            contract_id: contract.clone(),
-            tokens: tokens.clone(),
-            refresh_dead: false,
-            leased_until: None,
-            accounts_listed_at: known.and_then(|known| known.value.accounts_listed_at),
-        };
-        let version = self.access.store.put_grant(&grant, read_version, trigger.at).await?;
-        Ok(Some(Versioned { value: grant, version }))
+        Ok(Response::empty(StatusCode::NO_CONTENT))
     }
 
     /// Reads the user's accounts, so that their names are known before one breaks. The grant is stored without it too.
@@ -81,20 +96,105 @@ impl Accounts {
     /// `GET /users/{userId}/grants/{contractId}`.
     pub(crate) async fn show_grant(&self, request: &Request) -> Result<Response, Problem> {
         let mut input = request.input();
-        let (user_id, contract_id) = (input.path::<UserId>("userId"), input.path::<ContractId>("contractId"));
-        let (user_id, contract_id) = input.finish(|| Some((user_id?, contract_id?)))?;
-        let Some(grant) = self.access.store.grant(&user_id, &contract_id).await? else {
-            let known = self.access.store.knows(&user_id).await?;
-            let mut problem = if known { Problem::grant_not_found() } else { Problem::user_not_found() };
-            problem.status = StatusCode::NOT_FOUND;
-            return Err(problem);
+        let (user, contract) = (input.path::<UserId>("userId"), input.path::<ContractId>("contractId"));
+        let (user, contract) = input.finish(|| Some((user?, contract?)))?;
+        let Some(grant) = self.access.store.grant(&user, &contract).await? else {
+            return Err(self.no_grant(&user, &contract).await?);
         };
-        let grant = self.access.fresh(grant, request.trigger).await?;
-        Ok(Response::json(StatusCode::OK, &grant.value.tokens.to_node_form()))
+        let grant = match self.current(&grant, request.trigger).await {
+            Ok(grant) => grant,
+            // The SDK needs the last pair to begin its own user reauthorization.
+            Err(AccessError::UserReauthorizationRequired) => Grant { refresh_dead: true, ..grant.value },
+            Err(error) => return Err(error.into()),
+        };
+        let body = GrantBody { tokens: grant.tokens.to_node_form(), status: self.status(&grant) };
+        Ok(Response::json(StatusCode::OK, &body))
+    }
+
+    fn status(&self, grant: &Grant) -> GrantStatus {
+        if grant.refresh_dead || grant.tokens.refresh.expires_at <= self.ambient.now() {
+            GrantStatus::UserReauthorizationRequired
+        } else {
+            GrantStatus::Active
+        }
+    }
+
+    /// The grant, refreshed if it is near its end and can be.
+    async fn current(&self, stored: &Versioned<Grant>, trigger: Trigger) -> Result<Grant, AccessError> {
+        if let GrantStatus::UserReauthorizationRequired = self.status(&stored.value) {
+            return Ok(stored.value.clone());
+        }
+        let grant = self.access.fresh(stored.clone(), trigger).await?.value;
+        let near_its_end = grant.tokens.access.expires_at <= after(self.ambient.now(), REFRESH_MARGIN);
+        if near_its_end && grant.tokens.same_tokens(&stored.value.tokens) {
+            // It could not be refreshed. The table knows whether that is for good.
+            let stored = self.access.store.grant(&grant.user_id, &grant.contract_id).await?;
+            return Ok(stored.map_or(grant, |stored| stored.value));
+        }
+        Ok(grant)
+    }
+
+    /// The problem of a grant that is not there.
+    async fn no_grant(&self, user: &UserId, contract: &ContractId) -> Result<Problem, StoreError> {
+        let known: Vec<_> =
+            self.access.store.grants(user).await?.into_iter().map(|grant| grant.value.contract_id).collect();
+        if known.is_empty() && !self.access.store.knows(user).await? {
+            return Ok(Problem::user_not_found());
+        }
+        let mut problem = Problem::grant_not_found(Some(contract), &known);
+        problem.status = StatusCode::NOT_FOUND;
+        Ok(problem)
     }
 }
 
-fn stale() -> Problem {
-    let detail = "The stored access token expires later. Use ?replace=true to store this one all the same.";
-    Problem::new(StatusCode::CONFLICT, "grant_stale", "A newer grant is stored.", detail)
+/// The grant with the pair that is handed in, and the version that it rests on; or why the stored pair is kept.
+fn next_grant(
+    known: Option<Versioned<Grant>>,
+    user: &UserId,
+    contract: &ContractId,
+    tokens: &TokenPair,
+    replace: bool,
+) -> Result<Versioned<Grant>, Refusal> {
+    if let Some(Versioned { value: known, .. }) = known.as_ref().filter(|_| !replace) {
+        if let (Some(known), Some(new)) = (&known.tokens.user, &tokens.user)
+            && known != new
+        {
+            return Err(Refusal::OfAnotherUser);
+        }
+        if tokens.access.expires_at < known.tokens.access.expires_at {
+            return Err(Refusal::Stale);
+        }
+    }
+    let version = known.as_ref().map_or(0, |known| known.version);
+    let grant = Grant {
+        user_id: user.clone(),
+        contract_id: contract.clone(),
+        tokens: tokens.clone(),
+        refresh_dead: false,
+        leased_until: None,
+        accounts_listed_at: known.and_then(|known| known.value.accounts_listed_at),
+    };
+    Ok(Versioned { value: grant, version })
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let (code, title, detail) = match refusal {
+            Refusal::ContractNotConfigured(contract) => {
+                return AccessError::Contract(contract, SecretError::Unknown).into();
+            }
+            Refusal::OfAnotherUser => (
+                "grant_of_another_user",
+                "The stored grant is of another digi.me user.",
+                "The pair names another digi.me user than the stored one: check the userId. If the user has moved to \
+                 another digi.me account, store the pair with ?replace=true.",
+            ),
+            Refusal::Stale => (
+                "grant_stale",
+                "A newer grant is stored.",
+                "The stored access token expires later. GET the grant first: the stored pair is the newer one.",
+            ),
+        };
+        Self::new(StatusCode::CONFLICT, code, title, detail)
+    }
 }

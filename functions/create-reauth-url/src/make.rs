@@ -59,7 +59,11 @@ impl CreateReauthUrl {
         if grants.is_empty() && account.is_none() && !self.access.store.knows(&wish.user_id).await? {
             return Err(Problem::user_not_found());
         }
-        let grant = choose(grants, wish.contract_id.as_ref(), account.as_ref())?;
+        let Some(grant) = choose(grants, wish.contract_id.as_ref(), account.as_ref())? else {
+            let known = self.access.store.grants(&wish.user_id).await?;
+            let known: Vec<_> = known.into_iter().map(|grant| grant.value.contract_id).collect();
+            return Err(Problem::grant_not_found(wish.contract_id.as_ref(), &known));
+        };
         if account.as_ref().is_none_or(|account| !account.listed) {
             account = self.look_up(&wish, account, grant.clone(), trigger).await?;
         }
@@ -138,21 +142,21 @@ impl CreateReauthUrl {
     }
 }
 
-/// The contract is the one given, else the account's, else the user's only one.
+/// The contract is the one given, else the account's, else the user's only one. None if there is no such grant.
 fn choose(
     grants: Vec<Versioned<Grant>>,
     given: Option<&ContractId>,
     account: Option<&Account>,
-) -> Result<Versioned<Grant>, Problem> {
+) -> Result<Option<Versioned<Grant>>, Problem> {
     let mut contracts: Vec<ContractId> = grants.iter().map(|grant| grant.value.contract_id.clone()).collect();
     let of_account = account.and_then(|account| account.contract_id.as_ref()).filter(|id| contracts.contains(id));
     let chosen = match (given.or(of_account), contracts.len()) {
         (Some(chosen), _) => chosen.clone(),
-        (None, 0) => return Err(Problem::grant_not_found()),
+        (None, 0) => return Ok(None),
         (None, 1) => contracts.remove(0),
         (None, _) => return Err(Problem::contract_required(&contracts)),
     };
-    grants.into_iter().find(|grant| grant.value.contract_id == chosen).ok_or_else(Problem::grant_not_found)
+    Ok(grants.into_iter().find(|grant| grant.value.contract_id == chosen))
 }
 
 fn callback_url(base: &Url, state: &SecretString) -> Result<Url, Problem> {

@@ -106,11 +106,16 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "reauthorization_not_found", "The reauthorization is not known.", detail)
     }
 
-    /// 409: no grant.
+    /// 409: no grant, under the contract that was asked for or at all. `known` are those of the user's grants.
     #[must_use]
-    pub fn grant_not_found() -> Self {
-        let detail = "Store one with PUT /users/{userId}/grants/{contractId}.";
-        Self::new(StatusCode::CONFLICT, "grant_not_found", "No grant of the user is stored.", detail)
+    pub fn grant_not_found(asked: Option<&ContractId>, known: &[ContractId]) -> Self {
+        let detail = match asked {
+            Some(asked) if !known.is_empty() => {
+                format!("No grant under contract {asked}; the user has grants under {}.", names(known))
+            }
+            _ => "No grant of the user is stored. Store one with PUT /users/{userId}/grants/{contractId}.".to_owned(),
+        };
+        Self::new(StatusCode::CONFLICT, "grant_not_found", "The grant is not stored.", detail)
     }
 
     /// 409: the caller must choose among these contracts.
@@ -210,9 +215,10 @@ impl From<AccessError> for Problem {
             AccessError::Digime(error) => error.into(),
             AccessError::Busy => Self::unavailable(error),
             AccessError::UserReauthorizationRequired => {
-                let detail =
-                    "digi.me accepts neither the access token nor the refresh token. The user must authorize again.";
-                let title = "Only the user can renew the authorization.";
+                let detail = "digi.me accepts neither the access token nor the refresh token. If the application's SDK \
+                              has a newer pair, store it with PUT /users/{userId}/grants/{contractId}; otherwise the \
+                              user must authorize again.";
+                let title = "The refresh token is dead.";
                 Self::new(StatusCode::CONFLICT, "user_reauthorization_required", title, detail)
             }
             AccessError::Contract(id, error) => {
