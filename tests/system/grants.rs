@@ -258,6 +258,20 @@ async fn a_refresh_token_that_has_ended_is_not_tried() {
 }
 
 #[tokio::test]
+async fn a_new_reauthorization_says_how_long_its_url_and_its_callback_are_good() {
+    let world = World::new().await;
+    let reply = world.post(&format!("/users/{DEMO_USER}/accounts/{BANK}/reauthorizations"), &json!({})).await;
+    let made = reply.json();
+    let id = made["reauthorizationId"].as_str().unwrap();
+    assert_eq!(reply.header("location"), format!("/reauthorizations/{id}"));
+    let shown = world.get(&format!("/reauthorizations/{id}")).await.json();
+    assert_eq!((&made["expiresAt"], &shown["expiresAt"]), (&shown["expiresAt"], &json!("2026-11-23T10:00:00.000Z")));
+    let url_expires_at: jiff::Timestamp = made["urlExpiresAt"].as_str().unwrap().parse().unwrap();
+    assert!(url_expires_at > world.clock_now() && made["urlExpiresAt"] != made["expiresAt"], "{made}");
+    assert_eq!((&made["kind"], &made["accountId"]), (&json!("account"), &json!(BANK)));
+}
+
+#[tokio::test]
 async fn a_refresh_that_may_have_been_executed_is_not_repeated() {
     let world = World::new().await;
     world.advance(2 * 86_400);

@@ -1,17 +1,56 @@
 //! The application's side: making a reauthorization, and asking how it stands.
 
 use http::StatusCode;
+use jiff::Timestamp;
 use reauth_core::{
     ambient::rfc3339,
     domain::{
-        AccountId, ContractId, Locale, ReauthorizationId, ReturnUrl, UserId,
-        reauthorization::{Progress, Reauthorization},
+        AccountId, ContractId, FailureCode, Locale, ReauthorizationId, ReturnUrl, UserId,
+        reauthorization::{Kind, Progress, Reauthorization},
     },
     web::{Problem, Request, Response},
 };
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use crate::{CreateReauthUrl, make::Wish};
+
+/// A reauthorization that was made, with the URL for the user.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct CreatedBody<'a> {
+    reauthorization_id: &'a ReauthorizationId,
+    kind: Kind,
+    url: &'a str,
+    /// When digi.me's code in the URL ends.
+    #[serde(with = "rfc3339")]
+    url_expires_at: Timestamp,
+    /// Until when the callback is taken.
+    #[serde(with = "rfc3339")]
+    expires_at: Timestamp,
+    user_id: &'a UserId,
+    account_id: &'a AccountId,
+}
+
+/// How a reauthorization stands.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ReauthorizationBody<'a> {
+    reauthorization_id: &'a ReauthorizationId,
+    kind: Kind,
+    user_id: &'a UserId,
+    account_id: &'a AccountId,
+    status: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error_code: Option<&'a FailureCode>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verified: Option<bool>,
+    #[serde(with = "rfc3339")]
+    created_at: Timestamp,
+    #[serde(with = "rfc3339")]
+    expires_at: Timestamp,
+    #[serde(with = "rfc3339::option", skip_serializing_if = "Option::is_none")]
+    completed_at: Option<Timestamp>,
+}
 
 impl CreateReauthUrl {
     /// `POST /users/{userId}/accounts/{accountId}/reauthorizations`.
@@ -34,16 +73,18 @@ impl CreateReauthUrl {
             public_base_url: request.public_base_url(self.settings.public_base_url.as_ref())?,
         };
         let made = self.make(wish, request.trigger).await?;
-        let Reauthorization { id, user_id, account_id, kind, .. } = &made.reauthorization;
-        let body = json!({
-            "reauthorizationId": id,
-            "kind": kind,
-            "url": made.url,
-            "expiresAt": rfc3339::text(made.code_expires_at),
-            "userId": user_id,
-            "accountId": account_id,
-        });
-        Response::json(StatusCode::CREATED, &body).with_location(&format!("/reauthorizations/{id}"))
+        let reauthorization = &made.reauthorization;
+        let location = format!("/reauthorizations/{}", reauthorization.id);
+        let body = CreatedBody {
+            reauthorization_id: &reauthorization.id,
+            kind: reauthorization.kind,
+            url: made.url.as_str(),
+            url_expires_at: made.code_expires_at,
+            expires_at: reauthorization.expires_at,
+            user_id: &reauthorization.user_id,
+            account_id: &reauthorization.account_id,
+        };
+        Response::json(StatusCode::CREATED, &body).with_location(&location)
     }
 
     /// `GET /reauthorizations/{reauthorizationId}`.
@@ -55,31 +96,29 @@ impl CreateReauthUrl {
         let stored = self.access.store.reauthorization(&id).await?.ok_or_else(Problem::reauthorization_not_found)?;
         let reauthorization = stored.reauthorization;
         let status = reauthorization.status(self.ambient.now());
-        Ok(Response::json(StatusCode::OK, &describe(&reauthorization, status)))
+        Ok(Response::json(StatusCode::OK, &ReauthorizationBody::new(&reauthorization, status)))
     }
 }
 
-fn describe(reauthorization: &Reauthorization, status: &str) -> Value {
-    let Reauthorization { id, kind, user_id, account_id, created_at, expires_at, .. } = reauthorization;
-    let mut body = json!({
-        "reauthorizationId": id,
-        "kind": kind,
-        "userId": user_id,
-        "accountId": account_id,
-        "status": status,
-        "createdAt": rfc3339::text(*created_at),
-        "expiresAt": rfc3339::text(*expires_at),
-    });
-    match &reauthorization.progress {
-        Progress::Pending | Progress::Claimed => {}
-        Progress::Succeeded { verified, completed_at } => {
-            body["verified"] = json!(verified);
-            body["completedAt"] = json!(rfc3339::text(*completed_at));
-        }
-        Progress::Failed { error_code, completed_at } => {
-            body["errorCode"] = json!(error_code);
-            body["completedAt"] = json!(rfc3339::text(*completed_at));
+impl<'a> ReauthorizationBody<'a> {
+    fn new(reauthorization: &'a Reauthorization, status: &'a str) -> Self {
+        let Reauthorization { id, kind, user_id, account_id, created_at, expires_at, .. } = reauthorization;
+        let (error_code, verified, completed_at) = match &reauthorization.progress {
+            Progress::Pending | Progress::Claimed => (None, None, None),
+            Progress::Succeeded { verified, completed_at } => (None, Some(*verified), Some(*completed_at)),
+            Progress::Failed { error_code, completed_at } => (Some(error_code), None, Some(*completed_at)),
+        };
+        Self {
+            reauthorization_id: id,
+            kind: *kind,
+            user_id,
+            account_id,
+            status,
+            error_code,
+            verified,
+            created_at: *created_at,
+            expires_at: *expires_at,
+            completed_at,
         }
     }
-    body
 }
