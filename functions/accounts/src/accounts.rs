@@ -103,7 +103,11 @@ impl Accounts {
         }
         let of_account =
             |grant: &Versioned<Grant>| account.value.contract_id.as_ref() == Some(&grant.value.contract_id);
-        let grant = grants.into_iter().find(of_account).ok_or_else(Problem::grant_not_found)?;
+        let known: Vec<_> = grants.iter().map(|grant| grant.value.contract_id.clone()).collect();
+        let grant = grants
+            .into_iter()
+            .find(of_account)
+            .ok_or_else(|| Problem::grant_not_found(account.value.contract_id.as_ref(), &known))?;
         let listed = self.access.list_accounts(grant, request.trigger).await?;
         let listed = listed.into_iter().find(|listed| listed.id == id).ok_or_else(Problem::account_not_found)?;
         if listed.authorized == Some(false) || listed.username.is_none() {

@@ -106,7 +106,7 @@ impl CreateReauthUrl {
     fn reconnectable(&self, link: &Link, account: Option<Versioned<Account>>) -> Result<Versioned<Account>, Response> {
         let Some(account) = account else { return Err(self.unknown_link()) };
         match &account.value.status {
-            Status::Active => Err(self.connected(&account.value)),
+            Status::Active { .. } => Err(self.connected(&account.value)),
             Status::Verifying { episode: None, .. } => Err(self.checking(&account.value)),
             Status::ReauthRequired(_) | Status::Verifying { .. } if link.expires_at <= self.ambient.now() => {
                 Err(self.expired(&account.value))

@@ -58,7 +58,7 @@ impl ReadMessage {
         let opened = open(record.body.as_deref().unwrap_or_default());
         let Opened { submission, envelope_time } = opened.map_err(|problem| BadMessage { problem, first_receipt })?;
         let observed_at = submission.observed_at.map(|observed_at| observed_at.min(sent_at));
-        let others = [envelope_time, observed_at].into_iter().flatten();
+        let others = [envelope_time, submission.submitted_at, observed_at].into_iter().flatten();
         let handed_in_at = others.fold(sent_at, Ord::min);
         Ok(Self {
             id: record.message_id.unwrap_or_default(),
