@@ -235,18 +235,25 @@ impl Queues {
         )
     }
 
-    /// Moves every dead letter back to its queue, to be tried as often as a new one. Gives how many there were.
+    /// Moves every dead letter back to its queue, oldest first. As on SQS each is a new message: it has a new id and a new
+    /// time of sending, and is tried as often as any other. Gives how many there were.
     ///
     /// # Errors
     /// [`StoreError`]
     pub fn redrive(&self, queue: Queue) -> Result<usize, StoreError> {
-        let now = milliseconds(self.now());
+        let now = self.now();
         self.store.transaction(|transaction| {
-            transaction.execute(
-                "UPDATE messages SET dead_at = NULL, receive_count = 0, first_received_at = NULL, visible_at = ?2
-                 WHERE queue = ?1 AND dead_at IS NOT NULL",
-                params![queue.name(), now],
-            )
+            let dead: Vec<Message> = transaction
+                .prepare_cached("SELECT * FROM messages WHERE queue = ?1 AND dead_at IS NOT NULL ORDER BY sequence")?
+                .query_map(params![queue.name()], read)?
+                .collect::<rusqlite::Result<_>>()?;
+            for Message { message_id, body, attributes, sender, .. } in &dead {
+                let (body, attributes, sender) = (body.clone(), attributes.clone(), sender.clone());
+                let message = NewMessage { body, attributes, sender, delay: Duration::ZERO };
+                insert(transaction, queue, &message, now)?;
+                transaction.execute("DELETE FROM messages WHERE message_id = ?1", params![message_id])?;
+            }
+            Ok(dead.len())
         })
     }
 
@@ -385,6 +392,8 @@ pub(crate) mod testing {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::{testing::*, *};
 
     const QUEUE: Queue = Queue::ReadResults;
@@ -452,6 +461,27 @@ mod tests {
         assert_eq!(queues.redrive(QUEUE).unwrap(), 1);
         assert_eq!(queues.take(QUEUE, 10).unwrap()[0].receive_count, 1);
         assert!(queues.dead_letters(QUEUE, 10).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_redriven_message_is_a_new_one_with_the_old_body() {
+        let (clock, settings) =
+            (TestClock::new(), QueueSettings { retry_delay: Duration::ZERO, ..QueueSettings::default() });
+        let queues = queues(&clock, settings);
+        let attributes = json!({"kind": {"DataType": "String", "StringValue": "x"}});
+        let message = NewMessage { attributes: attributes.as_object().unwrap().clone(), ..text("bad") };
+        let id = queues.send(QUEUE, &message).unwrap();
+        while let Some(message) = queues.take(QUEUE, 10).unwrap().pop() {
+            queues.release(&message).unwrap();
+        }
+        let dead = queues.dead_letters(QUEUE, 10).unwrap().remove(0);
+        clock.advance(Duration::from_secs(3_600));
+        queues.send(QUEUE, &text("meanwhile")).unwrap();
+        queues.redrive(QUEUE).unwrap();
+        let redriven = queues.take(QUEUE, 10).unwrap().pop().unwrap();
+        assert_ne!(redriven.message_id, id);
+        assert_eq!(redriven.sent_at, dead.sent_at + Duration::from_secs(3_600));
+        assert_eq!((&redriven.body, &redriven.attributes), (&dead.body, &dead.attributes));
     }
 
     #[test]
