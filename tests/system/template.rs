@@ -125,6 +125,13 @@ async fn every_function_answers_its_sample_event() {
     assert_eq!(answered.len(), Function::ALL.len());
 }
 
+#[test]
+fn a_run_of_the_sweep_that_failed_is_not_repeated() {
+    let sweep = &functions(&local::template().unwrap())["sweep-accounts"];
+    assert_eq!(sweep["EventInvokeConfig"]["MaximumRetryAttempts"], 0);
+    assert_eq!(sweep["Events"]["EveryMinute"]["Properties"]["RetryPolicy"]["MaximumRetryAttempts"], 0);
+}
+
 /// What the metric filters count is a field of a line that the functions write.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_foreign_key_set_is_logged_in_the_form_that_the_metric_filters_count() {
