@@ -22,9 +22,9 @@ def free_pair():
 
 
 @contextlib.contextmanager
-def local_system():
+def local_system(*arguments):
     """Gives the addresses that the local system prints, by name: Console, API, digi.me, AWS."""
-    command = ["target/debug/local", "--ephemeral", "--port", str(free_pair())]
+    command = ["target/debug/local", "--ephemeral", "--port", str(free_pair()), *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as system:
         try:
             addresses = {}

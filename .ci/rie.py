@@ -3,12 +3,15 @@
 The emulator ships with sam-cli. Everything else that the functions call is the local system's, started here on free ports.
 """
 
+import contextlib
+import http.server
 import json
 import os
 import pathlib
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 
@@ -24,6 +27,7 @@ FUNCTIONS = [
     ("ReauthCallback", "reauth-callback", '"statusCode":400'),
     ("RecordReadResult", "record-read-result", '"batchItemFailures":[]'),
     ("NotifyReauth", "notify-reauth", '"batchItemFailures":[]'),
+    ("PostWebhook", "post-webhook", '"batchItemFailures":[]'),
     ("SweepAccounts", "sweep-accounts", '"failed":0'),
 ]
 TIMEOUT = 60
@@ -40,7 +44,25 @@ def environment(addresses):
         "PUBLIC_BASE_URL": addresses["API"],
         "READ_RESULTS_QUEUE_URL": f"{aws}/000000000000/ReadResults",
         "NOTIFICATIONS_QUEUE_URL": f"{aws}/000000000000/Notifications",
+        "WEBHOOK_URL": addresses["Webhook"],
     }
+
+
+class Receiver(http.server.BaseHTTPRequestHandler):
+    """The application's end of the webhook: takes whatever is posted."""
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["content-length"]))
+        self.send_response(204)
+        self.end_headers()
+
+
+@contextlib.contextmanager
+def receiver():
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Receiver) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
 
 
 def post(url, body):
@@ -73,7 +95,7 @@ def answer(logical, event, variables):
 
 def main():
     passed = failed = 0
-    with local_system() as addresses:
+    with receiver() as url, local_system("--webhook-url", url) as addresses:
         variables = environment(addresses)
         for logical, sample, expected in FUNCTIONS:
             event = pathlib.Path("infra/events", f"{sample}.json").read_bytes()

@@ -109,11 +109,12 @@ pub async fn serve<F: Function>() -> ExitCode {
 
 /// Whose log lines are written at every level. Other crates write requests and replies, with all that is in them, into
 /// their lines below `info`.
-const OURS: [&str; 7] = [
+const OURS: [&str; 8] = [
     "reauth_core",
     "accounts",
     "create_reauth_url",
     "notify_reauth",
+    "post_webhook",
     "reauth_callback",
     "record_read_result",
     "sweep_accounts",

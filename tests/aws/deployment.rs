@@ -13,7 +13,7 @@ use http::{Method, StatusCode};
 use local::{Endpoints, Function, Functions, Gateway, Invoke, system_clock};
 use reauth_core::{ambient::Ambient, aws::Aws};
 use serde_json::{Value, json};
-use tests::{Reply, create_table, start_instances};
+use tests::{Receiver, Reply, WEBHOOK_SECRET, create_table, start_instances};
 use tokio::sync::Mutex;
 
 pub(crate) const USER: &str = "user";
@@ -40,7 +40,10 @@ pub(crate) struct Deployment {
     sqs: aws_sdk_sqs::Client,
     read_results: String,
     notifications: String,
+    webhooks: String,
     subscriber: String,
+    /// The application's end of the webhook.
+    pub(crate) receiver: Receiver,
     /// Where the pipe stands in the stream.
     position: Mutex<String>,
 }
@@ -68,9 +71,10 @@ impl Deployment {
             let made = sqs.create_queue().queue_name(format!("{name}-{kind}")).send().await.unwrap();
             made.queue_url.unwrap()
         };
-        let (read_results, notifications, subscriber) =
-            (queue("read-results").await, queue("notifications").await, queue("subscriber").await);
-        let topic = topic(&aws_sdk_sns::Client::new(&config), &sqs, &name, &subscriber).await;
+        let (read_results, notifications) = (queue("read-results").await, queue("notifications").await);
+        let (webhooks, subscriber) = (queue("webhooks").await, queue("subscriber").await);
+        let topic = topic(&aws_sdk_sns::Client::new(&config), &sqs, &name, &subscriber, &webhooks).await;
+        let receiver = Receiver::start().await;
 
         let settings = [
             ("TABLE_NAME", name.clone()),
@@ -79,6 +83,8 @@ impl Deployment {
             ("READ_RESULTS_QUEUE_URL", read_results.clone()),
             ("NOTIFICATIONS_QUEUE_URL", notifications.clone()),
             ("NOTIFICATION_TOPIC_ARN", topic),
+            ("WEBHOOK_URL", receiver.url.clone()),
+            ("WEBHOOK_SECRET_ID", format!("{name}/webhook-secret")),
             // The callback ends on a page.
             ("DEFAULT_RETURN_URL", String::new()),
         ];
@@ -96,7 +102,9 @@ impl Deployment {
             sqs,
             read_results,
             notifications,
+            webhooks,
             subscriber,
+            receiver,
             position,
         };
         *deployment.position.lock().await = deployment.start_of_stream().await;
@@ -142,7 +150,8 @@ impl Deployment {
         loop {
             let moved = self.pump(Function::RecordReadResult).await
                 + self.pump_stream().await
-                + self.pump(Function::NotifyReauth).await;
+                + self.pump(Function::NotifyReauth).await
+                + self.pump(Function::PostWebhook).await;
             if moved == 0 {
                 return;
             }
@@ -151,7 +160,12 @@ impl Deployment {
 
     /// Gives one batch of a queue to its function.
     pub(crate) async fn pump(&self, function: Function) -> usize {
-        let queue = if function == Function::RecordReadResult { &self.read_results } else { &self.notifications };
+        let queue = match function {
+            Function::RecordReadResult => &self.read_results,
+            Function::NotifyReauth => &self.notifications,
+            Function::PostWebhook => &self.webhooks,
+            other => panic!("{} has no queue", other.name()),
+        };
         let received = self.sqs.receive_message().queue_url(queue).max_number_of_messages(10);
         let received = received.message_system_attribute_names(MessageSystemAttributeName::All).send().await.unwrap();
         let messages = received.messages.unwrap_or_default();
@@ -275,21 +289,33 @@ async fn store_secrets(client: &aws_sdk_secretsmanager::Client, name: &str) {
         json!({"applicationId": "application", "contractId": CONTRACT, "privateKey": keys().private_key_pem});
     for (id, value) in [
         (format!("{name}/service-secret"), "a service secret of at least 32 characters".to_owned()),
+        (format!("{name}/webhook-secret"), WEBHOOK_SECRET.to_owned()),
         (format!("{name}/contracts/{CONTRACT}"), contract.to_string()),
     ] {
         client.create_secret().name(id).secret_string(value).send().await.unwrap();
     }
 }
 
-/// A topic with the subscriber's queue behind it.
-async fn topic(client: &aws_sdk_sns::Client, sqs: &aws_sdk_sqs::Client, name: &str, subscriber: &str) -> String {
+/// A topic with two queues behind it: the subscriber's, and the webhook's with raw message delivery.
+async fn topic(
+    client: &aws_sdk_sns::Client,
+    sqs: &aws_sdk_sqs::Client,
+    name: &str,
+    subscriber: &str,
+    webhooks: &str,
+) -> String {
     let topic = client.create_topic().name(name).send().await.unwrap().topic_arn.unwrap();
-    let arn = aws_sdk_sqs::types::QueueAttributeName::QueueArn;
-    let attributes =
-        sqs.get_queue_attributes().queue_url(subscriber).attribute_names(arn.clone()).send().await.unwrap();
-    let queue = attributes.attributes.unwrap()[&arn].clone();
-    client.subscribe().topic_arn(&topic).protocol("sqs").endpoint(queue).send().await.unwrap();
+    subscribe(client, sqs, &topic, subscriber, false).await;
+    subscribe(client, sqs, &topic, webhooks, true).await;
     topic
+}
+
+async fn subscribe(client: &aws_sdk_sns::Client, sqs: &aws_sdk_sqs::Client, topic: &str, queue: &str, raw: bool) {
+    let arn = aws_sdk_sqs::types::QueueAttributeName::QueueArn;
+    let attributes = sqs.get_queue_attributes().queue_url(queue).attribute_names(arn.clone()).send().await.unwrap();
+    let queue = attributes.attributes.unwrap()[&arn].clone();
+    let subscription = client.subscribe().topic_arn(topic).protocol("sqs").endpoint(queue);
+    subscription.attributes("RawMessageDelivery", raw.to_string()).send().await.unwrap();
 }
 
 async fn functions(endpoints: &Endpoints, settings: &[(&str, String)]) -> Functions {

@@ -35,6 +35,10 @@ async fn a_broken_account_is_told_and_healed() {
     let attribute = |name: &str| told[0]["MessageAttributes"][name]["Value"].clone();
     assert_eq!(attribute("eventType"), message["type"]);
     assert_eq!(attribute("eventId"), message["data"]["eventId"]);
+    let posted = aws.receiver.deliveries();
+    assert_eq!(posted.len(), 1);
+    assert_eq!(serde_json::from_str::<Value>(&posted[0].body).unwrap(), message);
+    assert_eq!(posted[0].header("webhook-id"), message["data"]["eventId"]);
 
     let link = aws.path(message["data"]["reconnectUrl"].as_str().unwrap());
     assert_eq!(aws.call(Method::GET, &link, &Value::Null).await.status, StatusCode::OK);

@@ -122,6 +122,7 @@ impl Crashes {
             reauth_callback: process(Function::ReauthCallback)?,
             record_read_result: process(Function::RecordReadResult)?,
             notify_reauth: process(Function::NotifyReauth)?,
+            post_webhook: process(Function::PostWebhook)?,
             accounts: process(Function::Accounts)?,
             sweep_accounts: process(Function::SweepAccounts)?,
         })

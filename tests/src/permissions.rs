@@ -11,7 +11,7 @@ pub fn needed(permissions: BTreeSet<Permission>) -> BTreeSet<(String, String, St
     let resource = |name: &str| {
         let table = format!("table/{}", names::TABLE);
         match name {
-            "ReadResults" | "Notifications" => format!("{name}Queue.Arn"),
+            "ReadResults" | "Notifications" | "Webhooks" => format!("{name}Queue.Arn"),
             _ if name == format!("secret:{}", names::SERVICE_SECRET) => "ServiceSecret".to_owned(),
             _ if name == format!("secret:{}", names::WEBHOOK_SECRET) => "WebhookSecretArn".to_owned(),
             _ if name.starts_with(&format!("secret:{}", names::CONTRACT_SECRET_PREFIX)) => "contracts".to_owned(),

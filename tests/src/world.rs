@@ -91,7 +91,7 @@ impl World {
         Self::in_process(options, clock).await
     }
 
-    /// The same with a webhook, which is the second channel, beside the topic.
+    /// The same with a webhook, behind the topic.
     pub async fn with_webhook() -> (Self, Receiver) {
         let receiver = Receiver::start().await;
         let settings = [("WEBHOOK_URL", &*receiver.url), ("WEBHOOK_SECRET_ID", names::WEBHOOK_SECRET)];

@@ -101,3 +101,29 @@ async fn a_notification_that_holds_no_event_becomes_a_dead_letter() {
     assert_eq!(world.published().len(), 1);
     assert_eq!(world.system.queues.dead_letters(Queue::Notifications, 10).unwrap().len(), 3);
 }
+
+/// A batch with one message, as Lambda gives it to the function.
+fn received(count: u32, body: &str) -> String {
+    let attributes = json!({"ApproximateReceiveCount": count.to_string(), "SentTimestamp": "1795424400000"});
+    json!({"Records": [{"messageId": "m", "body": body, "attributes": attributes}]}).to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_message_that_holds_no_event_fails_alone_and_is_logged_once() {
+    let (mut world, receiver) = World::with_talkative_binaries().await;
+    world.expect_leftovers();
+    let bad = r#"{"type":"private","timestamp":"2026-11-23T09:00:00Z","data":{"eventId":"word"}}"#;
+    let message = local::NewMessage { body: bad.to_owned(), ..local::NewMessage::default() };
+    world.system.queues.send(Queue::Webhooks, &message).unwrap();
+    world.hand_in("u", None, &broken("1_a")).await;
+    assert_eq!(receiver.deliveries().len(), 1, "the event beside it is posted, and it is not");
+    assert_eq!(world.system.queues.depth(Queue::Webhooks).unwrap().hidden, 1, "it comes again");
+
+    let function = world.system.functions.get(Function::PostWebhook);
+    let reply = function.invoke(received(2, bad).into()).await.unwrap();
+    let reply: serde_json::Value = serde_json::from_slice(&reply).unwrap();
+    assert_eq!(reply["batchItemFailures"], json!([{"itemIdentifier": "m"}]));
+    let log = world.log(Function::PostWebhook);
+    assert_eq!(log.matches("a message holds no event").count(), 1, "{log}");
+    assert!(!log.contains("private"), "without its content: {log}");
+}

@@ -1,14 +1,14 @@
-//! Two channels side by side: a topic, and a webhook that is signed as Standard Webhooks says.
-
-use std::sync::Arc;
+//! The topic, and behind it the webhook, signed as Standard Webhooks says: each is delivered to by itself.
 
 use aws_lc_rs::hmac;
 use base64::{Engine, engine::general_purpose::STANDARD};
-use digime_simulator::Moment;
-use local::{aws::Fault, names};
+use bytes::Bytes;
+use local::{
+    aws::Fault,
+    names::{self, Queue},
+};
 use serde_json::Value;
 use tests::{Answer, Delivery, Receiver, World};
-use tokio::sync::watch;
 
 use super::{BANK, DEMO_USER, broken};
 
@@ -22,6 +22,46 @@ fn assert_signed(delivery: &Delivery, keys: &[&[u8]]) {
     };
     let expected: Vec<_> = keys.iter().map(signature).collect();
     assert_eq!(delivery.header("webhook-signature"), expected.join(" "));
+}
+
+/// How long a message waits for its next post, and for how many posts.
+const RETRY_INTERVAL: u64 = 15 * 60;
+const POSTS: u64 = 192;
+
+/// How often a function sent an operation.
+fn sent(world: &World, action: &str) -> u64 {
+    let operations = world.system.aws.operations().into_iter();
+    operations.filter(|(operation, _)| operation.action == action).map(|(_, count)| count).sum()
+}
+
+/// A batch of one message, as Lambda gives it to a function.
+fn batch(world: &World, body: &str) -> Bytes {
+    let sent_at = world.clock_now().as_millisecond().to_string();
+    let attributes = serde_json::json!({"SentTimestamp": sent_at, "ApproximateReceiveCount": "1"});
+    let record = serde_json::json!({"messageId": "m", "body": body, "attributes": attributes});
+    serde_json::json!({"Records": [record]}).to_string().into()
+}
+
+/// Gives a read result to its function, and moves nothing besides.
+async fn take_in(world: &World, entries: &Value) {
+    let event = batch(world, &read_result(entries));
+    let reply = world.system.functions.record_read_result.invoke(event).await.unwrap();
+    assert_eq!(serde_json::from_slice::<Value>(&reply).unwrap()["batchItemFailures"], serde_json::json!([]));
+}
+
+/// Puts that many more copies of each waiting event on the queue.
+async fn copy_notifications(world: &World, copies: usize) {
+    world.system.move_stream().await.unwrap();
+    for message in world.system.queues.messages(Queue::Notifications, 10).unwrap() {
+        for _ in 0..copies {
+            let copy = local::NewMessage { body: message.body.clone(), ..local::NewMessage::default() };
+            world.system.queues.send(Queue::Notifications, &copy).unwrap();
+        }
+    }
+}
+
+fn read_result(entries: &Value) -> String {
+    serde_json::json!({"userId": DEMO_USER, "readResult": entries}).to_string()
 }
 
 fn is_due(world: &World) -> bool {
@@ -53,23 +93,29 @@ async fn while_the_signing_secret_is_rotated_both_versions_sign() {
 }
 
 #[tokio::test]
-async fn a_channel_that_has_taken_an_event_is_not_sent_it_again_because_another_has_not() {
-    let (mut world, receiver) = World::with_webhook().await;
-    world.expect_leftovers();
+async fn a_webhook_that_fails_gets_the_event_again_and_the_topic_does_not() {
+    let (world, receiver) = World::with_webhook().await;
     let stranger = Receiver::start().await;
     for answer in [Answer::Status(500), Answer::Status(410), Answer::Redirect(stranger.url.clone())] {
         let before = (world.published().len(), receiver.deliveries().len());
         receiver.answer(answer.clone());
-        world.advance(3_600);
+        world.advance(RETRY_INTERVAL);
         world.hand_in(DEMO_USER, None, &broken(BANK)).await;
-        assert_eq!(world.published().len() - before.0, 1, "{answer:?}");
-        assert!(receiver.deliveries().len() - before.1 > 1, "{answer:?}: it is tried again");
-        assert!(is_due(&world), "{answer:?}");
-        receiver.answer(Answer::Status(200));
-        world.advance(3_600);
-        world.sweep().await;
-        assert!(!is_due(&world), "{answer:?}");
+        assert!(!is_due(&world), "{answer:?}: the topic has the event");
+        for posts in 1..4 {
+            assert_eq!(receiver.deliveries().len() - before.1, posts, "{answer:?}");
+            world.settle().await;
+            assert_eq!(receiver.deliveries().len() - before.1, posts, "{answer:?}: not before its time");
+            world.advance(RETRY_INTERVAL);
+            if posts == 3 {
+                receiver.answer(Answer::Status(200));
+            }
+            world.settle().await;
+        }
+        world.advance(RETRY_INTERVAL);
+        world.settle().await;
         let posted = &receiver.deliveries()[before.1..];
+        assert_eq!(posted.len(), 4, "{answer:?}: a webhook that took the event is not sent it again");
         let same =
             |one: &Delivery| one.body == posted[0].body && one.header("webhook-id") == posted[0].header("webhook-id");
         assert!(posted.iter().all(same), "{answer:?}");
@@ -78,44 +124,101 @@ async fn a_channel_that_has_taken_an_event_is_not_sent_it_again_because_another_
         world.hand_in(DEMO_USER, None, &super::healthy(BANK)).await;
     }
     assert_eq!(stranger.deliveries().len(), 0, "a redirect is not followed");
-    // The other way round.
-    let before = (world.published().len(), receiver.deliveries().len());
+}
+
+#[tokio::test]
+async fn a_topic_that_fails_gets_the_event_from_the_sweep_and_the_webhook_gets_it_once() {
+    let (mut world, receiver) = World::with_webhook().await;
+    world.expect_leftovers();
     world.system.aws.fail(Fault::refuse("sns:Publish", 1_000));
-    world.advance(3_600);
     world.hand_in(DEMO_USER, None, &broken(BANK)).await;
+    assert_eq!((world.published().len(), receiver.deliveries().len()), (0, 0));
+    assert!(is_due(&world));
     world.system.aws.heal();
     world.advance(3_600);
     world.sweep().await;
-    let after = (world.published().len(), receiver.deliveries().len());
-    assert_eq!((after.0 - before.0, after.1 - before.1), (1, 1));
+    assert_eq!((world.published().len(), receiver.deliveries().len()), (1, 1));
+    assert!(!is_due(&world));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_channel_that_hangs_delays_neither_the_other_nor_other_accounts() {
+#[tokio::test]
+async fn a_webhook_that_is_down_for_two_days_adds_no_message_and_is_posted_to_again_when_redriven() {
+    let (mut world, receiver) = World::with_webhook().await;
+    world.expect_leftovers();
+    receiver.answer(Answer::Status(503));
+    world.hand_in(DEMO_USER, None, &broken(BANK)).await;
+    let before = sent(&world, "sqs:SendMessage");
+    for _ in 0..POSTS {
+        world.advance(RETRY_INTERVAL);
+        assert_eq!(world.sweep().await["requeued"], 0, "the sweep brings an event again that the topic has");
+    }
+    assert_eq!(sent(&world, "sqs:SendMessage") - before, 0);
+    assert_eq!(sent(&world, "sns:Publish"), 1);
+    assert_eq!(world.published().len(), 1);
+    assert_eq!(receiver.deliveries().len() as u64, POSTS);
+
+    let dead = world.system.queues.dead_letters(Queue::Webhooks, 10).unwrap();
+    assert_eq!(dead.len(), 1);
+    receiver.answer(Answer::Status(204));
+    assert_eq!(world.system.queues.redrive(Queue::Webhooks).unwrap(), 1);
+    world.settle().await;
+    assert_eq!(receiver.deliveries().len() as u64, POSTS + 1);
+    assert_eq!(world.system.queues.depth(Queue::Webhooks).unwrap(), local::Depth::default());
+}
+
+#[tokio::test]
+async fn a_webhook_that_hangs_holds_up_no_notification() {
     let (world, receiver) = World::with_webhook().await;
-    let published = Arc::new(watch::Sender::new(0));
-    let count = Arc::clone(&published);
-    world.system.aws.observe(Some(Arc::new(move |moment, name: &str| {
-        if moment == Moment::After && name.ends_with("sns:Publish") {
-            count.send_modify(|count| *count += 1);
-        }
-        Box::pin(async {})
-    })));
     receiver.answer(Answer::NotYet);
-    let both = [broken(BANK), broken("2_demo-hospital")];
-    let handed_in = async {
-        for one in &both {
-            world.enqueue(&serde_json::json!({"userId": DEMO_USER, "readResult": one}).to_string());
-        }
-        world.settle().await;
-    };
-    let meanwhile = async {
-        receiver.has_seen(2).await;
-        published.subscribe().wait_for(|count| *count == 2).await.map(drop).unwrap();
-        assert_eq!(world.published().len(), 2, "the topic has both while the webhook has answered none");
+    take_in(&world, &broken(BANK)).await;
+    world.system.move_stream().await.unwrap();
+    let message = world.system.queues.take(Queue::Notifications, 10).unwrap().remove(0);
+    let event = batch(&world, &message.body);
+    let reply = world.system.functions.notify_reauth.invoke(event).await.unwrap();
+    assert_eq!(serde_json::from_slice::<Value>(&reply).unwrap()["batchItemFailures"], serde_json::json!([]));
+    world.system.queues.delete(&message).unwrap();
+    assert_eq!((world.published().len(), receiver.deliveries().len()), (1, 0), "nobody waits for the webhook");
+    assert!(!is_due(&world));
+    let posted = async {
+        receiver.has_seen(1).await;
         receiver.answer(Answer::Status(204));
     };
-    tokio::join!(handed_in, meanwhile);
-    assert_eq!((world.published().len(), receiver.deliveries().len()), (2, 2));
-    assert!(!is_due(&world));
+    tokio::join!(world.settle(), posted);
+}
+
+#[tokio::test]
+async fn the_posts_of_one_batch_go_out_side_by_side() {
+    let (world, receiver) = World::with_webhook().await;
+    receiver.answer(Answer::NotYet);
+    for account in [BANK, "2_demo-hospital", "3_demo-instagram"] {
+        world.enqueue(&read_result(&broken(account)));
+    }
+    let answered = async {
+        receiver.has_seen(3).await;
+        receiver.answer(Answer::Status(204));
+    };
+    tokio::join!(world.settle(), answered);
+    assert_eq!(receiver.deliveries().len(), 3);
+}
+
+#[tokio::test]
+async fn copies_of_one_event_in_one_batch_are_published_once() {
+    let (world, receiver) = World::with_webhook().await;
+    take_in(&world, &broken(BANK)).await;
+    copy_notifications(&world, 4).await;
+    world.settle().await;
+    assert_eq!(sent(&world, "sns:Publish"), 1);
+    assert_eq!((world.published().len(), receiver.deliveries().len()), (1, 1));
+}
+
+#[tokio::test]
+async fn copies_of_an_event_that_the_topic_refuses_fail_together() {
+    let (mut world, _receiver) = World::with_webhook().await;
+    world.expect_leftovers();
+    world.system.aws.fail(Fault::error("sns:Publish", 400, "InvalidParameter", 1_000));
+    take_in(&world, &broken(BANK)).await;
+    copy_notifications(&world, 4).await;
+    world.settle().await;
+    assert_eq!(world.system.queues.dead_letters(Queue::Notifications, 10).unwrap().len(), 5);
+    assert_eq!(sent(&world, "sns:Publish"), 5, "once for each time that the batch came");
 }

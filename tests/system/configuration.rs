@@ -11,6 +11,7 @@ fn required(function: Function) -> &'static [&'static str] {
         }
         Function::RecordReadResult => &["TABLE_NAME", "SERVICE_SECRET_ID"],
         Function::NotifyReauth => &["TABLE_NAME", "SERVICE_SECRET_ID", "PUBLIC_BASE_URL", "NOTIFICATION_TOPIC_ARN"],
+        Function::PostWebhook => &["WEBHOOK_URL", "WEBHOOK_SECRET_ID", "AWS_REGION"],
         Function::Accounts => &["TABLE_NAME", "SERVICE_SECRET_ID", "CONTRACT_SECRET_PREFIX", "READ_RESULTS_QUEUE_URL"],
         Function::SweepAccounts => {
             &["TABLE_NAME", "SERVICE_SECRET_ID", "CONTRACT_SECRET_PREFIX", "PUBLIC_BASE_URL", "NOTIFICATIONS_QUEUE_URL"]
@@ -48,7 +49,7 @@ async fn a_malformed_variable_stops_the_function_and_is_named_but_not_shown() {
         (Function::CreateReauthUrl, "REAUTHORIZATION_TTL", "wrong-value"),
         (Function::NotifyReauth, "RECONNECT_LINK_TTL", "wrong-value"),
         (Function::NotifyReauth, "PUBLIC_BASE_URL", "wrong-value"),
-        (Function::NotifyReauth, "WEBHOOK_URL", "http://wrong.example/"),
+        (Function::PostWebhook, "WEBHOOK_URL", "http://wrong.example/"),
         (Function::Accounts, "AWS_ENDPOINT_URL_SQS", "wrong-value"),
         (Function::SweepAccounts, "RUST_LOG", "verbose"),
         (Function::SweepAccounts, "RUST_LOG", "warning"),

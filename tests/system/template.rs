@@ -81,6 +81,7 @@ async fn every_variable_that_a_function_reads_is_in_the_template_and_the_local_s
             Function::ReauthCallback => asked::<reauth_callback::ReauthCallback>(&world, function),
             Function::RecordReadResult => asked::<record_read_result::RecordReadResult>(&world, function),
             Function::NotifyReauth => asked::<notify_reauth::NotifyReauth>(&world, function),
+            Function::PostWebhook => asked::<post_webhook::PostWebhook>(&world, function),
             Function::Accounts => asked::<accounts::Accounts>(&world, function),
             Function::SweepAccounts => asked::<sweep_accounts::SweepAccounts>(&world, function),
         };
@@ -95,7 +96,7 @@ async fn every_variable_that_a_function_reads_is_in_the_template_and_the_local_s
 
 #[tokio::test]
 async fn every_function_answers_its_sample_event() {
-    let mut world = World::new().await;
+    let (mut world, _receiver) = World::with_webhook().await;
     world.expect_leftovers();
     world.hand_in("example-user", Some("2026-11-23T08:00:00Z"), &broken("1_1xxxxxxxxx")).await;
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../infra/events");
@@ -115,7 +116,7 @@ async fn every_function_answers_its_sample_event() {
             // The example's user has no grant.
             "create-reauth-url" => ("statusCode", 409.into()),
             "reauth-callback" => ("statusCode", 400.into()),
-            "record-read-result" | "notify-reauth" => ("batchItemFailures", Value::Array(Vec::new())),
+            "record-read-result" | "notify-reauth" | "post-webhook" => ("batchItemFailures", Value::Array(Vec::new())),
             "sweep-accounts" => ("failed", 0.into()),
             other => panic!("{other} is a sample that nobody expects"),
         };
@@ -123,6 +124,17 @@ async fn every_function_answers_its_sample_event() {
         answered.insert(function);
     }
     assert_eq!(answered.len(), Function::ALL.len());
+}
+
+#[test]
+fn the_local_system_repeats_webhooks_as_the_template_does() {
+    let template = local::template().unwrap();
+    let queue = &template["Resources"]["WebhooksQueue"]["Properties"];
+    let settings = local::QueueSettings::default();
+    assert_eq!(queue["VisibilityTimeout"], settings.webhook_retry_interval.as_secs());
+    assert_eq!(queue["RedrivePolicy"]["maxReceiveCount"], settings.webhook_max_receive_count);
+    let subscription = &template["Resources"]["WebhooksSubscription"]["Properties"];
+    assert_eq!(subscription["RawMessageDelivery"], true);
 }
 
 #[test]

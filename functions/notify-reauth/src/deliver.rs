@@ -1,7 +1,5 @@
-//! One event: its link is written while its marks are read; the channels that have not taken it are served side by
-//! side; then they are marked.
+//! One event: its link is written while its receipt is read; then it is published, and the receipt written.
 
-use futures::future::join_all;
 use reauth_core::{
     ambient::after,
     domain::event::ReconnectLink,
@@ -9,7 +7,7 @@ use reauth_core::{
 };
 use secrecy::ExposeSecret;
 
-use crate::{NotifyReauth, channel::ChannelError};
+use crate::{NotifyReauth, topic::PublishError};
 
 /// Why an event must come again.
 #[derive(Debug, thiserror::Error)]
@@ -17,34 +15,28 @@ pub(crate) enum DeliveryError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
-    Channel(#[from] ChannelError),
+    Publish(#[from] PublishError),
     #[error("an event cannot be written as JSON, or its link as a URL")]
     Unwritable,
 }
 
 impl NotifyReauth {
-    pub(crate) async fn deliver(&self, event: StoredEvent) -> Result<(), DeliveryError> {
-        let (link, marks) = tokio::join!(self.link(&event), self.store.event(&event.event));
+    pub(crate) async fn deliver(&self, event: &StoredEvent) -> Result<(), DeliveryError> {
+        let (link, stored) = tokio::join!(self.link(event), self.store.event(&event.event));
         let link = match link {
-            // Whom nobody knows any more, nobody is told of.
+            // The user was erased: there is nobody to notify.
             Err(DeliveryError::Store(StoreError::Forgotten)) => return Ok(()),
             link => link?,
         };
-        let Some(stored) = marks?.filter(|stored| stored.event.subject == event.event.subject) else {
+        let Some(stored) = stored?.filter(|stored| stored.event.subject == event.event.subject) else {
             return Ok(());
         };
+        if stored.published_at.is_some() {
+            return Ok(());
+        }
         let payload = stored.event.to_json(link.as_ref()).map_err(|_| DeliveryError::Unwritable)?.to_string();
-        let waiting = self.channels.iter().filter(|channel| !stored.delivered.contains_key(channel.name()));
-        let results = join_all(waiting.map(|channel| {
-            let payload = &payload;
-            let event = &stored.event;
-            async move { channel.deliver(event, payload).await.map(|()| channel.name()) }
-        }))
-        .await;
-        let (taken, mut failed) = (Vec::from_iter(results.iter().flatten().copied()), results.into_iter());
-        let failure = failed.find_map(Result::err);
-        self.store.mark_delivered(&stored.event, &taken, failure.is_none(), self.ambient.now()).await?;
-        failure.map_or(Ok(()), |failure| Err(failure.into()))
+        self.topic.publish(&stored.event, payload).await?;
+        Ok(self.store.record_publication(&stored.event, self.ambient.now()).await?)
     }
 
     /// Writes the link of an event that carries one. Its token is derived from the event, so that each delivery, and

@@ -1,8 +1,9 @@
-//! Mints the reconnect link and delivers an event to each channel.
+//! Mints the reconnect link and publishes an event on the topic.
 
-mod channel;
 mod deliver;
-mod webhook;
+mod topic;
+
+use std::{collections::BTreeMap, time::Duration};
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use futures::future::join_all;
@@ -15,22 +16,24 @@ use reauth_core::{
     services,
     store::{Store, StoredEvent},
 };
-use std::time::Duration;
 use url::Url;
 
-use crate::{
-    channel::{Channel, SnsChannel},
-    webhook::Webhook,
-};
+use crate::topic::Topic;
 
 /// The function.
 #[derive(Debug)]
 pub struct NotifyReauth {
     store: Store,
     ambient: Ambient,
-    channels: Vec<Channel>,
+    topic: Topic,
     public_base_url: Url,
     link_ttl: Duration,
+}
+
+/// An event, and every message of the batch that holds it.
+struct Copies {
+    event: StoredEvent,
+    message_ids: Vec<String>,
 }
 
 impl Function for NotifyReauth {
@@ -41,45 +44,61 @@ impl Function for NotifyReauth {
         let aws = Aws::new(environment)?;
         let public_base_url = environment.base_url("PUBLIC_BASE_URL")?;
         let sns = aws_sdk_sns::Client::new(&aws.service("AWS_ENDPOINT_URL_SNS")?);
-        let topic = environment.required("NOTIFICATION_TOPIC_ARN")?;
-        let webhook = Webhook::from_environment(environment, services::secrets_manager(&aws)?, ambient)?;
-        let sns = Channel::Sns(SnsChannel::new(sns, topic));
         Ok(Self {
             store: services::store(&aws, ambient)?,
             ambient: ambient.clone(),
-            channels: std::iter::once(sns).chain(webhook.map(|webhook| Channel::Webhook(Box::new(webhook)))).collect(),
+            topic: Topic::new(sns, environment.required("NOTIFICATION_TOPIC_ARN")?),
             public_base_url: public_base_url.ok_or_else(|| ConfigError::new("PUBLIC_BASE_URL", "is missing"))?,
             link_ttl: services::reconnect_link_ttl(environment)?,
         })
     }
 
-    /// All events side by side; one that fails does so alone.
+    /// Delivers all events side by side. Stream and sweep may both have put an event on the queue: its copies in one
+    /// batch are delivered once, and succeed or fail together.
     async fn handle(&self, event: SqsEvent, _invocation: Invocation) -> Result<SqsBatchResponse, Error> {
         let mut reply = SqsBatchResponse::default();
-        let results = join_all(event.records.into_iter().map(|record| Box::pin(self.notify(record)))).await;
+        let mut events = BTreeMap::new();
+        for record in event.records {
+            match read(record) {
+                Ok((event, message_id)) => {
+                    let copies = events
+                        .entry(event.event.subject.event_id.clone())
+                        .or_insert_with(|| Copies { event, message_ids: Vec::new() });
+                    copies.message_ids.push(message_id);
+                }
+                Err(message_id) => reply.add_failure(message_id),
+            }
+        }
+        let results = join_all(events.into_values().map(|copies| Box::pin(self.notify(copies)))).await;
         results.into_iter().flatten().for_each(|failed| reply.add_failure(failed));
         Ok(reply)
     }
 }
 
 impl NotifyReauth {
-    /// Gives the identifier of the message if it must come again.
-    async fn notify(&self, record: SqsMessage) -> Option<String> {
-        let first_receipt = first_receipt(&record);
-        let id = record.message_id.unwrap_or_default();
-        let body = record.body.as_deref().and_then(|body| serde_json::from_str(body).ok());
-        let Some(event) = body.as_ref().and_then(|body| StoredEvent::from_stream_record(body).ok()) else {
+    /// Gives the identifiers of the messages that must come again.
+    async fn notify(&self, copies: Copies) -> Vec<String> {
+        let Err(error) = self.deliver(&copies.event).await else { return Vec::new() };
+        let event_id = copies.event.event.subject.event_id.as_str();
+        for message_id in &copies.message_ids {
+            tracing::warn!(message_id, event_id, %error, "notify-reauth: could not publish an event");
+        }
+        copies.message_ids
+    }
+}
+
+/// Gives the event of a message, and the message's identifier; the identifier alone when it holds no event.
+fn read(record: SqsMessage) -> Result<(StoredEvent, String), String> {
+    let first_receipt = first_receipt(&record);
+    let message_id = record.message_id.unwrap_or_default();
+    let body = record.body.as_deref().and_then(|body| serde_json::from_str(body).ok());
+    match body.as_ref().and_then(|body| StoredEvent::from_stream_record(body).ok()) {
+        Some(event) => Ok((event, message_id)),
+        None => {
             if first_receipt {
-                tracing::error!(message_id = id, "A message holds no event");
+                tracing::error!(message_id, "notify-reauth: a message holds no event");
             }
-            return Some(id);
-        };
-        match self.deliver(event).await {
-            Ok(()) => None,
-            Err(error) => {
-                tracing::warn!(message_id = id, %error, "An event was not delivered to every channel");
-                Some(id)
-            }
+            Err(message_id)
         }
     }
 }

@@ -54,10 +54,8 @@ impl Endpoints {
     /// The access key id is the function's name, so that the stand-ins know who calls.
     #[must_use]
     pub fn environment(&self, function: Function) -> BTreeMap<String, String> {
-        COMMON
-            .iter()
-            .copied()
-            .chain(settings_of(function))
+        settings_of(function)
+            .into_iter()
             .map(|name| {
                 let other = self.overrides.get(name).cloned();
                 (name.to_owned(), other.unwrap_or_else(|| self.value(name, function)))
@@ -87,8 +85,9 @@ impl Endpoints {
             "READ_RESULTS_QUEUE_URL" => self.queue_url(Queue::ReadResults),
             "NOTIFICATIONS_QUEUE_URL" => self.queue_url(Queue::Notifications),
             "NOTIFICATION_TOPIC_ARN" => self.topic_arn(),
-            // Nobody posts to a webhook here, unless a test wants it.
-            "WEBHOOK_URL" | "WEBHOOK_SECRET_ID" => String::new(),
+            // The function that posts wants an address. Nothing reaches the function unless an override gives another.
+            "WEBHOOK_URL" => format!("{}/webhook", self.public_base_url),
+            "WEBHOOK_SECRET_ID" => names::WEBHOOK_SECRET.to_owned(),
             "RECONNECT_LINK_TTL" => "14d".to_owned(),
             "REAUTHORIZATION_TTL" => "1h".to_owned(),
             "DIGIME_CONNECT_TIMEOUT" => "2s".to_owned(),
@@ -108,15 +107,16 @@ const COMMON: &[&str] = &[
     "AWS_ENDPOINT_URL_SQS",
     "AWS_ENDPOINT_URL_SNS",
     "RUST_LOG",
-    "TABLE_NAME",
-    "SERVICE_SECRET_ID",
 ];
+
+/// What a function needs that works on the table.
+const TABLE: &[&str] = &["TABLE_NAME", "SERVICE_SECRET_ID"];
 
 /// What a function needs that calls digi.me.
 const DIGIME: &[&str] =
     &["CONTRACT_SECRET_PREFIX", "DIGIME_BASE_URL", "DIGIME_ONBOARD_URL", "DIGIME_CONNECT_TIMEOUT", "DIGIME_TIMEOUT"];
 
-/// What one function needs besides.
+/// The names of a function's variables.
 fn settings_of(function: Function) -> Vec<&'static str> {
     match function {
         Function::CreateReauthUrl => {
@@ -128,15 +128,20 @@ fn settings_of(function: Function) -> Vec<&'static str> {
                 "DEFAULT_LOCALE",
                 "APPLICATION_NAME",
             ];
-            [DIGIME, &own].concat()
+            [COMMON, TABLE, DIGIME, &own].concat()
         }
-        Function::ReauthCallback => [DIGIME, &["APPLICATION_NAME"]].concat(),
-        Function::RecordReadResult => DIGIME.to_vec(),
+        Function::ReauthCallback => [COMMON, TABLE, DIGIME, &["APPLICATION_NAME"]].concat(),
+        Function::RecordReadResult => [COMMON, TABLE, DIGIME].concat(),
         Function::NotifyReauth => {
-            vec!["PUBLIC_BASE_URL", "NOTIFICATION_TOPIC_ARN", "WEBHOOK_URL", "WEBHOOK_SECRET_ID", "RECONNECT_LINK_TTL"]
+            let own = ["PUBLIC_BASE_URL", "NOTIFICATION_TOPIC_ARN", "RECONNECT_LINK_TTL"];
+            [COMMON, TABLE, &own].concat()
         }
-        Function::Accounts => [DIGIME, &["READ_RESULTS_QUEUE_URL", "PUBLIC_BASE_URL", "RECONNECT_LINK_TTL"]].concat(),
-        Function::SweepAccounts => [DIGIME, &["PUBLIC_BASE_URL", "NOTIFICATIONS_QUEUE_URL"]].concat(),
+        Function::PostWebhook => [COMMON, &["WEBHOOK_URL", "WEBHOOK_SECRET_ID"]].concat(),
+        Function::Accounts => {
+            let own = ["READ_RESULTS_QUEUE_URL", "PUBLIC_BASE_URL", "RECONNECT_LINK_TTL"];
+            [COMMON, TABLE, DIGIME, &own].concat()
+        }
+        Function::SweepAccounts => [COMMON, TABLE, DIGIME, &["PUBLIC_BASE_URL", "NOTIFICATIONS_QUEUE_URL"]].concat(),
     }
 }
 
@@ -161,8 +166,7 @@ mod tests {
         for function in Function::ALL {
             let environment = example().environment(function);
             assert_eq!(environment["AWS_ACCESS_KEY_ID"], function.name());
-            let empty = |(name, value): (&String, &String)| value.is_empty() && !name.starts_with("WEBHOOK_");
-            assert!(!environment.iter().any(empty), "{}", function.name());
+            assert!(!environment.values().any(String::is_empty), "{}", function.name());
         }
     }
 
@@ -171,5 +175,11 @@ mod tests {
         let knows = |function| example().environment(function).contains_key("NOTIFICATION_TOPIC_ARN");
         assert!(knows(Function::NotifyReauth));
         assert!(!knows(Function::Accounts));
+    }
+
+    #[test]
+    fn the_function_that_posts_knows_neither_the_table_nor_the_service_secret() {
+        let environment = example().environment(Function::PostWebhook);
+        assert!(!environment.contains_key("TABLE_NAME") && !environment.contains_key("SERVICE_SECRET_ID"));
     }
 }

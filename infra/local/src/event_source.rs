@@ -56,7 +56,7 @@ impl EventSource {
         };
         for message in &batch {
             if failures.contain(&message.message_id) {
-                self.queues.release(message)?;
+                self.queues.release(self.queue, message)?;
             } else {
                 self.queues.delete(message)?;
             }

@@ -35,6 +35,7 @@ pub fn in_process(endpoints: &Endpoints, ambient: &Ambient) -> Result<Functions,
             ambient,
         )?,
         notify_reauth: build::<notify_reauth::NotifyReauth>(&environment(Function::NotifyReauth), ambient)?,
+        post_webhook: build::<post_webhook::PostWebhook>(&environment(Function::PostWebhook), ambient)?,
         accounts: build::<accounts::Accounts>(&environment(Function::Accounts), ambient)?,
         sweep_accounts: build::<sweep_accounts::SweepAccounts>(&environment(Function::SweepAccounts), ambient)?,
     })

@@ -39,8 +39,10 @@ pub enum Function {
     ReauthCallback,
     /// Takes in read results from their queue.
     RecordReadResult,
-    /// Delivers events.
+    /// Publishes events on the topic.
     NotifyReauth,
+    /// Posts events to the application's URL.
+    PostWebhook,
     /// Grants, lists, status, history.
     Accounts,
     /// Looks at what is due.
@@ -49,11 +51,12 @@ pub enum Function {
 
 impl Function {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::CreateReauthUrl,
         Self::ReauthCallback,
         Self::RecordReadResult,
         Self::NotifyReauth,
+        Self::PostWebhook,
         Self::Accounts,
         Self::SweepAccounts,
     ];
@@ -66,6 +69,7 @@ impl Function {
             Self::ReauthCallback => "reauth-callback",
             Self::RecordReadResult => "record-read-result",
             Self::NotifyReauth => "notify-reauth",
+            Self::PostWebhook => "post-webhook",
             Self::Accounts => "accounts",
             Self::SweepAccounts => "sweep-accounts",
         }
@@ -83,6 +87,8 @@ pub struct Functions {
     pub record_read_result: Arc<dyn Invoke>,
     /// `notify-reauth`
     pub notify_reauth: Arc<dyn Invoke>,
+    /// `post-webhook`; nothing invokes it without a webhook.
+    pub post_webhook: Arc<dyn Invoke>,
     /// `accounts`
     pub accounts: Arc<dyn Invoke>,
     /// `sweep-accounts`
@@ -98,6 +104,7 @@ impl Functions {
             reauth_callback: get(Function::ReauthCallback),
             record_read_result: get(Function::RecordReadResult),
             notify_reauth: get(Function::NotifyReauth),
+            post_webhook: get(Function::PostWebhook),
             accounts: get(Function::Accounts),
             sweep_accounts: get(Function::SweepAccounts),
         }
@@ -111,6 +118,7 @@ impl Functions {
             Function::ReauthCallback => &self.reauth_callback,
             Function::RecordReadResult => &self.record_read_result,
             Function::NotifyReauth => &self.notify_reauth,
+            Function::PostWebhook => &self.post_webhook,
             Function::Accounts => &self.accounts,
             Function::SweepAccounts => &self.sweep_accounts,
         }
@@ -166,6 +174,7 @@ pub(crate) mod testing {
             reauth_callback: function.clone(),
             record_read_result: function.clone(),
             notify_reauth: function.clone(),
+            post_webhook: function.clone(),
             accounts: function.clone(),
             sweep_accounts: function.clone(),
         }

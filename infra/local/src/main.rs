@@ -2,8 +2,9 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use clap::Parser;
-use local::{Options, QueueSettings, StartError, System, in_process, system_clock};
+use local::{Options, QueueSettings, StartError, System, in_process, names, system_clock};
 use reauth_core::ambient::Ambient;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::{Layer, filter::Targets, fmt, layer::SubscriberExt, util::SubscriberInitExt};
@@ -20,6 +21,9 @@ struct Arguments {
     /// Keep nothing: everything is in memory.
     #[arg(long)]
     ephemeral: bool,
+    /// Post each event to this URL too (https, or http to a loopback address), signed with the secret that is printed.
+    #[arg(long)]
+    webhook_url: Option<String>,
 }
 
 #[tokio::main]
@@ -41,6 +45,10 @@ async fn main() -> ExitCode {
 
 async fn run(arguments: Arguments) -> Result<(), StartError> {
     let ambient = Ambient::system();
+    let webhook = arguments.webhook_url.map(|url| {
+        let key = [ambient.bytes::<16>(), ambient.bytes::<16>()].concat();
+        (url, format!("whsec_{}", STANDARD.encode(key)))
+    });
     let options = Options {
         port: arguments.port,
         simulator_port: arguments.port + 1,
@@ -51,14 +59,20 @@ async fn run(arguments: Arguments) -> Result<(), StartError> {
         queues: QueueSettings::default(),
         background: true,
         rust_log: "info".to_owned(),
-        settings: std::collections::BTreeMap::new(),
+        settings: webhook.iter().map(|(url, _)| ("WEBHOOK_URL".to_owned(), url.clone())).collect(),
     };
     let system = System::start(options, |endpoints| async move { in_process(&endpoints, &ambient) }).await?;
+    if let Some((_, secret)) = &webhook {
+        system.secrets.put(names::WEBHOOK_SECRET, secret);
+    }
     system.add_demo_user().await?;
     println!("Console    {}/", system.endpoints.public_base_url);
     println!("API        {}", system.endpoints.public_base_url);
     println!("digi.me    {} (levers: see infra/digime-simulator/README.md)", system.endpoints.digime_base_url);
     println!("AWS        {} (DynamoDB, Secrets Manager, SQS, SNS)", system.endpoints.aws_url);
+    if let Some((url, secret)) = &webhook {
+        println!("Webhook    {url} (signed with {secret})");
+    }
     println!("Ctrl-C ends it.");
     ended().await;
     system.stop().await;

@@ -12,7 +12,7 @@ pub const TOPIC: &str = "digime-reauth-notifications";
 pub const CONTRACT_SECRET_PREFIX: &str = "digime-reauth/contracts/";
 /// The id of the service secret.
 pub const SERVICE_SECRET: &str = "digime-reauth/service-secret";
-/// The id of the secret that a webhook is signed with, where a test posts to one.
+/// The id of the secret that a webhook is signed with, where there is one.
 pub const WEBHOOK_SECRET: &str = "digime-reauth/webhook-secret";
 
 /// An ARN in this region and account.
@@ -28,11 +28,13 @@ pub enum Queue {
     ReadResults,
     /// Events out of the table, on their way to `notify-reauth`.
     Notifications,
+    /// Events that the topic took, on their way to `post-webhook`.
+    Webhooks,
 }
 
 impl Queue {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::ReadResults, Self::Notifications];
+    pub const ALL: [Self; 3] = [Self::ReadResults, Self::Notifications, Self::Webhooks];
 
     /// The name of the queue.
     #[must_use]
@@ -40,6 +42,7 @@ impl Queue {
         match self {
             Self::ReadResults => "ReadResults",
             Self::Notifications => "Notifications",
+            Self::Webhooks => "Webhooks",
         }
     }
 

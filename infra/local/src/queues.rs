@@ -28,11 +28,46 @@ pub struct QueueSettings {
     pub retry_delay: Duration,
     /// How often a message is taken before it moves to the dead-letter queue.
     pub max_receive_count: u32,
+    /// How long a message of `Webhooks` stays hidden after it was taken, whether it failed or its taker never came back.
+    pub webhook_retry_interval: Duration,
+    /// How often a message of `Webhooks` is taken before it moves to the dead-letter queue.
+    pub webhook_max_receive_count: u32,
+}
+
+/// What the settings say of one queue.
+struct Redelivery {
+    visibility_timeout: Duration,
+    retry_delay: Duration,
+    max_receive_count: u32,
+}
+
+impl QueueSettings {
+    fn of(&self, queue: Queue) -> Redelivery {
+        match queue {
+            Queue::ReadResults | Queue::Notifications => Redelivery {
+                visibility_timeout: self.visibility_timeout,
+                retry_delay: self.retry_delay,
+                max_receive_count: self.max_receive_count,
+            },
+            Queue::Webhooks => Redelivery {
+                visibility_timeout: self.webhook_retry_interval,
+                retry_delay: self.webhook_retry_interval,
+                max_receive_count: self.webhook_max_receive_count,
+            },
+        }
+    }
 }
 
 impl Default for QueueSettings {
     fn default() -> Self {
-        Self { visibility_timeout: Duration::from_secs(60), retry_delay: Duration::from_secs(2), max_receive_count: 5 }
+        Self {
+            visibility_timeout: Duration::from_secs(60),
+            retry_delay: Duration::from_secs(2),
+            max_receive_count: 5,
+            // As in template.yaml.
+            webhook_retry_interval: Duration::from_secs(900),
+            webhook_max_receive_count: 192,
+        }
     }
 }
 
@@ -123,13 +158,14 @@ impl Queues {
     /// [`StoreError`]
     pub fn take(&self, queue: Queue, max: usize) -> Result<Vec<Message>, StoreError> {
         let now = self.now();
-        let hidden_until = milliseconds(now + self.settings.visibility_timeout);
+        let redelivery = self.settings.of(queue);
+        let hidden_until = milliseconds(now + redelivery.visibility_timeout);
         let now = milliseconds(now);
         self.store.transaction(|transaction| {
             transaction.execute(
                 "UPDATE messages SET dead_at = ?1, receipt_handle = NULL
                  WHERE queue = ?2 AND dead_at IS NULL AND visible_at <= ?1 AND receive_count >= ?3",
-                params![now, queue.name(), self.settings.max_receive_count],
+                params![now, queue.name(), redelivery.max_receive_count],
             )?;
             let mut statement = transaction.prepare_cached(
                 "SELECT * FROM messages WHERE queue = ?1 AND dead_at IS NULL AND visible_at <= ?2
@@ -182,8 +218,8 @@ impl Queues {
     ///
     /// # Errors
     /// [`StoreError`]
-    pub fn release(&self, message: &Message) -> Result<(), StoreError> {
-        let visible_at = milliseconds(self.now() + self.settings.retry_delay);
+    pub fn release(&self, queue: Queue, message: &Message) -> Result<(), StoreError> {
+        let visible_at = milliseconds(self.now() + self.settings.of(queue).retry_delay);
         self.store.transaction(|transaction| {
             transaction.execute(
                 "UPDATE messages SET visible_at = ?2, receipt_handle = NULL WHERE receipt_handle = ?1",
@@ -311,7 +347,7 @@ impl Queues {
     }
 }
 
-fn insert(
+pub(crate) fn insert(
     transaction: &Transaction<'_>,
     queue: Queue,
     message: &NewMessage,
@@ -439,7 +475,7 @@ mod tests {
         let queues = queues(&clock, QueueSettings::default());
         queues.send(QUEUE, &text("a")).unwrap();
         let message = queues.take(QUEUE, 1).unwrap().remove(0);
-        queues.release(&message).unwrap();
+        queues.release(QUEUE, &message).unwrap();
         assert!(queues.take(QUEUE, 1).unwrap().is_empty());
         clock.advance(Duration::from_secs(2));
         assert_eq!(queues.take(QUEUE, 1).unwrap().len(), 1);
@@ -452,7 +488,7 @@ mod tests {
         queues.send(QUEUE, &text("bad")).unwrap();
         for _ in 0..5 {
             let message = queues.take(QUEUE, 10).unwrap().remove(0);
-            queues.release(&message).unwrap();
+            queues.release(QUEUE, &message).unwrap();
         }
         assert!(queues.take(QUEUE, 10).unwrap().is_empty());
         assert_eq!(queues.depth(QUEUE).unwrap(), Depth { visible: 0, hidden: 0, dead: 1 });
@@ -472,7 +508,7 @@ mod tests {
         let message = NewMessage { attributes: attributes.as_object().unwrap().clone(), ..text("bad") };
         let id = queues.send(QUEUE, &message).unwrap();
         while let Some(message) = queues.take(QUEUE, 10).unwrap().pop() {
-            queues.release(&message).unwrap();
+            queues.release(QUEUE, &message).unwrap();
         }
         let dead = queues.dead_letters(QUEUE, 10).unwrap().remove(0);
         clock.advance(Duration::from_secs(3_600));
@@ -482,6 +518,21 @@ mod tests {
         assert_ne!(redriven.message_id, id);
         assert_eq!(redriven.sent_at, dead.sent_at + Duration::from_secs(3_600));
         assert_eq!((&redriven.body, &redriven.attributes), (&dead.body, &dead.attributes));
+    }
+
+    #[test]
+    fn a_webhook_message_comes_again_every_quarter_of_an_hour_for_two_days() {
+        let clock = TestClock::new();
+        let queues = queues(&clock, QueueSettings { retry_delay: Duration::ZERO, ..QueueSettings::default() });
+        queues.send(Queue::Webhooks, &text("event")).unwrap();
+        for _ in 0..192 {
+            let message = queues.take(Queue::Webhooks, 10).unwrap().remove(0);
+            queues.release(Queue::Webhooks, &message).unwrap();
+            assert!(queues.take(Queue::Webhooks, 10).unwrap().is_empty());
+            clock.advance(Duration::from_secs(900));
+        }
+        assert!(queues.take(Queue::Webhooks, 10).unwrap().is_empty());
+        assert_eq!(queues.depth(Queue::Webhooks).unwrap(), Depth { visible: 0, hidden: 0, dead: 1 });
     }
 
     #[test]

@@ -134,7 +134,7 @@ pub struct System {
 /// What moves by itself on AWS.
 struct Moving {
     pipe: Pipe,
-    sources: [EventSource; 2],
+    sources: [EventSource; 3],
     functions: Functions,
     clock: Clock,
 }
@@ -156,7 +156,10 @@ impl System {
 
         let queues = Queues::new(Arc::clone(&kept.store), options.clock.clone(), options.queues);
         let queues = queues.map_err(|error| part("the queues")(&error))?;
-        let topic = Topic::new(Arc::clone(&kept.store), options.clock.clone());
+        let mut topic = Topic::new(Arc::clone(&kept.store), options.clock.clone());
+        if options.settings.get("WEBHOOK_URL").is_some_and(|url| !url.is_empty()) {
+            topic = topic.subscribe(Queue::Webhooks);
+        }
         let secrets = Secrets::default();
         demo::store_secrets(&secrets, &kept.secrets);
         let aws = Aws::new(kept.database.clone(), secrets.clone(), queues.clone(), topic.clone());
@@ -184,6 +187,7 @@ impl System {
             sources: [
                 source(Queue::ReadResults, Arc::clone(&functions.record_read_result)),
                 source(Queue::Notifications, Arc::clone(&functions.notify_reauth)),
+                source(Queue::Webhooks, Arc::clone(&functions.post_webhook)),
             ],
             functions: functions.clone(),
             clock: options.clock.clone(),

@@ -1,14 +1,16 @@
-//! The inbox of the notification topic: what was published, kept to be looked at.
+//! The notification topic: what was published, kept to be looked at, and sent to the queues that are subscribed.
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use rusqlite::{Row, params};
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::{
     ambient::{Clock, uuid},
+    names::Queue,
+    queues::{self, NewMessage},
     store::{Store, StoreError},
 };
 
@@ -42,13 +44,22 @@ impl Publication {
 pub struct Topic {
     store: Arc<Store>,
     clock: Clock,
+    subscribed: Vec<Queue>,
 }
 
 impl Topic {
     /// The inbox that the store holds.
     #[must_use]
     pub fn new(store: Arc<Store>, clock: Clock) -> Self {
-        Self { store, clock }
+        Self { store, clock, subscribed: Vec::new() }
+    }
+
+    /// The same topic with a queue subscribed to it, with raw message delivery: the queue gets each message as it was
+    /// published, and its attributes.
+    #[must_use]
+    pub fn subscribe(mut self, queue: Queue) -> Self {
+        self.subscribed.push(queue);
+        self
     }
 
     /// Takes in a message and gives its id. Of many, the last 1,000 are kept.
@@ -57,15 +68,28 @@ impl Topic {
     /// [`StoreError`]
     pub fn publish(&self, message: &str, attributes: &Map<String, Value>) -> Result<String, StoreError> {
         let message_id = uuid();
+        let raw = NewMessage {
+            body: message.to_owned(),
+            attributes: attributes
+                .iter()
+                .map(|(name, value)| (name.clone(), json!({"DataType": "String", "StringValue": value})))
+                .collect(),
+            sender: "sns".to_owned(),
+            ..NewMessage::default()
+        };
         let attributes = Value::Object(attributes.clone()).to_string();
-        let now = (self.clock)().as_millisecond();
+        let now = (self.clock)();
         self.store.transaction(|transaction| {
             transaction.execute(
                 "INSERT INTO publications (message_id, message, attributes, published_at) VALUES (?1, ?2, ?3, ?4)",
-                params![message_id, message, attributes, now],
+                params![message_id, message, attributes, now.as_millisecond()],
             )?;
             let sequence = transaction.last_insert_rowid();
-            transaction.execute("DELETE FROM publications WHERE sequence <= ?1 - ?2", params![sequence, KEPT])
+            transaction.execute("DELETE FROM publications WHERE sequence <= ?1 - ?2", params![sequence, KEPT])?;
+            for queue in &self.subscribed {
+                queues::insert(transaction, *queue, &raw, now)?;
+            }
+            Ok(())
         })?;
         Ok(message_id)
     }
@@ -107,7 +131,22 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Publication> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::queues::testing::TestClock;
+    use crate::queues::{QueueSettings, Queues, testing::TestClock};
+
+    #[test]
+    fn a_subscribed_queue_gets_the_message_as_it_was_published() {
+        let (store, clock) = (Arc::new(Store::memory().unwrap()), TestClock::new().clock());
+        let queues = Queues::new(Arc::clone(&store), Arc::clone(&clock), QueueSettings::default()).unwrap();
+        let topic = Topic::new(store, clock);
+        let attributes = json!({"eventType": "a.type"});
+        topic.publish("alone", attributes.as_object().unwrap()).unwrap();
+        topic.subscribe(Queue::Webhooks).publish("event", attributes.as_object().unwrap()).unwrap();
+        let messages = queues.messages(Queue::Webhooks, 10).unwrap();
+        assert_eq!(messages.len(), 1);
+        assert_eq!(messages[0].body, "event");
+        assert_eq!(messages[0].attributes["eventType"], json!({"DataType": "String", "StringValue": "a.type"}));
+        assert!(queues.messages(Queue::Notifications, 10).unwrap().is_empty());
+    }
 
     #[test]
     fn the_last_thousand_messages_are_kept() {

@@ -301,7 +301,7 @@ impl Store {
             event_id: event_id.clone(),
             payload: payload.to_string(),
             link_key_id: self.keyring().await?.link_key_id(),
-            delivered: BTreeMap::new(),
+            published_at: None,
             requeued: 0,
             due_shard: Some(key::due_events_shard(user_id)),
             due_at: Some(after(event.timestamp, UNDELIVERED_AFTER)),

@@ -1,6 +1,4 @@
-//! The outbox: events, their history, and which channels have taken them.
-
-use std::collections::BTreeMap;
+//! The outbox: events, their history, and the receipts of their publication.
 
 use aws_sdk_dynamodb::types::ReturnValue;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -8,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{
-    ChannelName, Item, Store, StoreError, error,
+    Item, Store, StoreError, error,
     item::{self, EventItem},
     key,
     listing::DueItem,
@@ -26,8 +24,8 @@ pub struct StoredEvent {
     pub event: Event,
     /// Which key its link is made with.
     pub link_key_id: String,
-    /// The channels that have taken it.
-    pub delivered: BTreeMap<ChannelName, String>,
+    /// The receipt: when the topic took it.
+    pub published_at: Option<Timestamp>,
 }
 
 /// An event that was due and is put off now, to be put on the queue once more.
@@ -80,7 +78,7 @@ impl StoredEvent {
         let corrupt = |error: serde_json::Error| StoreError::Corrupt(error.to_string());
         let payload = serde_json::from_str(&item.payload).map_err(corrupt)?;
         let event = Event::from_json(payload).map_err(corrupt)?;
-        Ok(Self { event, link_key_id: item.link_key_id, delivered: item.delivered })
+        Ok(Self { event, link_key_id: item.link_key_id, published_at: item.published_at })
     }
 
     /// Reads the body of a `Notifications` message: one stream record of DynamoDB in JSON, with the new image of an
@@ -141,7 +139,7 @@ impl Store {
         Ok(HistoryPage { events, older: oldest.filter(|_| more).map(HistoryCursor) })
     }
 
-    /// The event as it stands now, with the marks of the channels; none once its user is forgotten.
+    /// The event as it stands now, with its receipt; none once its user is forgotten.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -151,42 +149,23 @@ impl Store {
         self.get::<EventItem>(key).await?.map(StoredEvent::new).transpose()
     }
 
-    /// Marks the channels that took an event; with `complete`, nothing is due of it any more. An event that is gone,
-    /// since its user was forgotten, stays gone.
+    /// Writes the receipt of an event that the topic took: the sweep does not bring it again. An event that is gone, since
+    /// its user was forgotten, stays gone.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn mark_delivered(
-        &self,
-        event: &Event,
-        channels: &[&str],
-        complete: bool,
-        at: Timestamp,
-    ) -> Result<(), StoreError> {
+    pub async fn record_publication(&self, event: &Event, at: Timestamp) -> Result<(), StoreError> {
         let subject = &event.subject;
-        let mut update = self
+        let update = self
             .client
             .update_item()
             .table_name(&*self.table)
             .set_key(Some(key::event(&subject.user_id, &subject.account_id, subject.sequence).into_item()))
             .condition_expression("eventId = :event")
-            .expression_attribute_values(":event", text(subject.event_id.as_str()));
-        let mut expression = String::new();
-        for (index, channel) in channels.iter().enumerate() {
-            let start = if index == 0 { "SET " } else { ", " };
-            expression.push_str(&format!("{start}delivered.#c{index} = :at"));
-            update = update.expression_attribute_names(format!("#c{index}"), *channel);
-        }
-        if !channels.is_empty() {
-            update = update.expression_attribute_values(":at", text(rfc3339::text(at)));
-        }
-        if complete {
-            expression.push_str(" REMOVE dueShard, dueAt");
-        }
-        if expression.is_empty() {
-            return Ok(());
-        }
-        match self.update(update.update_expression(expression)).await {
+            .update_expression("SET publishedAt = :at REMOVE dueShard, dueAt")
+            .expression_attribute_values(":event", text(subject.event_id.as_str()))
+            .expression_attribute_values(":at", text(rfc3339::text(at)));
+        match self.update(update).await {
             Err(StoreError::Conflict(Some(_))) => Ok(()),
             result => result.map(drop),
         }

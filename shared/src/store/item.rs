@@ -1,7 +1,5 @@
 //! The items of the table, as they are written. Times are RFC 3339 texts, `ttl` seconds since the epoch.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -15,9 +13,6 @@ use crate::{
         reauthorization::{Kind, Progress, Reauthorization},
     },
 };
-
-/// The name of a notification channel, such as `sns`.
-pub type ChannelName = String;
 
 pub(super) fn read<T: DeserializeOwned>(item: Item) -> Result<T, StoreError> {
     // The error names the field, never its value.
@@ -142,9 +137,9 @@ pub(super) struct EventItem {
     pub(super) payload: String,
     /// Which key the link is made with.
     pub(super) link_key_id: String,
-    /// Which channels have taken it, and when.
-    #[serde(default)]
-    pub(super) delivered: BTreeMap<ChannelName, String>,
+    /// The receipt: when the topic took it.
+    #[serde(default, with = "rfc3339::option", skip_serializing_if = "Option::is_none")]
+    pub(super) published_at: Option<Timestamp>,
     /// How often the sweep has put it on the queue.
     #[serde(default)]
     pub(super) requeued: u32,

@@ -22,7 +22,6 @@ pub use self::{
     error::{Part, StoreError},
     events::{DueEvent, HistoryCursor, HistoryPage, StoredEvent},
     grants::{Grant, Lease},
-    item::ChannelName,
     links::{Link, LinkUse, RecordedUse, StoredLink},
     listing::{Cursor, Due, DueItem, StatusPage},
     reauthorizations::StoredReauthorization,

@@ -2,20 +2,17 @@
 
 use std::time::Duration;
 
-use axum::{Router, routing::post};
-use http::StatusCode;
 use local::{DEMO_CONTRACT, Function, aws::Operation, names::Queue};
 use serde_json::{Map, Value, json};
-use tokio::net::TcpListener;
 
 use crate::{
-    process::{cpu, median, milliseconds, now, pause},
-    stage::{Stage, batch},
+    process::{cpu, median, milliseconds, now},
+    stage::{Stage, batch, receiver},
     table::Table,
 };
 
 const A: Duration = Duration::from_millis(10);
-/// How long a channel takes.
+/// How long the topic takes, and the receiver of the webhook.
 const C: Duration = Duration::from_millis(50);
 const SAMPLES: usize = 40;
 const BATCH: usize = 10;
@@ -23,26 +20,10 @@ const ACCOUNTS: usize = 500;
 const IN_NEED: usize = 5;
 
 pub(crate) async fn run(table: &mut Table) {
-    let webhook = webhook().await;
-    let stage = Stage::new(Some(&webhook)).await;
+    let stage = Stage::new(Some(&receiver(C).await)).await;
     batches(&stage, table).await;
     many_accounts(&stage, table).await;
     notifications(&stage, table).await;
-}
-
-/// A receiver that takes its time.
-async fn webhook() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let url = format!("http://{}/", listener.local_addr().expect("an address"));
-    let router = Router::new().route(
-        "/",
-        post(async || {
-            pause(C).await;
-            StatusCode::NO_CONTENT
-        }),
-    );
-    tokio::spawn(async move { axum::serve(listener, router).await.expect("it serves") });
-    url
 }
 
 fn needs_user() -> Value {
@@ -123,25 +104,36 @@ async fn many_accounts(stage: &Stage, table: &mut Table) {
 }
 
 async fn notifications(stage: &Stage, table: &mut Table) {
-    let mut times = Vec::new();
+    let (mut published, mut posted) = (Vec::new(), Vec::new());
     for sample in 0..=SAMPLES {
         stage.near();
         stage.channel_distance(Duration::ZERO);
         // What other figures left behind is not this one's.
         while !stage.take_notifications().await["Records"].as_array().expect("a list").is_empty() {}
+        while !stage.take_webhooks()["Records"].as_array().expect("a list").is_empty() {}
         let bodies: Vec<_> = (0..BATCH)
             .map(|user| message(&format!("told-{user}"), 1, std::iter::once((format!("{sample}_told"), needs_user()))))
             .collect();
         take_in(stage, &bodies).await;
         let event = stage.take_notifications().await;
-        assert_eq!(event["Records"].as_array().expect("a list").len(), BATCH);
         stage.distances(A, Duration::ZERO);
         stage.channel_distance(C);
-        let begun = now();
-        let reply = stage.invoke(Function::NotifyReauth, &event).await;
-        times.push(begun.elapsed());
-        assert_eq!(reply["batchItemFailures"], json!([]));
+        published.push(timed(stage, Function::NotifyReauth, &event).await);
+        let event = stage.take_webhooks();
+        posted.push(timed(stage, Function::PostWebhook, &event).await);
     }
     let bound = milliseconds(2 * A + C) + 15.0;
-    table.at_most("`notify-reauth`, 10 events, two channels of C = 50ms", median(times), bound, "ms", " = 2A + C + 15");
+    table.at_most("`notify-reauth`, 10 events, a topic of C = 50ms", median(published), bound, "ms", " = 2A + C + 15");
+    let bound = milliseconds(C) + 15.0;
+    table.at_most("`post-webhook`, 10 events, a receiver of C = 50ms", median(posted), bound, "ms", " = C + 15");
+}
+
+/// How long a function takes for a batch of ten.
+async fn timed(stage: &Stage, function: Function, event: &Value) -> Duration {
+    assert_eq!(event["Records"].as_array().expect("a list").len(), BATCH);
+    let begun = now();
+    let reply = stage.invoke(function, event).await;
+    let time = begun.elapsed();
+    assert_eq!(reply["batchItemFailures"], json!([]));
+    time
 }

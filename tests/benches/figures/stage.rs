@@ -13,6 +13,7 @@ use std::{
     time::Duration,
 };
 
+use axum::{Router, routing::post};
 use bytes::Bytes;
 use digime_simulator::{Account, Moment};
 use futures::future::BoxFuture;
@@ -26,7 +27,7 @@ use local::{
 use reauth_core::ambient::Ambient;
 use serde_json::{Value, json};
 use tests::{Decision, Reply, WEBHOOK_SECRET, binaries, decide, options, published};
-use tokio::sync::RwLock;
+use tokio::{net::TcpListener, sync::RwLock};
 
 use crate::process::pause;
 
@@ -208,15 +209,37 @@ impl Stage {
         self.system.settle().await.expect("everything settles");
     }
 
+    /// Takes the next ten events off the queue of webhooks, as the function would get them.
+    pub(crate) fn take_webhooks(&self) -> Value {
+        self.take(Queue::Webhooks)
+    }
+
     /// Takes the next ten events off the queue of notifications, as the function would get them.
     pub(crate) async fn take_notifications(&self) -> Value {
         self.system.move_stream().await.expect("the stream moves");
-        let messages = self.system.queues.take(Queue::Notifications, 10).expect("the queue");
+        self.take(Queue::Notifications)
+    }
+
+    fn take(&self, queue: Queue) -> Value {
+        let messages = self.system.queues.take(queue, 10).expect("the queue");
         for message in &messages {
             self.system.queues.delete(message).expect("the queue");
         }
-        batch(Queue::Notifications, &messages.into_iter().map(|message| message.body).collect::<Vec<_>>())
+        batch(queue, &messages.into_iter().map(|message| message.body).collect::<Vec<_>>())
     }
+}
+
+/// A receiver of webhooks that answers after a while: its URL.
+pub(crate) async fn receiver(answers_after: Duration) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let url = format!("http://{}/", listener.local_addr().expect("an address"));
+    let answer = post(async move || {
+        pause(answers_after).await;
+        StatusCode::NO_CONTENT
+    });
+    let router = Router::new().route("/", answer);
+    tokio::spawn(async move { axum::serve(listener, router).await.expect("it serves") });
+    url
 }
 
 fn held_up(moment: Moment, distance: &AtomicU64) -> Pin<Box<dyn Future<Output = ()> + Send>> {

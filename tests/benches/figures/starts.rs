@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::{
     process::{median, memory, milliseconds, now},
-    stage::{Stage, batch, start},
+    stage::{Stage, batch, receiver, start},
     table::Table,
 };
 
@@ -18,7 +18,7 @@ const WARM: usize = 20;
 const BANK: &str = "1_demo-bank";
 
 pub(crate) async fn run(table: &mut Table) {
-    let stage = Stage::new(None).await;
+    let stage = Stage::new(Some(&receiver(Duration::ZERO).await)).await;
     stage.near();
     ready(&stage, table).await;
     for function in Function::ALL {
@@ -82,6 +82,12 @@ async fn work(stage: &Stage, function: Function, number: usize) -> Duration {
             stage.invoke(function, &event).await;
             begun.elapsed()
         }
+        Function::PostWebhook => {
+            let event = batch(Queue::Webhooks, &[event(number)]);
+            let begun = now();
+            stage.invoke(function, &event).await;
+            begun.elapsed()
+        }
         Function::Accounts => {
             let begun = now();
             stage.call(Method::GET, &format!("/users/{DEMO_USER}/accounts"), "").await;
@@ -99,6 +105,14 @@ async fn work(stage: &Stage, function: Function, number: usize) -> Duration {
 fn read_result(function: Function, number: usize) -> String {
     json!({"userId": format!("{}-{number}", function.name()), "contractId": DEMO_CONTRACT, "readResult": {
         "1_account": {"state": "partial", "error": {"code": "ServiceAuthorizationError", "statusCode": 511}}}})
+    .to_string()
+}
+
+/// An event as the topic has it.
+fn event(number: usize) -> String {
+    json!({"type": "account.reauthorized", "timestamp": "2026-11-23T09:00:00.000Z", "data": {
+        "eventId": format!("evt_{number:032x}"), "userId": "u", "accountId": "1_account", "sequence": 1,
+        "via": "read_result", "verified": true}})
     .to_string()
 }
 

@@ -1,4 +1,4 @@
-//! A webhook: the event as the body of a POST, signed as [Standard Webhooks](https://www.standardwebhooks.com) 1.0.0
+//! The webhook: the event as the body of a POST, signed as [Standard Webhooks](https://www.standardwebhooks.com) 1.0.0
 //! says.
 
 use std::time::Duration;
@@ -7,23 +7,25 @@ use aws_lc_rs::hmac;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use http::{
-    Request, Uri,
+    Request, StatusCode, Uri,
     header::{self, CONTENT_TYPE},
 };
 use reauth_core::{
     ambient::Ambient,
     config::{ConfigError, Environment},
-    domain::{Event, return_url::is_secure},
+    domain::return_url::is_secure,
     http_client::{HttpClient, USER_AGENT},
-    secrets::Rotating,
+    secrets::{Rotating, SecretError},
 };
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 use zeroize::Zeroizing;
 
+use crate::message::Message;
+
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// From connecting to the head of the answer. A receiver is to answer first and work afterwards: while one that hangs is
-/// waited for, the other channels have the event, but the batch is not done.
+/// From connecting to the head of the answer. A receiver is to answer first and process the event afterwards: the whole
+/// batch waits for the slowest answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// How a signing secret is written: this, and the key in base64.
 const SECRET_PREFIX: &str = "whsec_";
@@ -37,6 +39,23 @@ pub(crate) struct Webhook {
     url: Uri,
     keys: Rotating<SigningKeys>,
     ambient: Ambient,
+}
+
+/// Why the receiver did not take an event. Neither the URL nor the event stands in it.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PostError {
+    #[error("the signing secret cannot be read: {0}")]
+    Secret(#[from] SecretError),
+    #[error("the event fits no request")]
+    Request(#[from] http::Error),
+    #[error("the receiver answered {}", .0.as_u16())]
+    Status(StatusCode),
+    #[error("no connection to the receiver")]
+    NoConnection,
+    #[error("the receiver closed the connection")]
+    Disconnected,
+    #[error("the receiver did not answer in time")]
+    TimedOut,
 }
 
 /// The key of the secret's current version, then that of the version before: while a receiver still has the old one,
@@ -69,49 +88,41 @@ impl SigningKeys {
 }
 
 impl Webhook {
-    /// The webhook of `WEBHOOK_URL`, signed with the secret of `WEBHOOK_SECRET_ID`; none where no URL is set.
+    /// The webhook of `WEBHOOK_URL`, signed with the secret of `WEBHOOK_SECRET_ID`.
     ///
     /// # Errors
-    /// When the URL is malformed or not secure, or the secret's id is missing.
+    /// When one of the two is missing, or the URL is malformed or not secure.
     pub(crate) fn from_environment(
         environment: &Environment,
         secrets: aws_sdk_secretsmanager::Client,
         ambient: &Ambient,
-    ) -> Result<Option<Self>, ConfigError> {
-        let (url, secret) = (environment.optional("WEBHOOK_URL"), environment.optional("WEBHOOK_SECRET_ID"));
-        let Some(url) = url else { return Ok(None) };
-        let url = Url::parse(url).ok().filter(is_secure).ok_or_else(|| {
+    ) -> Result<Self, ConfigError> {
+        let url = Url::parse(environment.required("WEBHOOK_URL")?).ok().filter(is_secure).ok_or_else(|| {
             ConfigError::new("WEBHOOK_URL", "must be an https URL without userinfo (http only for loopback addresses)")
         })?;
-        let secret = secret.ok_or_else(|| ConfigError::new("WEBHOOK_SECRET_ID", "is missing"))?;
         let url = url.as_str().parse().map_err(|_| ConfigError::new("WEBHOOK_URL", "is no URI"))?;
-        let http = HttpClient::new(CONNECT_TIMEOUT);
-        let keys = Rotating::new(secrets, secret, ambient, SigningKeys::read);
-        Ok(Some(Self { http, url, keys, ambient: ambient.clone() }))
+        let keys = Rotating::new(secrets, environment.required("WEBHOOK_SECRET_ID")?, ambient, SigningKeys::read);
+        Ok(Self { http: HttpClient::new(CONNECT_TIMEOUT), url, keys, ambient: ambient.clone() })
     }
 
-    /// Posts an event. Any answer but 2xx counts as not taken.
-    ///
-    /// # Errors
-    /// Why it was not taken; neither the URL nor the event stands in it.
-    pub(crate) async fn post(&self, event: &Event, body: String) -> Result<(), String> {
-        let keys = self.keys.get().await.map_err(|error| format!("its signing secret cannot be had: {error}"))?;
-        let (id, seconds) = (event.subject.event_id.as_str(), self.ambient.now().as_second());
+    /// Posts an event. Any answer but 2xx is a failure.
+    pub(crate) async fn post(&self, message: &Message) -> Result<(), PostError> {
+        let keys = self.keys.get().await?;
+        let (id, seconds) = (message.event_id.as_str(), self.ambient.now().as_second());
         let request = Request::post(self.url.clone())
             .header(CONTENT_TYPE, "application/json")
             .header(header::USER_AGENT, USER_AGENT)
             .header("webhook-id", id)
             .header("webhook-timestamp", seconds)
-            .header("webhook-signature", keys.sign(id, seconds, &body))
-            .body(Bytes::from(body));
-        let request = request.map_err(|_| "the event fits no request".to_owned())?;
-        // A redirect is not followed: the body holds a link, and goes where the operator said and nowhere else.
+            .header("webhook-signature", keys.sign(id, seconds, &message.body))
+            .body(Bytes::from(message.body.clone()))?;
+        // A redirect is not followed: the body holds a link, which goes to the configured URL and to no other.
         match tokio::time::timeout(TIMEOUT, self.http.send(request)).await {
             Ok(Ok(answer)) if answer.status().is_success() => Ok(()),
-            Ok(Ok(answer)) => Err(format!("it answered {}", answer.status().as_u16())),
-            Ok(Err(error)) if error.is_connect() => Err("no connection".to_owned()),
-            Ok(Err(_)) => Err("the connection broke".to_owned()),
-            Err(_) => Err("it did not answer in time".to_owned()),
+            Ok(Ok(answer)) => Err(PostError::Status(answer.status())),
+            Ok(Err(error)) if error.is_connect() => Err(PostError::NoConnection),
+            Ok(Err(_)) => Err(PostError::Disconnected),
+            Err(_) => Err(PostError::TimedOut),
         }
     }
 }

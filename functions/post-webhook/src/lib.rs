@@ -1,0 +1,66 @@
+//! Posts events to the application's URL, signed.
+//!
+//! The queue repeats a message until its post is answered with 2xx, or until the message is a dead letter (see
+//! `WebhooksQueue` in template.yaml).
+
+mod message;
+mod webhook;
+
+use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
+use futures::future::join_all;
+use lambda_runtime::Error;
+use reauth_core::{
+    ambient::Ambient,
+    aws::Aws,
+    config::{ConfigError, Environment},
+    lambda::{Function, Invocation, first_receipt},
+    services,
+};
+
+use crate::{message::Message, webhook::Webhook};
+
+/// The function.
+#[derive(Debug)]
+pub struct PostWebhook {
+    webhook: Webhook,
+}
+
+impl Function for PostWebhook {
+    type Event = SqsEvent;
+    type Reply = SqsBatchResponse;
+
+    fn new(environment: &Environment, ambient: &Ambient) -> Result<Self, ConfigError> {
+        let aws = Aws::new(environment)?;
+        Ok(Self { webhook: Webhook::from_environment(environment, services::secrets_manager(&aws)?, ambient)? })
+    }
+
+    /// Posts all messages side by side; one that fails does so alone.
+    async fn handle(&self, event: SqsEvent, _invocation: Invocation) -> Result<SqsBatchResponse, Error> {
+        let mut reply = SqsBatchResponse::default();
+        let results = join_all(event.records.into_iter().map(|record| Box::pin(self.post(record)))).await;
+        results.into_iter().flatten().for_each(|failed| reply.add_failure(failed));
+        Ok(reply)
+    }
+}
+
+impl PostWebhook {
+    /// Gives the identifier of the message if it failed.
+    async fn post(&self, record: SqsMessage) -> Option<String> {
+        let first_receipt = first_receipt(&record);
+        let message_id = record.message_id.unwrap_or_default();
+        let Some(message) = record.body.and_then(Message::parse) else {
+            if first_receipt {
+                tracing::error!(message_id, "post-webhook: a message holds no event");
+            }
+            return Some(message_id);
+        };
+        match self.webhook.post(&message).await {
+            Ok(()) => None,
+            Err(error) => {
+                let event_id = message.event_id.as_str();
+                tracing::warn!(message_id, event_id, %error, "post-webhook: could not post an event");
+                Some(message_id)
+            }
+        }
+    }
+}

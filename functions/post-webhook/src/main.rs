@@ -1,0 +1,13 @@
+//! The Lambda binary.
+
+use std::process::ExitCode;
+
+use reauth_core::lambda;
+
+#[global_allocator]
+static ALLOCATOR: lambda::Allocator = lambda::Allocator;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    lambda::serve::<post_webhook::PostWebhook>().await
+}
