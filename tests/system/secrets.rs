@@ -141,8 +141,13 @@ async fn no_secret_stands_where_it_should_not() {
     replies += &world.get(&format!("/users/{DEMO_USER}/accounts")).await.body;
     world.settle().await;
     world.system.aws.heal();
-    world.system.aws.fail(Fault::error("sns:Publish", 400, "InvalidParameter", 1_000));
+    // A webhook that fails, then a topic that does.
     receiver.answer(Answer::Status(500));
+    for account in ["2_demo-hospital", "4_another"] {
+        replies += &world.post(&path, &json!({"readResult": broken(account)})).await.body;
+    }
+    world.settle().await;
+    world.system.aws.fail(Fault::error("sns:Publish", 400, "InvalidParameter", 1_000));
     replies += &world.post(&path, &json!({"readResult": broken("3_demo-instagram")})).await.body;
     world.settle().await;
     world.system.aws.heal();
@@ -162,6 +167,7 @@ async fn no_secret_stands_where_it_should_not() {
         receiver.deliveries().into_iter().map(|one| format!("{:?}{}", one.headers, one.body)).collect();
     assert!(posted.len() > 2);
     secrets.assert_absent("a post", &posted.join("\n"), &["a link's token"]);
+    assert!(world.log(Function::PostWebhook).contains("could not post an event"), "failed posts are logged");
     assert!(world.log(Function::CreateReauthUrl).contains("\"level\":\""), "problems are logged");
     for function in Function::ALL {
         let log = world.log(function);
