@@ -5,6 +5,7 @@ use std::{collections::HashMap, pin::pin};
 use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Put, TransactWriteItem, Update};
 use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
 use futures::{
+    FutureExt as _,
     future::{Either, select},
     poll,
 };
@@ -156,7 +157,7 @@ async fn a_transaction_that_meets_another_one_is_refused_with_the_item_that_they
     let mut first = pin!(aws.answer(&first));
     assert!(poll!(&mut first).is_pending());
 
-    let refused = aws.answer(&transaction(&second)).await.unwrap_err();
+    let refused = aws.answer(&transaction(&second)).now_or_never().expect("refused at once").unwrap_err();
     let body: Value = serde_json::from_str(&refused.body.unwrap()).unwrap();
     let ongoing = json!({"Code": "TransactionConflict", "Message": "Transaction is ongoing for the item"});
     assert_eq!(body["CancellationReasons"], json!([{"Code": "None"}, ongoing, ongoing]));
@@ -188,7 +189,7 @@ async fn a_write_of_an_item_that_a_transaction_holds_is_refused_and_a_read_is_no
     for write in
         [dynamodb("PutItem", &put("A")), dynamodb("UpdateItem", &on_key("A")), dynamodb("DeleteItem", &on_key("B"))]
     {
-        let refused = aws.answer(&write).await.unwrap_err();
+        let refused = aws.answer(&write).now_or_never().expect("refused at once").unwrap_err();
         assert_eq!((refused.status, &*refused.code), (400, "TransactionConflictException"));
     }
     let (read, write) = (dynamodb("GetItem", &on_key("A")), dynamodb("PutItem", &put("C")));
@@ -228,7 +229,7 @@ async fn of_two_transactions_of_clients_the_later_one_hears_of_the_conflict() {
     let part = TransactWriteItem::builder().condition_check(check).build();
     let write = || Box::pin(client.transact_write_items().transact_items(part.clone()).send());
 
-    harness.aws.hold_transactions(Duration::MAX);
+    harness.aws.hold_transactions(Duration::from_secs(10));
     let (Either::Left((refused, other)) | Either::Right((refused, other))) = select(write(), write()).await;
     let refused = refused.unwrap_err().into_service_error();
     let aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError::TransactionCanceledException(
