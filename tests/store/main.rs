@@ -259,8 +259,8 @@ async fn a_grant_is_replaced_only_as_it_was_read_and_its_tokens_are_sealed() {
 
 /// What the account's last event is about.
 async fn last_event(table: &Table, account: &Account) -> Subject {
-    let history = table.store.history(&account.user_id, &account.account_id).await.unwrap();
-    Event::from_json(history.last().unwrap().clone()).unwrap().subject
+    let history = table.store.history(&account.user_id, &account.account_id, None, 10).await.unwrap();
+    Event::from_json(history.events.last().unwrap().clone()).unwrap().subject
 }
 
 fn link(account: &Account, now: Timestamp) -> Link {
