@@ -1,9 +1,11 @@
 //! Every flow, failures included, with the logs as talkative as they get: what is secret stands nowhere that it should
 //! not.
 
+use std::time::Duration;
+
 use digime_simulator::{AccessTokenStatus, ErrorShape, Failure};
 use http::{Method, StatusCode};
-use local::{Function, Invoke, aws::Fault, names::Queue};
+use local::{Function, Invoke, aws::Fault, names::Queue, runtime_api::LambdaFunction};
 use serde_json::{Value, json};
 use tests::{Answer, Decision, WEBHOOK_SECRET, World, start_binary};
 
@@ -191,6 +193,7 @@ async fn a_failed_call_of_aws_is_logged_with_its_code_and_without_its_answer() {
     let mut environment = world.system.endpoints.environment(Function::Accounts);
     environment.insert("RUST_LOG".to_owned(), "trace".to_owned());
     let function = start_binary(Function::Accounts, environment).await.unwrap();
+    let mut problems = 0;
     for action in ["dynamodb:GetItem", "secretsmanager:GetSecretValue"] {
         for status in [200, 400, 500] {
             let body = Some(format!("{{\"SecretString\": \"{SECRET}"));
@@ -199,15 +202,32 @@ async fn a_failed_call_of_aws_is_logged_with_its_code_and_without_its_answer() {
             world.system.aws.heal();
             assert_eq!(reply["statusCode"], 503, "{reply}");
             assert!(!reply.to_string().contains(SECRET), "{reply}");
-            let log = function.log();
+            problems += 1;
+            let (line, log) = logged_problem(&function, problems).await;
             assert!(!log.contains(SECRET), "{log}");
-            assert!(log.contains(&format!("HTTP {status}")), "{log}");
+            assert!(line.contains(&format!("HTTP {status}")), "{line}");
         }
         world.system.aws.fail(Fault::error(action, 400, "AccessDeniedException", 9));
         function.invoke(reading_the_grant()).await.unwrap();
         world.system.aws.heal();
-        let log = function.log();
-        let line = log.lines().last().unwrap();
+        problems += 1;
+        let (line, _) = logged_problem(&function, problems).await;
         assert!(line.contains("AccessDeniedException") && line.contains("request id"), "{action}: {line}");
     }
+}
+
+/// The line of the `count`th problem, with the whole log. A line arrives a moment after the reply.
+async fn logged_problem(function: &LambdaFunction, count: usize) -> (String, String) {
+    let line = async {
+        loop {
+            let log = function.log();
+            let complete = log.rfind('\n').map_or("", |end| &log[..end]);
+            let mut lines = complete.lines().filter(|line| line.contains("\"code\":\"unavailable\""));
+            if let Some(line) = lines.nth(count - 1) {
+                return (line.to_owned(), log);
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), line).await.unwrap()
 }
