@@ -236,7 +236,7 @@ async fn each_failure_of_a_reauthorization_is_told_once() {
     levers.set_username(BANK, Some("someone-else".into()));
     assert!(world.get(&callback).await.header("location").contains("WRONG_ACCOUNT"));
     world.settle().await;
-    let codes: Vec<_> =
-        world.published().iter().filter_map(|event| event["data"]["errorCode"].as_str().map(str::to_owned)).collect();
-    assert_eq!(codes, ["WRONG_ACCOUNT", "NOT_AUTHORIZED"]);
+    let account = world.account(DEMO_USER, BANK).await;
+    let codes = account["events"].as_array().unwrap().iter().filter_map(|event| event["data"]["errorCode"].as_str());
+    assert_eq!(codes.collect::<Vec<_>>(), ["WRONG_ACCOUNT", "NOT_AUTHORIZED"]);
 }

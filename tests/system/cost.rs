@@ -102,6 +102,11 @@ async fn no_flow_costs_more_than_is_written_down() {
     costs.end("the same callback again", Function::ReauthCallback);
     world.settle().await;
 
+    let needy = (0..5).map(|number| format!("{number}_many"));
+    for account in needy.chain(["4_bank".to_owned()]) {
+        levers.add_account(DEMO_USER, Account::new(account, "Meadow Bank", None));
+    }
+    world.get(&format!("/users/{DEMO_USER}/accounts?refresh=true")).await;
     let bank = |needs_user| if needs_user { broken("4_bank") } else { healthy("4_bank") };
     costs.begin();
     hand_in(&bank(false), 1).await;
@@ -109,12 +114,16 @@ async fn no_flow_costs_more_than_is_written_down() {
     costs.begin();
     hand_in(&bank(true), 2).await;
     costs.end("read result, one account in need", Function::RecordReadResult);
-    costs.end("its notification, two channels", Function::NotifyReauth);
+    costs.end("its notification", Function::NotifyReauth);
     costs.begin();
     hand_in(&bank(true), 3).await;
     costs.end("read result, still in need", Function::RecordReadResult);
 
-    levers.add_account(DEMO_USER, Account::new("4_bank", "Meadow Bank", None));
+    levers.add_account(DEMO_USER, Account::new("6_unlisted", "Meadow Bank", None));
+    costs.begin();
+    hand_in(&broken("6_unlisted"), 3).await;
+    costs.end("read result, one account in need that was never listed", Function::RecordReadResult);
+
     costs.begin();
     world.get(&world.last_link()).await;
     costs.end("reconnect link, the page", Function::CreateReauthUrl);

@@ -335,7 +335,7 @@ async fn conflicting_transactions_are_waited_out() {
     let gone = world.call(Method::DELETE, &format!("/users/{DEMO_USER}"), "").await;
     assert_eq!(gone.status, StatusCode::NO_CONTENT, "{}", gone.body);
     world.advance(86_400);
-    assert_eq!(world.sweep().await, json!({"requeued": 0, "settled": 0, "failed": 0}));
+    assert_eq!(world.sweep().await, json!({"left": 0, "requeued": 0, "settled": 0, "failed": 0}));
 }
 
 #[tokio::test]

@@ -46,6 +46,11 @@ async fn everything(world: &World) {
     world.sweep().await;
     assert_eq!(world.account(DEMO_USER, "2_demo-hospital").await["status"], "active");
 
+    // A user's first results, and an account that breaks before digi.me's list named it.
+    world.hand_in("a-new-user", None, &broken("6_first")).await;
+    levers.add_account(DEMO_USER, digime_simulator::Account::new("5_newer", "Newer", None));
+    world.hand_in(DEMO_USER, None, &broken("5_newer")).await;
+
     // An event that has to be brought again.
     world.system.aws.fail(local::aws::Fault::refuse("sns:Publish", 1_000));
     world.hand_in(DEMO_USER, None, &broken("3_demo-instagram")).await;
