@@ -12,16 +12,13 @@ use super::{
     transaction::text,
 };
 use crate::{
-    ambient::{after, rfc3339},
-    domain::{AccountId, EpisodeId, UserId, account::Notice, event::Subject},
+    ambient::after,
+    domain::{AccountId, EpisodeId, RecentUses, UserId, account::Notice, event::Subject},
     keyring::sha256,
 };
 
 /// An expired link is kept a while, so that its page can say that it expired.
 const KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
-/// How often a link may be used within [`USE_PERIOD`]: each use calls digi.me.
-const MAX_USES: usize = 5;
-const USE_PERIOD: Duration = Duration::from_secs(10 * 60);
 /// How often taking a use back is tried when other uses are recorded at the same moment.
 const MAX_ATTEMPTS: u32 = 8;
 
@@ -43,7 +40,7 @@ pub struct Link {
 pub struct StoredLink {
     /// The link.
     pub link: Link,
-    uses: Option<String>,
+    uses: RecentUses,
 }
 
 /// What came of recording a use of a link.
@@ -61,21 +58,7 @@ pub enum LinkUse {
 pub struct RecordedUse {
     at: Timestamp,
     /// The link's uses as they were written.
-    written: String,
-}
-
-/// Rounds up, so that who waits that long has waited long enough.
-fn whole_seconds(wait: Duration) -> Duration {
-    Duration::from_secs(wait.as_secs() + u64::from(wait.subsec_nanos() > 0))
-}
-
-/// The times in a link's `uses`.
-fn times(uses: Option<&str>) -> Vec<Timestamp> {
-    uses.unwrap_or_default().split(' ').filter_map(|at| at.parse().ok()).collect()
-}
-
-fn joined(times: Vec<Timestamp>) -> String {
-    times.into_iter().map(rfc3339::text).collect::<Vec<_>>().join(" ")
+    uses: RecentUses,
 }
 
 impl Store {
@@ -140,7 +123,7 @@ impl Store {
                 episode_id: item.episode_id,
                 expires_at: item.expires_at,
             },
-            uses: item.uses,
+            uses: item.uses.as_deref().map(RecentUses::from_text).unwrap_or_default(),
         }))
     }
 
@@ -151,17 +134,12 @@ impl Store {
     pub async fn record_use(&self, token: &str, mut read: StoredLink) -> Result<LinkUse, StoreError> {
         loop {
             let now = self.ambient.now();
-            let mut recent = times(read.uses.as_deref());
-            recent.retain(|at| now < after(*at, USE_PERIOD));
-            if recent.len() >= MAX_USES {
-                let free_at = after(recent[recent.len() - MAX_USES], USE_PERIOD);
-                let wait = free_at.duration_since(now).unsigned_abs();
-                return Ok(LinkUse::TooMany(whole_seconds(wait)));
-            }
-            recent.push(now);
-            let written = joined(recent);
-            match self.set_uses(token, read.uses.as_deref(), &written).await {
-                Ok(()) => return Ok(LinkUse::Recorded(RecordedUse { at: now, written })),
+            let uses = match read.uses.record(now) {
+                Ok(uses) => uses,
+                Err(wait) => return Ok(LinkUse::TooMany(wait)),
+            };
+            match self.set_uses(token, &read.uses, &uses).await {
+                Ok(()) => return Ok(LinkUse::Recorded(RecordedUse { at: now, uses })),
                 // Another use was recorded at the same moment.
                 Err(StoreError::Conflict(Some(_))) => read = self.link(token).await?.ok_or(StoreError::Forgotten)?,
                 Err(error) => return Err(error),
@@ -174,16 +152,14 @@ impl Store {
     /// # Errors
     /// [`StoreError`]; the use counts then.
     pub async fn take_back_use(&self, token: &str, recorded: RecordedUse) -> Result<(), StoreError> {
-        let mut read = recorded.written;
+        let mut read = recorded.uses;
         for _ in 0..MAX_ATTEMPTS {
-            let mut uses = times(Some(&read));
-            let Some(position) = uses.iter().position(|at| *at == recorded.at) else { return Ok(()) };
-            uses.remove(position);
-            match self.set_uses(token, Some(&read), &joined(uses)).await {
+            let Some(uses) = read.without(recorded.at) else { return Ok(()) };
+            match self.set_uses(token, &read, &uses).await {
                 Err(StoreError::Conflict(Some(_))) => {
                     // A link that is gone went with its user, and its uses with it.
-                    let Some(uses) = self.link(token).await?.and_then(|stored| stored.uses) else { return Ok(()) };
-                    read = uses;
+                    let Some(stored) = self.link(token).await? else { return Ok(()) };
+                    read = stored.uses;
                 }
                 result => return result,
             }
@@ -192,18 +168,7 @@ impl Store {
     }
 
     /// Writes the uses of a link if they are as they were read.
-    async fn set_uses(&self, token: &str, read: Option<&str>, uses: &str) -> Result<(), StoreError> {
-        let mut update = self
-            .client
-            .update_item()
-            .table_name(&*self.table)
-            .set_key(Some(key::link(&sha256(token)).into_item()))
-            .update_expression("SET uses = :uses")
-            .expression_attribute_values(":uses", text(uses));
-        update = match read {
-            None => update.condition_expression("attribute_exists(PK) AND attribute_not_exists(uses)"),
-            Some(read) => update.condition_expression("uses = :read").expression_attribute_values(":read", text(read)),
-        };
-        self.update(update).await.map(drop)
+    async fn set_uses(&self, token: &str, read: &RecentUses, uses: &RecentUses) -> Result<(), StoreError> {
+        self.set_recent_uses(key::link(&sha256(token)), "uses", read, uses).await
     }
 }

@@ -9,7 +9,6 @@ use super::{
     Part, Store, StoreError,
     item::{self, PointerItem, ReauthorizationItem},
     key,
-    transaction::text,
 };
 use crate::{
     ambient::after,
@@ -110,21 +109,9 @@ impl Store {
     /// [`StoreError::Conflict`] when another callback of it noted the same meanwhile.
     pub async fn record_verification(&self, read: &StoredReauthorization) -> Result<bool, StoreError> {
         let Ok(verifications) = read.verifications.record(self.ambient.now()) else { return Ok(false) };
-        let mut update = self
-            .client
-            .update_item()
-            .table_name(&*self.table)
-            .set_key(Some(key::reauthorization(&read.reauthorization.id).into_item()))
-            .update_expression("SET verifications = :verifications")
-            .expression_attribute_values(":verifications", text(verifications.to_text()));
-        update = if read.verifications == RecentUses::default() {
-            update.condition_expression("attribute_exists(PK) AND attribute_not_exists(verifications)")
-        } else {
-            update
-                .condition_expression("verifications = :read")
-                .expression_attribute_values(":read", text(read.verifications.to_text()))
-        };
-        self.update(update).await.map_err(|error| error.about(Part::Reauthorization))?;
+        let key = key::reauthorization(&read.reauthorization.id);
+        let written = self.set_recent_uses(key, "verifications", &read.verifications, &verifications).await;
+        written.map_err(|error| error.about(Part::Reauthorization))?;
         Ok(true)
     }
 }

@@ -9,7 +9,10 @@ use aws_sdk_dynamodb::{
 use jiff::Timestamp;
 
 use super::{Item, Part, Store, StoreError, error, key};
-use crate::{ambient::rfc3339, domain::UserId};
+use crate::{
+    ambient::rfc3339,
+    domain::{RecentUses, UserId},
+};
 
 /// How often a write is sent that DynamoDB refuses only because a transaction is under way on the same item.
 const MAX_ATTEMPTS: u32 = 6;
@@ -252,6 +255,33 @@ impl Store {
             })
             .await;
         written.map_err(|error| error.about(part))
+    }
+
+    /// Writes the recent uses of an item that exists, in the attribute of that name, if they are as they were read.
+    pub(super) async fn set_recent_uses(
+        &self,
+        key: key::Key,
+        attribute: &str,
+        read: &RecentUses,
+        uses: &RecentUses,
+    ) -> Result<(), StoreError> {
+        let mut update = self
+            .client
+            .update_item()
+            .table_name(&*self.table)
+            .set_key(Some(key.into_item()))
+            .update_expression("SET #uses = :uses")
+            .expression_attribute_names("#uses", attribute)
+            .expression_attribute_values(":uses", text(uses.to_text()));
+        let read = read.to_text();
+        update = if read.is_empty() {
+            update
+                .condition_expression("attribute_exists(PK) AND (attribute_not_exists(#uses) OR #uses = :none)")
+                .expression_attribute_values(":none", text(""))
+        } else {
+            update.condition_expression("#uses = :read").expression_attribute_values(":read", text(read))
+        };
+        self.update(update).await.map(drop)
     }
 
     /// Repeats a write that nothing was decided about, because another transaction held the item at that moment.
