@@ -48,8 +48,10 @@ impl RecordReadResult {
                 return Err(StoreError::Forgotten);
             }
             if listed.get().is_none() && news(message, &accounts).iter().any(News::needs_list) {
-                listed.get_or_init(|| self.list(message, trigger)).await;
-                accounts = self.access.store.user_accounts(user).await?;
+                let listed = listed.get_or_init(|| self.list(message, trigger)).await;
+                if !listed.is_empty() {
+                    accounts = self.access.store.user_accounts(user).await?;
+                }
             }
             let listed = listed.get().map(Vec::as_slice).unwrap_or_default();
             self.write(message, accounts, listed, trigger).await
