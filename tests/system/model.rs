@@ -8,7 +8,11 @@ use digime_simulator::{Account, ErrorShape};
 use futures::future::join_all;
 use http::{Method, StatusCode};
 use jiff::Timestamp;
-use local::{aws::Fault, names};
+use local::{
+    NewMessage,
+    aws::Fault,
+    names::{self, Queue},
+};
 use proptest::{
     collection::vec,
     prelude::{Just, Strategy, any},
@@ -31,6 +35,8 @@ enum Step {
     Read { minute: u8, error: bool, contract: u8, before_forgetting: bool },
     /// The callback of the reauthorization of that number comes, for the first time or again.
     Callback { number: usize, success: bool },
+    /// Every notification so far comes again, as after a redrive.
+    RedriveEvents,
     /// The user is forgotten. He authorizes the application anew when the moment is over.
     Forget,
 }
@@ -48,6 +54,7 @@ fn moments() -> impl Strategy<Value = Vec<Moment>> {
         6 => (0..12_u8, any::<bool>(), 0..4_u8, proptest::bool::weighted(0.2)).prop_map(
             |(minute, error, contract, before_forgetting)| Step::Read { minute, error, contract, before_forgetting }),
         4 => (0..3_usize, any::<bool>()).prop_map(|(number, success)| Step::Callback { number, success }),
+        1 => Just(Step::RedriveEvents),
         1 => Just(Step::Forget),
     ];
     let moment = (vec(step, 1..=3), any::<bool>(), 0..3_u8);
@@ -107,6 +114,7 @@ impl Model {
             Step::Read { before_forgetting: true, .. } if self.forgotten => {}
             Step::Read { minute, error, .. } => self.read(minute, error),
             Step::Callback { number, success } => self.callback(number, success, authorized),
+            Step::RedriveEvents => {}
             Step::Forget => return Self::forgotten(),
         }
         self
@@ -184,6 +192,8 @@ struct Case<'a> {
     user: String,
     account: String,
     callbacks: Vec<[String; 2]>,
+    /// The notifications of this user so far, as they stood on the queue.
+    notifications: Vec<String>,
     /// When the hour of reads begins, before the user was forgotten and since.
     hours: [Timestamp; 2],
 }
@@ -192,7 +202,8 @@ impl<'a> Case<'a> {
     async fn begin(world: &'a World, number: usize) -> Self {
         let now = world.clock_now();
         let (user, account) = (format!("user-{number}"), format!("{number}_bank"));
-        let mut case = Self { world, user, account, callbacks: Vec::new(), hours: [now, now] };
+        let mut case =
+            Self { world, user, account, callbacks: Vec::new(), notifications: Vec::new(), hours: [now, now] };
         world.advance(20 * 60);
         let levers = world.system.simulator.levers();
         levers.add_user(&case.user);
@@ -237,6 +248,12 @@ impl<'a> Case<'a> {
                 let reply = self.world.get(&self.callbacks[number][usize::from(success)]).await;
                 assert!([StatusCode::SEE_OTHER, StatusCode::BAD_REQUEST].contains(&reply.status), "{}", reply.body);
             }
+            Step::RedriveEvents => {
+                for body in &self.notifications {
+                    let message = NewMessage { body: body.clone(), sender: "test".into(), ..NewMessage::default() };
+                    self.world.system.queues.send(Queue::Notifications, &message).unwrap();
+                }
+            }
             Step::Forget => {
                 let reply = self.world.call(Method::DELETE, &format!("/users/{}", self.user), "").await;
                 assert_eq!(reply.status, StatusCode::NO_CONTENT, "{}", reply.body);
@@ -251,11 +268,17 @@ impl<'a> Case<'a> {
         } else {
             levers.break_account(&self.account, ErrorShape::Documented);
         }
-        for _ in 0..moment.conflicts {
-            self.world.system.aws.fail(Fault::conflict("dynamodb:TransactWriteItems", 2));
+        if moment.conflicts > 0 {
+            for action in ["dynamodb:TransactWriteItems", "dynamodb:PutItem", "dynamodb:UpdateItem"] {
+                self.world.system.aws.fail(Fault::conflict(action, u32::from(moment.conflicts)));
+            }
         }
         join_all(moment.steps.iter().map(|step| self.run(*step))).await;
         self.world.system.aws.heal();
+        self.world.system.move_stream().await.unwrap();
+        let queued = self.world.system.queues.messages(Queue::Notifications, 100).unwrap();
+        self.notifications.extend(queued.into_iter().map(|message| message.body));
+        self.notifications.dedup();
         self.world.settle().await;
         if moment.steps.contains(&Step::Forget) {
             assert_eq!(self.items(), Vec::<Value>::new(), "something is left of a forgotten user");
