@@ -60,25 +60,25 @@ OWN = {"API": "/users/demo-user/accounts", "digi.me": "/_simulator/state", "AWS"
 def attempts(port, origin, grant):
     """What pages try at a port. A form and `no-cors` are sent at once; a preflight asks for all else but GET."""
     simple, as_json = {"mode": "no-cors"}, {"headers": {"Content-Type": "application/json"}}
-    user, levers = f"{origin}/users/demo-user", f"{origin}/_simulator"
+    user, control = f"{origin}/users/demo-user", f"{origin}/_simulator"
     needy = {"2_demo-hospital": {"state": "partial", "error": {"code": "ServiceAuthorizationError"}}}
     item = {"PK": {"S": "page"}, "SK": {"S": "page"}}
     return {
         "API": [
             {"method": "GET", "url": f"{user}/accounts"},
             {"method": "GET", "url": f"{user}/grants/demo-contract"},
-            {"url": f"{origin}/console/levers/break", "fields": {"user": "demo-user", "target": "1_demo-bank"}},
+            {"url": f"{origin}/console/control/break", "fields": {"user": "demo-user", "target": "1_demo-bank"}},
             {"method": "POST", "url": f"{user}/read-results", "body": json.dumps({"readResult": needy}), **simple},
             {"method": "POST", "url": f"{user}/accounts/1_demo-bank/reauthorizations", "body": "{}", **as_json},
             {"method": "PUT", "url": f"{user}/grants/demo-contract?replace=true", "body": json.dumps(grant)},
             {"method": "DELETE", "url": user},
         ],
         "digi.me": [
-            {"method": "GET", "url": f"{levers}/state"},
-            {"url": f"{levers}/accounts/1_demo-bank/break", "fields": {}},
-            {"method": "POST", "url": f"{levers}/accounts/2_demo-hospital/break", **simple},
-            {"method": "POST", "url": f"{levers}/users/demo-user/kill-refresh-tokens", "body": "{}", **as_json},
-            {"method": "DELETE", "url": f"{levers}/accounts/3_demo-instagram"},
+            {"method": "GET", "url": f"{control}/state"},
+            {"url": f"{control}/accounts/1_demo-bank/break", "fields": {}},
+            {"method": "POST", "url": f"{control}/accounts/2_demo-hospital/break", **simple},
+            {"method": "POST", "url": f"{control}/users/demo-user/kill-refresh-tokens", "body": "{}", **as_json},
+            {"method": "DELETE", "url": f"{control}/accounts/3_demo-instagram"},
         ],
         # Without the header of a signature nothing is done there, so all of it needs a preflight.
         "AWS": [dynamodb(origin, "Scan"), dynamodb(origin, "PutItem", Item=item)],

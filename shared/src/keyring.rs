@@ -1,4 +1,4 @@
-//! What is derived from the service secret: sealing, reconnect links, and the marks of forgotten users.
+//! What is derived from the service secret: sealing, reconnect links, and the keys of tombstones.
 
 use aws_lc_rs::{
     aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
@@ -47,7 +47,7 @@ impl std::fmt::Debug for Keyring {
 }
 
 impl Keyring {
-    /// Derives the keys from the secret's versions. Equal versions count once: each mark of an erased user is the key of
+    /// Derives the keys from the secret's versions. Equal versions count once: each tombstone id of an erased user is the key of
     /// a condition check, and DynamoDB refuses a transaction that names one key twice.
     ///
     /// # Errors
@@ -111,11 +111,11 @@ impl Keyring {
         is_known.then(|| self.link_token(event, Some(key_id)))
     }
 
-    /// The keyed hashes that a forgotten user is marked by: with the current key first.
+    /// The keyed hashes that name the tombstones of an erased user, the one with the current key first.
     #[must_use]
-    pub fn forgotten_marks(&self, user: &UserId) -> Vec<String> {
-        let mark = |keys: &Keys| URL_SAFE_NO_PAD.encode(hmac::sign(&keys.forgotten, user.as_str().as_bytes()));
-        self.all().map(mark).collect()
+    pub fn tombstone_ids(&self, user: &UserId) -> Vec<String> {
+        let id = |keys: &Keys| URL_SAFE_NO_PAD.encode(hmac::sign(&keys.forgotten, user.as_str().as_bytes()));
+        self.all().map(id).collect()
     }
 }
 
@@ -213,8 +213,8 @@ mod tests {
     #[test]
     fn two_equal_versions_count_once() {
         let user = "user".parse().unwrap();
-        assert_eq!(Keyring::new(&secret("a"), Some(&secret("a"))).unwrap().forgotten_marks(&user).len(), 1);
-        assert_eq!(Keyring::new(&secret("b"), Some(&secret("a"))).unwrap().forgotten_marks(&user).len(), 2);
+        assert_eq!(Keyring::new(&secret("a"), Some(&secret("a"))).unwrap().tombstone_ids(&user).len(), 1);
+        assert_eq!(Keyring::new(&secret("b"), Some(&secret("a"))).unwrap().tombstone_ids(&user).len(), 2);
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub struct Invocation {
 
 /// When something was triggered, and by when it must be done.
 #[derive(Debug, Clone, Copy)]
-pub struct Trigger {
+pub struct RequestContext {
     /// Writes for a user who was forgotten since then are refused.
     pub at: Timestamp,
     /// Calls that cannot end by then are not begun.

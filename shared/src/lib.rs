@@ -3,8 +3,8 @@
 //! [`domain`] is pure. Beside it stand, each alone: the [`digime`] client, the [`store`] on DynamoDB, the [`secrets`],
 //! and the [`web`] helpers. [`access`] brings the first three together: a call at digi.me with a token that works.
 
-pub mod access;
 pub mod ambient;
+pub mod authorized_client;
 pub mod aws;
 pub mod config;
 pub mod digime;

@@ -241,7 +241,7 @@ impl Contracts {
 
     /// The contracts that were used lately, if there are as few as deployments have: those that the next call is likely
     /// to be about.
-    pub async fn few(&self) -> Vec<ContractId> {
+    pub async fn recent(&self) -> Vec<ContractId> {
         let cached = self.cached.lock().await;
         if cached.len() <= FEW { cached.keys().cloned().collect() } else { Vec::new() }
     }

@@ -108,7 +108,7 @@ impl Deployment {
             position,
         };
         *deployment.position.lock().await = deployment.start_of_stream().await;
-        let tokens = serde_json::to_value(deployment.simulator.levers().issue_tokens(USER, CONTRACT)).unwrap();
+        let tokens = serde_json::to_value(deployment.simulator.control().issue_tokens(USER, CONTRACT)).unwrap();
         let reply = deployment.call(Method::PUT, &format!("/users/{USER}/grants/{CONTRACT}"), &tokens).await;
         assert_eq!(reply.status, StatusCode::NO_CONTENT, "{}", reply.body);
         deployment
@@ -146,7 +146,7 @@ impl Deployment {
     }
 
     /// Moves queues and stream until nothing moves.
-    pub(crate) async fn settle(&self) {
+    pub(crate) async fn run_until_idle(&self) {
         loop {
             let moved = self.pump(Function::RecordReadResult).await
                 + self.pump_stream().await
@@ -271,16 +271,16 @@ impl Deployment {
 
 async fn simulator() -> Simulator {
     let simulator = Simulator::builder().start().await.unwrap();
-    let levers = simulator.levers();
+    let control = simulator.control();
     let contract = Contract {
         contract_id: CONTRACT.to_owned(),
         application_id: "application".to_owned(),
         public_key_pem: keys().public_key_pem.clone(),
         redirect_uris: vec![format!("{BASE}/callback")],
     };
-    levers.register_contract(contract).unwrap();
-    levers.add_user(USER);
-    levers.add_account(USER, Account::new(ACCOUNT, "Meadow Bank", Some("alex.morgan")));
+    control.register_contract(contract).unwrap();
+    control.add_user(USER);
+    control.add_account(USER, Account::new(ACCOUNT, "Meadow Bank", Some("alex.morgan")));
     simulator
 }
 

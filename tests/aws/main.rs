@@ -23,9 +23,9 @@ fn broken(observed_at: &str) -> Value {
 #[ignore = "needs AWS_TEST_ENDPOINT; .ci/moto.py gives it"]
 async fn a_broken_account_is_told_and_healed() {
     let aws = Deployment::start().await;
-    aws.simulator.levers().break_account(ACCOUNT, ErrorShape::Documented);
+    aws.simulator.control().break_account(ACCOUNT, ErrorShape::Documented);
     aws.hand_in(&broken("2026-11-01T08:00:00Z")).await;
-    aws.settle().await;
+    aws.run_until_idle().await;
 
     let told = aws.notifications().await;
     assert_eq!(told.len(), 1, "{told:?}");
@@ -48,7 +48,7 @@ async fn a_broken_account_is_told_and_healed() {
     let reply = aws.call(Method::GET, &aws.path(&callback), &Value::Null).await;
     assert_eq!(reply.status, StatusCode::OK, "{}", reply.body);
 
-    aws.settle().await;
+    aws.run_until_idle().await;
     let told = aws.notifications().await;
     assert_eq!(told.len(), 1, "{told:?}");
     let message: Value = serde_json::from_str(told[0]["Message"].as_str().unwrap()).unwrap();
@@ -77,7 +77,7 @@ async fn results_of_one_account_in_different_processes_are_told_once() {
         let reply = aws.invoke(Function::RecordReadResult, event).await;
         assert_eq!(reply["batchItemFailures"], json!([]), "{reply}");
     }
-    aws.settle().await;
+    aws.run_until_idle().await;
     assert_eq!(aws.notifications().await.len(), 1);
     assert_eq!(aws.account().await["events"].as_array().unwrap().len(), 1);
 }
@@ -86,8 +86,8 @@ async fn results_of_one_account_in_different_processes_are_told_once() {
 #[ignore = "needs AWS_TEST_ENDPOINT; .ci/moto.py gives it"]
 async fn processes_that_find_the_token_expired_share_one_refresh() {
     let aws = Deployment::start().await;
-    let levers = aws.simulator.levers();
-    levers.expire_access_tokens(USER);
+    let control = aws.simulator.control();
+    control.expire_access_tokens(USER);
     aws.simulator.clear_requests();
     let path = format!("/users/{USER}/accounts/{ACCOUNT}/reauthorizations");
     for _ in 0..4 {
@@ -109,7 +109,7 @@ async fn an_event_that_was_lost_on_its_way_is_brought_again_by_the_sweep() {
     aws.make_everything_due().await;
     let reply = aws.invoke(Function::SweepAccounts, json!({})).await;
     assert_eq!((&reply["requeued"], &reply["failed"]), (&json!(1), &json!(0)), "{reply}");
-    aws.settle().await;
+    aws.run_until_idle().await;
     assert_eq!(aws.notifications().await.len(), 1);
     let reply = aws.invoke(Function::SweepAccounts, json!({})).await;
     assert_eq!(reply["requeued"], 0, "{reply}");
@@ -120,7 +120,7 @@ async fn an_event_that_was_lost_on_its_way_is_brought_again_by_the_sweep() {
 async fn a_forgotten_user_leaves_a_hash_behind_and_nothing_else() {
     let aws = Deployment::start().await;
     aws.hand_in(&broken("2026-11-01T08:00:00Z")).await;
-    aws.settle().await;
+    aws.run_until_idle().await;
     let reply =
         aws.call(Method::POST, &format!("/users/{USER}/accounts/{ACCOUNT}/reauthorizations"), &Value::Null).await;
     assert_eq!(reply.status, StatusCode::CREATED, "{}", reply.body);

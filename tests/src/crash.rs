@@ -64,7 +64,7 @@ impl Crashes {
         system.aws.observe(Some(
             self.observer(|name| Function::ALL.iter().any(|function| name.split(' ').next() == Some(function.name()))),
         ));
-        system.simulator.levers().observe(Some(self.observer(|name| name.contains(" /v1.7/"))));
+        system.simulator.control().observe(Some(self.observer(|name| name.contains(" /v1.7/"))));
     }
 
     fn observer(&self, ours: fn(&str) -> bool) -> Observer {

@@ -251,7 +251,7 @@ impl World {
         }
         let reply = self.post(&format!("/users/{user}/read-results"), &body).await;
         assert_eq!(reply.status, StatusCode::ACCEPTED, "{}", reply.body);
-        self.settle().await;
+        self.run_until_idle().await;
     }
 
     /// Puts a body on the queue of read results as it is.
@@ -261,14 +261,14 @@ impl World {
     }
 
     /// Lets stream and queues move until nothing moves.
-    pub async fn settle(&self) {
-        self.system.settle().await.expect("everything settles");
+    pub async fn run_until_idle(&self) {
+        self.system.run_until_idle().await.expect("everything settles");
     }
 
     /// Runs the sweep, and lets everything settle.
     pub async fn sweep(&self) -> Value {
         let done = self.system.sweep().await.expect("the sweep runs");
-        self.settle().await;
+        self.run_until_idle().await;
         done
     }
 

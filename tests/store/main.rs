@@ -16,7 +16,7 @@ use reauth_core::{
         event::Subject,
         reauthorization::{Kind, Progress, Reauthorization},
     },
-    store::{AccountChange, Commit, Due, Grant, HistoryCursor, Link, LinkUse, Part, Store, StoreError, Versioned},
+    store::{AccountChange, Commit, Condition, Due, Grant, HistoryCursor, Link, LinkUse, Store, StoreError, Versioned},
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
@@ -71,7 +71,7 @@ fn grant(user: &UserId, token: &str, now: Timestamp) -> Grant {
     }
 }
 
-fn is_conflict(result: &Result<impl Sized, StoreError>, about: &Part) -> bool {
+fn is_conflict(result: &Result<impl Sized, StoreError>, about: &Condition) -> bool {
     matches!(result, Err(StoreError::Conflict(Some(part))) if part == about)
 }
 
@@ -97,7 +97,7 @@ async fn of_many_writers_that_read_the_same_one_writes_and_the_others_write_noth
         let commits: Vec<_> = (0..5).map(|_| lost(table, Account::new(user(1), bank()), 0)).collect();
         for (index, commit) in commits.into_iter().enumerate() {
             let result = table.store.commit(commit).await;
-            assert!(if index == 0 { result.is_ok() } else { is_conflict(&result, &Part::Account) }, "{result:?}");
+            assert!(if index == 0 { result.is_ok() } else { is_conflict(&result, &Condition::Account) }, "{result:?}");
         }
         assert_eq!(table.store.history(&user(1), &bank(), None, 10).await.unwrap().events.len(), 1);
 
@@ -106,9 +106,9 @@ async fn of_many_writers_that_read_the_same_one_writes_and_the_others_write_noth
             let signal = Signal::Confirmed { via: Via::Sweep, listed: None, attempt: None };
             table.store.commit(commit(account.value.clone(), signal, version, table.now()))
         };
-        assert!(is_conflict(&healed(7).await, &Part::Account));
+        assert!(is_conflict(&healed(7).await, &Condition::Account));
         healed(account.version).await.unwrap();
-        assert!(is_conflict(&healed(account.version).await, &Part::Account));
+        assert!(is_conflict(&healed(account.version).await, &Condition::Account));
         assert_eq!(table.store.history(&user(1), &bank(), None, 10).await.unwrap().events.len(), 2);
     })
     .await;
@@ -129,14 +129,14 @@ async fn of_two_decisions_about_reads_that_rest_on_the_same_one_is_written() {
         let first = with(nothing.clone(), "1_bank", 5);
         table.store.put_last_reads(&user(1), first, table.now()).await.unwrap();
         let same = with(nothing, "2_other", 5);
-        assert!(is_conflict(&table.store.put_last_reads(&user(1), same, table.now()).await, &Part::LastReads));
+        assert!(is_conflict(&table.store.put_last_reads(&user(1), same, table.now()).await, &Condition::LastReads));
 
         let read_again = table.store.user_accounts(&user(1)).await.unwrap().last_reads;
         let mut change = lost(table, Account::new(user(1), bank()), 0);
         change.changes[0].read = Some(read(table, 6, true));
         change.last_reads = Some(read_again.clone());
         table.store.put_last_reads(&user(1), with(read_again, "2_other", 6), table.now()).await.unwrap();
-        assert!(is_conflict(&table.store.commit(change.clone()).await, &Part::LastReads));
+        assert!(is_conflict(&table.store.commit(change.clone()).await, &Condition::LastReads));
         assert!(table.store.account(&user(1), &bank()).await.unwrap().is_none());
 
         change.last_reads = Some(table.store.user_accounts(&user(1)).await.unwrap().last_reads);
@@ -195,7 +195,7 @@ async fn a_forgotten_user_is_gone_and_stays_gone_for_whatever_was_triggered_befo
 
         table.clock.advance(MINUTE);
         table.store.forget(&user(1)).await.unwrap();
-        assert!(!table.store.knows(&user(1)).await.unwrap());
+        assert!(!table.store.user_exists(&user(1)).await.unwrap());
         assert!(table.store.link("link").await.unwrap().is_none());
         assert!(table.store.reauthorization(&reauthorization(before).id).await.unwrap().is_none());
 
@@ -205,7 +205,7 @@ async fn a_forgotten_user_is_gone_and_stays_gone_for_whatever_was_triggered_befo
         assert!(matches!(late, Err(StoreError::Forgotten)));
         let late = table.store.put_link(&token, &link(&account.value, before), &event).await;
         assert!(matches!(late, Err(StoreError::Forgotten)));
-        assert!(!table.store.knows(&user(1)).await.unwrap());
+        assert!(!table.store.user_exists(&user(1)).await.unwrap());
 
         // A grant stored at that very moment counts as later; anything else only afterwards.
         table.store.put_grant(&grant(&user(1), "a", table.now()), 0, table.now()).await.unwrap();
@@ -222,18 +222,18 @@ async fn one_lease_is_given_until_it_ends() {
         store.put_grant(&grant(&user(1), "a", table.now()), 0, table.now()).await.unwrap();
         let read = store.grant(&user(1), &contract()).await.unwrap().unwrap();
         let first = store.lease(&read).await.unwrap();
-        assert!(is_conflict(&store.lease(&read).await, &Part::Grant));
+        assert!(is_conflict(&store.lease(&read).await, &Condition::Grant));
 
         // Who reads the grant anew finds it leased; once the lease has ended, the next one gets it.
         let read = store.grant(&user(1), &contract()).await.unwrap().unwrap();
-        assert!(is_conflict(&store.lease(&read).await, &Part::Grant));
+        assert!(is_conflict(&store.lease(&read).await, &Condition::Grant));
         table.clock.advance(MINUTE);
         let second = store.lease(&read).await.unwrap();
 
         let renewed = grant(&user(1), "b", table.now());
-        assert!(is_conflict(&store.put_refreshed(&renewed, &first).await, &Part::Grant));
+        assert!(is_conflict(&store.put_refreshed(&renewed, &first).await, &Condition::Grant));
         store.put_refreshed(&renewed, &second).await.unwrap();
-        assert!(is_conflict(&store.put_refreshed(&renewed, &second).await, &Part::Grant));
+        assert!(is_conflict(&store.put_refreshed(&renewed, &second).await, &Condition::Grant));
         let stored = store.grant(&user(1), &contract()).await.unwrap().unwrap();
         assert!(stored.value.tokens.same_tokens(&renewed.tokens));
         assert_eq!(stored.value.leased_until, None);
@@ -247,7 +247,7 @@ async fn a_grant_is_replaced_only_as_it_was_read_and_its_tokens_are_sealed() {
         let store = &table.store;
         store.put_grant(&grant(&user(1), "plain-text-token", table.now()), 0, table.now()).await.unwrap();
         let again = grant(&user(1), "other", table.now());
-        assert!(is_conflict(&store.put_grant(&again, 0, table.now()).await, &Part::Grant));
+        assert!(is_conflict(&store.put_grant(&again, 0, table.now()).await, &Condition::Grant));
         let read = store.grant(&user(1), &contract()).await.unwrap().unwrap();
         assert_eq!(read.value.tokens.access.value.expose_secret(), "plain-text-token");
         assert!(!table.everything().await.contains("plain-text-token"));
@@ -369,7 +369,7 @@ async fn a_reauthorization_moves_on_only_as_it_was_read() {
         table.store.commit(failed(account, read.version)).await.unwrap();
         let account = table.store.account(&user(1), &bank()).await.unwrap().unwrap();
         let again = table.store.commit(failed(account, read.version)).await;
-        assert!(is_conflict(&again, &Part::Reauthorization), "{again:?}");
+        assert!(is_conflict(&again, &Condition::Reauthorization), "{again:?}");
         let read = table.store.reauthorization(&new.id).await.unwrap().unwrap().reauthorization;
         assert!(matches!(read.progress, Progress::Failed { error_code: FailureCode::UserCancel, .. }));
         assert_eq!(read.told, [FailureCode::UserCancel]);
@@ -386,7 +386,7 @@ async fn digime_is_asked_about_a_reauthorization_five_times_in_ten_minutes() {
         let at_once = read().await;
         assert!(table.store.record_verification(&at_once).await.unwrap());
         let too_late = table.store.record_verification(&at_once).await;
-        assert!(is_conflict(&too_late, &Part::Reauthorization), "{too_late:?}");
+        assert!(is_conflict(&too_late, &Condition::Reauthorization), "{too_late:?}");
         for _ in 1..5 {
             assert!(table.store.record_verification(&read().await).await.unwrap());
         }
@@ -409,7 +409,7 @@ async fn a_due_event_is_given_to_one_of_those_that_ask_and_no_more_when_it_is_de
         let next = after(table.now(), MINUTE);
         let mut given = Vec::new();
         for _ in 0..3 {
-            given.extend(table.store.put_off_event(&due[0], next).await.unwrap());
+            given.extend(table.store.reschedule_event(&due[0], next).await.unwrap());
         }
         assert_eq!(given.len(), 1);
 

@@ -181,7 +181,7 @@ async fn digime_and_mail_services_may_add_parameters() {
     let callback = world.decide(&url, tests::Decision::Success).await;
     let reply = world.get(&format!("{callback}&addedByDigime=1")).await;
     assert!(reply.header("location").contains("status=succeeded"), "{reply:?}");
-    world.settle().await;
+    world.run_until_idle().await;
 }
 
 const ALL_OF_A_GRANT: &str =

@@ -18,7 +18,7 @@ async fn bad_messages_fail_alone_and_become_dead_letters() {
         world.enqueue(body);
     }
     world.enqueue(&good("last"));
-    world.settle().await;
+    world.run_until_idle().await;
 
     assert_eq!(world.published().len(), 2);
     for user in ["first", "last"] {
@@ -54,7 +54,7 @@ async fn what_is_no_read_result_becomes_a_dead_letter() {
         world.enqueue(&json!({"userId": "u", "readResult": read_result}).to_string());
     }
     world.enqueue(&json!({"userId": "u", "readResult": {}, "submittedAt": "yesterday"}).to_string());
-    world.settle().await;
+    world.run_until_idle().await;
     assert_eq!(world.published().len(), 0);
     let dead = world.system.queues.dead_letters(Queue::ReadResults, 20).unwrap();
     assert_eq!(dead.len(), bad.len() + 1);
@@ -79,7 +79,7 @@ async fn entries_that_are_not_accounts_are_named_and_the_others_taken() {
     let queued = world.system.queues.messages(Queue::ReadResults, 10).unwrap();
     let message: serde_json::Value = serde_json::from_str(&queued[0].body).unwrap();
     assert!(message["submittedAt"].as_str().unwrap().parse::<jiff::Timestamp>().is_ok(), "{message}");
-    world.settle().await;
+    world.run_until_idle().await;
     assert_eq!(world.account("u", "1_a").await["status"], "reauth_required");
     let warning = "Entries of a read result are ignored: they are not accounts";
     let log = world.log(Function::Accounts);

@@ -9,7 +9,7 @@ use super::{BANK, DEMO_USER, broken, healthy};
 
 async fn broken_world() -> World {
     let world = World::new().await;
-    world.system.simulator.levers().break_account(BANK, ErrorShape::Documented);
+    world.system.simulator.control().break_account(BANK, ErrorShape::Documented);
     world.hand_in(DEMO_USER, Some("2026-11-23T08:00:00Z"), &broken(BANK)).await;
     world
 }
@@ -26,7 +26,7 @@ async fn a_forged_success_is_not_believed() {
         "{}",
         reply.header("location")
     );
-    world.settle().await;
+    world.run_until_idle().await;
     assert_eq!(world.account(DEMO_USER, BANK).await["status"], "reauth_required");
     let reauthorization = world.get(&format!("/reauthorizations/{id}")).await.json();
     assert_eq!(
@@ -41,7 +41,7 @@ async fn another_account_of_the_service_is_the_wrong_one() {
     let (_, url) = world.make_reauthorization(DEMO_USER, BANK).await;
     let ending = world.reauthorize(&url, Decision::Another).await;
     assert_eq!(ending.parameter("errorCode").as_deref(), Some("WRONG_ACCOUNT"));
-    world.settle().await;
+    world.run_until_idle().await;
     assert_eq!(world.account(DEMO_USER, BANK).await["status"], "reauth_required");
 }
 
@@ -50,10 +50,10 @@ async fn an_account_that_digime_lost_is_not_found() {
     let world = broken_world().await;
     let (_, url) = world.make_reauthorization(DEMO_USER, BANK).await;
     let callback = world.decide(&url, Decision::Success).await;
-    world.system.simulator.levers().remove_account(BANK);
+    world.system.simulator.control().remove_account(BANK);
     let reply = world.get(&callback).await;
     assert!(reply.header("location").contains("errorCode=ACCOUNT_NOT_FOUND"));
-    world.settle().await;
+    world.run_until_idle().await;
 }
 
 #[tokio::test]
@@ -61,12 +61,12 @@ async fn success_is_final_and_repeatable() {
     let world = broken_world().await;
     let (id, url) = world.make_reauthorization(DEMO_USER, BANK).await;
     let ending = world.reauthorize(&url, Decision::Success).await;
-    world.settle().await;
+    world.run_until_idle().await;
     let told = world.published().len();
     assert_eq!(world.get(&ending.callback).await.header("location"), ending.reply.header("location"));
     let failure = ending.callback.replace("success=true", "success=false&errorCode=USER_CANCEL");
     assert_eq!(world.get(&failure).await.header("location"), ending.reply.header("location"));
-    world.settle().await;
+    world.run_until_idle().await;
     assert_eq!(world.published().len(), told);
     assert_eq!(world.get(&format!("/reauthorizations/{id}")).await.json()["status"], "succeeded");
 }
@@ -80,7 +80,7 @@ async fn a_failure_may_be_overtaken_by_a_success() {
     assert!(world.get(&failure).await.header("location").contains("status=failed&errorCode=ONBOARD_ERROR"));
     assert!(world.get(&failure).await.header("location").contains("status=failed&errorCode=ONBOARD_ERROR"));
     assert!(world.get(&success).await.header("location").contains("status=succeeded"));
-    world.settle().await;
+    world.run_until_idle().await;
     let history = world.history(DEMO_USER, BANK).await;
     assert_eq!(
         history,
@@ -115,7 +115,7 @@ async fn an_unknown_or_expired_state_gives_a_page_and_changes_nothing() {
     }
     world.advance(60 * 60);
     assert_eq!(world.get(&callback).await.status, StatusCode::BAD_REQUEST, "after an hour it is too late");
-    world.settle().await;
+    world.run_until_idle().await;
     assert_eq!(world.account(DEMO_USER, BANK).await["status"], "reauth_required");
     assert_eq!(world.get(&format!("/reauthorizations/{id}")).await.json()["status"], "expired");
 }
@@ -123,18 +123,18 @@ async fn an_unknown_or_expired_state_gives_a_page_and_changes_nothing() {
 #[tokio::test]
 async fn equal_duplicates_of_a_parameter_count_once() {
     let world = broken_world().await;
-    world.system.simulator.levers().echo_state(true);
+    world.system.simulator.control().echo_state(true);
     let (_, url) = world.make_reauthorization(DEMO_USER, BANK).await;
     let ending = world.reauthorize(&url, Decision::Success).await;
     assert_eq!(ending.callback.matches("state=").count(), 2, "digi.me echoes the state: {}", ending.callback);
     assert_eq!(ending.parameter("status").as_deref(), Some("succeeded"));
-    world.settle().await;
+    world.run_until_idle().await;
 }
 
 #[tokio::test]
 async fn what_digime_cannot_confirm_is_verifying_until_a_read_settles_it() {
     let world = broken_world().await;
-    world.system.simulator.levers().set_access_token_status(AccessTokenStatus::Absent);
+    world.system.simulator.control().set_access_token_status(AccessTokenStatus::Absent);
     let (id, url) = world.make_reauthorization(DEMO_USER, BANK).await;
     let ending = world.reauthorize(&url, Decision::Success).await;
     assert_eq!(ending.parameter("status").as_deref(), Some("verifying"));
@@ -158,7 +158,7 @@ async fn an_error_while_verifying_ends_the_reauthorization_in_the_same_episode()
     let episode = world.account(DEMO_USER, BANK).await["episodeId"].clone();
     let (id, url) = world.make_reauthorization(DEMO_USER, BANK).await;
     let callback = world.decide(&url, Decision::Success).await;
-    world.system.simulator.levers().fail("/v1.7/permission-access/accounts", Failure::status(500, 3));
+    world.system.simulator.control().fail("/v1.7/permission-access/accounts", Failure::status(500, 3));
     assert!(world.get(&callback).await.header("location").contains("status=verifying"), "digi.me cannot be reached");
     world.advance(60);
     world.hand_in(DEMO_USER, Some("2026-11-23T09:00:30Z"), &broken(BANK)).await;
@@ -178,7 +178,7 @@ async fn an_odd_error_code_counts_as_unknown_and_is_not_shown() {
     let callback = world.decide(&url, Decision::Error("USER_CANCEL")).await;
     let reply = world.get(&callback.replace("USER_CANCEL", "%3Cscript%3E")).await;
     assert!(reply.header("location").contains("errorCode=UNKNOWN"));
-    world.settle().await;
+    world.run_until_idle().await;
 }
 
 #[tokio::test]
@@ -192,7 +192,7 @@ async fn a_callback_that_is_reloaded_tells_nobody_again_and_asks_digime_five_tim
         let reply = world.get(&forged).await;
         assert!(reply.header("location").contains("status=failed&errorCode=NOT_AUTHORIZED"), "{reply:?}");
     }
-    world.settle().await;
+    world.run_until_idle().await;
     let asked = world.system.simulator.requests().len();
     assert_eq!(asked, 5);
     assert_eq!(
@@ -202,7 +202,7 @@ async fn a_callback_that_is_reloaded_tells_nobody_again_and_asks_digime_five_tim
     world.advance(10 * 60);
     world.get(&forged).await;
     assert_eq!(world.system.simulator.requests().len(), asked + 1, "after ten minutes it is asked again");
-    world.settle().await;
+    world.run_until_idle().await;
     assert_eq!(world.history(DEMO_USER, BANK).await.len(), 2);
 }
 
@@ -215,7 +215,7 @@ async fn callbacks_that_are_loaded_at_once_ask_digime_five_times() {
     world.system.simulator.clear_requests();
     futures::future::join_all((0..12).map(|_| world.get(&forged))).await;
     assert!(world.system.simulator.requests().len() <= 5);
-    world.settle().await;
+    world.run_until_idle().await;
     assert_eq!(world.history(DEMO_USER, BANK).await.len(), 2);
 }
 
@@ -224,18 +224,18 @@ async fn each_failure_of_a_reauthorization_is_told_once() {
     let world = broken_world().await;
     let (_, url) = world.make_reauthorization(DEMO_USER, BANK).await;
     let callback = world.decide(&url, Decision::Another).await;
-    let levers = world.system.simulator.levers();
+    let control = world.system.simulator.control();
     for (authorized, code) in [(true, "WRONG_ACCOUNT"), (true, "WRONG_ACCOUNT"), (false, "WRONG_ACCOUNT")] {
         if !authorized {
-            levers.break_account(BANK, ErrorShape::Documented);
+            control.break_account(BANK, ErrorShape::Documented);
         }
         assert!(world.get(&callback).await.header("location").contains(code));
     }
-    levers.set_username(BANK, Some("alex.morgan".into()));
+    control.set_username(BANK, Some("alex.morgan".into()));
     assert!(world.get(&callback).await.header("location").contains("NOT_AUTHORIZED"));
-    levers.set_username(BANK, Some("someone-else".into()));
+    control.set_username(BANK, Some("someone-else".into()));
     assert!(world.get(&callback).await.header("location").contains("WRONG_ACCOUNT"));
-    world.settle().await;
+    world.run_until_idle().await;
     let account = world.account(DEMO_USER, BANK).await;
     let codes = account["events"].as_array().unwrap().iter().filter_map(|event| event["data"]["errorCode"].as_str());
     assert_eq!(codes.collect::<Vec<_>>(), ["WRONG_ACCOUNT", "NOT_AUTHORIZED"]);

@@ -104,16 +104,16 @@ async fn a_webhook_that_fails_gets_the_event_again_and_the_topic_does_not() {
         assert!(!is_due(&world), "{answer:?}: the topic has the event");
         for posts in 1..4 {
             assert_eq!(receiver.deliveries().len() - before.1, posts, "{answer:?}");
-            world.settle().await;
+            world.run_until_idle().await;
             assert_eq!(receiver.deliveries().len() - before.1, posts, "{answer:?}: not before its time");
             world.advance(RETRY_INTERVAL);
             if posts == 3 {
                 receiver.answer(Answer::Status(200));
             }
-            world.settle().await;
+            world.run_until_idle().await;
         }
         world.advance(RETRY_INTERVAL);
-        world.settle().await;
+        world.run_until_idle().await;
         let posted = &receiver.deliveries()[before.1..];
         assert_eq!(posted.len(), 4, "{answer:?}: a webhook that took the event is not sent it again");
         let same =
@@ -161,7 +161,7 @@ async fn a_webhook_that_is_down_for_two_days_adds_no_message_and_is_posted_to_ag
     assert_eq!(dead.len(), 1);
     receiver.answer(Answer::Status(204));
     assert_eq!(world.system.queues.redrive(Queue::Webhooks).unwrap(), 1);
-    world.settle().await;
+    world.run_until_idle().await;
     assert_eq!(receiver.deliveries().len() as u64, POSTS + 1);
     assert_eq!(world.system.queues.depth(Queue::Webhooks).unwrap(), local::Depth::default());
 }
@@ -183,7 +183,7 @@ async fn a_webhook_that_hangs_holds_up_no_notification() {
         receiver.has_seen(1).await;
         receiver.answer(Answer::Status(204));
     };
-    tokio::join!(world.settle(), posted);
+    tokio::join!(world.run_until_idle(), posted);
 }
 
 #[tokio::test]
@@ -197,7 +197,7 @@ async fn the_posts_of_one_batch_go_out_side_by_side() {
         receiver.has_seen(3).await;
         receiver.answer(Answer::Status(204));
     };
-    tokio::join!(world.settle(), answered);
+    tokio::join!(world.run_until_idle(), answered);
     assert_eq!(receiver.deliveries().len(), 3);
 }
 
@@ -206,7 +206,7 @@ async fn copies_of_one_event_in_one_batch_are_published_once() {
     let (world, receiver) = World::with_webhook().await;
     take_in(&world, &broken(BANK)).await;
     copy_notifications(&world, 4).await;
-    world.settle().await;
+    world.run_until_idle().await;
     assert_eq!(sent(&world, "sns:Publish"), 1);
     assert_eq!((world.published().len(), receiver.deliveries().len()), (1, 1));
 }
@@ -218,7 +218,7 @@ async fn copies_of_an_event_that_the_topic_refuses_fail_together() {
     world.system.aws.fail(Fault::error("sns:Publish", 400, "InvalidParameter", 1_000));
     take_in(&world, &broken(BANK)).await;
     copy_notifications(&world, 4).await;
-    world.settle().await;
+    world.run_until_idle().await;
     assert_eq!(world.system.queues.dead_letters(Queue::Notifications, 10).unwrap().len(), 5);
     assert_eq!(sent(&world, "sns:Publish"), 5, "once for each time that the batch came");
 }

@@ -26,7 +26,7 @@ async fn sixteen_events_in_one_process_go_side_by_side_and_fetch_everything_once
 
     // digi.me answers none of them before it was asked by all.
     let all = Arc::new(Barrier::new(AT_ONCE));
-    world.system.simulator.levers().observe(Some(Arc::new(move |moment, name: &str| {
+    world.system.simulator.control().observe(Some(Arc::new(move |moment, name: &str| {
         let all = Arc::clone(&all);
         let wait = moment == Moment::Before && name.ends_with("/oauth/token/reference");
         Box::pin(async move {

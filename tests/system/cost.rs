@@ -63,18 +63,18 @@ fn list(items: impl Iterator<Item = String>) -> String {
 #[tokio::test]
 async fn no_flow_costs_more_than_is_written_down() {
     let (world, _receiver) = World::with_webhook().await;
-    let levers = world.system.simulator.levers();
+    let control = world.system.simulator.control();
     let mut costs = Costs { world: &world, lines: String::new() };
     let grant = format!("/users/{DEMO_USER}/grants/{DEMO_CONTRACT}");
-    let tokens = || serde_json::to_value(levers.issue_tokens(DEMO_USER, DEMO_CONTRACT)).unwrap();
+    let tokens = || serde_json::to_value(control.issue_tokens(DEMO_USER, DEMO_CONTRACT)).unwrap();
     let hand_in = async |entries: &serde_json::Value, minute: u32| {
         let at = format!("2026-11-23T08:{minute:02}:00Z");
         let body = json!({"userId": DEMO_USER, "contractId": DEMO_CONTRACT, "observedAt": at, "readResult": entries});
         world.enqueue(&body.to_string());
-        world.settle().await;
+        world.run_until_idle().await;
     };
     // Every function has what it caches.
-    levers.break_account(HOSPITAL, ErrorShape::Documented);
+    control.break_account(HOSPITAL, ErrorShape::Documented);
     hand_in(&broken(HOSPITAL), 0).await;
     let url = world.follow(&world.last_link()).await;
     world.reauthorize(&url, Decision::Success).await;
@@ -100,11 +100,11 @@ async fn no_flow_costs_more_than_is_written_down() {
     costs.begin();
     world.get(&callback).await;
     costs.end("the same callback again", Function::ReauthCallback);
-    world.settle().await;
+    world.run_until_idle().await;
 
     let needy = (0..5).map(|number| format!("{number}_many"));
     for account in needy.chain(["4_bank".to_owned()]) {
-        levers.add_account(DEMO_USER, Account::new(account, "Meadow Bank", None));
+        control.add_account(DEMO_USER, Account::new(account, "Meadow Bank", None));
     }
     world.get(&format!("/users/{DEMO_USER}/accounts?refresh=true")).await;
     let bank = |needs_user| if needs_user { broken("4_bank") } else { healthy("4_bank") };
@@ -119,7 +119,7 @@ async fn no_flow_costs_more_than_is_written_down() {
     hand_in(&bank(true), 3).await;
     costs.end("read result, still in need", Function::RecordReadResult);
 
-    levers.add_account(DEMO_USER, Account::new("6_unlisted", "Meadow Bank", None));
+    control.add_account(DEMO_USER, Account::new("6_unlisted", "Meadow Bank", None));
     costs.begin();
     hand_in(&broken("6_unlisted"), 3).await;
     costs.end("read result, one account in need that was never listed", Function::RecordReadResult);

@@ -26,9 +26,9 @@ impl<'a> Walk<'a> {
     /// A user with one account, who authorizes the application.
     async fn begin(world: &'a World, number: usize) -> Self {
         let walk = Self { world, user: format!("user-{number}"), account: format!("{number}_bank") };
-        let levers = world.system.simulator.levers();
-        levers.add_user(&walk.user);
-        levers.add_account(&walk.user, Account::new(walk.account.clone(), "Meadow Bank", Some("alex.morgan")));
+        let control = world.system.simulator.control();
+        control.add_user(&walk.user);
+        control.add_account(&walk.user, Account::new(walk.account.clone(), "Meadow Bank", Some("alex.morgan")));
         walk.authorize().await;
         walk
     }
@@ -53,7 +53,7 @@ impl<'a> Walk<'a> {
 
     /// The application hands in a new grant.
     async fn authorize(&self) {
-        let tokens = self.world.system.simulator.levers().issue_tokens(&self.user, DEMO_CONTRACT);
+        let tokens = self.world.system.simulator.control().issue_tokens(&self.user, DEMO_CONTRACT);
         let tokens = serde_json::to_value(tokens).unwrap();
         let path = format!("/users/{}/grants/{DEMO_CONTRACT}?replace=true", self.user);
         self.until(StatusCode::NO_CONTENT, async || self.world.put(&path, &tokens).await).await;
@@ -61,11 +61,11 @@ impl<'a> Walk<'a> {
 
     /// The account's source wants its user, and a read says so.
     async fn lose(&self) {
-        self.world.system.simulator.levers().break_account(&self.account, ErrorShape::Documented);
+        self.world.system.simulator.control().break_account(&self.account, ErrorShape::Documented);
         let body = json!({"contractId": DEMO_CONTRACT, "readResult": broken(&self.account)});
         let path = format!("/users/{}/read-results", self.user);
         self.until(StatusCode::ACCEPTED, async || self.world.post(&path, &body).await).await;
-        self.world.settle().await;
+        self.world.run_until_idle().await;
     }
 
     /// What the application was told of this user, oldest first.
@@ -87,14 +87,14 @@ impl<'a> Walk<'a> {
     async fn come_back(&self, url: &str, decision: Decision) -> Reply {
         let callback = self.world.decide(url, decision).await;
         let reply = self.until(StatusCode::SEE_OTHER, async || self.world.get(&callback).await).await;
-        self.world.settle().await;
+        self.world.run_until_idle().await;
         reply
     }
 
     async fn sweep(&self) {
         // A sweep that dies is followed by the next one.
         let _ = self.world.system.sweep().await;
-        self.world.settle().await;
+        self.world.run_until_idle().await;
     }
 
     /// A process died between digi.me's answer to a refresh and its storing: the one thing that only the user can mend.
@@ -207,9 +207,9 @@ async fn real_processes_killed_anywhere_leave_the_loop_as_undisturbed() {
 #[tokio::test]
 async fn killed_anywhere_during_refreshes_only_the_user_may_be_needed() {
     at_every_point(async |walk, crashes| {
-        let levers = walk.world.system.simulator.levers();
+        let control = walk.world.system.simulator.control();
         walk.lose().await;
-        levers.expire_access_tokens(&walk.user);
+        control.expire_access_tokens(&walk.user);
         let path = format!("/users/{}/accounts/{}/reauthorizations", walk.user, walk.account);
         let ask = async || walk.world.post(&path, &json!({})).await;
         let mut reply = walk.answered(ask).await;
@@ -220,7 +220,7 @@ async fn killed_anywhere_during_refreshes_only_the_user_may_be_needed() {
             reply = walk.until(StatusCode::CREATED, ask).await;
         }
         assert_eq!(reply.status, StatusCode::CREATED, "{}", reply.body);
-        levers.expire_access_tokens(&walk.user);
+        control.expire_access_tokens(&walk.user);
         let reply = walk.come_back(reply.json()["url"].as_str().unwrap(), Decision::Success).await;
         if reply.header("location").contains("status=verifying") {
             assert!(walk.may_have_lost_a_pair(crashes));
@@ -237,15 +237,15 @@ async fn killed_anywhere_during_refreshes_only_the_user_may_be_needed() {
 #[tokio::test]
 async fn killed_anywhere_a_verifying_account_is_settled() {
     at_every_point(async |walk, crashes| {
-        let levers = walk.world.system.simulator.levers();
+        let control = walk.world.system.simulator.control();
         walk.lose().await;
-        levers.set_access_token_status(AccessTokenStatus::Absent);
-        levers.read_delay_polls(0);
+        control.set_access_token_status(AccessTokenStatus::Absent);
+        control.read_delay_polls(0);
         let reply = walk.reconnect(Decision::Success).await;
         assert!(reply.header("location").contains("status=verifying"), "{}", reply.header("location"));
         // The sweep reads the account. It may die on the way; the next one comes later.
         walk.sweep_until_nothing_is_due(120).await;
-        levers.set_access_token_status(AccessTokenStatus::default());
+        control.set_access_token_status(AccessTokenStatus::default());
         let history = ["account.reauthorization_required", "account.reauthorized"];
         walk.is_as_if_nothing_had_happened("active", &history, crashes).await;
     })
@@ -271,9 +271,9 @@ async fn killed_anywhere_a_forgotten_user_is_gone() {
         walk.lose().await;
         let accounts = format!("/users/{}/accounts?refresh=true", walk.user);
         walk.until(StatusCode::OK, async || walk.world.get(&accounts).await).await;
-        walk.world.system.simulator.levers().fail(ACCOUNTS, Failure::status(500, 3));
+        walk.world.system.simulator.control().fail(ACCOUNTS, Failure::status(500, 3));
         walk.reconnect(Decision::Success).await;
-        walk.world.system.simulator.levers().clear_failures();
+        walk.world.system.simulator.control().clear_failures();
         let told = walk.told();
         walk.world.advance(1);
         let path = format!("/users/{}", walk.user);

@@ -49,12 +49,12 @@ async fn what_was_sent_before_is_dropped_and_what_is_sent_later_is_not() {
     world.advance(1);
     world.call(Method::DELETE, &format!("/users/{DEMO_USER}"), "").await;
     world.advance(1);
-    world.settle().await;
+    world.run_until_idle().await;
     assert!(world.published().is_empty());
     assert_eq!(world.get(&format!("/users/{DEMO_USER}/accounts")).await.status, StatusCode::NOT_FOUND);
 
     world.enqueue(&message);
-    world.settle().await;
+    world.run_until_idle().await;
     assert_eq!(world.published().len(), 1);
 }
 
@@ -67,7 +67,7 @@ async fn an_event_of_a_forgotten_user_is_not_told() {
     world.call(Method::DELETE, &format!("/users/{DEMO_USER}"), "").await;
     world.system.aws.heal();
     world.system.queues.redrive(local::names::Queue::Notifications).unwrap();
-    world.settle().await;
+    world.run_until_idle().await;
     world.advance(86_400);
     world.sweep().await;
     assert!(world.published().is_empty());
@@ -79,7 +79,7 @@ async fn storing_a_grant_brings_a_forgotten_user_back() {
     let world = World::new().await;
     world.advance(1);
     world.call(Method::DELETE, &format!("/users/{DEMO_USER}"), "").await;
-    let tokens = serde_json::to_value(world.system.simulator.levers().issue_tokens(DEMO_USER, DEMO_CONTRACT)).unwrap();
+    let tokens = serde_json::to_value(world.system.simulator.control().issue_tokens(DEMO_USER, DEMO_CONTRACT)).unwrap();
     let stored = world.put(&format!("/users/{DEMO_USER}/grants/{DEMO_CONTRACT}"), &tokens).await;
     assert_eq!(stored.status, StatusCode::NO_CONTENT, "{}", stored.body);
     world.advance(1);
@@ -96,27 +96,27 @@ async fn a_result_from_before_is_dropped_after_a_redrive_though_the_user_is_back
     world.advance(1);
     world.call(Method::DELETE, &format!("/users/{DEMO_USER}"), "").await;
     world.advance(1);
-    let tokens = serde_json::to_value(world.system.simulator.levers().issue_tokens(DEMO_USER, DEMO_CONTRACT)).unwrap();
+    let tokens = serde_json::to_value(world.system.simulator.control().issue_tokens(DEMO_USER, DEMO_CONTRACT)).unwrap();
     world.put(&format!("/users/{DEMO_USER}/grants/{DEMO_CONTRACT}"), &tokens).await;
     world.advance(60);
     // Each is sent anew, as a redrive or a slow envelope does.
     for late in [bus, topic, observed] {
         world.enqueue(&late.to_string());
     }
-    world.settle().await;
+    world.run_until_idle().await;
     assert_eq!(world.account(DEMO_USER, BANK).await["status"], "active");
     assert!(world.published().is_empty());
 
     // What a failing table held up in the dead-letter queue, too.
     world.post(&format!("/users/{DEMO_USER}/read-results"), &json!({"readResult": broken(BANK)})).await;
     world.system.aws.fail(local::aws::Fault::refuse("dynamodb:Query", 1_000));
-    world.settle().await;
+    world.run_until_idle().await;
     world.system.aws.heal();
     world.advance(1);
     world.call(Method::DELETE, &format!("/users/{DEMO_USER}"), "").await;
     world.advance(60);
     assert_eq!(world.system.queues.redrive(queue).unwrap(), 1);
-    world.settle().await;
+    world.run_until_idle().await;
     assert!(world.published().is_empty());
     assert_eq!(world.get(&format!("/users/{DEMO_USER}/accounts")).await.status, StatusCode::NOT_FOUND);
 }

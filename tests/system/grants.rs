@@ -38,7 +38,7 @@ fn refreshes(world: &World) -> usize {
 #[tokio::test]
 async fn both_forms_are_stored_and_given_back_in_one() {
     let world = World::new().await;
-    let api = serde_json::to_value(world.system.simulator.levers().issue_tokens(DEMO_USER, DEMO_CONTRACT)).unwrap();
+    let api = serde_json::to_value(world.system.simulator.control().issue_tokens(DEMO_USER, DEMO_CONTRACT)).unwrap();
     assert_eq!(world.put(GRANT, &api).await.status, StatusCode::NO_CONTENT);
     let node = world.get(GRANT).await.json();
     assert_eq!(node["accessToken"]["value"], api["access_token"]["value"]);
@@ -139,7 +139,7 @@ async fn storing_a_grant_reads_the_accounts_once_a_day() {
     world
         .put(
             GRANT,
-            &serde_json::to_value(world.system.simulator.levers().issue_tokens(DEMO_USER, DEMO_CONTRACT)).unwrap(),
+            &serde_json::to_value(world.system.simulator.control().issue_tokens(DEMO_USER, DEMO_CONTRACT)).unwrap(),
         )
         .await;
     assert_eq!(world.system.simulator.requests().len(), 1);
@@ -149,7 +149,7 @@ async fn storing_a_grant_reads_the_accounts_once_a_day() {
 async fn a_grant_is_stored_though_digime_is_down() {
     let world = World::new().await;
     world.advance(2 * 86_400);
-    world.system.simulator.levers().fail("/v1.7/*", Failure::status(500, 1_000));
+    world.system.simulator.control().fail("/v1.7/*", Failure::status(500, 1_000));
     world.system.simulator.clear_requests();
     let reply = world.put(GRANT, &pair(1_895_000_000)).await;
     assert_eq!(reply.status, StatusCode::NO_CONTENT);
@@ -160,7 +160,7 @@ async fn a_grant_is_stored_though_digime_is_down() {
 #[tokio::test]
 async fn storing_a_grant_begins_no_refresh_that_could_be_cut_off() {
     let world = World::new().await;
-    let issued = serde_json::to_value(world.system.simulator.levers().issue_tokens(DEMO_USER, DEMO_CONTRACT)).unwrap();
+    let issued = serde_json::to_value(world.system.simulator.control().issue_tokens(DEMO_USER, DEMO_CONTRACT)).unwrap();
     world.advance(2 * 86_400);
     let stored = world.put(&format!("{GRANT}?replace=true"), &issued).await;
     assert_eq!((stored.status, refreshes(&world)), (StatusCode::NO_CONTENT, 0));
@@ -192,9 +192,9 @@ async fn many_who_find_the_token_expired_share_one_refresh() {
 #[tokio::test]
 async fn a_dead_refresh_token_asks_for_the_user() {
     let world = World::new().await;
-    let levers = world.system.simulator.levers();
-    levers.expire_access_tokens(DEMO_USER);
-    levers.kill_refresh_tokens(DEMO_USER);
+    let control = world.system.simulator.control();
+    control.expire_access_tokens(DEMO_USER);
+    control.kill_refresh_tokens(DEMO_USER);
     for _ in 0..2 {
         let reply = world.post(&format!("/users/{DEMO_USER}/accounts/{BANK}/reauthorizations"), &json!({})).await;
         let code = reply.json()["code"].clone();
@@ -203,7 +203,7 @@ async fn a_dead_refresh_token_asks_for_the_user() {
     assert_eq!(refreshes(&world), 1, "the dead token is not tried again");
     let advice = world.post(&format!("/users/{DEMO_USER}/accounts/{BANK}/reauthorizations"), &json!({})).await.json();
     assert!(advice["detail"].as_str().unwrap().contains("PUT"), "{advice}");
-    let fresh = serde_json::to_value(levers.issue_tokens(DEMO_USER, DEMO_CONTRACT)).unwrap();
+    let fresh = serde_json::to_value(control.issue_tokens(DEMO_USER, DEMO_CONTRACT)).unwrap();
     world.put(GRANT, &fresh).await;
     world.make_reauthorization(DEMO_USER, BANK).await;
 }
@@ -213,8 +213,8 @@ async fn the_last_pair_is_given_though_its_refresh_token_is_dead() {
     let world = World::new().await;
     let before = world.get(GRANT).await.json();
     assert_eq!(before["status"], "active");
-    let levers = world.system.simulator.levers();
-    levers.kill_refresh_tokens(DEMO_USER);
+    let control = world.system.simulator.control();
+    control.kill_refresh_tokens(DEMO_USER);
     world.advance(2 * 86_400);
     for _ in 0..2 {
         let reply = world.get(GRANT).await;
@@ -224,7 +224,7 @@ async fn the_last_pair_is_given_though_its_refresh_token_is_dead() {
         assert_eq!(reply.json(), expected);
     }
     assert_eq!(refreshes(&world), 1, "the dead token is not tried again");
-    let mut fresh = serde_json::to_value(levers.issue_tokens(DEMO_USER, DEMO_CONTRACT)).unwrap();
+    let mut fresh = serde_json::to_value(control.issue_tokens(DEMO_USER, DEMO_CONTRACT)).unwrap();
     fresh["status"] = json!("user_reauthorization_required");
     world.put(GRANT, &fresh).await;
     assert_eq!(world.get(GRANT).await.json()["status"], "active", "a status that is handed in is ignored");
@@ -234,7 +234,7 @@ async fn the_last_pair_is_given_though_its_refresh_token_is_dead() {
 async fn a_refresh_token_that_is_found_dead_while_the_access_token_works_is_told() {
     let world = World::new().await;
     let before = world.get(GRANT).await.json();
-    world.system.simulator.levers().kill_refresh_tokens(DEMO_USER);
+    world.system.simulator.control().kill_refresh_tokens(DEMO_USER);
     world.advance(86_400 - 30);
     let reply = world.get(GRANT).await;
     assert_eq!((reply.status, refreshes(&world)), (StatusCode::OK, 1), "{}", reply.body);
@@ -248,7 +248,7 @@ async fn a_refresh_token_that_has_ended_is_not_tried() {
     let mut ended = pair(world.clock_now().as_second() - 60);
     ended["refreshToken"]["expiry"] = json!(world.clock_now().as_second() - 30);
     world.put(&format!("{GRANT}?replace=true"), &ended).await;
-    world.system.simulator.levers().fail("/v1.7/*", Failure::status(500, 1_000));
+    world.system.simulator.control().fail("/v1.7/*", Failure::status(500, 1_000));
     world.system.simulator.clear_requests();
     let reply = world.get(GRANT).await;
     assert_eq!(reply.status, StatusCode::OK, "{}", reply.body);
@@ -275,7 +275,7 @@ async fn a_new_reauthorization_says_how_long_its_url_and_its_callback_are_good()
 async fn a_refresh_that_may_have_been_executed_is_not_repeated() {
     let world = World::new().await;
     world.advance(2 * 86_400);
-    world.system.simulator.levers().fail("/v1.7/oauth/token", Failure { executed: true, ..Failure::reset(1) });
+    world.system.simulator.control().fail("/v1.7/oauth/token", Failure { executed: true, ..Failure::reset(1) });
     let reply = world.get(GRANT).await;
     assert_eq!((reply.status, &reply.json()["code"]), (StatusCode::SERVICE_UNAVAILABLE, &json!("digime_unavailable")));
     assert!(!reply.header("retry-after").is_empty());
@@ -314,8 +314,8 @@ async fn the_contract_is_the_one_given_or_the_accounts_or_the_only_one() {
 #[tokio::test]
 async fn an_account_that_only_digime_knows_is_found_there() {
     let world = World::new().await;
-    let levers = world.system.simulator.levers();
-    levers.add_account(DEMO_USER, digime_simulator::Account::new("4_new", "New Service", Some("alex")));
+    let control = world.system.simulator.control();
+    control.add_account(DEMO_USER, digime_simulator::Account::new("4_new", "New Service", Some("alex")));
     let (_, url) = world.make_reauthorization(DEMO_USER, "4_new").await;
     assert!(url.contains("/reauthorize?code="));
     assert_eq!(world.account(DEMO_USER, "4_new").await["serviceName"], "New Service");
@@ -324,13 +324,13 @@ async fn an_account_that_only_digime_knows_is_found_there() {
 #[tokio::test]
 async fn a_grant_that_the_application_stores_during_a_refresh_stays() {
     let world = World::new().await;
-    let levers = world.system.simulator.levers();
-    let mut newer = serde_json::to_value(levers.issue_tokens(DEMO_USER, DEMO_CONTRACT)).unwrap();
+    let control = world.system.simulator.control();
+    let mut newer = serde_json::to_value(control.issue_tokens(DEMO_USER, DEMO_CONTRACT)).unwrap();
     newer["access_token"]["expires_on"] = json!(world.clock_now().as_second() + 86_400 * 30);
-    levers.expire_access_tokens(DEMO_USER);
+    control.expire_access_tokens(DEMO_USER);
     // digi.me has made the next pair, and its answer is on its way.
     let (gateway, body) = (world.system.gateway.clone(), newer.to_string());
-    levers.observe(Some(Arc::new(move |moment, name: &str| {
+    control.observe(Some(Arc::new(move |moment, name: &str| {
         let (gateway, body) = (gateway.clone(), body.clone());
         let refreshed = moment == Moment::After && name == "POST /v1.7/oauth/token";
         Box::pin(async move {
@@ -342,7 +342,7 @@ async fn a_grant_that_the_application_stores_during_a_refresh_stays() {
         })
     })));
     world.post(&format!("/users/{DEMO_USER}/accounts/{BANK}/reauthorizations"), &json!({})).await;
-    levers.observe(None);
+    control.observe(None);
     assert_eq!(refreshes(&world), 1);
     let kept = world.get(GRANT).await.json();
     assert_eq!(kept["accessToken"]["value"], newer["access_token"]["value"]);
@@ -352,10 +352,10 @@ async fn a_grant_that_the_application_stores_during_a_refresh_stays() {
 #[tokio::test]
 async fn the_last_access_token_is_kept_though_digime_refuses_the_pair() {
     let world = World::new().await;
-    let levers = world.system.simulator.levers();
+    let control = world.system.simulator.control();
     let before = world.get(GRANT).await.json();
-    levers.expire_access_tokens(DEMO_USER);
-    levers.kill_refresh_tokens(DEMO_USER);
+    control.expire_access_tokens(DEMO_USER);
+    control.kill_refresh_tokens(DEMO_USER);
     let reply = world.post(&format!("/users/{DEMO_USER}/accounts/{BANK}/reauthorizations"), &json!({})).await;
     assert_eq!(reply.json()["code"], "user_reauthorization_required");
     let environment = world.system.endpoints.environment(Function::Accounts).into_iter().collect();
@@ -375,7 +375,7 @@ async fn a_refreshed_pair_replaces_the_one_it_came_from_whatever_was_said_of_tha
     old["accessToken"]["expiry"] = json!(1_899_999_999);
     let stored = Arc::new(std::sync::atomic::AtomicBool::new(false));
     let (other, said, put) = (Arc::clone(&world), old.clone(), Arc::clone(&stored));
-    world.system.simulator.levers().observe(Some(Arc::new(move |moment, name: &str| {
+    world.system.simulator.control().observe(Some(Arc::new(move |moment, name: &str| {
         let refreshes = moment == Moment::After && name.contains("/oauth/token") && !name.contains("reference");
         let (world, old, put) = (Arc::clone(&other), said.clone(), Arc::clone(&put));
         Box::pin(async move {
@@ -385,7 +385,7 @@ async fn a_refreshed_pair_replaces_the_one_it_came_from_whatever_was_said_of_tha
         })
     })));
     let after = world.get(GRANT).await.json();
-    world.system.simulator.levers().observe(None);
+    world.system.simulator.control().observe(None);
     assert!(stored.load(std::sync::atomic::Ordering::SeqCst));
     assert_ne!(after["refreshToken"], before["refreshToken"]);
     assert_eq!(world.get(GRANT).await.json(), after, "the living pair is stored");

@@ -12,7 +12,7 @@ const ACCOUNTS: &str = "/v1.7/permission-access/accounts";
 async fn refresh(world: &World) -> Value {
     let reply = world.get(&format!("/users/{DEMO_USER}/accounts?refresh=true")).await;
     assert_eq!(reply.status, StatusCode::OK, "{}", reply.body);
-    world.settle().await;
+    world.run_until_idle().await;
     reply.json()
 }
 
@@ -21,7 +21,7 @@ async fn an_account_that_the_list_names_twice_is_one_account() {
     let world = World::new().await;
     let one = json!({"id": BANK, "username": "alex.morgan", "serviceTypeName": "Meadow Bank"});
     let twice = Failure { body: Some(json!([one, one]).to_string()), ..Failure::status(200, 1) };
-    world.system.simulator.levers().fail(ACCOUNTS, twice);
+    world.system.simulator.control().fail(ACCOUNTS, twice);
     let listed = refresh(&world).await;
     let banks = listed["accounts"].as_array().unwrap().iter().filter(|account| account["accountId"] == BANK);
     assert_eq!(banks.count(), 1, "{listed}");
@@ -31,7 +31,7 @@ async fn an_account_that_the_list_names_twice_is_one_account() {
 async fn an_account_that_digime_has_no_more_is_removed_with_an_event() {
     let world = World::new().await;
     world.hand_in(DEMO_USER, Some("2026-11-23T08:00:00Z"), &broken(BANK)).await;
-    world.system.simulator.levers().remove_account(BANK);
+    world.system.simulator.control().remove_account(BANK);
     let listed = refresh(&world).await;
     assert!(!listed.to_string().contains(BANK), "{listed}");
     let told = world.published().pop().unwrap();
@@ -56,7 +56,7 @@ async fn only_an_active_account_is_verified_and_says_when_its_authorization_ends
     let world = World::new().await;
     let (_, url) = world.make_reauthorization(DEMO_USER, BANK).await;
     world.reauthorize(&url, Decision::Success).await;
-    world.settle().await;
+    world.run_until_idle().await;
     let account = world.account(DEMO_USER, BANK).await;
     assert_eq!(account["verified"], true, "{account}");
     assert!(account["authorizationExpiresAt"].is_string(), "{account}");
@@ -75,7 +75,7 @@ async fn only_an_active_account_is_verified_and_says_when_its_authorization_ends
 #[tokio::test]
 async fn an_account_in_need_shows_the_link_that_was_told() {
     let world = World::new().await;
-    world.system.simulator.levers().break_account(BANK, ErrorShape::Documented);
+    world.system.simulator.control().break_account(BANK, ErrorShape::Documented);
     world.hand_in(DEMO_USER, Some("2026-11-23T08:00:00Z"), &broken(BANK)).await;
     let told = world.published().pop().unwrap();
     let account = world.account(DEMO_USER, BANK).await;
@@ -84,7 +84,7 @@ async fn an_account_in_need_shows_the_link_that_was_told() {
     }
     let url = world.follow(&world.last_link()).await;
     world.reauthorize(&url, Decision::Success).await;
-    world.settle().await;
+    world.run_until_idle().await;
     assert_eq!(world.account(DEMO_USER, BANK).await["reconnectUrl"], Value::Null);
 }
 

@@ -12,9 +12,9 @@ async fn a_broken_account_is_told_and_healed() {
     let world = World::with_binaries().await;
     for shape in [ErrorShape::Documented, ErrorShape::Sdk] {
         let before = world.published().len();
-        world.system.simulator.levers().break_account(BANK, shape);
+        world.system.simulator.control().break_account(BANK, shape);
         world.system.application.read(DEMO_USER).await.unwrap();
-        world.settle().await;
+        world.run_until_idle().await;
 
         let account = world.account(DEMO_USER, BANK).await;
         assert_eq!(account["status"], "reauth_required");
@@ -29,7 +29,7 @@ async fn a_broken_account_is_told_and_healed() {
         assert_eq!(ending.reply.status, StatusCode::SEE_OTHER);
         assert_eq!(ending.parameter("status").as_deref(), Some("succeeded"));
         assert_eq!(ending.parameter("accountId").as_deref(), Some(BANK));
-        world.settle().await;
+        world.run_until_idle().await;
 
         let account = world.account(DEMO_USER, BANK).await;
         assert_eq!((&account["status"], &account["verified"]), (&json!("active"), &json!(true)));
@@ -57,15 +57,15 @@ async fn a_broken_account_is_told_and_healed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_cancel_the_account_waits_and_the_link_still_works() {
     let world = World::with_binaries().await;
-    world.system.simulator.levers().break_account(BANK, ErrorShape::Documented);
+    world.system.simulator.control().break_account(BANK, ErrorShape::Documented);
     world.system.application.read(DEMO_USER).await.unwrap();
-    world.settle().await;
+    world.run_until_idle().await;
     let link = world.last_link();
 
     let ending = world.reauthorize(&world.follow(&link).await, Decision::Error("USER_CANCEL")).await;
     assert_eq!(ending.parameter("status").as_deref(), Some("failed"));
     assert_eq!(ending.parameter("errorCode").as_deref(), Some("USER_CANCEL"));
-    world.settle().await;
+    world.run_until_idle().await;
     assert_eq!(world.account(DEMO_USER, BANK).await["status"], "reauth_required");
     let told = world.published().pop().unwrap();
     assert_eq!(told["type"], "account.reauthorization_failed");
@@ -73,7 +73,7 @@ async fn after_a_cancel_the_account_waits_and_the_link_still_works() {
 
     let ending = world.reauthorize(&world.follow(&link).await, Decision::Success).await;
     assert_eq!(ending.parameter("status").as_deref(), Some("succeeded"));
-    world.settle().await;
+    world.run_until_idle().await;
     assert_eq!(world.account(DEMO_USER, BANK).await["status"], "active");
     assert_eq!(world.get(&link).await.status, StatusCode::GONE, "the link dies with the episode");
 }
@@ -98,7 +98,7 @@ async fn the_documented_error_is_understood_byte_for_byte() {
     let body = format!(r#"{{"contractId":"{DEMO_CONTRACT}","readResult":{SEED}}}"#);
     let reply = world.call(http::Method::POST, "/users/somebody/read-results", body).await;
     assert_eq!(reply.status, StatusCode::ACCEPTED, "{}", reply.body);
-    world.settle().await;
+    world.run_until_idle().await;
     let told = world.published().pop().unwrap();
     assert_eq!(told["type"], "account.reauthorization_required");
     assert_eq!(told["data"]["accountId"], "1_1xxxxxxxxx");
@@ -112,7 +112,7 @@ async fn the_documented_error_is_understood_byte_for_byte() {
 async fn an_expired_access_token_is_refreshed_on_the_way() {
     let world = World::with_binaries().await;
     let before = world.get(&format!("/users/{DEMO_USER}/grants/{DEMO_CONTRACT}")).await.json();
-    world.system.simulator.levers().expire_access_tokens(DEMO_USER);
+    world.system.simulator.control().expire_access_tokens(DEMO_USER);
     let (_, url) = world.make_reauthorization(DEMO_USER, BANK).await;
     assert!(url.contains("/apps/saas/reauthorize?code="), "a URL of digi.me's page");
     let after = world.get(&format!("/users/{DEMO_USER}/grants/{DEMO_CONTRACT}")).await.json();

@@ -2,7 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-mod at_once;
 mod bad_input;
 mod bad_messages;
 mod callback;
@@ -11,6 +10,7 @@ mod concurrency;
 mod configuration;
 mod cost;
 mod crashes;
+mod dependency_failures;
 mod digime_client;
 mod forgetting;
 mod grants;
@@ -18,13 +18,13 @@ mod identity;
 mod listed_accounts;
 mod loops;
 mod model;
-mod neighbours;
 mod permissions;
+mod races;
 mod read_results;
 mod reconnect;
 mod secrets;
+mod security;
 mod service_secret;
-mod strangers;
 mod sweep;
 mod template;
 

@@ -205,9 +205,9 @@ impl<'a> Case<'a> {
         let mut case =
             Self { world, user, account, callbacks: Vec::new(), notifications: Vec::new(), hours: [now, now] };
         world.advance(20 * 60);
-        let levers = world.system.simulator.levers();
-        levers.add_user(&case.user);
-        levers.add_account(&case.user, Account::new(case.account.clone(), "Meadow Bank", Some("alex.morgan")));
+        let control = world.system.simulator.control();
+        control.add_user(&case.user);
+        control.add_account(&case.user, Account::new(case.account.clone(), "Meadow Bank", Some("alex.morgan")));
         case.authorize().await;
         for _ in 0..3 {
             let (_, url) = world.make_reauthorization(&case.user, &case.account).await;
@@ -220,7 +220,7 @@ impl<'a> Case<'a> {
     }
 
     async fn authorize(&self) {
-        let tokens = self.world.system.simulator.levers().issue_tokens(&self.user, DEMO_CONTRACT);
+        let tokens = self.world.system.simulator.control().issue_tokens(&self.user, DEMO_CONTRACT);
         let path = format!("/users/{}/grants/{DEMO_CONTRACT}?replace=true", self.user);
         let reply = self.world.put(&path, &serde_json::to_value(tokens).unwrap()).await;
         assert_eq!(reply.status, StatusCode::NO_CONTENT, "{}", reply.body);
@@ -262,11 +262,11 @@ impl<'a> Case<'a> {
     }
 
     async fn happens(&mut self, moment: &Moment) {
-        let levers = self.world.system.simulator.levers();
+        let control = self.world.system.simulator.control();
         if moment.authorized {
-            levers.mend_account(&self.account);
+            control.mend_account(&self.account);
         } else {
-            levers.break_account(&self.account, ErrorShape::Documented);
+            control.break_account(&self.account, ErrorShape::Documented);
         }
         if moment.conflicts > 0 {
             for action in ["dynamodb:TransactWriteItems", "dynamodb:PutItem", "dynamodb:UpdateItem"] {
@@ -279,7 +279,7 @@ impl<'a> Case<'a> {
         let queued = self.world.system.queues.messages(Queue::Notifications, 100).unwrap();
         self.notifications.extend(queued.into_iter().map(|message| message.body));
         self.notifications.dedup();
-        self.world.settle().await;
+        self.world.run_until_idle().await;
         if moment.steps.contains(&Step::Forget) {
             assert_eq!(self.items(), Vec::<Value>::new(), "something is left of a forgotten user");
             // The next hour of reads begins when the user is back.

@@ -50,7 +50,7 @@ async fn an_error_without_a_time_soon_after_a_reauthorization_changes_nothing() 
     let world = World::new().await;
     let (_, url) = world.make_reauthorization(DEMO_USER, BANK).await;
     world.reauthorize(&url, tests::Decision::Success).await;
-    world.settle().await;
+    world.run_until_idle().await;
     world.advance(14 * 60);
     world.hand_in(DEMO_USER, None, &broken(BANK)).await;
     assert_eq!(world.account(DEMO_USER, BANK).await["status"], "active");
@@ -69,7 +69,7 @@ async fn all_envelopes_are_opened() {
         .to_string(),
     );
     world.enqueue(&json!({"Type": "Notification", "Message": message("topic").to_string()}).to_string());
-    world.settle().await;
+    world.run_until_idle().await;
     for user in ["plain", "bus", "topic"] {
         assert_eq!(world.account(user, "1_a").await["status"], "reauth_required", "{user}");
     }
@@ -107,6 +107,6 @@ async fn tokens_and_files_in_a_result_go_nowhere() {
     let queued = world.system.queues.messages(local::names::Queue::ReadResults, 10).unwrap();
     assert_eq!(queued.len(), 1);
     assert!(!queued[0].body.contains("a-secret-token") && !queued[0].body.contains("a-private-file"));
-    world.settle().await;
+    world.run_until_idle().await;
     assert_eq!(world.account(DEMO_USER, BANK).await["status"], "reauth_required");
 }

@@ -13,7 +13,7 @@ use super::{BANK, DEMO_USER, broken, healthy};
 
 async fn told() -> (World, String) {
     let world = World::new().await;
-    world.system.simulator.levers().break_account(BANK, ErrorShape::Documented);
+    world.system.simulator.control().break_account(BANK, ErrorShape::Documented);
     world.hand_in(DEMO_USER, Some("2026-11-23T08:00:00Z"), &broken(BANK)).await;
     let link = world.last_link();
     (world, link)
@@ -72,9 +72,9 @@ async fn the_link_of_an_earlier_episode_leads_on_until_it_expires() {
     assert!(page.body.contains("Your connection to <strong>Meadow Bank</strong> has ended"), "{}", page.body);
     world.advance(14 * 86_400 - 3_600);
     world.reauthorize(&world.follow(&link).await, Decision::Success).await;
-    world.settle().await;
+    world.run_until_idle().await;
     assert_eq!(world.account(DEMO_USER, BANK).await["status"], "active");
-    world.system.simulator.levers().break_account(BANK, ErrorShape::Documented);
+    world.system.simulator.control().break_account(BANK, ErrorShape::Documented);
     world.advance(3_600);
     world.hand_in(DEMO_USER, None, &broken(BANK)).await;
     for method in [Method::GET, Method::POST] {
@@ -87,21 +87,21 @@ async fn the_link_of_an_earlier_episode_leads_on_until_it_expires() {
 #[tokio::test]
 async fn while_digime_has_not_confirmed_it_the_page_says_that_the_connection_is_checked() {
     let (world, link) = told().await;
-    world.system.simulator.levers().set_access_token_status(AccessTokenStatus::Absent);
+    world.system.simulator.control().set_access_token_status(AccessTokenStatus::Absent);
     world.reauthorize(&world.follow(&link).await, Decision::Success).await;
     assert_eq!(world.account(DEMO_USER, BANK).await["status"], "verifying");
     let page = world.get(&link).await;
     assert!(page.body.contains("We are checking your connection"), "{}", page.body);
     assert!(page.body.contains("Reconnect again") && !page.body.contains("has ended"), "{}", page.body);
     world.follow(&link).await;
-    world.settle().await;
+    world.run_until_idle().await;
 }
 
 #[tokio::test]
 async fn an_account_that_is_checked_without_an_episode_is_not_called_connected() {
     let (world, link) = told().await;
     world.hand_in(DEMO_USER, Some("2026-11-23T08:30:00Z"), &healthy(BANK)).await;
-    world.system.simulator.levers().set_access_token_status(AccessTokenStatus::Absent);
+    world.system.simulator.control().set_access_token_status(AccessTokenStatus::Absent);
     let (_, url) = world.make_reauthorization(DEMO_USER, BANK).await;
     world.reauthorize(&url, Decision::Success).await;
     assert_eq!(world.account(DEMO_USER, BANK).await["status"], "verifying");
@@ -110,7 +110,7 @@ async fn an_account_that_is_checked_without_an_episode_is_not_called_connected()
         assert!(page.body.contains("We are checking your connection"), "{}", page.body);
         assert!(!page.body.contains("is connected") && !page.body.contains("<button"), "{}", page.body);
     }
-    world.settle().await;
+    world.run_until_idle().await;
 }
 
 /// Puts every event of the table on the queue of notifications once more.
@@ -125,7 +125,7 @@ async fn deliver_again(world: &World) {
             world.system.queues.send(Queue::Notifications, &message).unwrap();
         }
     }
-    world.settle().await;
+    world.run_until_idle().await;
 }
 
 #[tokio::test]
@@ -155,12 +155,12 @@ async fn an_unknown_link_is_refused_before_anything_is_read() {
 #[tokio::test]
 async fn without_digime_the_button_says_to_try_again() {
     let (world, link) = told().await;
-    let levers = world.system.simulator.levers();
-    levers.fail("/v1.7/reference", digime_simulator::Failure::status(503, 3));
+    let control = world.system.simulator.control();
+    control.fail("/v1.7/reference", digime_simulator::Failure::status(503, 3));
     let reply = world.call(Method::POST, &link, "").await;
     assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(reply.body.contains("Try again"));
     world.reauthorize(&world.follow(&link).await, Decision::Success).await;
-    world.settle().await;
+    world.run_until_idle().await;
     assert_eq!(world.account(DEMO_USER, BANK).await["status"], "active");
 }

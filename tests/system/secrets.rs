@@ -69,7 +69,7 @@ async fn no_secret_stands_where_it_should_not() {
     let (mut world, receiver) = World::with_talkative_binaries().await;
     world.expect_leftovers();
     let (mut secrets, mut replies) = (Secrets::default(), String::new());
-    let levers = world.system.simulator.levers();
+    let control = world.system.simulator.control();
     let contract = format!("{}{DEMO_CONTRACT}", local::names::CONTRACT_SECRET_PREFIX);
     let contract: Value = serde_json::from_str(&world.system.secrets.get(&contract).unwrap()).unwrap();
     let key = contract["privateKey"].as_str().unwrap().lines().nth(1).unwrap().to_owned();
@@ -80,7 +80,7 @@ async fn no_secret_stands_where_it_should_not() {
     secrets.add_tokens(&world).await;
 
     // A read result that holds a token, and one that cannot be read.
-    levers.break_account(BANK, ErrorShape::Documented);
+    control.break_account(BANK, ErrorShape::Documented);
     secrets.add("a token in a read result", "a-token-that-stands-in-a-read-result");
     let token = json!({"accessToken": {"value": secrets.0.last().unwrap().1, "expiry": 1_900_000_000}});
     let result = json!({"status": {"state": "partial", "details": broken(BANK)}, "userAccessToken": token});
@@ -90,7 +90,7 @@ async fn no_secret_stands_where_it_should_not() {
     replies += &world.post(&path, &json!({"readResult": {"status": token}})).await.body;
     secrets.assert_absent("a queue", &everything_on_the_queues(&world), &[]);
     world.enqueue(&json!({"userId": 7, "readResult": token}).to_string());
-    world.settle().await;
+    world.run_until_idle().await;
 
     // A link, followed until digi.me ends it; digi.me repeats what it was sent in its errors.
     let link = world.last_link();
@@ -104,9 +104,9 @@ async fn no_secret_stands_where_it_should_not() {
     };
     let page = |times| Failure { body: Some(format!("<html>{access_token}")), ..Failure::status(200, times) };
     for failure in [telling(500, 3), telling(401, 9), page(1)] {
-        levers.fail("/v1.7/oauth/token/reference", failure);
+        control.fail("/v1.7/oauth/token/reference", failure);
         replies += &world.call(Method::POST, &link, "").await.body;
-        levers.clear_failures();
+        control.clear_failures();
     }
     world.change_browser();
     let reply = world.call(Method::POST, &link, "").await;
@@ -121,37 +121,37 @@ async fn no_secret_stands_where_it_should_not() {
 
     // The callback: guessed, then verified by the sweep, which reads with an expired token.
     replies += &world.get(&callback.replace("success=true", "success=maybe")).await.body;
-    levers.set_access_token_status(AccessTokenStatus::Absent);
-    levers.expire_access_tokens(DEMO_USER);
+    control.set_access_token_status(AccessTokenStatus::Absent);
+    control.expire_access_tokens(DEMO_USER);
     let reply = world.get(&callback).await;
     assert!(reply.header("location").contains("status=verifying"), "{}", reply.header("location"));
     replies += reply.header("location");
     secrets.add_tokens(&world).await;
-    levers.expire_access_tokens(DEMO_USER);
-    levers.fail("/v1.7/oauth/token", telling(500, 1));
-    levers.fail(ACCOUNTS, telling(401, 9));
+    control.expire_access_tokens(DEMO_USER);
+    control.fail("/v1.7/oauth/token", telling(500, 1));
+    control.fail(ACCOUNTS, telling(401, 9));
     replies += &world.get(&format!("/users/{DEMO_USER}/accounts?refresh=true")).await.body;
-    levers.clear_failures();
+    control.clear_failures();
     replies += &world.sweep().await.to_string();
 
     // AWS fails; what waits on the queues then is looked at too.
     for action in ["sns:Publish", "dynamodb:Query", "secretsmanager:GetSecretValue", "dynamodb:TransactWriteItems"] {
         world.system.aws.fail(Fault::error(action, 400, "AccessDeniedException", 40));
     }
-    levers.break_account("2_demo-hospital", ErrorShape::Documented);
+    control.break_account("2_demo-hospital", ErrorShape::Documented);
     replies += &world.post(&path, &json!({"readResult": broken("2_demo-hospital")})).await.body;
     replies += &world.get(&format!("/users/{DEMO_USER}/accounts")).await.body;
-    world.settle().await;
+    world.run_until_idle().await;
     world.system.aws.heal();
     // A webhook that fails, then a topic that does.
     receiver.answer(Answer::Status(500));
     for account in ["2_demo-hospital", "4_another"] {
         replies += &world.post(&path, &json!({"readResult": broken(account)})).await.body;
     }
-    world.settle().await;
+    world.run_until_idle().await;
     world.system.aws.fail(Fault::error("sns:Publish", 400, "InvalidParameter", 1_000));
     replies += &world.post(&path, &json!({"readResult": broken("3_demo-instagram")})).await.body;
-    world.settle().await;
+    world.run_until_idle().await;
     world.system.aws.heal();
     secrets.add_tokens(&world).await;
     replies += &world.get("/accounts?status=reauth_required").await.body;

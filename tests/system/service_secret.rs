@@ -76,5 +76,5 @@ async fn a_rotation_between_the_two_fetches_leaves_both_versions_in_use() {
     world.advance(LIFETIME);
     let read = world.get(&grant()).await;
     assert_eq!(read.status, StatusCode::OK, "the new version sealed the grant: {}", read.body);
-    world.settle().await;
+    world.run_until_idle().await;
 }

@@ -27,7 +27,7 @@ async fn an_event_that_no_channel_took_is_delivered_by_the_sweep_with_the_same_i
 
     let dead = local::names::Queue::Notifications;
     world.system.queues.redrive(dead).unwrap();
-    world.settle().await;
+    world.run_until_idle().await;
     assert_eq!(world.published().len(), 1, "a channel that has taken an event is not sent it again");
     assert_eq!(first["data"]["eventId"], world.account(DEMO_USER, BANK).await["events"][0]["data"]["eventId"]);
     world.follow(&world.last_link()).await;
@@ -35,12 +35,12 @@ async fn an_event_that_no_channel_took_is_delivered_by_the_sweep_with_the_same_i
 
 async fn verifying() -> (World, String) {
     let world = World::new().await;
-    let levers = world.system.simulator.levers();
-    levers.break_account(BANK, ErrorShape::Documented);
+    let control = world.system.simulator.control();
+    control.break_account(BANK, ErrorShape::Documented);
     world.hand_in(DEMO_USER, Some("2026-11-23T08:00:00Z"), &broken(BANK)).await;
     let (id, url) = world.make_reauthorization(DEMO_USER, BANK).await;
     let callback = world.decide(&url, Decision::Success).await;
-    levers.fail("/v1.7/permission-access/accounts", Failure::status(500, 3));
+    control.fail("/v1.7/permission-access/accounts", Failure::status(500, 3));
     assert!(world.get(&callback).await.header("location").contains("status=verifying"));
     (world, id)
 }
@@ -60,7 +60,7 @@ async fn a_verifying_account_is_confirmed_when_digime_answers_again() {
 #[tokio::test]
 async fn a_verifying_account_that_is_not_authorized_needs_its_user_again() {
     let (world, id) = verifying().await;
-    world.system.simulator.levers().break_account(BANK, ErrorShape::Sdk);
+    world.system.simulator.control().break_account(BANK, ErrorShape::Sdk);
     world.advance(60);
     assert_eq!(world.sweep().await["settled"], 1);
     assert_eq!(world.account(DEMO_USER, BANK).await["status"], "reauth_required");
@@ -71,11 +71,11 @@ async fn a_verifying_account_that_is_not_authorized_needs_its_user_again() {
 async fn where_the_list_does_not_tell_a_read_of_the_account_does() {
     for (is_broken, status) in [(false, "active"), (true, "reauth_required")] {
         let (world, _) = verifying().await;
-        let levers = world.system.simulator.levers();
-        levers.set_access_token_status(AccessTokenStatus::Absent);
-        levers.read_delay_polls(0);
+        let control = world.system.simulator.control();
+        control.set_access_token_status(AccessTokenStatus::Absent);
+        control.read_delay_polls(0);
         if is_broken {
-            levers.break_account(BANK, ErrorShape::Documented);
+            control.break_account(BANK, ErrorShape::Documented);
         }
         world.advance(60);
         assert_eq!(world.sweep().await["settled"], 1);
@@ -86,7 +86,7 @@ async fn where_the_list_does_not_tell_a_read_of_the_account_does() {
 #[tokio::test]
 async fn after_a_day_without_an_answer_the_account_counts_as_reauthorized_unverified() {
     let (world, id) = verifying().await;
-    world.system.simulator.levers().fail("/v1.7/permission-access/accounts", Failure::status(500, 1_000));
+    world.system.simulator.control().fail("/v1.7/permission-access/accounts", Failure::status(500, 1_000));
     world.advance(23 * 3_600);
     assert_eq!(world.sweep().await["settled"], 0);
     assert_eq!(world.account(DEMO_USER, BANK).await["status"], "verifying");
@@ -113,24 +113,24 @@ async fn a_reauthorization_that_is_gone_does_not_keep_its_account_waiting() {
 #[tokio::test]
 async fn events_are_put_back_first_and_a_digime_that_fails_is_not_asked_for_every_account() {
     let mut world = World::new().await;
-    let levers = world.system.simulator.levers();
+    let control = world.system.simulator.control();
     for number in 0..40 {
         let (user, account) = (format!("user-{number}"), format!("{number}_bank"));
-        levers.add_account(&user, digime_simulator::Account::new(account.clone(), "Meadow Bank", Some("alex.morgan")));
-        let tokens = serde_json::to_value(levers.issue_tokens(&user, super::DEMO_CONTRACT)).unwrap();
+        control.add_account(&user, digime_simulator::Account::new(account.clone(), "Meadow Bank", Some("alex.morgan")));
+        let tokens = serde_json::to_value(control.issue_tokens(&user, super::DEMO_CONTRACT)).unwrap();
         world.put(&format!("/users/{user}/grants/{}", super::DEMO_CONTRACT), &tokens).await;
         let (_, url) = world.make_reauthorization(&user, &account).await;
         let callback = world.decide(&url, Decision::Success).await;
-        levers.fail("/v1.7/permission-access/accounts", Failure::status(500, 3));
+        control.fail("/v1.7/permission-access/accounts", Failure::status(500, 3));
         assert!(world.get(&callback).await.header("location").contains("status=verifying"));
-        levers.clear_failures();
+        control.clear_failures();
     }
     world.system.aws.fail(Fault::refuse("sns:Publish", 1_000));
     world.hand_in(DEMO_USER, None, &broken(BANK)).await;
     world.system.aws.heal();
     world.expect_leftovers();
     world.advance(5 * 60);
-    levers.fail("/v1.7/permission-access/accounts", Failure::status(500, 1_000));
+    control.fail("/v1.7/permission-access/accounts", Failure::status(500, 1_000));
     world.system.simulator.clear_requests();
     let summary = world.sweep().await;
     assert_eq!((&summary["requeued"], &summary["settled"]), (&json!(1), &json!(0)));
@@ -138,6 +138,6 @@ async fn events_are_put_back_first_and_a_digime_that_fails_is_not_asked_for_ever
     assert!(left >= 40 - 16 - 5, "{summary}");
 
     // What was left is still due, and settled as soon as digi.me answers.
-    levers.clear_failures();
+    control.clear_failures();
     assert_eq!(world.sweep().await["settled"], left);
 }

@@ -155,7 +155,7 @@ async fn a_foreign_key_set_is_logged_in_the_form_that_the_metric_filters_count()
         assert_eq!(filter["Properties"]["FilterPattern"], "{ $.fields.foreign_key_set IS TRUE }");
     }
     let world = World::with_binaries().await;
-    world.system.simulator.levers().set_forged_jku(Some("https://elsewhere.example/jwks/oauth"));
+    world.system.simulator.control().set_forged_jku(Some("https://elsewhere.example/jwks/oauth"));
     world.make_reauthorization(super::DEMO_USER, super::BANK).await;
     let log = world.log(Function::CreateReauthUrl);
     let mut lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());

@@ -3,14 +3,14 @@
 use http::StatusCode;
 use jiff::Timestamp;
 use reauth_core::{
-    access::retry_conflicts,
     ambient::{after, rfc3339},
+    authorized_client::retry_on_conflict,
     domain::{
         Account, AccountId, Outcome, Signal, Status, UserId,
         account::{Episode, mask},
         verification::ListedAccount,
     },
-    lambda::Trigger,
+    lambda::RequestContext,
     store::{AccountChange, Commit, Cursor, Grant, HistoryCursor, StoreError, UserAccounts, Versioned},
     web::{Problem, Request, Response},
 };
@@ -31,11 +31,11 @@ impl Accounts {
         let (user, refresh) = (input.path::<UserId>("userId"), input.switch("refresh"));
         let user = input.finish(|| user)?;
         if refresh {
-            self.ask_digime(&user, request.trigger).await?;
+            self.ask_digime(&user, request.context).await?;
         }
-        let known = self.access.user_accounts(&user, request.trigger).await?;
+        let known = self.authorized.user_accounts(&user, request.context).await?;
         let accounts = known.all(&user);
-        if accounts.is_empty() && !self.access.store.knows(&user).await? {
+        if accounts.is_empty() && !self.authorized.store.user_exists(&user).await? {
             return Err(Problem::user_not_found());
         }
         let accounts: Vec<Value> = accounts.iter().map(|account| describe(account, read_at(&known, account))).collect();
@@ -53,12 +53,12 @@ impl Accounts {
             if !with_history {
                 return Ok(None);
             }
-            self.access.store.history(&user, &id, before, HISTORY_PAGE).await.map(Some)
+            self.authorized.store.history(&user, &id, before, HISTORY_PAGE).await.map(Some)
         };
-        let (mut known, history) = tokio::try_join!(self.access.user_accounts(&user, request.trigger), history)?;
+        let (mut known, history) = tokio::try_join!(self.authorized.user_accounts(&user, request.context), history)?;
         // An account that the table does not know yet is looked up at digi.me.
-        if find(&known, &user, &id).is_none() && self.ask_digime(&user, request.trigger).await? {
-            known = self.access.user_accounts(&user, request.trigger).await?;
+        if find(&known, &user, &id).is_none() && self.ask_digime(&user, request.context).await? {
+            known = self.authorized.user_accounts(&user, request.context).await?;
         }
         let account = find(&known, &user, &id).ok_or_else(Problem::account_not_found)?;
         let mut body = describe(&account, read_at(&known, &account));
@@ -79,7 +79,7 @@ impl Accounts {
     async fn told_link(&self, request: &Request, account: &Account) -> Result<Option<(String, Timestamp)>, Problem> {
         let Status::ReauthRequired(Episode { notice: Some(notice), .. }) = &account.status else { return Ok(None) };
         let expires_at = after(notice.at, self.link_ttl);
-        let Some(token) = self.access.store.told_link_token(notice).await? else { return Ok(None) };
+        let Some(token) = self.authorized.store.told_link_token(notice).await? else { return Ok(None) };
         if expires_at <= self.ambient.now() {
             return Ok(None);
         }
@@ -93,9 +93,9 @@ impl Accounts {
         let mut input = request.input();
         let (user, id) = (input.path::<UserId>("userId"), input.path::<AccountId>("accountId"));
         let (user, id) = input.finish(|| Some((user?, id?)))?;
-        let (grants, account) = self.access.store.grants_and_account(&user, &id).await?;
+        let (grants, account) = self.authorized.store.grants_and_account(&user, &id).await?;
         let Some(account) = account else {
-            let known = !grants.is_empty() || self.access.store.knows(&user).await?;
+            let known = !grants.is_empty() || self.authorized.store.user_exists(&user).await?;
             return Err(if known { Problem::account_not_found() } else { Problem::user_not_found() });
         };
         if account.value.identity_mismatch.is_none() {
@@ -108,17 +108,17 @@ impl Accounts {
             .into_iter()
             .find(of_account)
             .ok_or_else(|| Problem::grant_not_found(account.value.contract_id.as_ref(), &known))?;
-        let listed = self.access.list_accounts(grant, request.trigger).await?;
+        let listed = self.authorized.list_accounts(grant, request.context).await?;
         let listed = listed.into_iter().find(|listed| listed.id == id).ok_or_else(Problem::account_not_found)?;
         if listed.authorized == Some(false) || listed.username.is_none() {
             return Err(identity_not_acceptable());
         }
         let (user, id, listed) = (&user, &id, &listed);
-        let accepted = retry_conflicts(&self.ambient, request.trigger, || async move {
-            self.write_identity(user, id, listed, request.trigger).await
+        let accepted = retry_on_conflict(&self.ambient, request.context, || async move {
+            self.write_identity(user, id, listed, request.context).await
         });
         let account = accepted.await?.ok_or_else(no_identity_mismatch)?;
-        let known = self.access.user_accounts(user, request.trigger).await?;
+        let known = self.authorized.user_accounts(user, request.context).await?;
         Ok(Response::json(StatusCode::OK, &describe(&account, read_at(&known, &account))))
     }
 
@@ -128,9 +128,9 @@ impl Accounts {
         user: &UserId,
         id: &AccountId,
         listed: &ListedAccount,
-        trigger: Trigger,
+        context: RequestContext,
     ) -> Result<Option<Account>, StoreError> {
-        let read = self.access.store.account(user, id).await?.ok_or(StoreError::Forgotten)?;
+        let read = self.authorized.store.account(user, id).await?.ok_or(StoreError::Forgotten)?;
         if read.value.identity_mismatch.is_none() {
             return Ok(None);
         }
@@ -142,9 +142,9 @@ impl Accounts {
             changes: vec![AccountChange { change, read_version: read.version, read: None }],
             last_reads: None,
             reauthorization: None,
-            triggered_at: trigger.at,
+            triggered_at: context.at,
         };
-        self.access.store.commit(commit).await?;
+        self.authorized.store.commit(commit).await?;
         Ok(Some(account))
     }
 
@@ -162,7 +162,7 @@ impl Accounts {
         });
         let cursor = input.parameter("cursor", |cursor| cursor.map(Cursor::decode).transpose());
         let (limit, cursor) = input.finish(|| Some((limit?, cursor?)))?;
-        let page = self.access.store.accounts_in_need(limit, cursor.as_ref()).await?;
+        let page = self.authorized.store.accounts_in_need(limit, cursor.as_ref()).await?;
         let accounts: Vec<Value> = page.accounts.iter().map(|account| describe(account, None)).collect();
         let mut body = json!({"accounts": accounts});
         if let Some(next) = page.next {
@@ -172,14 +172,14 @@ impl Accounts {
     }
 
     /// Asks digi.me for the user's accounts, under each of his grants; false if he has none.
-    async fn ask_digime(&self, user: &UserId, trigger: Trigger) -> Result<bool, Problem> {
-        let grants = self.access.store.grants(user).await?;
-        if grants.is_empty() && !self.access.store.knows(user).await? {
+    async fn ask_digime(&self, user: &UserId, context: RequestContext) -> Result<bool, Problem> {
+        let grants = self.authorized.store.grants(user).await?;
+        if grants.is_empty() && !self.authorized.store.user_exists(user).await? {
             return Err(Problem::user_not_found());
         }
         let asked = !grants.is_empty();
         for grant in grants {
-            self.access.list_accounts(grant, trigger).await?;
+            self.authorized.list_accounts(grant, context).await?;
         }
         Ok(asked)
     }

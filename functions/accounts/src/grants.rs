@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use http::StatusCode;
 use reauth_core::{
-    access::{AccessError, REFRESH_MARGIN, retry_conflicts},
     ambient::after,
+    authorized_client::{AuthorizedClientError, REFRESH_MARGIN, retry_on_conflict},
     domain::{ContractId, TokenPair, UserId},
-    lambda::Trigger,
+    lambda::RequestContext,
     secrets::SecretError,
     store::{Grant, StoreError, Versioned},
     web::{Problem, Request, Response},
@@ -56,9 +56,9 @@ impl Accounts {
         let tokens = input.json().and_then(|body| input.check(TokenPair::parse(&body)));
         let (user, contract, tokens) = input.finish(|| Some((user?, contract?, tokens?)))?;
 
-        let stored = retry_conflicts(&self.ambient, request.trigger, || async {
-            let store = &self.access.store;
-            let (known, key) = tokio::join!(store.grant(&user, &contract), self.access.check_contract(&contract));
+        let stored = retry_on_conflict(&self.ambient, request.context, || async {
+            let store = &self.authorized.store;
+            let (known, key) = tokio::join!(store.grant(&user, &contract), self.authorized.check_contract(&contract));
             if let Err(SecretError::Unknown) = key {
                 return Ok(Err(Refusal::ContractNotConfigured(contract.clone())));
             }
@@ -66,12 +66,12 @@ impl Accounts {
                 Ok(grant) => grant,
                 Err(refusal) => return Ok(Err(refusal)),
             };
-            let version = store.put_grant(&grant.value, grant.version, request.trigger.at).await?;
+            let version = store.put_grant(&grant.value, grant.version, request.context.at).await?;
             Ok(Ok((Versioned { version, ..grant }, key)))
         });
         let (grant, key) = stored.await??;
         match key {
-            Ok(()) => self.list_if_old(grant, request.trigger).await,
+            Ok(()) => self.list_if_old(grant, request.context).await,
             Err(error) => {
                 let (user_id, contract_id) = (&user, &contract);
                 tracing::warn!(%user_id, %contract_id, %error, "A grant was stored although its contract's key cannot be used");
@@ -81,14 +81,14 @@ impl Accounts {
     }
 
     /// Reads the user's accounts, so that their names are known before one breaks. The grant is stored without it too.
-    async fn list_if_old(&self, grant: Versioned<Grant>, trigger: Trigger) {
+    async fn list_if_old(&self, grant: Versioned<Grant>, context: RequestContext) {
         let now = self.ambient.now();
         let old = grant.value.accounts_listed_at.is_none_or(|at| after(at, ACCOUNTS_LIFETIME) <= now);
         if !old {
             return;
         }
-        let trigger = Trigger { at: trigger.at, deadline: trigger.deadline.within(now, LISTING_TIME) };
-        if let Err(error) = self.access.list_accounts(grant, trigger).await {
+        let context = RequestContext { at: context.at, deadline: context.deadline.within(now, LISTING_TIME) };
+        if let Err(error) = self.authorized.list_accounts(grant, context).await {
             tracing::info!(%error, "The accounts of a new grant could not be read");
         }
     }
@@ -98,13 +98,13 @@ impl Accounts {
         let mut input = request.input();
         let (user, contract) = (input.path::<UserId>("userId"), input.path::<ContractId>("contractId"));
         let (user, contract) = input.finish(|| Some((user?, contract?)))?;
-        let Some(grant) = self.access.store.grant(&user, &contract).await? else {
+        let Some(grant) = self.authorized.store.grant(&user, &contract).await? else {
             return Err(self.no_grant(&user, &contract).await?);
         };
-        let grant = match self.current(&grant, request.trigger).await {
+        let grant = match self.current(&grant, request.context).await {
             Ok(grant) => grant,
             // The SDK needs the last pair to begin its own user reauthorization.
-            Err(AccessError::UserReauthorizationRequired) => Grant { refresh_dead: true, ..grant.value },
+            Err(AuthorizedClientError::UserReauthorizationRequired) => Grant { refresh_dead: true, ..grant.value },
             Err(error) => return Err(error.into()),
         };
         let body = GrantBody { tokens: grant.tokens.to_node_form(), status: self.status(&grant) };
@@ -120,15 +120,19 @@ impl Accounts {
     }
 
     /// The grant, refreshed if it is near its end and can be.
-    async fn current(&self, stored: &Versioned<Grant>, trigger: Trigger) -> Result<Grant, AccessError> {
+    async fn current(
+        &self,
+        stored: &Versioned<Grant>,
+        context: RequestContext,
+    ) -> Result<Grant, AuthorizedClientError> {
         if let GrantStatus::UserReauthorizationRequired = self.status(&stored.value) {
             return Ok(stored.value.clone());
         }
-        let grant = self.access.fresh(stored.clone(), trigger).await?.value;
+        let grant = self.authorized.fresh(stored.clone(), context).await?.value;
         let near_its_end = grant.tokens.access.expires_at <= after(self.ambient.now(), REFRESH_MARGIN);
         if near_its_end && grant.tokens.same_tokens(&stored.value.tokens) {
             // It could not be refreshed. The table knows whether that is for good.
-            let stored = self.access.store.grant(&grant.user_id, &grant.contract_id).await?;
+            let stored = self.authorized.store.grant(&grant.user_id, &grant.contract_id).await?;
             return Ok(stored.map_or(grant, |stored| stored.value));
         }
         Ok(grant)
@@ -137,8 +141,8 @@ impl Accounts {
     /// The problem of a grant that is not there.
     async fn no_grant(&self, user: &UserId, contract: &ContractId) -> Result<Problem, StoreError> {
         let known: Vec<_> =
-            self.access.store.grants(user).await?.into_iter().map(|grant| grant.value.contract_id).collect();
-        if known.is_empty() && !self.access.store.knows(user).await? {
+            self.authorized.store.grants(user).await?.into_iter().map(|grant| grant.value.contract_id).collect();
+        if known.is_empty() && !self.authorized.store.user_exists(user).await? {
             return Ok(Problem::user_not_found());
         }
         let mut problem = Problem::grant_not_found(Some(contract), &known);
@@ -181,7 +185,7 @@ impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         let (code, title, detail) = match refusal {
             Refusal::ContractNotConfigured(contract) => {
-                return AccessError::Contract(contract, SecretError::Unknown).into();
+                return AuthorizedClientError::Contract(contract, SecretError::Unknown).into();
             }
             Refusal::OfAnotherUser => (
                 "grant_of_another_user",

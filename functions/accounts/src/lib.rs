@@ -10,8 +10,8 @@ use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse
 use http::StatusCode;
 use lambda_runtime::Error;
 use reauth_core::{
-    access::{Access, retry_conflicts},
     ambient::Ambient,
+    authorized_client::{AuthorizedClient, retry_on_conflict},
     aws::Aws,
     config::{ConfigError, Environment},
     domain::UserId,
@@ -24,7 +24,7 @@ use url::Url;
 /// The function.
 #[derive(Debug)]
 pub struct Accounts {
-    access: Access,
+    authorized: AuthorizedClient,
     ambient: Ambient,
     public_base_url: Option<Url>,
     link_ttl: Duration,
@@ -39,7 +39,7 @@ impl Function for Accounts {
     fn new(environment: &Environment, ambient: &Ambient) -> Result<Self, ConfigError> {
         let aws = Aws::new(environment)?;
         Ok(Self {
-            access: Access::new(&aws, ambient)?,
+            authorized: AuthorizedClient::new(&aws, ambient)?,
             ambient: ambient.clone(),
             public_base_url: environment.base_url("PUBLIC_BASE_URL")?,
             link_ttl: services::reconnect_link_ttl(environment)?,
@@ -74,7 +74,8 @@ impl Accounts {
         let mut input = request.input();
         let user: Option<UserId> = input.path("userId");
         let user = &input.finish(|| user)?;
-        retry_conflicts(&self.ambient, request.trigger, || async move { self.access.store.forget(user).await }).await?;
+        retry_on_conflict(&self.ambient, request.context, || async move { self.authorized.store.forget(user).await })
+            .await?;
         Ok(Response::empty(StatusCode::NO_CONTENT))
     }
 }

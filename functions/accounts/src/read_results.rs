@@ -66,7 +66,7 @@ fn read(request: &Request) -> Result<Submission, Problem> {
     let contract_id = input.text_field("contractId", str::parse::<ContractId>);
     let observed_at = input.text_field("observedAt", timestamp);
     let read_result = input.required_field("readResult").and_then(|value| input.check(ReadResult::parse(&value)));
-    let submitted_at = Some(request.trigger.at);
+    let submitted_at = Some(request.context.at);
     input.finish(|| {
         Some(Submission { user_id: user_id?, contract_id, observed_at, submitted_at, read_result: read_result? })
     })

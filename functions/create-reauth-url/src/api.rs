@@ -12,9 +12,9 @@ use reauth_core::{
 };
 use serde::Serialize;
 
-use crate::{CreateReauthUrl, make::Wish};
+use crate::{CreateReauthUrl, create::NewReauthorization};
 
-/// A reauthorization that was made, with the URL for the user.
+/// A reauthorization that was created, with the URL for the user.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct CreatedBody<'a> {
@@ -63,7 +63,7 @@ impl CreateReauthUrl {
         let origins = &self.settings.allowed_origins;
         let return_url = input.text_field("returnUrl", |text| ReturnUrl::parse(text, origins));
         let (user_id, account_id) = input.finish(|| Some((user_id?, account_id?)))?;
-        let wish = Wish {
+        let new = NewReauthorization {
             user_id,
             account_id,
             contract_id,
@@ -72,14 +72,14 @@ impl CreateReauthUrl {
             browser: None,
             public_base_url: request.public_base_url(self.settings.public_base_url.as_ref())?,
         };
-        let made = self.make(wish, request.trigger).await?;
-        let reauthorization = &made.reauthorization;
+        let created = self.create_reauthorization(new, request.context).await?;
+        let reauthorization = &created.reauthorization;
         let location = format!("/reauthorizations/{}", reauthorization.id);
         let body = CreatedBody {
             reauthorization_id: &reauthorization.id,
             kind: reauthorization.kind,
-            url: made.url.as_str(),
-            url_expires_at: made.code_expires_at,
+            url: created.url.as_str(),
+            url_expires_at: created.code_expires_at,
             expires_at: reauthorization.expires_at,
             user_id: &reauthorization.user_id,
             account_id: &reauthorization.account_id,
@@ -93,7 +93,8 @@ impl CreateReauthUrl {
         let mut input = request.input();
         let id: Option<ReauthorizationId> = input.path("reauthorizationId");
         let id = input.finish(|| id)?;
-        let stored = self.access.store.reauthorization(&id).await?.ok_or_else(Problem::reauthorization_not_found)?;
+        let stored =
+            self.authorized.store.reauthorization(&id).await?.ok_or_else(Problem::reauthorization_not_found)?;
         let reauthorization = stored.reauthorization;
         let status = reauthorization.status(self.ambient.now());
         Ok(Response::json(StatusCode::OK, &ReauthorizationBody::new(&reauthorization, status)))

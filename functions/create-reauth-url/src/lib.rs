@@ -1,7 +1,7 @@
 //! Makes a reauthorization and its URL; serves the reconnect link.
 
 mod api;
-mod make;
+mod create;
 mod reconnect;
 
 use std::time::Duration;
@@ -9,8 +9,8 @@ use std::time::Duration;
 use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
 use lambda_runtime::Error;
 use reauth_core::{
-    access::{self, Access},
     ambient::Ambient,
+    authorized_client::{self, AuthorizedClient},
     aws::Aws,
     config::{ConfigError, Environment},
     domain::{AllowedOrigins, Locale, ReturnUrl},
@@ -25,7 +25,7 @@ const DEFAULT_REAUTHORIZATION_TTL: Duration = Duration::from_secs(60 * 60);
 /// The function.
 #[derive(Debug)]
 pub struct CreateReauthUrl {
-    access: Access,
+    authorized: AuthorizedClient,
     ambient: Ambient,
     settings: Settings,
 }
@@ -54,7 +54,7 @@ impl Settings {
             public_base_url: environment.base_url("PUBLIC_BASE_URL")?,
             allowed_origins,
             default_return_url,
-            default_locale: access::default_locale(environment)?,
+            default_locale: authorized_client::default_locale(environment)?,
             application_name: environment.optional("APPLICATION_NAME").unwrap_or("The application").to_owned(),
             reauthorization_ttl: environment.duration("REAUTHORIZATION_TTL")?.unwrap_or(DEFAULT_REAUTHORIZATION_TTL),
         })
@@ -67,7 +67,7 @@ impl Function for CreateReauthUrl {
 
     fn new(environment: &Environment, ambient: &Ambient) -> Result<Self, ConfigError> {
         Ok(Self {
-            access: Access::new(&Aws::new(environment)?, ambient)?,
+            authorized: AuthorizedClient::new(&Aws::new(environment)?, ambient)?,
             ambient: ambient.clone(),
             settings: Settings::from_environment(environment)?,
         })

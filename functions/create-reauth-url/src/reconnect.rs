@@ -12,7 +12,7 @@ use reauth_core::{
 };
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::{CreateReauthUrl, make::Wish};
+use crate::{CreateReauthUrl, create::NewReauthorization};
 
 /// A token is 32 bytes in base64url.
 const TOKEN_LENGTH: usize = 43;
@@ -22,7 +22,7 @@ impl CreateReauthUrl {
     pub(crate) async fn reconnect_page(&self, request: &Request) -> Result<Response, Problem> {
         let page = async {
             let Some(StoredLink { link, .. }) = self.link(request).await? else { return Ok(self.unknown_link()) };
-            let account = self.access.store.account(&link.user_id, &link.account_id).await?;
+            let account = self.authorized.store.account(&link.user_id, &link.account_id).await?;
             Ok(match self.reconnectable(&link, account) {
                 Ok(account) => self.invitation(&account.value),
                 Err(page) => page,
@@ -31,15 +31,15 @@ impl CreateReauthUrl {
         page.await.or_else(|problem| Ok(self.error_page(&problem)))
     }
 
-    /// `POST /reconnect/{token}`: to a reauthorization made at this moment.
+    /// `POST /reconnect/{token}`: to a reauthorization created at this moment.
     pub(crate) async fn reconnect(&self, request: &Request) -> Result<Response, Problem> {
         let answer = async {
             let Some(stored) = self.link(request).await? else { return Ok(self.unknown_link()) };
-            let (link, store) = (stored.link.clone(), &self.access.store);
+            let (link, store) = (stored.link.clone(), &self.authorized.store);
             // Both run to their end: a use whose record is not known here could not be taken back.
             let (recorded, read) = tokio::join!(
                 store.record_use(request.path_text("token"), stored),
-                self.access.grants_and_account(&link.user_id, &link.account_id, None)
+                self.authorized.grants_and_account(&link.user_id, &link.account_id, None)
             );
             let recorded = match recorded? {
                 LinkUse::TooMany(wait) => return Ok(self.too_many_uses(wait)),
@@ -63,7 +63,7 @@ impl CreateReauthUrl {
 
     /// A use that failed on our side does not count against the person who tried.
     async fn take_back(&self, request: &Request, recorded: RecordedUse) {
-        if let Err(error) = self.access.store.take_back_use(request.path_text("token"), recorded).await {
+        if let Err(error) = self.authorized.store.take_back_use(request.path_text("token"), recorded).await {
             tracing::warn!(%error, "The use of a reconnect link that failed could not be taken back; it counts");
         }
     }
@@ -75,15 +75,15 @@ impl CreateReauthUrl {
         grants: Vec<Versioned<Grant>>,
         account: Versioned<Account>,
     ) -> Result<Response, Problem> {
-        // The same mark again, so that of two reconnections in one browser both end well.
-        let known = request.cookies(BROWSER_COOKIE).find(|mark| is_token(mark)).map(SecretString::from);
+        // The same cookie again, so that of two reconnections in one browser both end on the return URL.
+        let known = request.cookies(BROWSER_COOKIE).find(|cookie| is_token(cookie)).map(SecretString::from);
         let browser = known.unwrap_or_else(|| random_secret(&self.ambient));
         let cookie = format!(
             "{BROWSER_COOKIE}={}; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age={}",
             browser.expose_secret(),
             self.settings.reauthorization_ttl.as_secs()
         );
-        let wish = Wish {
+        let new = NewReauthorization {
             browser: Some(browser),
             user_id: link.user_id,
             account_id: link.account_id,
@@ -92,13 +92,13 @@ impl CreateReauthUrl {
             return_url: self.settings.default_return_url.clone(),
             public_base_url: request.public_base_url(self.settings.public_base_url.as_ref())?,
         };
-        let made = self.make_for(wish, grants, Some(account), request.trigger).await?;
-        Ok(Response::see_other(made.url.as_str())?.with_cookie(cookie))
+        let created = self.create_for(new, grants, Some(account), request.context).await?;
+        Ok(Response::see_other(created.url.as_str())?.with_cookie(cookie))
     }
 
     async fn link(&self, request: &Request) -> Result<Option<StoredLink>, Problem> {
         let token = request.path_text("token");
-        if is_token(token) { Ok(self.access.store.link(token).await?) } else { Ok(None) }
+        if is_token(token) { Ok(self.authorized.store.link(token).await?) } else { Ok(None) }
     }
 
     /// The account that can be reconnected now, or the page that says why there is nothing to do. A link of an earlier
@@ -141,7 +141,7 @@ impl CreateReauthUrl {
             form method="post" { button type="submit" { (button) } }
         };
         let title = if checking { format!("Checking {service}") } else { button };
-        page(StatusCode::OK, &title, &content, &[&self.access.client.onboard_origin()])
+        page(StatusCode::OK, &title, &content, &[&self.authorized.client.onboard_origin()])
     }
 
     fn connected(&self, account: &Account) -> Response {
@@ -222,7 +222,7 @@ fn waiting_time(wait: Duration) -> String {
     format!("{count} {unit}{plural}")
 }
 
-/// Whether it has the form of this service's tokens and marks: 32 bytes in base64url.
+/// Whether it has the form of this service's tokens and cookies: 32 bytes in base64url.
 fn is_token(text: &str) -> bool {
     let base64url = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
     text.len() == TOKEN_LENGTH && text.bytes().all(base64url)

@@ -7,8 +7,8 @@ mod settle;
 use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
 use lambda_runtime::Error;
 use reauth_core::{
-    access::Access,
     ambient::Ambient,
+    authorized_client::AuthorizedClient,
     aws::Aws,
     config::{ConfigError, Environment},
     lambda::{Function, Invocation},
@@ -20,7 +20,7 @@ use crate::claim::UnverifiedCallback;
 /// The function.
 #[derive(Debug)]
 pub struct ReauthCallback {
-    access: Access,
+    authorized: AuthorizedClient,
     ambient: Ambient,
     application_name: String,
 }
@@ -31,7 +31,7 @@ impl Function for ReauthCallback {
 
     fn new(environment: &Environment, ambient: &Ambient) -> Result<Self, ConfigError> {
         Ok(Self {
-            access: Access::new(&Aws::new(environment)?, ambient)?,
+            authorized: AuthorizedClient::new(&Aws::new(environment)?, ambient)?,
             ambient: ambient.clone(),
             application_name: environment.optional("APPLICATION_NAME").unwrap_or("the application").to_owned(),
         })
@@ -45,7 +45,7 @@ impl Function for ReauthCallback {
 impl ReauthCallback {
     async fn route(&self, request: Request) -> Result<Response, Problem> {
         match request.route.as_str() {
-            "GET /callback" => self.callback(&request).await.or_else(|problem| Ok(self.trouble(&problem))),
+            "GET /callback" => self.callback(&request).await.or_else(|problem| Ok(self.error_page(&problem))),
             _ => Err(Problem::unknown_route()),
         }
     }
@@ -55,18 +55,18 @@ impl ReauthCallback {
         let Some(callback) = request.query().ok().as_ref().and_then(UnverifiedCallback::read) else {
             return Ok(self.unknown_state());
         };
-        let Some(stored) = self.access.store.reauthorization(&callback.id).await? else {
+        let Some(stored) = self.authorized.store.reauthorization(&callback.id).await? else {
             return Ok(self.unknown_state());
         };
         if !stored.has_secret(&callback.secret) || stored.reauthorization.expired(self.ambient.now()) {
             return Ok(self.unknown_state());
         }
-        // In another browser than the one that began it, it is somebody else who came back, or a link that was passed on:
-        // what digi.me says is still true, but nobody is sent on to the application.
-        let same_browser = stored.is_browser(request.cookies(BROWSER_COOKIE));
+        // In another browser than the one that began it, somebody else may have come back. What digi.me says is still true,
+        // but this browser is not sent on to the application.
+        let same_browser = stored.is_bound_to(request.cookies(BROWSER_COOKIE));
         let return_url = stored.reauthorization.return_url.clone().filter(|_| same_browser);
         let (id, account_id) = (stored.reauthorization.id.clone(), stored.reauthorization.account_id.clone());
-        let outcome = self.settle(callback.claim, stored, request.trigger).await?;
+        let outcome = self.settle(callback.claim, stored, request.context).await?;
         match return_url {
             Some(url) => {
                 let code = outcome.error_code().map(|code| code.as_str().to_owned());

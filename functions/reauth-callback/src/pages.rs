@@ -44,7 +44,7 @@ impl ReauthCallback {
     }
 
     /// A problem as a page; its cause goes to the log.
-    pub(crate) fn trouble(&self, problem: &Problem) -> Response {
+    pub(crate) fn error_page(&self, problem: &Problem) -> Response {
         problem.log();
         if problem.code == "user_forgotten" {
             // A moment later, the state would not have been known.

@@ -1,14 +1,14 @@
 //! From a claim to its outcome: digi.me is asked, and what it says is written in one transaction.
 
 use reauth_core::{
-    access::AccessError,
+    authorized_client::AuthorizedClientError,
     domain::{
         Account, FailureCode, Outcome, Signal, Via,
         account::Settlement,
         reauthorization::{Progress, Reauthorization, Step, UnverifiedClaim},
         verification::{ListedAccount, Verdict, verdict},
     },
-    lambda::Trigger,
+    lambda::RequestContext,
     store::{AccountChange, Commit, Grant, StoreError, StoredReauthorization, Versioned},
     web::Problem,
 };
@@ -74,14 +74,14 @@ impl ReauthCallback {
         &self,
         claim: UnverifiedClaim,
         mut stored: StoredReauthorization,
-        trigger: Trigger,
+        context: RequestContext,
     ) -> Result<CallbackOutcome, Problem> {
         let mut answer = None;
         for retry in 1..=MAX_ATTEMPTS {
-            match self.try_to_settle(&claim, &stored, &mut answer, trigger).await {
-                Err(AccessError::Store(StoreError::Conflict(_))) if retry < MAX_ATTEMPTS => {
+            match self.try_to_settle(&claim, &stored, &mut answer, context).await {
+                Err(AuthorizedClientError::Store(StoreError::Conflict(_))) if retry < MAX_ATTEMPTS => {
                     tokio::time::sleep(self.ambient.jitter(std::time::Duration::from_millis(20) * retry)).await;
-                    let again = self.access.store.reauthorization(&stored.reauthorization.id).await?;
+                    let again = self.authorized.store.reauthorization(&stored.reauthorization.id).await?;
                     stored = again.ok_or(StoreError::Forgotten)?;
                 }
                 result => return Ok(result?),
@@ -95,8 +95,8 @@ impl ReauthCallback {
         claim: &UnverifiedClaim,
         stored: &StoredReauthorization,
         answer: &mut Option<Answer>,
-        trigger: Trigger,
-    ) -> Result<CallbackOutcome, AccessError> {
+        context: RequestContext,
+    ) -> Result<CallbackOutcome, AuthorizedClientError> {
         let reauthorization = &stored.reauthorization;
         let step = reauthorization.on_callback(claim.clone());
         if step == Step::Repeat {
@@ -105,10 +105,10 @@ impl ReauthCallback {
         let asks = step == Step::Verify && answer.is_none();
         let Reauthorization { user_id, account_id, contract_id, .. } = reauthorization;
         let may_ask = async {
-            let may_ask = asks && self.access.store.record_verification(stored).await?;
+            let may_ask = asks && self.authorized.store.record_verification(stored).await?;
             Ok::<_, StoreError>(may_ask)
         };
-        let read = self.access.grants_and_account(user_id, account_id, Some(contract_id));
+        let read = self.authorized.grants_and_account(user_id, account_id, Some(contract_id));
         let (may_ask, (grants, account)) = tokio::try_join!(may_ask, read)?;
         if asks && !may_ask {
             tracing::warn!(reauthorization_id = %reauthorization.id, "callback: digi.me was asked too often, so it is not asked again");
@@ -120,13 +120,13 @@ impl ReauthCallback {
             .unwrap_or_else(|| Versioned { value: Account::new(user_id.clone(), account_id.clone()), version: 0 });
         if may_ask {
             let grant = grants.into_iter().find(|grant| grant.value.contract_id == *contract_id);
-            *answer = Some(self.ask(reauthorization, &account.value, grant, trigger).await?);
+            *answer = Some(self.ask(reauthorization, &account.value, grant, context).await?);
         }
         let signal = match step {
             Step::Fail(code) => Signal::Failed { attempt: reauthorization.attempt(), code },
             Step::Verify | Step::Repeat => signal(reauthorization, answer.clone()),
         };
-        Ok(self.write(stored, account, signal, trigger).await?)
+        Ok(self.write(stored, account, signal, context).await?)
     }
 
     /// Asks digi.me for the account. What keeps it from being asked leaves the question open.
@@ -135,7 +135,7 @@ impl ReauthCallback {
         reauthorization: &Reauthorization,
         account: &Account,
         grant: Option<Versioned<Grant>>,
-        trigger: Trigger,
+        context: RequestContext,
     ) -> Result<Answer, StoreError> {
         let unknown = Answer { verdict: Verdict::Unknown, listed: None };
         let id = &reauthorization.id;
@@ -143,11 +143,11 @@ impl ReauthCallback {
             tracing::warn!(reauthorization_id = %id, "callback: could not verify, the grant is gone");
             return Ok(unknown);
         };
-        let client = &self.access.client;
+        let client = &self.authorized.client;
         let listed = self
             .access
-            .with_token(grant, trigger, |contract, tokens| async move {
-                client.accounts(&contract, &tokens.access.value, trigger.deadline).await
+            .with_token(grant, context, |contract, tokens| async move {
+                client.accounts(&contract, &tokens.access.value, context.deadline).await
             })
             .await;
         match listed {
@@ -155,7 +155,7 @@ impl ReauthCallback {
                 let listed = listed.into_iter().find(|listed| listed.id == reauthorization.account_id);
                 Ok(Answer { verdict: verdict(account.username.as_deref(), listed.as_ref()), listed })
             }
-            Err(AccessError::Store(error)) => Err(error),
+            Err(AuthorizedClientError::Store(error)) => Err(error),
             Err(error) => {
                 tracing::warn!(reauthorization_id = %id, %error, "callback: could not verify now");
                 Ok(unknown)
@@ -169,7 +169,7 @@ impl ReauthCallback {
         stored: &StoredReauthorization,
         account: Versioned<Account>,
         signal: Signal,
-        trigger: Trigger,
+        context: RequestContext,
     ) -> Result<CallbackOutcome, StoreError> {
         let reauthorization = &stored.reauthorization;
         let Outcome::Changed(mut change) = account.value.take(signal, self.ambient.now()) else {
@@ -186,9 +186,9 @@ impl ReauthCallback {
             changes: vec![AccountChange { change, read_version: account.version, read: None }],
             last_reads: None,
             reauthorization: Some((reauthorization.id.clone(), stored.version)),
-            triggered_at: trigger.at,
+            triggered_at: context.at,
         };
-        self.access.store.commit(commit).await?;
+        self.authorized.store.commit(commit).await?;
         Ok(outcome)
     }
 }

@@ -9,12 +9,12 @@ use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use futures::future::join_all;
 use lambda_runtime::Error;
 use reauth_core::{
-    access::Access,
     ambient::Ambient,
+    authorized_client::AuthorizedClient,
     aws::Aws,
     config::{ConfigError, Environment},
     domain::UserId,
-    lambda::{Function, Invocation, Trigger},
+    lambda::{Function, Invocation, RequestContext},
     store::StoreError,
 };
 
@@ -23,7 +23,7 @@ use crate::message::ReadMessage;
 /// The function.
 #[derive(Debug)]
 pub struct RecordReadResult {
-    access: Access,
+    authorized: AuthorizedClient,
     ambient: Ambient,
 }
 
@@ -32,7 +32,7 @@ impl Function for RecordReadResult {
     type Reply = SqsBatchResponse;
 
     fn new(environment: &Environment, ambient: &Ambient) -> Result<Self, ConfigError> {
-        Ok(Self { access: Access::new(&Aws::new(environment)?, ambient)?, ambient: ambient.clone() })
+        Ok(Self { authorized: AuthorizedClient::new(&Aws::new(environment)?, ambient)?, ambient: ambient.clone() })
     }
 
     /// Users are taken side by side, one user's messages in order. A message that fails does so alone.
@@ -60,8 +60,8 @@ impl RecordReadResult {
     async fn take_in_order(&self, messages: Vec<ReadMessage>, invocation: &Invocation) -> Vec<String> {
         let mut failed = Vec::new();
         for message in messages {
-            let trigger = Trigger { at: message.handed_in_at, deadline: invocation.deadline };
-            match self.take_in(&message, trigger).await {
+            let context = RequestContext { at: message.handed_in_at, deadline: invocation.deadline };
+            match self.take_in(&message, context).await {
                 Ok(()) => {}
                 Err(StoreError::Forgotten) => {
                     tracing::info!("A read result is dropped: its user was forgotten after it was sent");

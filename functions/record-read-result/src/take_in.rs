@@ -4,12 +4,12 @@
 use std::time::Duration;
 
 use reauth_core::{
-    access::retry_conflicts,
+    authorized_client::retry_on_conflict,
     domain::{
         Account, AccountId, EpisodeId, Outcome, Signal, Status, UserId, Watermark, read_result::Entry,
         verification::ListedAccount,
     },
-    lambda::Trigger,
+    lambda::RequestContext,
     store::{AccountChange, Commit, StoreError, UserAccounts, Versioned},
 };
 use tokio::sync::OnceCell;
@@ -40,21 +40,21 @@ impl News<'_> {
 }
 
 impl RecordReadResult {
-    pub(crate) async fn take_in(&self, message: &ReadMessage, trigger: Trigger) -> Result<(), StoreError> {
+    pub(crate) async fn take_in(&self, message: &ReadMessage, context: RequestContext) -> Result<(), StoreError> {
         let (user, listed) = (&message.submission.user_id, &OnceCell::new());
-        retry_conflicts(&self.ambient, trigger, || async move {
-            let mut accounts = self.access.store.user_accounts(user).await?;
-            if accounts.last_reads.value.is_void(trigger.at) {
+        retry_on_conflict(&self.ambient, context, || async move {
+            let mut accounts = self.authorized.store.user_accounts(user).await?;
+            if accounts.last_reads.value.is_void(context.at) {
                 return Err(StoreError::Forgotten);
             }
             if listed.get().is_none() && news(message, &accounts).iter().any(News::needs_list) {
-                let listed = listed.get_or_init(|| self.list(message, trigger)).await;
+                let listed = listed.get_or_init(|| self.list(message, context)).await;
                 if !listed.is_empty() {
-                    accounts = self.access.store.user_accounts(user).await?;
+                    accounts = self.authorized.store.user_accounts(user).await?;
                 }
             }
             let listed = listed.get().map(Vec::as_slice).unwrap_or_default();
-            self.write(message, accounts, listed, trigger).await
+            self.write(message, accounts, listed, context).await
         })
         .await
     }
@@ -65,7 +65,7 @@ impl RecordReadResult {
         message: &ReadMessage,
         accounts: UserAccounts,
         listed: &[ListedAccount],
-        trigger: Trigger,
+        context: RequestContext,
     ) -> Result<(), StoreError> {
         let (mut healthy, mut changes) = (Vec::new(), Vec::new());
         for News { account, read, entry } in news(message, &accounts) {
@@ -80,12 +80,12 @@ impl RecordReadResult {
         }
         let mut last_reads = accounts.last_reads;
         healthy.into_iter().for_each(|(id, read)| last_reads.value.record(id, read));
-        let (store, user_id) = (&self.access.store, message.submission.user_id.clone());
+        let (store, user_id) = (&self.authorized.store, message.submission.user_id.clone());
         if changes.is_empty() {
-            return store.put_last_reads(&user_id, last_reads, trigger.at).await;
+            return store.put_last_reads(&user_id, last_reads, context.at).await;
         }
         let last_reads = Some(last_reads);
-        store.commit(Commit { user_id, changes, last_reads, reauthorization: None, triggered_at: trigger.at }).await
+        store.commit(Commit { user_id, changes, last_reads, reauthorization: None, triggered_at: context.at }).await
     }
 
     /// What a read changes; none if only its time is to be noted.
@@ -120,14 +120,14 @@ impl RecordReadResult {
     }
 
     /// digi.me's list of the user's accounts, which is stored on the way; empty if it cannot be had in time.
-    async fn list(&self, message: &ReadMessage, trigger: Trigger) -> Vec<ListedAccount> {
+    async fn list(&self, message: &ReadMessage, context: RequestContext) -> Vec<ListedAccount> {
         let (user, contract) = (&message.submission.user_id, message.submission.contract_id.as_ref());
-        let deadline = trigger.deadline.within(self.ambient.now(), LISTING_TIME);
+        let deadline = context.deadline.within(self.ambient.now(), LISTING_TIME);
         let listed = async {
-            let mut grants = self.access.store.grants(user).await?;
+            let mut grants = self.authorized.store.grants(user).await?;
             grants.retain(|grant| contract.is_none_or(|contract| grant.value.contract_id == *contract));
             match grants.pop().filter(|_| grants.is_empty()) {
-                Some(grant) => self.access.list_accounts(grant, Trigger { deadline, ..trigger }).await,
+                Some(grant) => self.authorized.list_accounts(grant, RequestContext { deadline, ..context }).await,
                 None => Ok(Vec::new()),
             }
         };

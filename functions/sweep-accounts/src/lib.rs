@@ -13,11 +13,11 @@ use std::{
 use futures::{StreamExt, stream};
 use lambda_runtime::Error;
 use reauth_core::{
-    access::{Access, AccessError},
     ambient::{Ambient, after},
+    authorized_client::{AuthorizedClient, AuthorizedClientError},
     aws::{Aws, describe_error},
     config::{ConfigError, Environment},
-    lambda::{Function, Invocation, Trigger},
+    lambda::{Function, Invocation, RequestContext},
     store::{Due, DueItem, StoreError},
 };
 use serde::Serialize;
@@ -39,7 +39,7 @@ const REQUEUE_INTERVAL: Duration = Duration::from_secs(15 * 60);
 /// The function.
 #[derive(Debug)]
 pub struct SweepAccounts {
-    access: Access,
+    authorized: AuthorizedClient,
     ambient: Ambient,
     queue: aws_sdk_sqs::Client,
     notifications_queue: Arc<str>,
@@ -88,7 +88,7 @@ enum SweepError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
-    Access(#[from] AccessError),
+    Access(#[from] AuthorizedClientError),
     #[error("the queue did not take an event: {0}")]
     Queue(String),
 }
@@ -102,7 +102,7 @@ impl Function for SweepAccounts {
         environment.base_url("PUBLIC_BASE_URL")?.ok_or_else(|| ConfigError::new("PUBLIC_BASE_URL", "is missing"))?;
         let aws = Aws::new(environment)?;
         Ok(Self {
-            access: Access::new(&aws, ambient)?,
+            authorized: AuthorizedClient::new(&aws, ambient)?,
             ambient: ambient.clone(),
             queue: aws_sdk_sqs::Client::new(&aws.service("AWS_ENDPOINT_URL_SQS")?),
             notifications_queue: environment.required("NOTIFICATIONS_QUEUE_URL")?.into(),
@@ -123,7 +123,7 @@ impl Function for SweepAccounts {
 
 impl SweepAccounts {
     async fn requeue_events(&self, invocation: &Invocation) -> Result<Vec<SweepOutcome>, StoreError> {
-        let due = self.access.store.due_events(self.ambient.now(), PER_SHARD).await?;
+        let due = self.authorized.store.due_events(self.ambient.now(), PER_SHARD).await?;
         let requeued = stream::iter(due).map(|item| async move {
             if self.ambient.remaining(invocation.deadline) < EVENT_TIME {
                 return SweepOutcome::Left;
@@ -137,7 +137,7 @@ impl SweepAccounts {
     }
 
     async fn verify_accounts(&self, invocation: &Invocation) -> Result<Vec<SweepOutcome>, StoreError> {
-        let due = self.access.store.due_accounts(self.ambient.now(), PER_SHARD).await?;
+        let due = self.authorized.store.due_accounts(self.ambient.now(), PER_SHARD).await?;
         let failures_in_a_row = &AtomicU32::new(0);
         let verified = stream::iter(due).map(|item| async move {
             let is_down = failures_in_a_row.load(Ordering::Relaxed) >= MAX_FAILURES_IN_A_ROW;
@@ -156,9 +156,9 @@ impl SweepAccounts {
     }
 
     async fn verify_one(&self, item: &DueItem, invocation: &Invocation) -> SweepOutcome {
-        let trigger = Trigger { at: self.ambient.now(), deadline: invocation.deadline };
+        let context = RequestContext { at: self.ambient.now(), deadline: invocation.deadline };
         let Due::Account(user_id, account_id) = &item.due else { return SweepOutcome::Open };
-        match Box::pin(self.verify(item, user_id, account_id, trigger)).await {
+        match Box::pin(self.verify(item, user_id, account_id, context)).await {
             Ok(outcome) => outcome,
             Err(SweepError::Store(StoreError::Forgotten)) => SweepOutcome::Open,
             Err(error) => {
@@ -172,7 +172,9 @@ impl SweepAccounts {
     /// due again.
     async fn requeue(&self, item: &DueItem) -> Result<SweepOutcome, SweepError> {
         let next = after(self.ambient.now(), REQUEUE_INTERVAL);
-        let Some(event) = self.access.store.put_off_event(item, next).await? else { return Ok(SweepOutcome::Open) };
+        let Some(event) = self.authorized.store.reschedule_event(item, next).await? else {
+            return Ok(SweepOutcome::Open);
+        };
         let request = self.queue.send_message().queue_url(&*self.notifications_queue);
         let sent = request.message_body(event.stream_record.to_string()).send().await;
         sent.map_err(|error| SweepError::Queue(describe_error(&error)))?;

@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use reauth_core::{
-    access::AccessError,
     ambient::{Deadline, after},
+    authorized_client::AuthorizedClientError,
     digime::{self, Client, Contract},
     domain::{
         Account, AccountId, FailureCode, Outcome, Signal, Status, TokenPair, UserId, Via,
         read_result::{Entry, ReadResult},
         verification::{ListedAccount, Verdict, verdict},
     },
-    lambda::Trigger,
+    lambda::RequestContext,
     store::{AccountChange, Commit, DueItem, StoreError, Versioned},
 };
 
@@ -40,51 +40,51 @@ impl SweepAccounts {
         item: &DueItem,
         user: &UserId,
         account: &AccountId,
-        trigger: Trigger,
+        context: RequestContext,
     ) -> Result<SweepOutcome, SweepError> {
-        let Some(account) = self.access.store.account(user, account).await? else { return Ok(SweepOutcome::Open) };
+        let Some(account) = self.authorized.store.account(user, account).await? else { return Ok(SweepOutcome::Open) };
         // The index may be a moment behind.
         let Status::Verifying { since, .. } = &account.value.status else { return Ok(SweepOutcome::Open) };
         let since = *since;
-        if after(since, GIVE_UP_AFTER) <= trigger.at {
-            return self.settle(account, Signal::NeverConfirmed, trigger).await;
+        if after(since, GIVE_UP_AFTER) <= context.at {
+            return self.settle(account, Signal::NeverConfirmed, context).await;
         }
-        if !self.access.store.put_off_account(item, next_look(since, trigger.at)).await? {
+        if !self.authorized.store.reschedule_account(item, next_look(since, context.at)).await? {
             return Ok(SweepOutcome::Open);
         }
-        let Answer { verdict, listed } = self.ask(&account.value, trigger).await?;
+        let Answer { verdict, listed } = self.ask(&account.value, context).await?;
         match verdict {
             Verdict::Authorized => {
                 let signal = Signal::Confirmed { via: Via::Sweep, listed, attempt: None };
-                self.settle(account, signal, trigger).await
+                self.settle(account, signal, context).await
             }
-            Verdict::Refused(refusal) => self.settle(account, Signal::Denied { attempt: None, refusal }, trigger).await,
+            Verdict::Refused(refusal) => self.settle(account, Signal::Denied { attempt: None, refusal }, context).await,
             Verdict::Unknown => Ok(SweepOutcome::Open),
         }
     }
 
-    async fn ask(&self, account: &Account, trigger: Trigger) -> Result<Answer, AccessError> {
-        let grants = self.access.store.grants(&account.user_id).await?;
+    async fn ask(&self, account: &Account, context: RequestContext) -> Result<Answer, AuthorizedClientError> {
+        let grants = self.authorized.store.grants(&account.user_id).await?;
         let wanted = account.contract_id.as_ref();
         let Some(grant) = grants.into_iter().find(|grant| wanted.is_none_or(|id| *id == grant.value.contract_id))
         else {
             return Ok(Answer { verdict: Verdict::Unknown, listed: None });
         };
-        let client = &self.access.client;
+        let client = &self.authorized.client;
         let ask = |contract: std::sync::Arc<Contract>, tokens: std::sync::Arc<TokenPair>| async move {
             let token = &tokens.access.value;
-            let listed = client.accounts(&contract, token, trigger.deadline).await?;
+            let listed = client.accounts(&contract, token, context.deadline).await?;
             let listed = listed.into_iter().find(|listed| listed.id == account.account_id);
             let verdict = match verdict(account.username.as_deref(), listed.as_ref()) {
                 // A read shows that the account works, and not whose it is.
                 Verdict::Unknown if account.identity_mismatch.is_none() => {
-                    self.read(client, &contract, &tokens, &account.account_id, trigger.deadline).await?
+                    self.read(client, &contract, &tokens, &account.account_id, context.deadline).await?
                 }
                 verdict => verdict,
             };
             Ok(Answer { verdict, listed })
         };
-        self.access.with_token(grant, trigger, ask).await
+        self.authorized.with_token(grant, context, ask).await
     }
 
     /// Reads the one account: whether that works is what its authorization is for.
@@ -115,7 +115,7 @@ impl SweepAccounts {
         &self,
         read: Versioned<Account>,
         signal: Signal,
-        trigger: Trigger,
+        context: RequestContext,
     ) -> Result<SweepOutcome, SweepError> {
         let Outcome::Changed(change) = read.value.take(signal, self.ambient.now()) else {
             return Ok(SweepOutcome::Open);
@@ -125,9 +125,9 @@ impl SweepAccounts {
             changes: vec![AccountChange { change, read_version: read.version, read: None }],
             last_reads: None,
             reauthorization: None,
-            triggered_at: trigger.at,
+            triggered_at: context.at,
         };
-        match self.access.store.commit(commit).await {
+        match self.authorized.store.commit(commit).await {
             Ok(()) => Ok(SweepOutcome::Settled),
             // Something else settled it, or it is due again.
             Err(StoreError::Conflict(_)) => Ok(SweepOutcome::Open),

@@ -1,4 +1,4 @@
-//! A digi.me to talk to: the API, the consent pages, and levers that break things on purpose.
+//! A digi.me to talk to: the API, the consent pages, and a control API that breaks things on purpose.
 //!
 //! The official SDKs, pointed at [`Simulator::base_url`] and [`Simulator::onboard_url`], can
 //! authorize a user, read accounts, run a read session up to the 511 error, refresh tokens and
@@ -12,11 +12,12 @@ mod api_manage;
 mod api_oauth;
 mod auth;
 mod consent;
+mod control;
+mod control_http;
 mod error;
+mod faults;
 mod guard;
 mod keys;
-mod levers;
-mod levers_http;
 mod listener;
 mod model;
 mod nonces;
@@ -26,16 +27,15 @@ mod routes;
 mod shared;
 mod simulator;
 mod state;
-mod trouble;
 
 pub use ambient::{Clock, Random};
+pub use control::Control;
+pub use faults::Failure;
 pub use keys::{ContractKeys, KeyError, KeyForm};
-pub use levers::Levers;
 pub use model::{AccessTokenStatus, Account, Contract, ErrorShape, Settings, Token, TokenPair};
 pub use observer::{Moment, Observer};
 pub use shared::RecordedRequest;
 pub use simulator::{Builder, Simulator, StartError};
-pub use trouble::Failure;
 
 /// Where the API is.
 pub(crate) const API_PATH: &str = "/v1.7/";

@@ -40,7 +40,7 @@ async fn run(arguments: Arguments) -> Result<(), String> {
     let simulator = builder.start().await.map_err(|error| error.to_string())?;
     println!("API     {}", simulator.base_url());
     println!("pages   {}", simulator.onboard_url());
-    println!("levers  http://{}/_simulator/", simulator.address());
+    println!("control  http://{}/_simulator/", simulator.address());
     tokio::signal::ctrl_c().await.map_err(|error| format!("cannot wait for Ctrl-C: {error}"))?;
     simulator.shutdown().await;
     Ok(())

@@ -272,7 +272,7 @@ pub(crate) struct ReadSession {
     pub(crate) polls: u32,
 }
 
-/// The levers that survive a restart.
+/// The settings that survive a restart.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Settings {

@@ -14,7 +14,7 @@ use crate::guard::guard;
 use crate::listener::ResetSwitch;
 use crate::observer::Moment;
 use crate::shared::{RecordedRequest, Shared};
-use crate::{api_access, api_manage, api_oauth, auth, consent, levers_http};
+use crate::{api_access, api_manage, api_oauth, auth, consent, control_http};
 
 const MAX_BODY_BYTES: usize = 1024 * 1024;
 
@@ -47,7 +47,7 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router {
         .route("/v1.7/", any(unknown_path))
         .nest("/apps/saas", pages)
         .layer(from_fn_with_state(shared.clone(), observe))
-        .nest("/_simulator", levers_http::router())
+        .nest("/_simulator", control_http::router())
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(from_fn(guard))
         .with_state(shared.clone())
@@ -72,7 +72,7 @@ async fn observe(
     let path = request.uri().path().to_owned();
     let request_line = format!("{method} {path}");
     shared.observed(Moment::Before, &request_line).await;
-    let (latency, failure) = shared.trouble().befall(&path);
+    let (latency, failure) = shared.faults().take(&path);
     if !latency.is_zero() {
         tokio::time::sleep(latency).await;
     }

@@ -16,10 +16,10 @@ use serde_json::{Value, json};
 use url::Url;
 
 use crate::ambient::{Clock, Random};
+use crate::faults::{Faults, full_path};
 use crate::nonces::Nonces;
 use crate::observer::{Moment, Observer};
 use crate::state::{FreshPair, State};
-use crate::trouble::{Trouble, full_path};
 
 const MAX_RECORDED_REQUESTS: usize = 10_000;
 
@@ -40,7 +40,7 @@ pub(crate) struct Shared {
     pub(crate) address: SocketAddr,
     pub(crate) state_file: Option<PathBuf>,
     pub(crate) state: Mutex<State>,
-    pub(crate) trouble: Mutex<Trouble>,
+    pub(crate) faults: Mutex<Faults>,
     pub(crate) nonces: Mutex<Nonces>,
     pub(crate) requests: Mutex<VecDeque<RecordedRequest>>,
     pub(crate) observer: Mutex<Option<Observer>>,
@@ -101,8 +101,8 @@ impl Shared {
         result
     }
 
-    pub(crate) fn trouble(&self) -> MutexGuard<'_, Trouble> {
-        lock(&self.trouble)
+    pub(crate) fn faults(&self) -> MutexGuard<'_, Faults> {
+        lock(&self.faults)
     }
 
     pub(crate) fn nonce_is_new(&self, nonce: &str) -> bool {
@@ -135,12 +135,12 @@ impl Shared {
     pub(crate) fn answer_token(&self, endpoint: &str, claims: Value) -> String {
         let key = self.read(|state| state.keys.current.clone());
         let (header, claims, bad_signature) = {
-            let trouble = self.trouble();
-            let jku = trouble.forged_jku.clone().unwrap_or_else(|| self.url(&full_path("jwks/oauth")).into());
-            let kid = trouble.forged_kid.as_ref().unwrap_or(&key.kid);
+            let faults = self.faults();
+            let jku = faults.forged_jku.clone().unwrap_or_else(|| self.url(&full_path("jwks/oauth")).into());
+            let kid = faults.forged_kid.as_ref().unwrap_or(&key.kid);
             let header = json!({ "alg": "PS512", "typ": "JWT", "kid": kid, "jku": jku });
-            let replaced = trouble.answer_claims.get(&full_path(endpoint)).cloned();
-            (header, replaced.unwrap_or(claims), trouble.bad_signatures)
+            let replaced = faults.answer_claims.get(&full_path(endpoint)).cloned();
+            (header, replaced.unwrap_or(claims), faults.bad_signatures)
         };
         let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
         let message = format!("{}.{}", part(&header), part(&claims));

@@ -11,8 +11,8 @@ use tokio::task::JoinHandle;
 use url::Url;
 
 use crate::ambient::{Clock, Random, system_clock, system_random};
+use crate::control::Control;
 use crate::keys::{KeyError, KeyForm, SigningKey};
-use crate::levers::Levers;
 use crate::listener::{ResetSwitch, ResettableListener};
 use crate::model::KeyRing;
 use crate::routes::router;
@@ -98,7 +98,7 @@ impl Builder {
             random: self.random,
             address,
             state_file: self.state_file,
-            trouble: Default::default(),
+            faults: Default::default(),
             nonces: Default::default(),
             requests: Default::default(),
             observer: Default::default(),
@@ -189,9 +189,9 @@ impl Simulator {
         self.shared.address
     }
 
-    /// A handle on the levers.
-    pub fn levers(&self) -> Levers {
-        Levers { shared: self.shared.clone() }
+    /// A handle on the control API.
+    pub fn control(&self) -> Control {
+        Control { shared: self.shared.clone() }
     }
 
     /// The last 10,000 requests for the API and the pages, oldest first.

@@ -1,6 +1,6 @@
 //! What is there at first start: a contract, a user, three accounts of different services, and the user's grant.
 
-use digime_simulator::{Account, Contract, Levers};
+use digime_simulator::{Account, Contract, Control};
 use http::Method;
 use serde_json::{Value, json};
 
@@ -21,39 +21,39 @@ pub(crate) fn store_secrets(secrets: &Secrets, demo: &DemoSecrets) {
 }
 
 /// Registers the contract; at each start, since the callback's address may be another one.
-pub(crate) fn register_contract(levers: &Levers, demo: &DemoSecrets, endpoints: &Endpoints) -> Result<(), String> {
+pub(crate) fn register_contract(control: &Control, demo: &DemoSecrets, endpoints: &Endpoints) -> Result<(), String> {
     let contract = Contract {
         contract_id: DEMO_CONTRACT.to_owned(),
         application_id: DEMO_APPLICATION.to_owned(),
         public_key_pem: demo.public_key_pem.clone(),
         redirect_uris: vec![format!("{}/callback", endpoints.public_base_url)],
     };
-    levers.register_contract(contract).map_err(|error| error.to_string())
+    control.register_contract(contract).map_err(|error| error.to_string())
 }
 
 /// Makes the demo user with his accounts, unless he is there already, and hands his grant to the service, unless it has
 /// one.
-pub(crate) async fn add_user(levers: &Levers, application: &Application) -> Result<(), String> {
-    if !levers.users().iter().any(|user| user == DEMO_USER) {
-        levers.add_user(DEMO_USER);
+pub(crate) async fn add_user(control: &Control, application: &Application) -> Result<(), String> {
+    if !control.users().iter().any(|user| user == DEMO_USER) {
+        control.add_user(DEMO_USER);
         for (id, service, username) in [
             ("1_demo-bank", "Meadow Bank", "alex.morgan"),
             ("2_demo-hospital", "St. Clement's Hospital", "MRN 4471903"),
             ("3_demo-instagram", "Instagram", "alex.takes.photos"),
         ] {
-            levers.add_account(DEMO_USER, Account::new(id, service, Some(username)));
+            control.add_account(DEMO_USER, Account::new(id, service, Some(username)));
         }
     }
     // A user whom the service knows has a grant there, or was left without one on purpose.
     match application.call(Method::GET, &format!("/users/{DEMO_USER}/accounts"), &Value::Null).await {
         Ok(_) => Ok(()),
-        Err(_) => store_grant(levers, application, DEMO_USER).await,
+        Err(_) => store_grant(control, application, DEMO_USER).await,
     }
 }
 
 /// What happens when a user authorizes the application anew: it hands a new grant to the service.
-pub(crate) async fn store_grant(levers: &Levers, application: &Application, user: &str) -> Result<(), String> {
-    let tokens = serde_json::to_value(levers.issue_tokens(user, DEMO_CONTRACT)).map_err(|error| error.to_string())?;
+pub(crate) async fn store_grant(control: &Control, application: &Application, user: &str) -> Result<(), String> {
+    let tokens = serde_json::to_value(control.issue_tokens(user, DEMO_CONTRACT)).map_err(|error| error.to_string())?;
     let user = percent_encoding::utf8_percent_encode(user, percent_encoding::NON_ALPHANUMERIC);
     let path = format!("/users/{user}/grants/{DEMO_CONTRACT}?replace=true");
     application.call(Method::PUT, &path, &tokens).await.map(drop).map_err(|error| error.to_string())

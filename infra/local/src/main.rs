@@ -68,7 +68,7 @@ async fn run(arguments: Arguments) -> Result<(), StartError> {
     system.add_demo_user().await?;
     println!("Console    {}/", system.endpoints.public_base_url);
     println!("API        {}", system.endpoints.public_base_url);
-    println!("digi.me    {} (levers: see infra/digime-simulator/README.md)", system.endpoints.digime_base_url);
+    println!("digi.me    {} (control: see infra/digime-simulator/README.md)", system.endpoints.digime_base_url);
     println!("AWS        {} (DynamoDB, Secrets Manager, SQS, SNS)", system.endpoints.aws_url);
     if let Some((url, secret)) = &webhook {
         println!("Webhook    {url} (signed with {secret})");

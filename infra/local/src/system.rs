@@ -62,7 +62,7 @@ pub struct Options {
     pub ambient: Ambient,
     /// How the queues redeliver.
     pub queues: QueueSettings,
-    /// Whether stream, queues and schedule move by themselves; if not, [`System::settle`] moves them.
+    /// Whether stream, queues and schedule move by themselves; if not, [`System::run_until_idle`] moves them.
     pub background: bool,
     /// What the functions' `RUST_LOG` says.
     pub rust_log: String,
@@ -175,7 +175,7 @@ impl System {
             rust_log: options.rust_log.clone(),
             overrides: options.settings.clone(),
         };
-        demo::register_contract(&simulator.levers(), &kept.secrets, &endpoints)
+        demo::register_contract(&simulator.control(), &kept.secrets, &endpoints)
             .map_err(|error| part("the simulator")(&error))?;
         let functions = make(endpoints.clone()).await.map_err(|error| part("a function")(&error))?;
 
@@ -230,7 +230,7 @@ impl System {
     /// # Errors
     /// [`StartError`].
     pub async fn add_demo_user(&self) -> Result<(), StartError> {
-        demo::add_user(&self.simulator.levers(), &self.application)
+        demo::add_user(&self.simulator.control(), &self.application)
             .await
             .map_err(|error| part("the demonstration")(&error))
     }
@@ -304,7 +304,7 @@ impl System {
     ///
     /// # Errors
     /// When a store fails, or there is no end.
-    pub async fn settle(&self) -> Result<(), StartError> {
+    pub async fn run_until_idle(&self) -> Result<(), StartError> {
         for _ in 0..MAX_ROUNDS {
             let mut moved = self.moving.pipe.pump().await.map_err(|error| part("the pipe")(&error))?;
             for source in &self.moving.sources {

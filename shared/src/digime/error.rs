@@ -117,7 +117,7 @@ impl Error {
 
     /// Whether the same call may succeed later.
     #[must_use]
-    pub fn passes(&self) -> bool {
+    pub fn is_retryable(&self) -> bool {
         match self {
             Self::Api(error) => error.status.is_server_error() || error.status == StatusCode::TOO_MANY_REQUESTS,
             Self::Unreachable { .. } => true,
@@ -176,10 +176,10 @@ mod tests {
             })
         };
         let refused = api(StatusCode::UNAUTHORIZED, "InvalidToken", "The access_token is expired");
-        assert!(refused.refuses_access_token() && !refused.refuses_refresh_token() && !refused.passes());
+        assert!(refused.refuses_access_token() && !refused.refuses_refresh_token() && !refused.is_retryable());
         let client = api(StatusCode::NOT_ACCEPTABLE, "InvalidRequest", "");
         assert!(client.refuses_client() && !client.refuses_access_token());
-        assert!(api(StatusCode::BAD_GATEWAY, "", "").passes());
-        assert!(api(StatusCode::TOO_MANY_REQUESTS, "", "").passes());
+        assert!(api(StatusCode::BAD_GATEWAY, "", "").is_retryable());
+        assert!(api(StatusCode::TOO_MANY_REQUESTS, "", "").is_retryable());
     }
 }

@@ -9,7 +9,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 use jiff::Timestamp;
 
 use super::{
-    Item, Part, Store, StoreError, Versioned, error,
+    Condition, Item, Store, StoreError, Versioned, error,
     grants::Grant,
     item::{self, AccountItem, EventItem},
     key,
@@ -158,7 +158,7 @@ impl Store {
                 read.accounts.insert(account.value.account_id.clone(), account);
             }
         }
-        if read.is_torn() { Err(StoreError::Conflict(Some(Part::LastReads))) } else { Ok(read) }
+        if read.is_torn() { Err(StoreError::Conflict(Some(Condition::LastReads))) } else { Ok(read) }
     }
 
     /// Writes that reads were taken in that change no account.
@@ -178,7 +178,7 @@ impl Store {
             return transaction.commit().await;
         }
         let item = last_reads_item(user, &last_reads.value, last_reads.version + 1);
-        self.put_if_unchanged(Part::LastReads, item, last_reads.version).await
+        self.put_if_unchanged(Condition::LastReads, item, last_reads.version).await
     }
 
     /// Writes changes: the accounts, their events, what becomes of reauthorizations. One transaction, as long as it holds
@@ -214,7 +214,7 @@ impl Store {
         loop {
             match self.try_commit(commit, part, &gone, now).await {
                 // A waiting reauthorization that is not there any more must not keep its account waiting.
-                Err(StoreError::Conflict(Some(Part::Settled(id)))) if gone.insert(id.clone()) => {}
+                Err(StoreError::Conflict(Some(Condition::Settled(id)))) if gone.insert(id.clone()) => {}
                 result => return result,
             }
         }
@@ -307,7 +307,7 @@ impl Store {
             due_at: Some(after(event.timestamp, UNDELIVERED_AFTER)),
         };
         let item = item::write(key::event(user_id, account_id, *sequence), &item)?;
-        transaction.put(Part::Event, item, "attribute_not_exists(PK)", &[])
+        transaction.put(Condition::Event, item, "attribute_not_exists(PK)", &[])
     }
 }
 
@@ -342,10 +342,10 @@ fn write_account(transaction: &mut Transaction<'_>, one: &Numbered, now: Timesta
     let account = &one.change.account;
     let key = key::account(&account.user_id, &account.account_id);
     if one.change.removes {
-        return transaction.delete_version(Part::Account, key, one.read_version);
+        return transaction.delete_version(Condition::Account, key, one.read_version);
     }
     let item = item::write(key, &AccountItem::new(account, one.version, after(now, FIRST_VERIFICATION)))?;
-    transaction.put_version(Part::Account, item, one.read_version)
+    transaction.put_version(Condition::Account, item, one.read_version)
 }
 
 /// The attribute of an account's watermark in the item of last reads.
@@ -385,7 +385,7 @@ fn add_last_reads(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let item = last_reads_item(user, &last_reads.value, next_version(last_reads.version, now));
-    transaction.put_version(Part::LastReads, item, last_reads.version)
+    transaction.put_version(Condition::LastReads, item, last_reads.version)
 }
 
 fn read_last_reads(item: &Item) -> Result<Versioned<LastReads>, StoreError> {
@@ -426,9 +426,9 @@ fn set_progress(
     let (part, condition) = match own_version {
         Some(version) => {
             values.push((":read", number(version)));
-            (Part::Reauthorization, "version = :read")
+            (Condition::Reauthorization, "version = :read")
         }
-        None => (Part::Settled(id.clone()), "attribute_exists(PK)"),
+        None => (Condition::Settled(id.clone()), "attribute_exists(PK)"),
     };
     transaction.update(part, key::reauthorization(id), &expression, condition, &[], &values)
 }

@@ -11,9 +11,9 @@ use crate::aws::describe_error;
 
 /// What one operation of a transaction was about; a failed condition is told by it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Part {
+pub enum Condition {
     /// The user is not forgotten.
-    NotForgotten,
+    NotErased,
     /// The account has the version that was read.
     Account,
     /// The event is new.
@@ -41,7 +41,7 @@ pub enum StoreError {
     /// Something changed since it was read: read again, decide again. Without a part, a transaction was under way on
     /// the same item each time that the write was tried.
     #[error("a concurrent write was faster ({0:?})")]
-    Conflict(Option<Part>),
+    Conflict(Option<Condition>),
     /// The table, or the secret that its sealed values need, cannot be used now.
     #[error("the table cannot be used: {0}")]
     Unavailable(String),
@@ -53,14 +53,14 @@ pub enum StoreError {
 impl StoreError {
     /// Whether the same may succeed later.
     #[must_use]
-    pub fn passes(&self) -> bool {
+    pub fn is_retryable(&self) -> bool {
         matches!(self, Self::Conflict(_) | Self::Unavailable(_))
     }
 
     /// The error of a write that is no transaction, told by what it was about.
-    pub(super) fn about(self, part: Part) -> Self {
+    pub(super) fn about(self, part: Condition) -> Self {
         match self {
-            Self::Conflict(Some(Part::Item)) => Self::Conflict(Some(part)),
+            Self::Conflict(Some(Condition::Item)) => Self::Conflict(Some(part)),
             error => error,
         }
     }
@@ -78,8 +78,8 @@ pub(super) fn of_transaction(error: &SdkError<TransactWriteItemsError, HttpRespo
     match error.as_service_error() {
         Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
             let reasons = || cancelled.cancellation_reasons().iter().map(|reason| reason.code()).zip(parts);
-            let failed = |(code, _): &(Option<&str>, &Part)| *code == Some("ConditionalCheckFailed");
-            if reasons().filter(failed).any(|(_, part)| *part == Part::NotForgotten) {
+            let failed = |(code, _): &(Option<&str>, &Condition)| *code == Some("ConditionalCheckFailed");
+            if reasons().filter(failed).any(|(_, part)| *part == Condition::NotErased) {
                 StoreError::Forgotten
             } else if let Some((_, part)) = reasons().find(failed) {
                 StoreError::Conflict(Some(part.clone()))
@@ -97,7 +97,7 @@ pub(super) fn of_transaction(error: &SdkError<TransactWriteItemsError, HttpRespo
 /// Tells why a single item was not changed.
 pub(super) fn of_update(error: &SdkError<UpdateItemError, HttpResponse>) -> StoreError {
     match error.as_service_error() {
-        Some(UpdateItemError::ConditionalCheckFailedException(_)) => StoreError::Conflict(Some(Part::Item)),
+        Some(UpdateItemError::ConditionalCheckFailedException(_)) => StoreError::Conflict(Some(Condition::Item)),
         Some(UpdateItemError::TransactionConflictException(_)) => StoreError::Conflict(None),
         _ => unavailable(error),
     }
@@ -106,7 +106,7 @@ pub(super) fn of_update(error: &SdkError<UpdateItemError, HttpResponse>) -> Stor
 /// Tells why a single item was not written.
 pub(super) fn of_put(error: &SdkError<PutItemError, HttpResponse>) -> StoreError {
     match error.as_service_error() {
-        Some(PutItemError::ConditionalCheckFailedException(_)) => StoreError::Conflict(Some(Part::Item)),
+        Some(PutItemError::ConditionalCheckFailedException(_)) => StoreError::Conflict(Some(Condition::Item)),
         Some(PutItemError::TransactionConflictException(_)) => StoreError::Conflict(None),
         _ => unavailable(error),
     }

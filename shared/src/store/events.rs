@@ -175,8 +175,8 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn put_off_event(&self, due: &DueItem, next: Timestamp) -> Result<Option<DueEvent>, StoreError> {
-        let Some(item) = self.put_off(due, next).await? else {
+    pub async fn reschedule_event(&self, due: &DueItem, next: Timestamp) -> Result<Option<DueEvent>, StoreError> {
+        let Some(item) = self.reschedule(due, next).await? else {
             return Ok(None);
         };
         let image: serde_dynamo::Item = item.into();
@@ -191,7 +191,7 @@ impl Store {
     }
 
     /// Puts off anything that is due: gives the item if it was still due as it was read.
-    pub(super) async fn put_off(&self, due: &DueItem, next: Timestamp) -> Result<Option<Item>, StoreError> {
+    pub(super) async fn reschedule(&self, due: &DueItem, next: Timestamp) -> Result<Option<Item>, StoreError> {
         let update = self
             .client
             .update_item()

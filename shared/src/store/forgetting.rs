@@ -1,4 +1,4 @@
-//! Forgetting a user: first the mark that stops every write for him, then all that stands under him.
+//! Erasing a user: first his tombstone, which stops every write that would create items for him, then all of his items.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn forget(&self, user: &UserId) -> Result<(), StoreError> {
-        self.mark_forgotten(user).await?;
+        self.write_tombstone(user).await?;
         // A write that rests on an item may be faster than the deletion of that item, and create others: they are found
         // when the user is looked at again.
         loop {
@@ -44,7 +44,7 @@ impl Store {
     /// [`StoreError`].
     pub(super) async fn erased_at(&self, user: &UserId) -> Result<Option<Timestamp>, StoreError> {
         let mut erased_at = None;
-        for hash in self.keyring().await?.forgotten_marks(user) {
+        for hash in self.keyring().await?.tombstone_ids(user) {
             let tombstone = self.get::<ForgottenItem>(key::forgotten(&hash)).await?;
             erased_at = erased_at.max(tombstone.map(|tombstone| tombstone.forgotten_at));
         }
@@ -55,7 +55,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn knows(&self, user: &UserId) -> Result<bool, StoreError> {
+    pub async fn user_exists(&self, user: &UserId) -> Result<bool, StoreError> {
         let query = self
             .client
             .query()
@@ -68,12 +68,12 @@ impl Store {
         Ok(answer.count > 0)
     }
 
-    async fn mark_forgotten(&self, user: &UserId) -> Result<(), StoreError> {
+    async fn write_tombstone(&self, user: &UserId) -> Result<(), StoreError> {
         let now = self.ambient.now();
-        let mark = ForgottenItem { forgotten_at: now, ttl: after(now, KEPT).as_second() };
-        for hash in self.keyring().await?.forgotten_marks(user) {
+        let tombstone = ForgottenItem { forgotten_at: now, ttl: after(now, KEPT).as_second() };
+        for hash in self.keyring().await?.tombstone_ids(user) {
             let put = self.client.put_item().table_name(&*self.table);
-            let put = put.set_item(Some(item::write(key::forgotten(&hash), &mark)?));
+            let put = put.set_item(Some(item::write(key::forgotten(&hash), &tombstone)?));
             let write = || {
                 let put = put.clone();
                 async move { put.send().await.map(drop).map_err(|error| error::of_put(&error)) }

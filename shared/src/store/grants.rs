@@ -8,7 +8,7 @@ use secrecy::ExposeSecret;
 use zeroize::Zeroizing;
 
 use super::{
-    Item, Part, Store, StoreError, Versioned,
+    Condition, Item, Store, StoreError, Versioned,
     item::{self, GrantItem},
     key,
     transaction::{next_version, number, text},
@@ -80,10 +80,10 @@ impl Store {
         let item = self.sealed(grant, version).await?;
         if read == 0 {
             let mut transaction = self.restoring(&grant.user_id, triggered_at).await?;
-            transaction.put_version(Part::Grant, item, read)?;
+            transaction.put_version(Condition::Grant, item, read)?;
             transaction.commit().await?;
         } else {
-            self.put_if_unchanged(Part::Grant, item, read).await?;
+            self.put_if_unchanged(Condition::Grant, item, read).await?;
         }
         Ok(version)
     }
@@ -120,7 +120,7 @@ impl Store {
         let version = lease.version + 1;
         let item = self.sealed(grant, version).await?;
         let values = [(":id", text(&*lease.id)), (":read", number(lease.version))];
-        self.put_if(Part::Grant, item, "version = :read AND leaseId = :id", &values).await?;
+        self.put_if(Condition::Grant, item, "version = :read AND leaseId = :id", &values).await?;
         Ok(version)
     }
 
@@ -169,7 +169,7 @@ impl Store {
         for (name, value) in values {
             update = update.expression_attribute_values(*name, value.clone());
         }
-        self.update(update).await.map(drop).map_err(|error| error.about(Part::Grant))
+        self.update(update).await.map(drop).map_err(|error| error.about(Condition::Grant))
     }
 
     async fn sealed(&self, grant: &Grant, version: u64) -> Result<Item, StoreError> {

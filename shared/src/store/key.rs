@@ -83,8 +83,8 @@ pub(super) fn pointed_to(sk: &str) -> Option<Key> {
     Some(Key { pk: sk.to_owned(), sk: kind.to_owned() })
 }
 
-pub(super) fn forgotten(mark: &str) -> Key {
-    Key { pk: format!("FORGOTTEN#{mark}"), sk: "FORGOTTEN".to_owned() }
+pub(super) fn forgotten(tombstone_id: &str) -> Key {
+    Key { pk: format!("FORGOTTEN#{tombstone_id}"), sk: "FORGOTTEN".to_owned() }
 }
 
 fn shard(user: &UserId) -> u8 {

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{
-    Part, Store, StoreError, StoredEvent,
+    Condition, Store, StoreError, StoredEvent,
     item::{self, LinkItem, PointerItem},
     key,
     transaction::text,
@@ -96,16 +96,16 @@ impl Store {
         };
         let mut transaction = self.transaction();
         transaction.check(
-            Part::Event,
+            Condition::Event,
             key::event(&event.user_id, &event.account_id, event.sequence),
             "eventId = :event",
             &[(":event", text(event.event_id.as_str()))],
         )?;
-        transaction.put(Part::Link, item::write(key, &item)?, "attribute_not_exists(PK)", &[])?;
-        transaction.put_anyway(Part::Link, pointer)?;
+        transaction.put(Condition::Link, item::write(key, &item)?, "attribute_not_exists(PK)", &[])?;
+        transaction.put_anyway(Condition::Link, pointer)?;
         match transaction.commit().await {
-            Err(StoreError::Conflict(Some(Part::Event))) => Err(StoreError::Forgotten),
-            Err(StoreError::Conflict(Some(Part::Link))) => Ok(()),
+            Err(StoreError::Conflict(Some(Condition::Event))) => Err(StoreError::Forgotten),
+            Err(StoreError::Conflict(Some(Condition::Link))) => Ok(()),
             result => result,
         }
     }
@@ -164,7 +164,7 @@ impl Store {
                 result => return result,
             }
         }
-        Err(StoreError::Conflict(Some(Part::Link)))
+        Err(StoreError::Conflict(Some(Condition::Link)))
     }
 
     /// Writes the uses of a link if they are as they were read.

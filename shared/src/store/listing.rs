@@ -155,8 +155,8 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn put_off_account(&self, due: &DueItem, next: Timestamp) -> Result<bool, StoreError> {
-        Ok(self.put_off(due, next).await?.is_some())
+    pub async fn reschedule_account(&self, due: &DueItem, next: Timestamp) -> Result<bool, StoreError> {
+        Ok(self.reschedule(due, next).await?.is_some())
     }
 }
 

@@ -19,7 +19,7 @@ use serde::de::DeserializeOwned;
 
 pub use self::{
     accounts::{AccountChange, Commit, UserAccounts},
-    error::{Part, StoreError},
+    error::{Condition, StoreError},
     events::{DueEvent, HistoryCursor, HistoryPage, StoredEvent},
     grants::{Grant, Lease},
     links::{Link, LinkUse, RecordedUse, StoredLink},

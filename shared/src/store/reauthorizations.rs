@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{
-    Part, Store, StoreError,
+    Condition, Store, StoreError,
     item::{self, PointerItem, ReauthorizationItem},
     key,
 };
@@ -39,17 +39,16 @@ impl StoredReauthorization {
         equal_in_constant_time(&sha256(secret), &self.secret_hash)
     }
 
-    /// Whether one of these marks is that of the browser in which the reauthorization was begun. One that the
-    /// application began has no browser: any will do.
-    pub fn is_browser<'a>(&self, mut marks: impl Iterator<Item = &'a str>) -> bool {
+    /// Whether one of these cookies is that of the browser in which the reauthorization was begun. A reauthorization that
+    /// the application created is bound to no browser: any will do.
+    pub fn is_bound_to<'a>(&self, mut cookies: impl Iterator<Item = &'a str>) -> bool {
         let Some(hash) = &self.browser_hash else { return true };
-        marks.any(|mark| equal_in_constant_time(&sha256(mark), hash))
+        cookies.any(|cookie| equal_in_constant_time(&sha256(cookie), hash))
     }
 }
 
 impl Store {
-    /// Writes a new reauthorization. Of the state's secret, and of the mark of the browser that begins it, only hashes
-    /// are kept.
+    /// Writes a new reauthorization. Of the state's secret and of the browser's cookie only hashes are kept.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -75,15 +74,15 @@ impl Store {
             verifications: None,
             identity_known: new.identity_known,
             secret_hash: sha256(secret.expose_secret()),
-            browser_hash: browser.map(|mark| sha256(mark.expose_secret())),
+            browser_hash: browser.map(|cookie| sha256(cookie.expose_secret())),
             return_url: new.return_url.clone(),
             created_at: new.created_at,
             expires_at: new.expires_at,
             ttl,
         };
         let mut transaction = self.unless_erased(&new.user_id, triggered_at).await?;
-        transaction.put_version(Part::Reauthorization, item::write(key, &item)?, 0)?;
-        transaction.put_anyway(Part::Reauthorization, pointer)?;
+        transaction.put_version(Condition::Reauthorization, item::write(key, &item)?, 0)?;
+        transaction.put_anyway(Condition::Reauthorization, pointer)?;
         transaction.commit().await
     }
 
@@ -111,7 +110,7 @@ impl Store {
         let Ok(verifications) = read.verifications.record(self.ambient.now()) else { return Ok(false) };
         let key = key::reauthorization(&read.reauthorization.id);
         let written = self.set_recent_uses(key, "verifications", &read.verifications, &verifications).await;
-        written.map_err(|error| error.about(Part::Reauthorization))?;
+        written.map_err(|error| error.about(Condition::Reauthorization))?;
         Ok(true)
     }
 }

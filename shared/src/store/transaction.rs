@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::{
 };
 use jiff::Timestamp;
 
-use super::{Item, Part, Store, StoreError, error, key};
+use super::{Condition, Item, Store, StoreError, error, key};
 use crate::{
     ambient::rfc3339,
     domain::{RecentUses, UserId},
@@ -26,7 +26,7 @@ pub(super) type Values<'a> = &'a [(&'a str, AttributeValue)];
 pub(super) struct Transaction<'a> {
     store: &'a Store,
     operations: Vec<TransactWriteItem>,
-    parts: Vec<Part>,
+    parts: Vec<Condition>,
 }
 
 pub(super) fn text(value: impl Into<String>) -> AttributeValue {
@@ -87,10 +87,10 @@ impl Store {
         condition: &str,
     ) -> Result<Transaction<'_>, StoreError> {
         let mut transaction = self.transaction();
-        for mark in self.keyring().await?.forgotten_marks(user) {
+        for id in self.keyring().await?.tombstone_ids(user) {
             transaction.check(
-                Part::NotForgotten,
-                key::forgotten(&mark),
+                Condition::NotErased,
+                key::forgotten(&id),
                 &format!("attribute_not_exists(PK) OR {condition}"),
                 &[(":triggered", text(rfc3339::text(triggered_at)))],
             )?;
@@ -100,7 +100,7 @@ impl Store {
 }
 
 impl Transaction<'_> {
-    fn push(&mut self, part: Part, operation: TransactWriteItem) {
+    fn push(&mut self, part: Condition, operation: TransactWriteItem) {
         self.parts.push(part);
         self.operations.push(operation);
     }
@@ -112,7 +112,7 @@ impl Transaction<'_> {
     /// Writes a whole item if the condition holds.
     pub(super) fn put(
         &mut self,
-        part: Part,
+        part: Condition,
         item: Item,
         condition: &str,
         values: Values<'_>,
@@ -127,14 +127,14 @@ impl Transaction<'_> {
     }
 
     /// Writes a whole item if it has the version that was read.
-    pub(super) fn put_version(&mut self, part: Part, item: Item, read: u64) -> Result<(), StoreError> {
+    pub(super) fn put_version(&mut self, part: Condition, item: Item, read: u64) -> Result<(), StoreError> {
         let (condition, value) = unchanged(read);
         let values: Vec<_> = value.map(|value| (":read", value)).into_iter().collect();
         self.put(part, item, condition, &values)
     }
 
     /// Deletes an item if it has the version that was read.
-    pub(super) fn delete_version(&mut self, part: Part, key: key::Key, read: u64) -> Result<(), StoreError> {
+    pub(super) fn delete_version(&mut self, part: Condition, key: key::Key, read: u64) -> Result<(), StoreError> {
         let delete = Delete::builder()
             .table_name(self.table())
             .set_key(Some(key.into_item()))
@@ -146,7 +146,7 @@ impl Transaction<'_> {
     }
 
     /// Writes a whole item, whatever stood there.
-    pub(super) fn put_anyway(&mut self, part: Part, item: Item) -> Result<(), StoreError> {
+    pub(super) fn put_anyway(&mut self, part: Condition, item: Item) -> Result<(), StoreError> {
         let put = Put::builder().table_name(self.table()).set_item(Some(item)).build();
         let put = put.map_err(|error| StoreError::Corrupt(error.to_string()))?;
         self.push(part, TransactWriteItem::builder().put(put).build());
@@ -156,7 +156,7 @@ impl Transaction<'_> {
     /// Changes an item if the condition holds.
     pub(super) fn update(
         &mut self,
-        part: Part,
+        part: Condition,
         key: key::Key,
         expression: &str,
         condition: &str,
@@ -182,7 +182,7 @@ impl Transaction<'_> {
     /// Holds the transaction to a condition on an item that it does not write.
     pub(super) fn check(
         &mut self,
-        part: Part,
+        part: Condition,
         key: key::Key,
         condition: &str,
         values: Values<'_>,
@@ -231,14 +231,14 @@ impl Store {
     }
 
     /// Writes one whole item if it has the version that was read.
-    pub(super) async fn put_if_unchanged(&self, part: Part, item: Item, read: u64) -> Result<(), StoreError> {
+    pub(super) async fn put_if_unchanged(&self, part: Condition, item: Item, read: u64) -> Result<(), StoreError> {
         self.put_if(part, item, "version = :read", &[(":read", number(read))]).await
     }
 
     /// Writes one whole item if the condition holds.
     pub(super) async fn put_if(
         &self,
-        part: Part,
+        part: Condition,
         item: Item,
         condition: &str,
         values: Values<'_>,

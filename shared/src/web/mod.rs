@@ -19,8 +19,8 @@ pub use self::{
 };
 use crate::{ambient::Ambient, lambda::Invocation};
 
-/// Marks the browser in which a reconnection was begun. Browsers take a cookie of this prefix from this host only, and
-/// over TLS only.
+/// The cookie of the browser in which a reconnection was begun. Browsers accept a cookie with this prefix from this host
+/// only, and over TLS only.
 pub const BROWSER_COOKIE: &str = "__Host-reauth";
 
 /// Serves one request: parses it, lets `route` answer it, and writes the reply. What a problem's cause was is logged
@@ -71,7 +71,7 @@ mod tests {
         let whole = || Some((user?, account?, body?, result?));
         let (user, account, body, result) = input.finish(whole)?;
         let seen = json!({"user": user, "account": account, "body": body, "locale": locale, "refresh": refresh,
-            "accounts": result.entries.len(), "marks": request.cookies(BROWSER_COOKIE).count(),
+            "accounts": result.entries.len(), "cookies": request.cookies(BROWSER_COOKIE).count(),
             "state": request.query().is_ok_and(|query| query.get("state").is_some()),
             "base": request.public_base_url(None)?});
         Response::json(StatusCode::OK, &seen).with_location(request.path_text("token"))

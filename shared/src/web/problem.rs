@@ -6,7 +6,7 @@ use http::StatusCode;
 use serde::Serialize;
 
 use crate::{
-    access::AccessError,
+    authorized_client::AuthorizedClientError,
     digime,
     domain::{ContractId, InvalidField, InvalidFields},
     secrets::SecretError,
@@ -208,20 +208,20 @@ impl From<StoreError> for Problem {
     }
 }
 
-impl From<AccessError> for Problem {
-    fn from(error: AccessError) -> Self {
+impl From<AuthorizedClientError> for Problem {
+    fn from(error: AuthorizedClientError) -> Self {
         match error {
-            AccessError::Store(error) => error.into(),
-            AccessError::Digime(error) => error.into(),
-            AccessError::Busy => Self::unavailable(error),
-            AccessError::UserReauthorizationRequired => {
+            AuthorizedClientError::Store(error) => error.into(),
+            AuthorizedClientError::Digime(error) => error.into(),
+            AuthorizedClientError::Busy => Self::unavailable(error),
+            AuthorizedClientError::UserReauthorizationRequired => {
                 let detail = "digi.me accepts neither the access token nor the refresh token. If the application's SDK \
                               has a newer pair, store it with PUT /users/{userId}/grants/{contractId}; otherwise the \
                               user must authorize again.";
                 let title = "The refresh token is dead.";
                 Self::new(StatusCode::CONFLICT, "user_reauthorization_required", title, detail)
             }
-            AccessError::Contract(id, error) => {
+            AuthorizedClientError::Contract(id, error) => {
                 let (status, code, title) = match &error {
                     SecretError::Unavailable(_) => return Self::unavailable(error),
                     SecretError::Unknown => {
@@ -242,7 +242,7 @@ impl From<AccessError> for Problem {
 
 impl From<digime::Error> for Problem {
     fn from(error: digime::Error) -> Self {
-        if error.passes() {
+        if error.is_retryable() {
             let detail = "digi.me did not answer, or is busy. Try again.";
             return Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,

@@ -10,7 +10,7 @@ use url::{Url, form_urlencoded};
 use super::{Input, Problem};
 use crate::{
     domain::{InvalidField, InvalidFields},
-    lambda::{Invocation, Trigger},
+    lambda::{Invocation, RequestContext},
 };
 
 /// The longest query that is looked at, in bytes.
@@ -24,7 +24,7 @@ pub struct Request {
     /// API Gateway's identifier of the request.
     pub request_id: String,
     /// When it came, and by when it must be answered.
-    pub trigger: Trigger,
+    pub context: RequestContext,
     path: HashMap<String, String>,
     query: String,
     body: Vec<u8>,
@@ -42,7 +42,7 @@ impl Request {
         Self {
             route: context.route_key.or(event.route_key).unwrap_or_default(),
             request_id: context.request_id.unwrap_or_else(|| invocation.request_id.clone()),
-            trigger: Trigger { at: now, deadline: invocation.deadline },
+            context: RequestContext { at: now, deadline: invocation.deadline },
             path: event.path_parameters,
             query: event.raw_query_string.unwrap_or_default(),
             body,

@@ -1,4 +1,4 @@
-//! The HTTP flows with neighbours at a distance, and what a URL costs of CPU.
+//! The HTTP flows with DynamoDB and digi.me at a distance, and what a URL costs of CPU.
 
 use std::{process::Stdio, time::Duration};
 
@@ -22,7 +22,7 @@ const A: Duration = Duration::from_millis(10);
 const L: Duration = Duration::from_millis(50);
 const SAMPLES: usize = 60;
 const URLS: u32 = 500;
-/// A link's button may be pressed as often in ten minutes.
+/// A link may be used as often in ten minutes.
 const PRESSES: usize = 5;
 
 pub(crate) async fn run(table: &mut Table) {
@@ -81,7 +81,7 @@ async fn callback(stage: &Stage, table: &mut Table) {
         }
     }
     stage.near();
-    stage.settle().await;
+    stage.run_until_idle().await;
     table.at_most("`reauth-callback`", median(times), bound(3, 1, 5.0), "ms", " = 3A + L + 5");
 }
 
@@ -96,7 +96,7 @@ async fn reconnect(stage: &Stage, table: &mut Table) {
         stage.distances(A, L);
         for _ in 0..PRESSES {
             let begun = now();
-            stage.press(&link).await;
+            stage.use_link(&link).await;
             times.push(begun.elapsed());
         }
     }
@@ -124,7 +124,7 @@ async fn cpu_of_a_url(stage: &Stage, table: &mut Table) {
 async fn bare_protocol(stage: &Stage) -> f64 {
     let contract = stage.system.secrets.get(&format!("{}{DEMO_CONTRACT}", names::CONTRACT_SECRET_PREFIX));
     let contract: Value = serde_json::from_str(&contract.expect("a contract")).expect("JSON");
-    let tokens = stage.system.simulator.levers().issue_tokens(DEMO_USER, DEMO_CONTRACT);
+    let tokens = stage.system.simulator.control().issue_tokens(DEMO_USER, DEMO_CONTRACT);
     let wanted = |count: u32| {
         json!({"baseUrl": stage.system.endpoints.digime_base_url, "clientId": format!("{DEMO_APPLICATION}_{DEMO_CONTRACT}"),
             "privateKey": contract["privateKey"], "accessToken": tokens.access_token.value, "accountId": BANK,

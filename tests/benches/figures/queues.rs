@@ -47,11 +47,11 @@ async fn take_in(stage: &Stage, bodies: &[String]) {
 
 /// Gives a user accounts at digi.me, and a grant, and lets the service read digi.me's list of them.
 async fn list(stage: &Stage, user: &str, accounts: impl Iterator<Item = String>) {
-    let levers = stage.system.simulator.levers();
+    let control = stage.system.simulator.control();
     for account in accounts {
-        assert!(levers.add_account(user, Account::new(account, "Meadow Bank", None)));
+        assert!(control.add_account(user, Account::new(account, "Meadow Bank", None)));
     }
-    let tokens = serde_json::to_value(levers.issue_tokens(user, DEMO_CONTRACT)).expect("a pair");
+    let tokens = serde_json::to_value(control.issue_tokens(user, DEMO_CONTRACT)).expect("a pair");
     let path = format!("/users/{user}/grants/{DEMO_CONTRACT}");
     stage.system.application.call(Method::PUT, &path, &tokens).await.expect("a stored grant");
     let path = format!("/users/{user}/accounts?refresh=true");

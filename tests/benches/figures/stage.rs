@@ -31,7 +31,7 @@ use tokio::{net::TcpListener, sync::RwLock};
 
 use crate::process::pause;
 
-/// How far away the neighbours are, in microseconds.
+/// How far away DynamoDB and digi.me are, in microseconds.
 #[derive(Debug, Default)]
 pub(crate) struct Latencies {
     aws: AtomicU64,
@@ -96,7 +96,7 @@ impl Stage {
             held_up(moment, distance)
         })));
         let far = Arc::clone(&latencies);
-        system.simulator.levers().observe(Some(Arc::new(move |moment, name: &str| {
+        system.simulator.control().observe(Some(Arc::new(move |moment, name: &str| {
             if name.contains(" /v1.7/") { held_up(moment, &far.digime) } else { Box::pin(async {}) }
         })));
         Self { system, functions, latencies }
@@ -147,17 +147,17 @@ impl Stage {
 
     /// A user with accounts at digi.me, and a grant here.
     pub(crate) async fn add_user(&self, user: &str, accounts: &[&str]) {
-        let levers = self.system.simulator.levers();
-        levers.add_user(user);
+        let control = self.system.simulator.control();
+        control.add_user(user);
         for account in accounts {
-            levers.add_account(user, Account::new(*account, "Meadow Bank", Some("alex.morgan")));
+            control.add_account(user, Account::new(*account, "Meadow Bank", Some("alex.morgan")));
         }
         self.grant(user, None).await;
     }
 
     /// Hands a new grant in, whose access token is known to end then.
     pub(crate) async fn grant(&self, user: &str, expires_on: Option<i64>) {
-        let mut tokens = serde_json::to_value(self.system.simulator.levers().issue_tokens(user, DEMO_CONTRACT));
+        let mut tokens = serde_json::to_value(self.system.simulator.control().issue_tokens(user, DEMO_CONTRACT));
         if let (Ok(tokens), Some(expires_on)) = (&mut tokens, expires_on) {
             tokens["access_token"]["expires_on"] = json!(expires_on);
         }
@@ -190,11 +190,11 @@ impl Stage {
             "error": {"code": "ServiceAuthorizationError", "error": {"reauth": true}, "statusCode": 511}}}});
         let path = format!("/users/{user}/read-results");
         self.expect(StatusCode::ACCEPTED, Method::POST, &path, &body.to_string()).await;
-        self.settle().await;
+        self.run_until_idle().await;
     }
 
     /// Presses the button of a link.
-    pub(crate) async fn press(&self, path: &str) -> Reply {
+    pub(crate) async fn use_link(&self, path: &str) -> Reply {
         self.expect(StatusCode::SEE_OTHER, Method::POST, path, "").await
     }
 
@@ -205,8 +205,8 @@ impl Stage {
         link.strip_prefix(&self.system.endpoints.public_base_url).expect("ours").to_owned()
     }
 
-    pub(crate) async fn settle(&self) {
-        self.system.settle().await.expect("everything settles");
+    pub(crate) async fn run_until_idle(&self) {
+        self.system.run_until_idle().await.expect("everything settles");
     }
 
     /// Takes the next ten events off the queue of webhooks, as the function would get them.

@@ -11,7 +11,7 @@ use aws_lc_rs::signature::{
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use digime_simulator::{Account, Contract, ContractKeys, Levers, Simulator, TokenPair};
+use digime_simulator::{Account, Contract, ContractKeys, Control, Simulator, TokenPair};
 use jiff::Timestamp;
 use reqwest::header::AUTHORIZATION;
 use reqwest::{Client, Method, Response};
@@ -67,7 +67,7 @@ pub(crate) fn jwt(header: &Value, claims: &Value, signature: Signature) -> Strin
 
 pub(crate) struct Sim {
     pub(crate) simulator: Simulator,
-    pub(crate) levers: Levers,
+    pub(crate) control: Control,
     pub(crate) http: Client,
     now_ms: Arc<AtomicI64>,
 }
@@ -101,10 +101,10 @@ impl Sim {
             .start()
             .await
             .expect("started");
-        let levers = simulator.levers();
-        levers.register_contract(contract()).expect("registered");
-        levers.add_account(USER, Account::new(ACCOUNT, "Songbird Music", Some("jo")));
-        Self { simulator, levers, http: http(), now_ms }
+        let control = simulator.control();
+        control.register_contract(contract()).expect("registered");
+        control.add_account(USER, Account::new(ACCOUNT, "Songbird Music", Some("jo")));
+        Self { simulator, control, http: http(), now_ms }
     }
 
     pub(crate) fn now_ms(&self) -> i64 {
@@ -117,7 +117,7 @@ impl Sim {
     }
 
     pub(crate) fn tokens(&self) -> TokenPair {
-        self.levers.issue_tokens(USER, CONTRACT)
+        self.control.issue_tokens(USER, CONTRACT)
     }
 
     /// Good common claims, with more or others.

@@ -58,7 +58,7 @@ pub(crate) fn parameters(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
 async fn the_page_names_service_and_user_and_escapes_them() {
     let sim = Sim::start().await;
     let (code, reference) = reauthorization(&sim, CALLBACK, "s").await;
-    sim.levers.set_username(ACCOUNT, Some("<script>alert(1)</script>".to_owned()));
+    sim.control.set_username(ACCOUNT, Some("<script>alert(1)</script>".to_owned()));
     let url = sim.simulator.onboard_url().join("reauthorize").unwrap();
     let query = [("code", code.as_str()), ("accountRef", &reference), ("lng", "de")];
     let response = sim.http.get(url).query(&query).send().await.unwrap();
@@ -78,14 +78,14 @@ async fn the_page_names_service_and_user_and_escapes_them() {
 #[tokio::test]
 async fn a_reauthorization_mends_the_account_and_returns_with_success() {
     let sim = Sim::start().await;
-    sim.levers.break_account(ACCOUNT, ErrorShape::Documented);
+    sim.control.break_account(ACCOUNT, ErrorShape::Documented);
     let callback = format!("{CALLBACK}?state=a%2Bb&x=");
     let (code, reference) = reauthorization(&sim, &callback, "claimed").await;
     let fields = [("code", code.as_str()), ("accountRef", &reference), ("decision", "success")];
     sim.pass(Duration::from_secs(60));
     let (location, _) = redirect(&press(&sim, "reauthorize", &fields).await);
     assert_eq!(location.as_str(), format!("{callback}&success=true"));
-    assert!(!sim.levers.is_broken(ACCOUNT));
+    assert!(!sim.control.is_broken(ACCOUNT));
     let token = json!({ "access_token": sim.tokens().access_token.value });
     let accounts = sim.call("permission-access/accounts", token, None).await;
     let expected = sim.now_ms() + 90 * 86_400_000;
@@ -98,24 +98,24 @@ async fn a_reauthorization_mends_the_account_and_returns_with_success() {
 #[tokio::test]
 async fn each_error_code_is_returned_and_the_code_stays_good_for_a_second_try() {
     let sim = Sim::start().await;
-    sim.levers.break_account(ACCOUNT, ErrorShape::Documented);
+    sim.control.break_account(ACCOUNT, ErrorShape::Documented);
     let (code, reference) = reauthorization(&sim, CALLBACK, "s").await;
     for error_code in ["USER_CANCEL", "ONBOARD_ERROR", "SERVER_ERROR"] {
         let fields = [("code", code.as_str()), ("accountRef", &reference), ("decision", error_code)];
         let (_, found) = redirect(&press(&sim, "reauthorize", &fields).await);
         let expected = parameters(&[("success", "false"), ("errorCode", error_code)]);
         assert_eq!(found, expected);
-        assert!(sim.levers.is_broken(ACCOUNT));
+        assert!(sim.control.is_broken(ACCOUNT));
     }
     let fields = [("code", code.as_str()), ("accountRef", &reference), ("decision", "success")];
     redirect(&press(&sim, "reauthorize", &fields).await);
-    assert!(!sim.levers.is_broken(ACCOUNT));
+    assert!(!sim.control.is_broken(ACCOUNT));
 }
 
 #[tokio::test]
 async fn state_is_echoed_when_the_lever_says_so() {
     let sim = Sim::start().await;
-    sim.levers.echo_state(true);
+    sim.control.echo_state(true);
     let (code, reference) = reauthorization(&sim, CALLBACK, "s &=1").await;
     let fields = [("code", code.as_str()), ("accountRef", &reference), ("decision", "USER_CANCEL")];
     let (_, found) = redirect(&press(&sim, "reauthorize", &fields).await);
@@ -125,19 +125,19 @@ async fn state_is_echoed_when_the_lever_says_so() {
 #[tokio::test]
 async fn another_account_of_the_service_changes_the_username() {
     let sim = Sim::start().await;
-    sim.levers.break_account(ACCOUNT, ErrorShape::Sdk);
+    sim.control.break_account(ACCOUNT, ErrorShape::Sdk);
     let (code, reference) = reauthorization(&sim, CALLBACK, "s").await;
     let fields = [("code", code.as_str()), ("accountRef", &reference), ("decision", "another"), ("username", "alex")];
     let (_, found) = redirect(&press(&sim, "reauthorize", &fields).await);
     assert_eq!(found["success"], "true");
-    assert_eq!(sim.levers.accounts(USER)[0].username.as_deref(), Some("alex"));
-    assert!(!sim.levers.is_broken(ACCOUNT));
+    assert_eq!(sim.control.accounts(USER)[0].username.as_deref(), Some("alex"));
+    assert!(!sim.control.is_broken(ACCOUNT));
 }
 
 #[tokio::test]
 async fn a_code_that_is_old_or_of_another_page_leads_back_and_an_unknown_one_nowhere() {
     let sim = Sim::start().await;
-    sim.levers.add_account("user-2", Account::new("3_3", "Songbird Music", None));
+    sim.control.add_account("user-2", Account::new("3_3", "Songbird Music", None));
     let (code, reference) = reauthorization(&sim, CALLBACK, "s").await;
     let foreign = json!({ "type": "accountId", "value": "3_3" });
     let foreign = sim.call("reference", json!({}), Some(foreign)).await;
@@ -185,8 +185,8 @@ pub(crate) fn exchange(code: &str, verifier: &str) -> Value {
 async fn a_user_with_dead_tokens_comes_back_through_the_user_page() {
     let sim = Sim::start().await;
     let pair = sim.tokens();
-    sim.levers.expire_access_tokens(USER);
-    sim.levers.kill_refresh_tokens(USER);
+    sim.control.expire_access_tokens(USER);
+    sim.control.kill_refresh_tokens(USER);
     let refresh = json!({
         "grant_type": "refresh_token",
         "refresh_token": pair.refresh_token.value,
@@ -234,19 +234,19 @@ async fn a_first_authorization_makes_a_user_with_an_account() {
     assert_eq!(accounts[0]["serviceTypeName"], "Step Counter");
     assert_eq!(accounts[0]["reference"], found["accountReference"].as_str());
     let user = payload["sub"].as_str().unwrap().to_owned();
-    assert!(sim.levers.users().contains(&user));
+    assert!(sim.control.users().contains(&user));
 }
 
 #[tokio::test]
 async fn a_form_of_another_site_is_refused() {
     let sim = Sim::start().await;
-    sim.levers.break_account(ACCOUNT, ErrorShape::Sdk);
+    sim.control.break_account(ACCOUNT, ErrorShape::Sdk);
     let (code, reference) = reauthorization(&sim, CALLBACK, "s").await;
     let url = sim.simulator.onboard_url().join("reauthorize").unwrap();
     let request = sim.http.post(url).header("origin", "https://evil.example");
     let fields = [("code", code.as_str()), ("accountRef", &reference), ("decision", "success")];
     let response = request.form(&fields).send().await.unwrap();
     assert_eq!(response.status(), 403);
-    assert!(sim.levers.is_broken(ACCOUNT));
+    assert!(sim.control.is_broken(ACCOUNT));
     assert_eq!(response.headers().get("access-control-allow-origin"), None);
 }

@@ -38,17 +38,17 @@ async fn a_read_of_a_broken_account_ends_with_the_documented_error() {
     let token = sim.tokens().access_token.value;
     let (_, healthy) = read(&sim, &token, json!({})).await;
     assert_eq!(healthy["state"], "completed");
-    sim.levers.break_account(ACCOUNT, ErrorShape::Documented);
+    sim.control.break_account(ACCOUNT, ErrorShape::Documented);
     let (_, status) = read(&sim, &token, json!({})).await;
     assert_eq!(status["state"], "partial");
     let seed: Value = serde_json::from_str(SEED).unwrap();
     assert_eq!(status["details"], seed);
-    sim.levers.break_account(ACCOUNT, ErrorShape::Sdk);
+    sim.control.break_account(ACCOUNT, ErrorShape::Sdk);
     let (_, status) = read(&sim, &token, json!({})).await;
     let error = &status["details"][ACCOUNT]["error"];
     assert_eq!(error["reauth"], true);
     assert_eq!(error["statusCode"], 511);
-    sim.levers.mend_account(ACCOUNT);
+    sim.control.mend_account(ACCOUNT);
     let (_, status) = read(&sim, &token, json!({})).await;
     assert_eq!(status["state"], "completed");
 }
@@ -56,8 +56,8 @@ async fn a_read_of_a_broken_account_ends_with_the_documented_error() {
 #[tokio::test]
 async fn a_read_can_be_limited_to_accounts() {
     let sim = Sim::start().await;
-    sim.levers.add_account(USER, Account::new("2_2", "Riverside Bank", None));
-    sim.levers.break_account(ACCOUNT, ErrorShape::Sdk);
+    sim.control.add_account(USER, Account::new("2_2", "Riverside Bank", None));
+    sim.control.break_account(ACCOUNT, ErrorShape::Sdk);
     let token = sim.tokens().access_token.value;
     let only = json!({ "sourceFetchFilter": { "account": { "id": ["2_2", "9_9"] } } });
     let (_, status) = read(&sim, &token, only).await;
@@ -68,7 +68,7 @@ async fn a_read_can_be_limited_to_accounts() {
 async fn a_session_belongs_to_its_user_and_ends() {
     let sim = Sim::start().await;
     let (path, _) = read(&sim, &sim.tokens().access_token.value, json!({})).await;
-    let stranger = sim.levers.issue_tokens("user-2", CONTRACT);
+    let stranger = sim.control.issue_tokens("user-2", CONTRACT);
     let claims = json!({ "access_token": stranger.access_token.value });
     let refused = (406, "InvalidRequest".to_owned());
     assert_eq!(sim.error(&path, claims).await, refused);
@@ -83,11 +83,11 @@ async fn the_state_file_carries_everything_over_a_restart() {
     let path = directory.path().join("simulator.json");
     let start = || Simulator::builder().state_file(path.clone()).start();
     let first = start().await.unwrap();
-    first.levers().register_contract(contract()).unwrap();
-    first.levers().add_account(USER, Account::new(ACCOUNT, "Songbird Music", None));
-    first.levers().break_account(ACCOUNT, ErrorShape::Sdk);
-    first.levers().echo_state(true);
-    let pair = first.levers().issue_tokens(USER, CONTRACT);
+    first.control().register_contract(contract()).unwrap();
+    first.control().add_account(USER, Account::new(ACCOUNT, "Songbird Music", None));
+    first.control().break_account(ACCOUNT, ErrorShape::Sdk);
+    first.control().echo_state(true);
+    let pair = first.control().issue_tokens(USER, CONTRACT);
     let keys = key_set(&first).await;
     first.shutdown().await;
 
@@ -95,11 +95,11 @@ async fn the_state_file_carries_everything_over_a_restart() {
     assert_eq!(mode & 0o777, 0o600);
     let second = start().await.unwrap();
     assert_eq!(key_set(&second).await, keys);
-    assert_eq!(second.levers().contracts(), [contract()]);
-    assert!(second.levers().is_broken(ACCOUNT));
-    assert!(second.levers().settings().echo_state);
-    assert_eq!(second.levers().expire_access_tokens(USER), 1);
-    assert_ne!(second.levers().issue_tokens(USER, CONTRACT), pair);
+    assert_eq!(second.control().contracts(), [contract()]);
+    assert!(second.control().is_broken(ACCOUNT));
+    assert!(second.control().settings().echo_state);
+    assert_eq!(second.control().expire_access_tokens(USER), 1);
+    assert_ne!(second.control().issue_tokens(USER, CONTRACT), pair);
     second.shutdown().await;
 
     std::fs::write(&path, "{").unwrap();

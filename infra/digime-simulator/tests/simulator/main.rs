@@ -2,8 +2,8 @@
 
 mod client;
 mod consent;
+mod control;
 mod flows;
-mod levers;
 mod management;
 mod onboarding;
 mod requests;

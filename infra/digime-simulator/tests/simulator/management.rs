@@ -24,8 +24,8 @@ fn refused(status: u16, code: &str) -> (u16, String) {
 async fn a_deleted_user_is_gone_with_his_accounts_and_his_tokens_of_every_contract() {
     let sim = Sim::start().await;
     let pair = sim.tokens();
-    sim.levers.issue_tokens(USER, "contract_2");
-    sim.levers.add_account("user-2", Account::new("2_2", "Riverside Bank", None));
+    sim.control.issue_tokens(USER, "contract_2");
+    sim.control.add_account("user-2", Account::new("2_2", "Riverside Bank", None));
     let answer = sim.call("permission-access/trigger", access(&pair.access_token.value), None).await;
     let session = answer["session"]["key"].as_str().unwrap();
 
@@ -34,8 +34,8 @@ async fn a_deleted_user_is_gone_with_his_accounts_and_his_tokens_of_every_contra
     let deleted = sim.request(Method::DELETE, "user", access(&pair.access_token.value), &[]).await;
     assert_eq!(deleted.status(), 204);
 
-    assert_eq!(sim.levers.users(), ["user-2"]);
-    assert!(sim.levers.accounts(USER).is_empty());
+    assert_eq!(sim.control.users(), ["user-2"]);
+    assert!(sim.control.accounts(USER).is_empty());
     let invalid = refused(401, "InvalidToken");
     assert_eq!(sim.error(ACCOUNTS, access(&pair.access_token.value)).await, invalid);
     let refresh = json!({ "grant_type": "refresh_token", "refresh_token": pair.refresh_token.value });
@@ -57,14 +57,14 @@ async fn a_page_that_is_open_when_the_user_is_deleted_leads_back() {
     let fields = [("code", code.as_str()), ("service", "1"), ("decision", "success")];
     let (_, found) = redirect(&press(&sim, "onboard", &fields).await);
     assert_eq!(found["errorCode"], "INVALID_CODE");
-    assert!(sim.levers.users().is_empty());
+    assert!(sim.control.users().is_empty());
 }
 
 #[tokio::test]
 async fn a_deleted_account_leaves_the_list_and_a_foreign_one_stays() {
     let sim = Sim::start().await;
-    sim.levers.add_account(USER, Account::new("2_2", "Riverside Bank", None));
-    sim.levers.add_account("user-2", Account::new("3_3", "Riverside Bank", None));
+    sim.control.add_account(USER, Account::new("2_2", "Riverside Bank", None));
+    sim.control.add_account("user-2", Account::new("3_3", "Riverside Bank", None));
     let token = sim.tokens().access_token.value;
     let delete =
         async |headers: &[(&str, &str)]| sim.request(Method::DELETE, DELETE_ACCOUNT, access(&token), headers).await;
@@ -77,7 +77,7 @@ async fn a_deleted_account_leaves_the_list_and_a_foreign_one_stays() {
         assert_eq!(error_of(delete(&[("accountId", id)]).await).await, refused(406, "InvalidRequest"), "{id}");
     }
     assert_eq!(error_of(delete(&[]).await).await, refused(406, "ValidationErrors"));
-    assert_eq!(sim.levers.accounts("user-2").len(), 1);
+    assert_eq!(sim.control.accounts("user-2").len(), 1);
 }
 
 #[tokio::test]
@@ -103,7 +103,7 @@ async fn a_withdrawn_permission_takes_the_accounts_authorization_away() {
     };
     let cancelled = press("USER_CANCEL").await;
     assert_eq!(cancelled, parameters(&[("kept", "1"), ("result", "failed"), ("error_message", "USER_CANCEL")]));
-    assert!(!sim.levers.is_broken(ACCOUNT));
+    assert!(!sim.control.is_broken(ACCOUNT));
     assert_eq!(press("success").await, parameters(&[("kept", "1"), ("result", "success")]));
     let listed = sim.call(ACCOUNTS, access(&token), None).await;
     assert_eq!(listed[0]["accessTokenStatus"]["authorized"], false);
@@ -112,7 +112,7 @@ async fn a_withdrawn_permission_takes_the_accounts_authorization_away() {
 #[tokio::test]
 async fn a_permission_is_withdrawn_for_an_own_account_and_a_registered_address() {
     let sim = Sim::start().await;
-    sim.levers.add_account("user-2", Account::new("3_3", "Riverside Bank", None));
+    sim.control.add_account("user-2", Account::new("3_3", "Riverside Bank", None));
     let token = sim.tokens().access_token.value;
     for (account, address, expected) in [
         ("3_3", CALLBACK, refused(406, "InvalidRequest")),

@@ -65,7 +65,7 @@ async fn the_session_of_a_first_authorization_is_good_for_the_first_read() {
     assert_eq!(running["status"], json!({ "state": "running", "details": { id: { "state": "running" } } }));
     let result = sim.call(&query, access.clone(), None).await;
     assert_eq!(result["status"], json!({ "state": "completed", "details": { id: { "state": "completed" } } }));
-    sim.levers.break_account(id, ErrorShape::Documented);
+    sim.control.break_account(id, ErrorShape::Documented);
     let result = sim.call(&query, access, None).await;
     assert_eq!(result["status"]["details"][id]["error"]["statusCode"], 511);
     assert_eq!(sim.error(&query, stranger).await.0, INVALID_REQUEST);
@@ -133,10 +133,10 @@ async fn a_code_of_another_page_adds_no_service() {
     let (code, _) = authorization(&sim).await;
     let found = decide(&sim, "onboard", &code, "2", "success").await;
     assert_eq!(found["errorCode"], "INITIALIZE_CHECK_FAIL");
-    sim.levers.add_account("user-2", Account::new("2_2", "Riverside Bank", None));
-    let token = sim.levers.issue_tokens("user-2", CONTRACT).access_token.value;
+    sim.control.add_account("user-2", Account::new("2_2", "Riverside Bank", None));
+    let token = sim.control.issue_tokens("user-2", CONTRACT).access_token.value;
     let (code, _) = reference(&sim, &token).await;
     decide(&sim, "onboard", &code, "2", "success").await;
-    let ids: Vec<_> = sim.levers.accounts(USER).into_iter().map(|account| account.id).collect();
+    let ids: Vec<_> = sim.control.accounts(USER).into_iter().map(|account| account.id).collect();
     assert_eq!(ids, [ACCOUNT]);
 }

@@ -99,7 +99,7 @@ async fn the_redirect_uri_must_be_registered() {
     let query = format!("{CALLBACK}?state=1");
     sim.call(reference, with(CALLBACK), None).await;
     sim.call(reference, with(&query), None).await;
-    sim.levers.allow_redirect_query(false);
+    sim.control.allow_redirect_query(false);
     let answer = sim.error(reference, with(&query)).await;
     assert_eq!(answer, refused(404, "InvalidRedirectUri"));
     sim.call(reference, with(CALLBACK), None).await;
@@ -111,7 +111,7 @@ async fn an_access_token_must_be_known_and_of_this_contract_and_fresh() {
     let with = |token: &str| json!({ "access_token": token });
     let invalid = refused(401, "InvalidToken");
     assert_eq!(sim.error(ACCOUNTS, with("unknown")).await, invalid);
-    let foreign = sim.levers.issue_tokens(USER, "contract_2");
+    let foreign = sim.control.issue_tokens(USER, "contract_2");
     let foreign = sim.error(ACCOUNTS, with(&foreign.access_token.value)).await;
     assert_eq!(foreign, invalid);
     let pair = sim.tokens();

@@ -1,6 +1,6 @@
-//! The console: what an operator and an application see, and levers to break things. Server-rendered, no JavaScript.
+//! The console: what an operator and an application see, and buttons that break things. Server-rendered, no JavaScript.
 
-mod levers;
+mod control;
 mod page;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,7 +12,7 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
     routing::{get, post},
 };
-use digime_simulator::Levers;
+use digime_simulator::Control;
 use maud::Markup;
 use serde::Deserialize;
 use serde_json::Value;
@@ -36,7 +36,7 @@ pub(crate) struct Console {
     application: Application,
     queues: Queues,
     topic: Topic,
-    levers: Levers,
+    control: Control,
     digime_url: String,
     /// What the last button did.
     notice: Arc<Mutex<String>>,
@@ -75,7 +75,7 @@ impl Console {
             application: system.application.clone(),
             queues: system.queues.clone(),
             topic: system.topic.clone(),
-            levers: system.simulator.levers(),
+            control: system.simulator.control(),
             digime_url: system.endpoints.digime_base_url.clone(),
             notice: Arc::default(),
         }
@@ -86,21 +86,21 @@ impl Console {
             Ok((accounts, events)) => (Ok(accounts), events),
             Err(error) => (Err(error), Vec::new()),
         };
-        let ids = self.levers.accounts(&user).into_iter().map(|account| account.id);
-        let broken = ids.filter(|id| self.levers.is_broken(id)).collect();
+        let ids = self.control.accounts(&user).into_iter().map(|account| account.id);
+        let broken = ids.filter(|id| self.control.is_broken(id)).collect();
         let queue = |queue| {
             let depth = self.queues.depth(queue).unwrap_or_default();
             (queue, depth, self.queues.dead_letters(queue, SHOWN).unwrap_or_default())
         };
         View {
-            users: self.levers.users(),
+            users: self.control.users(),
             notice: self.notice.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             accounts,
             events,
             broken,
             publications: self.topic.newest(SHOWN).unwrap_or_default(),
             queues: Queue::ALL.into_iter().map(queue).collect(),
-            settings: self.levers.settings(),
+            settings: self.control.settings(),
             digime_url: self.digime_url.clone(),
             user,
         }
@@ -140,7 +140,7 @@ pub(crate) fn router(console: Console) -> Router {
         .route("/", get(show))
         .route("/returned", get(returned))
         .route("/console/style.css", get(style))
-        .route("/console/levers/{lever}", post(press))
+        .route("/console/control/{action}", post(press))
         .with_state(console)
 }
 
@@ -158,9 +158,9 @@ async fn style() -> Response {
     ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], STYLE).into_response()
 }
 
-async fn press(State(console): State<Console>, Path(lever): Path<String>, Form(press): Form<Press>) -> Redirect {
+async fn press(State(console): State<Console>, Path(action): Path<String>, Form(press): Form<Press>) -> Redirect {
     let user = press.user.unwrap_or_else(|| DEMO_USER.to_owned());
-    let notice = levers::pull(&console, &lever, &user, press.target.as_deref().unwrap_or_default()).await;
+    let notice = control::pull(&console, &action, &user, press.target.as_deref().unwrap_or_default()).await;
     console.note(notice);
     let query = url::form_urlencoded::Serializer::new(String::new()).append_pair("user", &user).finish();
     Redirect::to(&format!("/?{query}"))

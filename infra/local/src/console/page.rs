@@ -48,9 +48,9 @@ pub(super) fn overview(view: &View) -> Markup {
     document("digime-reauth console", true, &content)
 }
 
-fn button(view: &View, lever: &str, target: &str, label: &str) -> Markup {
+fn button(view: &View, action: &str, target: &str, label: &str) -> Markup {
     html! {
-        form method="post" action={ "/console/levers/" (lever) } {
+        form method="post" action={ "/console/control/" (action) } {
             input type="hidden" name="user" value=(view.user);
             input type="hidden" name="target" value=(target);
             button type="submit" { (label) }

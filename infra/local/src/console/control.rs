@@ -9,57 +9,57 @@ use crate::{demo, names::Queue};
 
 /// How slow the slow digi.me is: noticeable, but within the timeouts.
 const SLOW: Duration = Duration::from_secs(2);
-/// More requests than are made until the lever is pulled back.
+/// More requests than are made until the action is pulled back.
 const ALL: u32 = 100_000;
 
-/// Pulls a lever and says what it did.
-pub(super) async fn pull(console: &Console, lever: &str, user: &str, target: &str) -> String {
-    let levers = &console.levers;
+/// Pulls a action and says what it did.
+pub(super) async fn pull(console: &Console, action: &str, user: &str, target: &str) -> String {
+    let control = &console.control;
     let of_account = |found: bool, done: &str| match found {
         true => format!("{target}: {done}."),
         false => format!("digi.me knows no account {target}."),
     };
-    match lever {
+    match action {
         "read" => match console.application.read(user).await {
             Ok(()) => "A read was run, and its result handed in.".to_owned(),
             Err(error) => format!("The read did not work: {error}."),
         },
         "break" => {
-            of_account(levers.break_account(target, ErrorShape::Documented), "the source withdrew its authorization")
+            of_account(control.break_account(target, ErrorShape::Documented), "the source withdrew its authorization")
         }
         "break-sdk" => of_account(
-            levers.break_account(target, ErrorShape::Sdk),
+            control.break_account(target, ErrorShape::Sdk),
             "the source withdrew its authorization (SDK's shape)",
         ),
-        "mend" => of_account(levers.mend_account(target), "the source lets digi.me in again"),
-        "expire-access" => format!("{} access tokens of {user} expired.", levers.expire_access_tokens(user)),
-        "kill-refresh" => format!("{} refresh tokens of {user} are dead.", levers.kill_refresh_tokens(user)),
-        "store-grant" => match demo::store_grant(levers, &console.application, user).await {
+        "mend" => of_account(control.mend_account(target), "the source lets digi.me in again"),
+        "expire-access" => format!("{} access tokens of {user} expired.", control.expire_access_tokens(user)),
+        "kill-refresh" => format!("{} refresh tokens of {user} are dead.", control.kill_refresh_tokens(user)),
+        "store-grant" => match demo::store_grant(control, &console.application, user).await {
             Ok(()) => format!("{user} authorized anew; the service has the new grant."),
             Err(error) => format!("The grant was not stored: {error}."),
         },
         "slow" => {
-            levers.set_latency(None, SLOW);
+            control.set_latency(None, SLOW);
             "digi.me takes 2 seconds for everything.".to_owned()
         }
         "failing" => {
-            levers.fail("/v1.7/*", Failure::status(500, ALL));
+            control.fail("/v1.7/*", Failure::status(500, ALL));
             "digi.me answers 500.".to_owned()
         }
         "normal" => {
-            levers.set_latency(None, Duration::ZERO);
-            levers.clear_failures();
+            control.set_latency(None, Duration::ZERO);
+            control.clear_failures();
             "digi.me works.".to_owned()
         }
         "status-reported" => {
-            levers.set_access_token_status(AccessTokenStatus::Reported);
+            control.set_access_token_status(AccessTokenStatus::Reported);
             "digi.me tells which accounts are authorized.".to_owned()
         }
         "status-absent" => {
-            levers.set_access_token_status(AccessTokenStatus::Absent);
+            control.set_access_token_status(AccessTokenStatus::Absent);
             "digi.me does not tell which accounts are authorized.".to_owned()
         }
-        "rotate-key" => match levers.rotate_signing_key(KeyForm::Pkcs1) {
+        "rotate-key" => match control.rotate_signing_key(KeyForm::Pkcs1) {
             Ok(()) => "digi.me signs with a new key.".to_owned(),
             Err(error) => format!("The key could not be rotated: {error}."),
         },
@@ -68,6 +68,6 @@ pub(super) async fn pull(console: &Console, lever: &str, user: &str, target: &st
             Some(Err(error)) => format!("The dead letters could not be moved: {error}."),
             None => "There is no such queue.".to_owned(),
         },
-        _ => "There is no such lever.".to_owned(),
+        _ => "There is no such action.".to_owned(),
     }
 }

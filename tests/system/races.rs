@@ -30,7 +30,7 @@ async fn many_equal_read_results_are_one_episode() {
     let world = World::new().await;
     let event = sqs(DEMO_USER, "2026-11-23T08:00:00Z", &broken(BANK));
     join_all((0..6).map(|_| take_in(&world, event.clone()))).await;
-    world.settle().await;
+    world.run_until_idle().await;
     assert_eq!(world.history(DEMO_USER, BANK).await, ["account.reauthorization_required"]);
     assert_eq!(world.published().len(), 1);
 }
@@ -42,7 +42,7 @@ async fn an_error_and_a_later_healthy_read_end_healthy_in_any_order() {
         let error = sqs(DEMO_USER, "2026-11-23T08:00:00Z", &broken(BANK));
         let later = sqs(DEMO_USER, "2026-11-23T08:10:00Z", &healthy(BANK));
         tokio::join!(take_in(&world, error), take_in(&world, later));
-        world.settle().await;
+        world.run_until_idle().await;
         let account = world.account(DEMO_USER, BANK).await;
         assert_eq!(account["status"], "active", "{account}");
     }
@@ -51,13 +51,13 @@ async fn an_error_and_a_later_healthy_read_end_healthy_in_any_order() {
 #[tokio::test(flavor = "multi_thread")]
 async fn many_equal_callbacks_heal_once() {
     let world = World::new().await;
-    world.system.simulator.levers().break_account(BANK, ErrorShape::Documented);
+    world.system.simulator.control().break_account(BANK, ErrorShape::Documented);
     world.hand_in(DEMO_USER, Some("2026-11-23T08:00:00Z"), &broken(BANK)).await;
     let (_, url) = world.make_reauthorization(DEMO_USER, BANK).await;
     let callback = world.decide(&url, Decision::Success).await;
     let replies = join_all((0..6).map(|_| world.get(&callback))).await;
     assert!(replies.iter().all(|reply| reply.header("location").contains("status=succeeded")), "{replies:?}");
-    world.settle().await;
+    world.run_until_idle().await;
     assert_eq!(world.history(DEMO_USER, BANK).await, ["account.reauthorization_required", "account.reauthorized"]);
 }
 
@@ -74,8 +74,8 @@ async fn a_notification_that_comes_twice_has_the_same_id_and_link() {
 #[tokio::test(flavor = "multi_thread")]
 async fn all_reauthorizations_that_wait_are_settled() {
     let world = World::new().await;
-    let levers = world.system.simulator.levers();
-    levers.break_account(BANK, ErrorShape::Documented);
+    let control = world.system.simulator.control();
+    control.break_account(BANK, ErrorShape::Documented);
     world.hand_in(DEMO_USER, Some("2026-11-23T08:00:00Z"), &broken(BANK)).await;
     let (mut ids, mut callbacks) = (Vec::new(), Vec::new());
     for _ in 0..4 {
@@ -83,10 +83,10 @@ async fn all_reauthorizations_that_wait_are_settled() {
         callbacks.push(world.decide(&url, Decision::Success).await);
         ids.push(id);
     }
-    levers.fail("/v1.7/permission-access/accounts", Failure::status(500, 1_000));
+    control.fail("/v1.7/permission-access/accounts", Failure::status(500, 1_000));
     let replies = join_all(callbacks.iter().map(|callback| world.get(callback))).await;
     assert!(replies.iter().all(|reply| reply.header("location").contains("status=verifying")), "{replies:?}");
-    levers.clear_failures();
+    control.clear_failures();
     world.advance(60);
     assert_eq!(world.sweep().await["settled"], 1);
     for id in ids {
@@ -124,14 +124,14 @@ async fn results_under_two_contracts_at_the_same_moment_are_ordered() {
         assert_eq!(account["lastReadAt"], "2026-11-23T08:40:00.000Z");
     }
     world.system.aws.release_transactions();
-    world.settle().await;
+    world.run_until_idle().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn transactions_of_one_user_at_the_same_moment_all_come_through() {
     let world = World::new().await;
-    let levers = world.system.simulator.levers();
-    levers.break_account(BANK, ErrorShape::Documented);
+    let control = world.system.simulator.control();
+    control.break_account(BANK, ErrorShape::Documented);
     world.system.aws.hold_transactions(Duration::from_millis(10));
     let accounts: Vec<String> = (0..4).map(|number| format!("{number}_more")).collect();
     let results =
@@ -146,7 +146,7 @@ async fn transactions_of_one_user_at_the_same_moment_all_come_through() {
     let (replies, ()) = tokio::join!(join_all(callbacks.iter().map(|callback| world.get(callback))), more);
     assert!(replies.iter().all(|reply| reply.header("location").contains("status=succeeded")), "{replies:?}");
     world.system.aws.release_transactions();
-    world.settle().await;
+    world.run_until_idle().await;
     for account in accounts.iter().map(String::as_str).chain(["9_more"]) {
         assert_eq!(world.account(DEMO_USER, account).await["status"], "reauth_required");
     }

@@ -1,28 +1,28 @@
-//! The levers, for callers in the same process.
+//! The control API for callers in the same process.
 
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::faults::{Failure, full_path};
 use crate::keys::{self, KeyError, KeyForm, SigningKey};
 use crate::model::{AccessTokenStatus, Account, Contract, ErrorShape, Settings, TokenPair};
 use crate::observer::Observer;
 use crate::shared::Shared;
-use crate::trouble::{Failure, full_path};
 
 /// A handle on what the simulated digi.me does. Clones act on the same simulator.
 ///
 /// Methods that name an account or a user answer `false` (or 0) and change nothing when there is
-/// no such thing. A path in a lever is the full one when it begins with `/`, else one of the API:
+/// no such thing. A path in a action is the full one when it begins with `/`, else one of the API:
 /// `oauth/token` is `/v1.7/oauth/token`.
 #[derive(Clone)]
-pub struct Levers {
+pub struct Control {
     pub(crate) shared: Arc<Shared>,
 }
 
 /// Contracts, users, accounts.
-impl Levers {
+impl Control {
     /// Registers a contract, or replaces the one of that id.
     ///
     /// # Errors
@@ -75,7 +75,7 @@ impl Levers {
 }
 
 /// The state of an account.
-impl Levers {
+impl Control {
     /// Takes the account's authorization away: reads end with the 511 error in that shape, and
     /// the account reports `authorized: false`.
     pub fn break_account(&self, account_id: &str, shape: ErrorShape) -> bool {
@@ -132,7 +132,7 @@ impl Levers {
 }
 
 /// Tokens.
-impl Levers {
+impl Control {
     /// Issues a pair without the consent page (and adds the user, where he is new).
     pub fn issue_tokens(&self, user_id: &str, contract_id: &str) -> TokenPair {
         let fresh = self.shared.fresh_pair();
@@ -168,7 +168,7 @@ impl Levers {
 }
 
 /// How digi.me behaves.
-impl Levers {
+impl Control {
     /// The settings in force.
     pub fn settings(&self) -> Settings {
         self.shared.read(|state| state.settings.clone())
@@ -203,12 +203,12 @@ impl Levers {
     /// Delays every request whose path begins so (all of them without a prefix); at most a
     /// minute, and zero ends it. Lost at a restart.
     pub fn set_latency(&self, path_prefix: Option<&str>, latency: Duration) {
-        self.shared.trouble().set_latency(path_prefix, latency);
+        self.shared.faults().set_latency(path_prefix, latency);
     }
 
     /// Lets requests for a path fail; a `*` at its end makes it a prefix. Lost at a restart.
     pub fn fail(&self, path: &str, failure: Failure) {
-        self.shared.trouble().fail(path, failure);
+        self.shared.faults().fail(path, failure);
     }
 
     /// Has every request watched, and held up where the observer wants that. Lost at a restart.
@@ -218,31 +218,31 @@ impl Levers {
 
     /// Ends all failures that are left.
     pub fn clear_failures(&self) {
-        self.shared.trouble().clear_failures();
+        self.shared.faults().clear_failures();
     }
 }
 
 /// Forged answers, which a client must refuse (or, with a foreign `jku`, must not follow).
 /// Lost at a restart.
-impl Levers {
+impl Control {
     /// The `jku` in the header of answer tokens.
     pub fn set_forged_jku(&self, jku: Option<&str>) {
-        self.shared.trouble().forged_jku = jku.map(str::to_owned);
+        self.shared.faults().forged_jku = jku.map(str::to_owned);
     }
 
     /// The `kid` in the header of answer tokens.
     pub fn set_forged_kid(&self, kid: Option<&str>) {
-        self.shared.trouble().forged_kid = kid.map(str::to_owned);
+        self.shared.faults().forged_kid = kid.map(str::to_owned);
     }
 
     /// Whether the signatures of answer tokens are wrong.
     pub fn set_bad_signatures(&self, bad: bool) {
-        self.shared.trouble().bad_signatures = bad;
+        self.shared.faults().bad_signatures = bad;
     }
 
     /// What the answer token of an API path (`oauth/token`, say) claims instead of the truth.
     pub fn set_answer_claims(&self, path: &str, claims: Option<Value>) {
-        let answers = &mut self.shared.trouble().answer_claims;
+        let answers = &mut self.shared.faults().answer_claims;
         match claims {
             Some(claims) => answers.insert(full_path(path), claims),
             None => answers.remove(&full_path(path)),

@@ -12,7 +12,7 @@ use crate::{
     domain::{
         Account, AccountId, Change, ContractId, Locale, Outcome, Signal, TokenPair, UserId, verification::ListedAccount,
     },
-    lambda::Trigger,
+    lambda::RequestContext,
     secrets::{Contracts, SecretError},
     services,
     store::{AccountChange, Commit, Grant, Lease, Store, StoreError, UserAccounts, Versioned},
@@ -31,7 +31,7 @@ const MAX_ATTEMPTS: u32 = 8;
 
 /// Why a call at digi.me for a user did not succeed.
 #[derive(Debug, Clone, thiserror::Error)]
-pub enum AccessError {
+pub enum AuthorizedClientError {
     /// The contract's key cannot be had.
     #[error("the key of contract {0} cannot be had: {1}")]
     Contract(ContractId, SecretError),
@@ -49,23 +49,23 @@ pub enum AccessError {
     Store(#[from] StoreError),
 }
 
-impl AccessError {
+impl AuthorizedClientError {
     /// Whether the same may succeed later.
     #[must_use]
-    pub fn passes(&self) -> bool {
+    pub fn is_retryable(&self) -> bool {
         match self {
             Self::Contract(_, error) => matches!(error, SecretError::Unavailable(_)),
             Self::UserReauthorizationRequired => false,
             Self::Busy => true,
-            Self::Digime(error) => error.passes(),
-            Self::Store(error) => error.passes(),
+            Self::Digime(error) => error.is_retryable(),
+            Self::Store(error) => error.is_retryable(),
         }
     }
 }
 
 /// The store, the digi.me client and the contracts' keys together. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Access {
+pub struct AuthorizedClient {
     /// The table.
     pub store: Store,
     /// digi.me.
@@ -74,7 +74,7 @@ pub struct Access {
     ambient: Ambient,
 }
 
-impl Access {
+impl AuthorizedClient {
     /// Builds all three from the environment.
     ///
     /// # Errors
@@ -108,7 +108,7 @@ impl Access {
             let (grant, account) = tokio::try_join!(self.store.grant(user, wanted), self.store.account(user, account))?;
             return Ok((grant.into_iter().collect(), account));
         }
-        let likely = self.contracts.few().await;
+        let likely = self.contracts.recent().await;
         if !likely.is_empty()
             && let Some((mut grants, account)) = self.store.grants_under_and_account(user, &likely, account).await?
         {
@@ -125,8 +125,8 @@ impl Access {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn user_accounts(&self, user: &UserId, trigger: Trigger) -> Result<UserAccounts, StoreError> {
-        retry_conflicts(&self.ambient, trigger, || self.store.user_accounts(user)).await
+    pub async fn user_accounts(&self, user: &UserId, context: RequestContext) -> Result<UserAccounts, StoreError> {
+        retry_on_conflict(&self.ambient, context, || self.store.user_accounts(user)).await
     }
 
     /// Whether the contract's key can be used.
@@ -140,13 +140,14 @@ impl Access {
     /// A call with a contract's key; once more with the key fetched anew if digi.me refuses the client.
     ///
     /// # Errors
-    /// [`AccessError`].
+    /// [`AuthorizedClientError`].
     pub async fn with_contract<T, F: Future<Output = Result<T, digime::Error>>>(
         &self,
         id: &ContractId,
         call: impl Fn(Arc<Contract>) -> F,
-    ) -> Result<T, AccessError> {
-        let contract = self.contracts.contract(id).await.map_err(|error| AccessError::Contract(id.clone(), error))?;
+    ) -> Result<T, AuthorizedClientError> {
+        let contract =
+            self.contracts.contract(id).await.map_err(|error| AuthorizedClientError::Contract(id.clone(), error))?;
         match call(Arc::clone(&contract)).await {
             Err(error) if error.refuses_client() => match self.contracts.replacement(&contract).await {
                 Some(replacement) => Ok(call(replacement).await?),
@@ -159,17 +160,17 @@ impl Access {
     /// A call with an access token: refreshed first when it is about to end, and once if digi.me refuses it.
     ///
     /// # Errors
-    /// [`AccessError`].
+    /// [`AuthorizedClientError`].
     pub async fn with_token<T, F: Future<Output = Result<T, digime::Error>>>(
         &self,
         grant: Versioned<Grant>,
-        trigger: Trigger,
+        context: RequestContext,
         call: impl Fn(Arc<Contract>, Arc<TokenPair>) -> F,
-    ) -> Result<T, AccessError> {
-        let grant = self.fresh(grant, trigger).await?;
+    ) -> Result<T, AuthorizedClientError> {
+        let grant = self.fresh(grant, context).await?;
         match self.call(&grant, &call).await {
-            Err(AccessError::Digime(error)) if error.refuses_access_token() => {
-                let grant = self.refreshed(grant, trigger).await?;
+            Err(AuthorizedClientError::Digime(error)) if error.refuses_access_token() => {
+                let grant = self.refreshed(grant, context).await?;
                 self.call(&grant, &call).await
             }
             result => result,
@@ -180,7 +181,7 @@ impl Access {
         &self,
         grant: &Versioned<Grant>,
         call: &impl Fn(Arc<Contract>, Arc<TokenPair>) -> F,
-    ) -> Result<T, AccessError> {
+    ) -> Result<T, AuthorizedClientError> {
         let tokens = Arc::new(grant.value.tokens.clone());
         self.with_contract(&grant.value.contract_id, |contract| call(contract, Arc::clone(&tokens))).await
     }
@@ -189,14 +190,18 @@ impl Access {
     /// the token still works, as it is.
     ///
     /// # Errors
-    /// [`AccessError`].
-    pub async fn fresh(&self, grant: Versioned<Grant>, trigger: Trigger) -> Result<Versioned<Grant>, AccessError> {
+    /// [`AuthorizedClientError`].
+    pub async fn fresh(
+        &self,
+        grant: Versioned<Grant>,
+        context: RequestContext,
+    ) -> Result<Versioned<Grant>, AuthorizedClientError> {
         let expires_at = grant.value.tokens.access.expires_at;
         let now = self.ambient.now();
         if after(now, REFRESH_MARGIN) < expires_at {
             return Ok(grant);
         }
-        match self.refreshed(grant.clone(), trigger).await {
+        match self.refreshed(grant.clone(), context).await {
             Err(error) if now < expires_at => {
                 tracing::warn!(%error, "An access token that is about to end could not be refreshed");
                 Ok(grant)
@@ -206,26 +211,30 @@ impl Access {
     }
 
     /// The grant with another access token than this one: another invocation's, or a refreshed one.
-    async fn refreshed(&self, refused: Versioned<Grant>, trigger: Trigger) -> Result<Versioned<Grant>, AccessError> {
+    async fn refreshed(
+        &self,
+        refused: Versioned<Grant>,
+        context: RequestContext,
+    ) -> Result<Versioned<Grant>, AuthorizedClientError> {
         let mut grant = refused.clone();
         loop {
             if !grant.value.tokens.same_tokens(&refused.value.tokens) {
                 return Ok(grant);
             }
             if grant.value.refresh_dead {
-                return Err(AccessError::UserReauthorizationRequired);
+                return Err(AuthorizedClientError::UserReauthorizationRequired);
             }
-            if self.ambient.remaining(trigger.deadline) < REFRESH_TIME {
-                return Err(AccessError::Busy);
+            if self.ambient.remaining(context.deadline) < REFRESH_TIME {
+                return Err(AuthorizedClientError::Busy);
             }
             let leased = grant.value.leased_until.is_some_and(|until| self.ambient.now() < until);
             if leased {
                 tokio::time::sleep(WAIT + self.ambient.jitter(WAIT)).await;
             } else {
                 // The refresh wants the key set first.
-                let (lease, keys) = tokio::join!(self.store.lease(&grant), self.client.warm_keys(trigger.deadline));
+                let (lease, keys) = tokio::join!(self.store.lease(&grant), self.client.warm_keys(context.deadline));
                 match lease {
-                    Ok(lease) => return self.refresh(grant.value, lease, keys, trigger).await,
+                    Ok(lease) => return self.refresh(grant.value, lease, keys, context).await,
                     Err(StoreError::Conflict(_)) => tokio::time::sleep(self.ambient.jitter(WAIT)).await,
                     Err(error) => return Err(error.into()),
                 }
@@ -234,10 +243,10 @@ impl Access {
         }
     }
 
-    async fn read_again(&self, grant: &Grant) -> Result<Versioned<Grant>, AccessError> {
+    async fn read_again(&self, grant: &Grant) -> Result<Versioned<Grant>, AuthorizedClientError> {
         // A grant that is gone went with its user.
         let read = self.store.grant(&grant.user_id, &grant.contract_id).await?;
-        read.ok_or(AccessError::Store(StoreError::Forgotten))
+        read.ok_or(AuthorizedClientError::Store(StoreError::Forgotten))
     }
 
     /// Refreshes under the lease. The new pair is stored before anybody uses it.
@@ -246,28 +255,28 @@ impl Access {
         grant: Grant,
         lease: Lease,
         keys: Result<(), digime::Error>,
-        trigger: Trigger,
-    ) -> Result<Versioned<Grant>, AccessError> {
-        let deadline = trigger.deadline.less(REFRESH_RESERVE);
+        context: RequestContext,
+    ) -> Result<Versioned<Grant>, AuthorizedClientError> {
+        let deadline = context.deadline.less(REFRESH_RESERVE);
         let refresh_token = &grant.tokens.refresh.value;
         let refresh = async {
             keys?;
             // The lease and the key set took their time.
-            if self.ambient.remaining(trigger.deadline) < REFRESH_TIME {
-                return Err(AccessError::Busy);
+            if self.ambient.remaining(context.deadline) < REFRESH_TIME {
+                return Err(AuthorizedClientError::Busy);
             }
             let call =
                 |contract: Arc<Contract>| async move { self.client.refresh(&contract, refresh_token, deadline).await };
             self.with_contract(&grant.contract_id, call).await
         };
         match refresh.await {
-            Ok(tokens) => self.store_refreshed(grant, tokens, &lease, trigger).await,
-            Err(AccessError::Digime(error)) if error.refuses_refresh_token() => {
+            Ok(tokens) => self.store_refreshed(grant, tokens, &lease, context).await,
+            Err(AuthorizedClientError::Digime(error)) if error.refuses_refresh_token() => {
                 match self.store.release(&grant, &lease, true).await {
                     // The grant was replaced meanwhile: the token that died is not the stored one any more.
                     Err(StoreError::Conflict(Some(_))) => self.read_again(&grant).await,
                     Err(error) => Err(error.into()),
-                    Ok(()) => Err(AccessError::UserReauthorizationRequired),
+                    Ok(()) => Err(AuthorizedClientError::UserReauthorizationRequired),
                 }
             }
             Err(error) => {
@@ -287,8 +296,8 @@ impl Access {
         mut grant: Grant,
         tokens: TokenPair,
         lease: &Lease,
-        trigger: Trigger,
-    ) -> Result<Versioned<Grant>, AccessError> {
+        context: RequestContext,
+    ) -> Result<Versioned<Grant>, AuthorizedClientError> {
         let before = std::mem::replace(&mut grant.tokens, tokens);
         grant.tokens.user = grant.tokens.user.take().or_else(|| before.user.clone());
         grant.tokens.consent_id = grant.tokens.consent_id.take().or_else(|| before.consent_id.clone());
@@ -306,7 +315,7 @@ impl Access {
             if !is_dead && stored.value.tokens.access.expires_at >= grant.tokens.access.expires_at {
                 return Ok(stored);
             }
-            written = self.store.put_grant(&grant, stored.version, trigger.at).await;
+            written = self.store.put_grant(&grant, stored.version, context.at).await;
         }
         Ok(Versioned { version: written?, value: grant })
     }
@@ -315,19 +324,19 @@ impl Access {
     /// names is removed, with an event; no other status changes.
     ///
     /// # Errors
-    /// [`AccessError`].
+    /// [`AuthorizedClientError`].
     pub async fn list_accounts(
         &self,
         grant: Versioned<Grant>,
-        trigger: Trigger,
-    ) -> Result<Vec<ListedAccount>, AccessError> {
+        context: RequestContext,
+    ) -> Result<Vec<ListedAccount>, AuthorizedClientError> {
         let owner = grant.value.clone();
         let listed = self
-            .with_token(grant, trigger, |contract, tokens| async move {
-                self.client.accounts(&contract, &tokens.access.value, trigger.deadline).await
+            .with_token(grant, context, |contract, tokens| async move {
+                self.client.accounts(&contract, &tokens.access.value, context.deadline).await
             })
             .await?;
-        self.merge_list(&owner.user_id, &owner.contract_id, &listed, trigger).await?;
+        self.merge_list(&owner.user_id, &owner.contract_id, &listed, context).await?;
         self.store.mark_accounts_listed(&owner).await?;
         Ok(listed)
     }
@@ -337,9 +346,9 @@ impl Access {
         user: &UserId,
         contract: &ContractId,
         listed: &[ListedAccount],
-        trigger: Trigger,
+        context: RequestContext,
     ) -> Result<(), StoreError> {
-        retry_conflicts(&self.ambient, trigger, || async {
+        retry_on_conflict(&self.ambient, context, || async {
             let known = self.store.user_accounts(user).await?;
             let described = listed.iter().filter_map(|listed| describe(&known, user, contract, listed));
             let changes: Vec<_> = described.chain(removals(&known, contract, listed, self.ambient.now())).collect();
@@ -347,7 +356,7 @@ impl Access {
                 return Ok(());
             }
             let (user_id, last_reads) = (user.clone(), Some(known.last_reads));
-            let commit = Commit { user_id, changes, last_reads, reauthorization: None, triggered_at: trigger.at };
+            let commit = Commit { user_id, changes, last_reads, reauthorization: None, triggered_at: context.at };
             self.store.commit(commit).await
         })
         .await
@@ -391,14 +400,14 @@ fn removals(
 ///
 /// # Errors
 /// The last try's, or another than a conflict.
-pub async fn retry_conflicts<T, F: Future<Output = Result<T, StoreError>>>(
+pub async fn retry_on_conflict<T, F: Future<Output = Result<T, StoreError>>>(
     ambient: &Ambient,
-    trigger: Trigger,
+    context: RequestContext,
     attempt: impl Fn() -> F,
 ) -> Result<T, StoreError> {
     for retry in 1..MAX_ATTEMPTS {
         match attempt().await {
-            Err(StoreError::Conflict(_)) if !ambient.remaining(trigger.deadline).is_zero() => {
+            Err(StoreError::Conflict(_)) if !ambient.remaining(context.deadline).is_zero() => {
                 tokio::time::sleep(ambient.jitter(Duration::from_millis(20) * retry)).await;
             }
             result => return result,

@@ -90,7 +90,7 @@ async fn a_hundred_thousand_read_results_tell_of_each_broken_account_once_and_of
         for (account, read) in wave {
             world.system.queues.send(Queue::ReadResults, &message(*account, *read)).unwrap();
         }
-        world.settle().await;
+        world.run_until_idle().await;
         if number * WAVE >= flood.len() / 5 {
             early.get_or_insert_with(resident);
         }

@@ -1,4 +1,4 @@
-//! The levers over HTTP, under `/_simulator/`. The README lists them.
+//! The control API over HTTP, under `/_simulator/`. The README lists its calls.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,16 +13,16 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use crate::control::Control;
+use crate::faults::Failure;
 use crate::keys::KeyForm;
-use crate::levers::Levers;
 use crate::model::{AccessTokenStatus, Account, Contract, ErrorShape};
 use crate::shared::Shared;
-use crate::trouble::Failure;
 
 type Shares = Extract<Arc<Shared>>;
 type Reply = Result<Response, Refused>;
 
-/// A lever that could not be pulled.
+/// A action that could not be pulled.
 pub(crate) struct Refused(StatusCode, String);
 
 impl IntoResponse for Refused {
@@ -64,13 +64,13 @@ fn done() -> Reply {
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-/// 204 when the lever found what it names, else 404.
+/// 204 when the action found what it names, else 404.
 fn found(found: bool, what: &str) -> Reply {
     if found { done() } else { Err(Refused(StatusCode::NOT_FOUND, format!("no such {what}"))) }
 }
 
-fn levers(shared: Arc<Shared>) -> Levers {
-    Levers { shared }
+fn control(shared: Arc<Shared>) -> Control {
+    Control { shared }
 }
 
 async fn state(Extract(shared): Shares) -> Json<Value> {
@@ -109,7 +109,7 @@ struct ContractBody {
 
 async fn put_contract(Extract(shared): Shares, Path(contract_id): Path<String>, body: Bytes) -> Reply {
     let body: ContractBody = parse(&body)?;
-    levers(shared)
+    control(shared)
         .register_contract(Contract {
             contract_id,
             application_id: body.application_id,
@@ -121,7 +121,7 @@ async fn put_contract(Extract(shared): Shares, Path(contract_id): Path<String>, 
 }
 
 async fn put_user(Extract(shared): Shares, Path(user_id): Path<String>) -> Reply {
-    levers(shared).add_user(&user_id);
+    control(shared).add_user(&user_id);
     done()
 }
 
@@ -136,7 +136,7 @@ async fn put_account(
     }
     let account: Account =
         serde_json::from_value(body).map_err(|error| Refused(StatusCode::BAD_REQUEST, error.to_string()))?;
-    if levers(shared).add_account(&user_id, account) {
+    if control(shared).add_account(&user_id, account) {
         return done();
     }
     let reason = "another user has an account of that id".to_owned();
@@ -155,20 +155,20 @@ async fn issue_tokens(Extract(shared): Shares, Path(user_id): Path<String>, body
     if !known {
         return found(false, "contract");
     }
-    let pair = levers(shared).issue_tokens(&user_id, &body.contract_id);
+    let pair = control(shared).issue_tokens(&user_id, &body.contract_id);
     Ok(Json(pair).into_response())
 }
 
 async fn expire_tokens(Extract(shared): Shares, Path(user_id): Path<String>) -> Json<Value> {
-    Json(json!({ "expired": levers(shared).expire_access_tokens(&user_id) }))
+    Json(json!({ "expired": control(shared).expire_access_tokens(&user_id) }))
 }
 
 async fn kill_tokens(Extract(shared): Shares, Path(user_id): Path<String>) -> Json<Value> {
-    Json(json!({ "killed": levers(shared).kill_refresh_tokens(&user_id) }))
+    Json(json!({ "killed": control(shared).kill_refresh_tokens(&user_id) }))
 }
 
 async fn remove_account(Extract(shared): Shares, Path(account_id): Path<String>) -> Reply {
-    found(levers(shared).remove_account(&account_id), "account")
+    found(control(shared).remove_account(&account_id), "account")
 }
 
 #[derive(Deserialize)]
@@ -183,12 +183,12 @@ fn documented() -> ErrorShape {
 
 async fn break_account(Extract(shared): Shares, Path(account_id): Path<String>, body: Bytes) -> Reply {
     let body: BreakBody = parse(&body)?;
-    let known = levers(shared).break_account(&account_id, body.shape);
+    let known = control(shared).break_account(&account_id, body.shape);
     found(known, "account")
 }
 
 async fn mend_account(Extract(shared): Shares, Path(account_id): Path<String>) -> Reply {
-    found(levers(shared).mend_account(&account_id), "account")
+    found(control(shared).mend_account(&account_id), "account")
 }
 
 #[derive(Deserialize)]
@@ -198,7 +198,7 @@ struct UsernameBody {
 
 async fn set_username(Extract(shared): Shares, Path(account_id): Path<String>, body: Bytes) -> Reply {
     let body: UsernameBody = parse(&body)?;
-    let known = levers(shared).set_username(&account_id, body.username);
+    let known = control(shared).set_username(&account_id, body.username);
     found(known, "account")
 }
 
@@ -210,7 +210,7 @@ struct ExpiresAtBody {
 
 async fn set_expires_at(Extract(shared): Shares, Path(account_id): Path<String>, body: Bytes) -> Reply {
     let body: ExpiresAtBody = parse(&body)?;
-    let known = levers(shared).set_account_expires_at(&account_id, body.expires_at);
+    let known = control(shared).set_account_expires_at(&account_id, body.expires_at);
     found(known, "account")
 }
 
@@ -221,12 +221,12 @@ struct ErrorBody {
 
 async fn set_error(Extract(shared): Shares, Path(account_id): Path<String>, body: Bytes) -> Reply {
     let body: ErrorBody = parse(&body)?;
-    let known = levers(shared).set_account_error(&account_id, body.error);
+    let known = control(shared).set_account_error(&account_id, body.error);
     found(known, "account")
 }
 
 async fn settings(Extract(shared): Shares) -> Response {
-    Json(levers(shared).settings()).into_response()
+    Json(control(shared).settings()).into_response()
 }
 
 #[derive(Deserialize)]
@@ -265,9 +265,9 @@ struct RotateBody {
 
 async fn rotate(Extract(shared): Shares, body: Bytes) -> Reply {
     let body: RotateBody = parse(&body)?;
-    let levers = levers(shared);
+    let control = control(shared);
     let failed = |reason: String| Refused(StatusCode::INTERNAL_SERVER_ERROR, reason);
-    tokio::task::spawn_blocking(move || levers.rotate_signing_key(body.form))
+    tokio::task::spawn_blocking(move || control.rotate_signing_key(body.form))
         .await
         .map_err(|error| failed(error.to_string()))?
         .map_err(|error| failed(error.to_string()))?;
@@ -284,7 +284,7 @@ struct LatencyBody {
 async fn set_latency(Extract(shared): Shares, body: Bytes) -> Reply {
     let body: LatencyBody = parse(&body)?;
     let latency = Duration::from_millis(body.milliseconds);
-    levers(shared).set_latency(body.path_prefix.as_deref(), latency);
+    control(shared).set_latency(body.path_prefix.as_deref(), latency);
     done()
 }
 
@@ -297,12 +297,12 @@ struct FailBody {
 
 async fn fail(Extract(shared): Shares, body: Bytes) -> Reply {
     let body: FailBody = parse(&body)?;
-    levers(shared).fail(&body.path, body.failure);
+    control(shared).fail(&body.path, body.failure);
     done()
 }
 
 async fn clear_failures(Extract(shared): Shares) -> Reply {
-    levers(shared).clear_failures();
+    control(shared).clear_failures();
     done()
 }
 
@@ -318,10 +318,10 @@ struct ForgeryBody {
 
 async fn forge(Extract(shared): Shares, body: Bytes) -> Reply {
     let body: ForgeryBody = parse(&body)?;
-    let levers = levers(shared);
-    levers.set_forged_jku(body.jku.as_deref());
-    levers.set_forged_kid(body.kid.as_deref());
-    levers.set_bad_signatures(body.bad_signatures);
+    let control = control(shared);
+    control.set_forged_jku(body.jku.as_deref());
+    control.set_forged_kid(body.kid.as_deref());
+    control.set_bad_signatures(body.bad_signatures);
     done()
 }
 

@@ -11,7 +11,7 @@ use super::{BANK, DEMO_CONTRACT, DEMO_USER, broken};
 
 async fn told(account: &str) -> (World, String) {
     let world = World::new().await;
-    world.system.simulator.levers().break_account(account, ErrorShape::Documented);
+    world.system.simulator.control().break_account(account, ErrorShape::Documented);
     world.hand_in(DEMO_USER, Some("2026-11-23T08:00:00Z"), &broken(account)).await;
     let link = world.last_link();
     (world, link)
@@ -40,7 +40,7 @@ async fn another_browser_is_not_sent_on_and_the_account_is_healed_all_the_same()
     assert_eq!((ending.reply.status, ending.reply.header("location")), (StatusCode::OK, ""));
     assert!(ending.reply.body.contains("Connected again"));
     assert_eq!(world.account(DEMO_USER, BANK).await["status"], "active");
-    world.settle().await;
+    world.run_until_idle().await;
 }
 
 #[tokio::test]
@@ -55,20 +55,20 @@ async fn a_forged_mark_is_no_better_than_none() {
         request.headers_mut().insert("cookie", cookie.parse().unwrap());
         assert_eq!(world.send(request).await.status, StatusCode::OK, "{cookie}");
     }
-    world.settle().await;
+    world.run_until_idle().await;
 }
 
 #[tokio::test]
 async fn two_reconnections_in_one_browser_both_end_where_they_should() {
     let (world, first) = told(BANK).await;
-    world.system.simulator.levers().break_account("2_demo-hospital", ErrorShape::Documented);
+    world.system.simulator.control().break_account("2_demo-hospital", ErrorShape::Documented);
     world.hand_in(DEMO_USER, Some("2026-11-23T08:00:00Z"), &broken("2_demo-hospital")).await;
     let urls = [world.follow(&first).await, world.follow(&world.last_link()).await];
     for url in urls {
         let ending = world.reauthorize(&url, Decision::Success).await;
         assert_eq!(ending.parameter("status").as_deref(), Some("succeeded"));
     }
-    world.settle().await;
+    world.run_until_idle().await;
 }
 
 #[tokio::test]
@@ -111,19 +111,19 @@ async fn a_link_is_followed_five_times_in_ten_minutes_and_no_more() {
 #[tokio::test]
 async fn a_use_that_fails_on_our_side_is_not_counted() {
     let (world, link) = told(BANK).await;
-    let levers = world.system.simulator.levers();
+    let control = world.system.simulator.control();
     for _ in 0..6 {
-        levers.fail("/v1.7/reference", Failure::status(503, 3));
+        control.fail("/v1.7/reference", Failure::status(503, 3));
         let page = world.call(Method::POST, &link, "").await;
         assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE);
-        levers.clear_failures();
+        control.clear_failures();
     }
-    levers.expire_access_tokens(DEMO_USER);
-    levers.kill_refresh_tokens(DEMO_USER);
+    control.expire_access_tokens(DEMO_USER);
+    control.kill_refresh_tokens(DEMO_USER);
     for _ in 0..6 {
         assert_eq!(world.call(Method::POST, &link, "").await.status, StatusCode::CONFLICT);
     }
-    let grant = serde_json::to_value(levers.issue_tokens(DEMO_USER, DEMO_CONTRACT)).unwrap();
+    let grant = serde_json::to_value(control.issue_tokens(DEMO_USER, DEMO_CONTRACT)).unwrap();
     let stored = world.put(&format!("/users/{DEMO_USER}/grants/{DEMO_CONTRACT}?replace=true"), &grant).await;
     assert_eq!(stored.status, StatusCode::NO_CONTENT, "{}", stored.body);
     for _ in 0..5 {
@@ -153,14 +153,14 @@ async fn one_reauthorizations_secret_is_no_other_ones() {
     let [(_, first, _), (_, second, callback)] = &callbacks[..] else { panic!("two") };
     let crossed = callback.replace(second, first);
     assert_eq!(world.get(&crossed).await.status, StatusCode::BAD_REQUEST);
-    world.settle().await;
+    world.run_until_idle().await;
     assert_eq!(world.account(DEMO_USER, BANK).await["status"], "reauth_required");
 }
 
 #[tokio::test]
 async fn a_callback_full_of_rubbish_changes_nothing_and_shows_nothing() {
     let world = World::with_settings(&[("DEFAULT_RETURN_URL", "")]).await;
-    world.system.simulator.levers().break_account(BANK, ErrorShape::Documented);
+    world.system.simulator.control().break_account(BANK, ErrorShape::Documented);
     world.hand_in(DEMO_USER, Some("2026-11-23T08:00:00Z"), &broken(BANK)).await;
     let (_, url) = world.make_reauthorization(DEMO_USER, BANK).await;
     let callback = world.decide(&url, Decision::Error("USER_CANCEL")).await;
@@ -181,12 +181,12 @@ async fn a_callback_full_of_rubbish_changes_nothing_and_shows_nothing() {
     let reply = world.system.functions.reauth_callback.invoke(event.to_string().into()).await.unwrap();
     let reply: serde_json::Value = serde_json::from_slice(&reply).unwrap();
     assert_eq!(reply["statusCode"], 400);
-    world.settle().await;
+    world.run_until_idle().await;
     assert_eq!(world.account(DEMO_USER, BANK).await, before);
     let reply = world.get(&callback.replace("USER_CANCEL", "%3Cb%3E%00%0d%0aX:y")).await;
     assert_eq!(reply.status, StatusCode::OK);
     assert!(reply.body.contains("UNKNOWN") && !reply.body.contains("<b>"), "{}", reply.body);
-    world.settle().await;
+    world.run_until_idle().await;
 }
 
 #[tokio::test]

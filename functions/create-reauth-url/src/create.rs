@@ -1,16 +1,16 @@
-//! Making a reauthorization: the grant and the account are read at once; then the code, the account's reference and
+//! Creating a reauthorization: the grant and the account are read at once; then the code, the account's reference and
 //! the write of the reauthorization go side by side.
 
 use jiff::Timestamp;
 use reauth_core::{
-    access::AccessError,
     ambient::after,
+    authorized_client::AuthorizedClientError,
     domain::{
         Account, AccountId, ContractId, Locale, ReauthorizationId, ReturnUrl, UserId,
         reauthorization::{Kind, Progress, Reauthorization},
     },
     keyring::random_secret,
-    lambda::Trigger,
+    lambda::RequestContext,
     store::{Grant, Versioned},
     web::Problem,
 };
@@ -19,21 +19,21 @@ use url::Url;
 
 use crate::CreateReauthUrl;
 
-/// What is asked for.
+/// A reauthorization to be created.
 #[derive(Debug)]
-pub(crate) struct Wish {
+pub(crate) struct NewReauthorization {
     pub(crate) user_id: UserId,
     pub(crate) account_id: AccountId,
     pub(crate) contract_id: Option<ContractId>,
     pub(crate) locale: Option<Locale>,
     pub(crate) return_url: Option<ReturnUrl>,
     pub(crate) public_base_url: Url,
-    /// The mark of the browser that begins it.
+    /// The cookie of the browser that begins it.
     pub(crate) browser: Option<SecretString>,
 }
 
-/// What came of it.
-pub(crate) struct Made {
+/// A reauthorization that was created.
+pub(crate) struct CreatedReauthorization {
     pub(crate) reauthorization: Reauthorization,
     /// Where the user goes. It holds the code.
     pub(crate) url: Url,
@@ -41,55 +41,59 @@ pub(crate) struct Made {
 }
 
 impl CreateReauthUrl {
-    pub(crate) async fn make(&self, wish: Wish, trigger: Trigger) -> Result<Made, Problem> {
-        let wanted = wish.contract_id.as_ref();
-        let (grants, account) = self.access.grants_and_account(&wish.user_id, &wish.account_id, wanted).await?;
-        self.make_for(wish, grants, account, trigger).await
+    pub(crate) async fn create_reauthorization(
+        &self,
+        new: NewReauthorization,
+        context: RequestContext,
+    ) -> Result<CreatedReauthorization, Problem> {
+        let wanted = new.contract_id.as_ref();
+        let (grants, account) = self.authorized.grants_and_account(&new.user_id, &new.account_id, wanted).await?;
+        self.create_for(new, grants, account, context).await
     }
 
     /// The same, with the grants and the account as they were read.
-    pub(crate) async fn make_for(
+    pub(crate) async fn create_for(
         &self,
-        wish: Wish,
+        new: NewReauthorization,
         grants: Vec<Versioned<Grant>>,
         account: Option<Versioned<Account>>,
-        trigger: Trigger,
-    ) -> Result<Made, Problem> {
+        context: RequestContext,
+    ) -> Result<CreatedReauthorization, Problem> {
         let mut account = account.map(|account| account.value);
-        if grants.is_empty() && account.is_none() && !self.access.store.knows(&wish.user_id).await? {
+        if grants.is_empty() && account.is_none() && !self.authorized.store.user_exists(&new.user_id).await? {
             return Err(Problem::user_not_found());
         }
-        let Some(grant) = choose(grants, wish.contract_id.as_ref(), account.as_ref())? else {
-            let known = self.access.store.grants(&wish.user_id).await?;
+        let Some(grant) = choose(grants, new.contract_id.as_ref(), account.as_ref())? else {
+            let known = self.authorized.store.grants(&new.user_id).await?;
             let known: Vec<_> = known.into_iter().map(|grant| grant.value.contract_id).collect();
-            return Err(Problem::grant_not_found(wish.contract_id.as_ref(), &known));
+            return Err(Problem::grant_not_found(new.contract_id.as_ref(), &known));
         };
         if account.as_ref().is_none_or(|account| !account.listed) {
-            account = self.look_up(&wish, account, grant.clone(), trigger).await?;
+            account = self.look_up(&new, account, grant.clone(), context).await?;
         }
         let identity_known = account.is_some_and(|account| account.username.is_some());
         if !identity_known {
-            let (user_id, account_id) = (&wish.user_id, &wish.account_id);
-            tracing::info!(%user_id, %account_id, "reauthorization: made without a known username, another account cannot be detected");
+            let (user_id, account_id) = (&new.user_id, &new.account_id);
+            tracing::info!(%user_id, %account_id, "reauthorization: created without a known username, another account cannot be detected");
         }
-        self.make_with(wish, grant, identity_known, trigger).await
+        self.create_with(new, grant, identity_known, context).await
     }
 
     /// An account that digi.me's list has not named yet is looked up there, so that the callback can tell another account
     /// of the same service. One that a read told of can do without; one that nobody told of must be on the list.
     async fn look_up(
         &self,
-        wish: &Wish,
+        new: &NewReauthorization,
         known: Option<Account>,
         grant: Versioned<Grant>,
-        trigger: Trigger,
+        context: RequestContext,
     ) -> Result<Option<Account>, Problem> {
-        let listed = self.access.list_accounts(grant, trigger).await;
-        let accounts = self.access.user_accounts(&wish.user_id, trigger).await?;
-        if let Some(account) = accounts.accounts.get(&wish.account_id) {
+        let listed = self.authorized.list_accounts(grant, context).await;
+        let accounts = self.authorized.user_accounts(&new.user_id, context).await?;
+        if let Some(account) = accounts.accounts.get(&new.account_id) {
             return Ok(Some(account.value.clone()));
         }
-        let is_known = known.is_some() || accounts.last_reads.value.watermarks.contains_key(&wish.account_id);
+        let is_known = known.is_some() || accounts.last_reads.value.watermarks.contains_key(&new.account_id);
         match listed {
             Ok(_) | Err(_) if is_known => Ok(known),
             Ok(_) => Err(Problem::account_not_found()),
@@ -97,48 +101,48 @@ impl CreateReauthUrl {
         }
     }
 
-    async fn make_with(
+    async fn create_with(
         &self,
-        wish: Wish,
+        new: NewReauthorization,
         grant: Versioned<Grant>,
         identity_known: bool,
-        trigger: Trigger,
-    ) -> Result<Made, Problem> {
+        context: RequestContext,
+    ) -> Result<CreatedReauthorization, Problem> {
         let now = self.ambient.now();
         let secret = random_secret(&self.ambient);
         let reauthorization = Reauthorization {
             id: ReauthorizationId::from(self.ambient.bytes()),
-            user_id: wish.user_id,
-            account_id: wish.account_id,
+            user_id: new.user_id,
+            account_id: new.account_id,
             contract_id: grant.value.contract_id.clone(),
             kind: Kind::Account,
             progress: Progress::Pending,
             told: Vec::new(),
             identity_known,
-            return_url: wish.return_url,
+            return_url: new.return_url,
             created_at: now,
             expires_at: after(now, self.settings.reauthorization_ttl),
         };
         let state: SecretString = format!("{}.{}", reauthorization.id, secret.expose_secret()).into();
-        let redirect_uri = callback_url(&wish.public_base_url, &state)?;
-        let client = &self.access.client;
+        let redirect_uri = callback_url(&new.public_base_url, &state)?;
+        let client = &self.authorized.client;
         let (redirect_uri, state, account_id) = (&redirect_uri, &state, &reauthorization.account_id);
-        let code = self.access.with_token(grant, trigger, |contract, tokens| async move {
-            client.token_reference(&contract, &tokens.access.value, redirect_uri, state, trigger.deadline).await
+        let code = self.authorized.with_token(grant, context, |contract, tokens| async move {
+            client.token_reference(&contract, &tokens.access.value, redirect_uri, state, context.deadline).await
         });
-        let reference = self.access.with_contract(&reauthorization.contract_id, |contract| async move {
-            client.account_reference(&contract, account_id, trigger.deadline).await
+        let reference = self.authorized.with_contract(&reauthorization.contract_id, |contract| async move {
+            client.account_reference(&contract, account_id, context.deadline).await
         });
         let written = async {
-            let store = &self.access.store;
-            let write = store.create_reauthorization(&reauthorization, &secret, wish.browser.as_ref(), trigger.at);
-            write.await.map_err(AccessError::from)
+            let store = &self.authorized.store;
+            let write = store.create_reauthorization(&reauthorization, &secret, new.browser.as_ref(), context.at);
+            write.await.map_err(AuthorizedClientError::from)
         };
         // All three run to their end, also when one fails: a refreshed pair that is on its way must be stored.
         let (code, reference, written) = tokio::join!(code, reference, written);
         let (code, reference, ()) = (code?, reference?, written?);
-        let url = client.reauthorize_url(&code, &reference, wish.locale.as_ref());
-        Ok(Made { reauthorization, url, code_expires_at: code.expires_at })
+        let url = client.reauthorize_url(&code, &reference, new.locale.as_ref());
+        Ok(CreatedReauthorization { reauthorization, url, code_expires_at: code.expires_at })
     }
 }
 

@@ -1,4 +1,4 @@
-//! Neighbours that fail: digi.me, DynamoDB, Secrets Manager, SQS, SNS. What comes of it, and how often they are asked.
+//! Dependencies that fail: digi.me, DynamoDB, Secrets Manager, SQS, SNS. What comes of it, and how often they are asked.
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ fn assert_problem(reply: &Reply, status: u16, code: &str) {
 }
 
 /// What digi.me may do wrong, what the application is told, and how often digi.me is asked at most.
-fn troubles() -> Vec<(&'static str, Failure, u16, &'static str, usize)> {
+fn digime_faults() -> Vec<(&'static str, Failure, u16, &'static str, usize)> {
     let body = |text: &str| Failure { body: Some(text.to_owned()), ..Failure::status(200, FOR_EVER) };
     let wait = |seconds| Failure { retry_after: Some(seconds), ..Failure::status(429, FOR_EVER) };
     vec![
@@ -44,14 +44,14 @@ fn troubles() -> Vec<(&'static str, Failure, u16, &'static str, usize)> {
 #[tokio::test]
 async fn a_url_cannot_be_made_while_digime_fails_and_the_caller_is_told_when_to_come_back() {
     let world = World::new().await;
-    let levers = world.system.simulator.levers();
+    let control = world.system.simulator.control();
     for path in ["/v1.7/oauth/token/reference", "/v1.7/reference"] {
-        for (what, failure, status, code, tries) in troubles() {
+        for (what, failure, status, code, tries) in digime_faults() {
             let retry_after = failure.retry_after;
             world.system.simulator.clear_requests();
-            levers.fail(path, failure);
+            control.fail(path, failure);
             let reply = world.post(REAUTHORIZATIONS, &json!({})).await;
-            levers.clear_failures();
+            control.clear_failures();
             assert_problem(&reply, status, code);
             if let Some(seconds) = retry_after {
                 assert_eq!(reply.header("retry-after"), seconds.to_string(), "{what}");
@@ -65,19 +65,19 @@ async fn a_url_cannot_be_made_while_digime_fails_and_the_caller_is_told_when_to_
 #[tokio::test]
 async fn a_callback_waits_for_confirmation_while_digime_fails() {
     let world = World::new().await;
-    let levers = world.system.simulator.levers();
-    for (what, failure, _, _, tries) in troubles() {
-        levers.break_account(BANK, ErrorShape::Documented);
+    let control = world.system.simulator.control();
+    for (what, failure, _, _, tries) in digime_faults() {
+        control.break_account(BANK, ErrorShape::Documented);
         world.advance(60);
         world.hand_in(DEMO_USER, None, &broken(BANK)).await;
         let (_, url) = world.make_reauthorization(DEMO_USER, BANK).await;
         let callback = world.decide(&url, Decision::Success).await;
         world.system.simulator.clear_requests();
-        levers.fail("/v1.7/permission-access/accounts", failure);
+        control.fail("/v1.7/permission-access/accounts", failure);
         let reply = world.get(&callback).await;
         assert!(reply.header("location").contains("status=verifying"), "{what}: {}", reply.header("location"));
         assert!((1..=tries).contains(&asked(&world, "/accounts")), "{what}");
-        levers.clear_failures();
+        control.clear_failures();
         world.advance(3_600);
         assert_eq!(world.sweep().await["settled"], 1, "{what}");
     }
@@ -86,14 +86,14 @@ async fn a_callback_waits_for_confirmation_while_digime_fails() {
 #[tokio::test]
 async fn a_refresh_that_fails_keeps_the_stored_pair() {
     let world = World::new().await;
-    let levers = world.system.simulator.levers();
+    let control = world.system.simulator.control();
     let executed = |failure: &Failure| failure.status == 200;
-    for (what, failure, ..) in troubles().into_iter().filter(|(_, failure, ..)| !executed(failure)) {
-        levers.expire_access_tokens(DEMO_USER);
-        levers.fail("/v1.7/oauth/token", failure);
+    for (what, failure, ..) in digime_faults().into_iter().filter(|(_, failure, ..)| !executed(failure)) {
+        control.expire_access_tokens(DEMO_USER);
+        control.fail("/v1.7/oauth/token", failure);
         let reply = world.post(REAUTHORIZATIONS, &json!({})).await;
         assert!(reply.status.is_server_error(), "{what}: {}", reply.body);
-        levers.clear_failures();
+        control.clear_failures();
         let reply = world.post(REAUTHORIZATIONS, &json!({})).await;
         assert_eq!(reply.status, StatusCode::CREATED, "{what}: {}", reply.body);
     }
@@ -102,13 +102,13 @@ async fn a_refresh_that_fails_keeps_the_stored_pair() {
 #[tokio::test]
 async fn a_refresh_answered_without_a_refresh_token_keeps_the_stored_pair() {
     let world = World::new().await;
-    let levers = world.system.simulator.levers();
+    let control = world.system.simulator.control();
     let grant = format!("/users/{DEMO_USER}/grants/{DEMO_CONTRACT}");
-    levers.expire_access_tokens(DEMO_USER);
+    control.expire_access_tokens(DEMO_USER);
     let claims = json!({"access_token": {"value": "new", "expires_on": 1_900_000_000}});
-    levers.set_answer_claims("oauth/token", Some(claims));
+    control.set_answer_claims("oauth/token", Some(claims));
     assert_problem(&world.post(REAUTHORIZATIONS, &json!({})).await, 502, "digime_invalid_answer");
-    levers.set_answer_claims("oauth/token", None);
+    control.set_answer_claims("oauth/token", None);
     let kept = world.get(&grant).await;
     assert_eq!(kept.status, StatusCode::OK, "{}", kept.body);
     assert!(!kept.body.contains("\"new\""));
@@ -117,33 +117,33 @@ async fn a_refresh_answered_without_a_refresh_token_keeps_the_stored_pair() {
 #[tokio::test]
 async fn no_refresh_is_begun_while_its_answer_could_not_be_checked() {
     let world = World::new().await;
-    let levers = world.system.simulator.levers();
-    levers.expire_access_tokens(DEMO_USER);
-    levers.fail("/v1.7/jwks/oauth", Failure::status(500, FOR_EVER));
+    let control = world.system.simulator.control();
+    control.expire_access_tokens(DEMO_USER);
+    control.fail("/v1.7/jwks/oauth", Failure::status(500, FOR_EVER));
     world.system.simulator.clear_requests();
     assert_problem(&world.post(REAUTHORIZATIONS, &json!({})).await, 503, "digime_unavailable");
     assert_eq!(asked(&world, "/oauth/token"), 0);
-    levers.clear_failures();
+    control.clear_failures();
     // An error about the key set is none about the token, whatever it is called.
     let misleading = Failure { code: Some("InvalidToken".into()), ..Failure::status(401, FOR_EVER) };
-    levers.fail("/v1.7/jwks/oauth", misleading);
+    control.fail("/v1.7/jwks/oauth", misleading);
     assert_problem(&world.post(REAUTHORIZATIONS, &json!({})).await, 502, "digime_refused");
-    levers.clear_failures();
+    control.clear_failures();
     assert_eq!(world.post(REAUTHORIZATIONS, &json!({})).await.status, StatusCode::CREATED);
 }
 
 #[tokio::test]
 async fn a_refresh_whose_preparations_took_too_long_is_not_begun() {
     let world = World::new().await;
-    let levers = world.system.simulator.levers();
+    let control = world.system.simulator.control();
     // A token that is known to have expired. What is cached of the key set is too old.
-    let mut tokens = serde_json::to_value(levers.issue_tokens(DEMO_USER, DEMO_CONTRACT)).unwrap();
+    let mut tokens = serde_json::to_value(control.issue_tokens(DEMO_USER, DEMO_CONTRACT)).unwrap();
     tokens["access_token"]["expires_on"] = json!(world.clock_now().as_second() - 60);
     let grant = format!("/users/{DEMO_USER}/grants/{DEMO_CONTRACT}?replace=true");
     assert_eq!(world.put(&grant, &tokens).await.status, StatusCode::NO_CONTENT);
     world.advance(3_600);
     let clock = world.clock.clone();
-    levers.observe(Some(Arc::new(move |moment, name: &str| {
+    control.observe(Some(Arc::new(move |moment, name: &str| {
         if moment == Moment::After && name.ends_with("/jwks/oauth") {
             clock.advance(std::time::Duration::from_secs(25));
         }
@@ -152,7 +152,7 @@ async fn a_refresh_whose_preparations_took_too_long_is_not_begun() {
     world.system.simulator.clear_requests();
     assert_problem(&world.post(REAUTHORIZATIONS, &json!({})).await, 503, "unavailable");
     assert_eq!((asked(&world, "/jwks/oauth"), asked(&world, "/oauth/token")), (1, 0));
-    levers.observe(None);
+    control.observe(None);
     // The lease was given back.
     assert_eq!(world.post(REAUTHORIZATIONS, &json!({})).await.status, StatusCode::CREATED);
 }
@@ -176,7 +176,7 @@ async fn what_dynamodb_leaves_out_of_a_batch_is_read_by_itself() {
 }
 
 #[tokio::test]
-async fn a_press_that_transactions_hold_up_is_given_up() {
+async fn a_use_that_transactions_hold_up_is_given_up() {
     let world = World::new().await;
     world.hand_in(DEMO_USER, None, &broken(BANK)).await;
     let link = world.last_link();
@@ -193,18 +193,18 @@ async fn a_press_that_transactions_hold_up_is_given_up() {
 #[tokio::test]
 async fn keys_that_are_rotated_in_mid_flight_cost_nothing() {
     let world = World::new().await;
-    let levers = world.system.simulator.levers();
+    let control = world.system.simulator.control();
     // The key set is fetched, and cached.
     assert_eq!(world.post(REAUTHORIZATIONS, &json!({})).await.status, StatusCode::CREATED);
     for form in [KeyForm::Spki, KeyForm::Pkcs1] {
-        levers.rotate_signing_key(form).unwrap();
-        levers.expire_access_tokens(DEMO_USER);
+        control.rotate_signing_key(form).unwrap();
+        control.expire_access_tokens(DEMO_USER);
         let reply = world.post(REAUTHORIZATIONS, &json!({})).await;
         assert_eq!(reply.status, StatusCode::CREATED, "{}", reply.body);
         world.advance(60);
     }
     // A key that stays unknown is asked for once in a while, however many answers name it.
-    levers.set_forged_kid(Some("unknown"));
+    control.set_forged_kid(Some("unknown"));
     world.system.simulator.clear_requests();
     for _ in 0..5 {
         assert_problem(&world.post(REAUTHORIZATIONS, &json!({})).await, 502, "digime_invalid_answer");
@@ -216,12 +216,12 @@ async fn keys_that_are_rotated_in_mid_flight_cost_nothing() {
 async fn a_clock_that_is_off_by_minutes_does_no_harm() {
     for minutes in [-5, 5] {
         let world = World::with_clock_off_by(minutes).await;
-        world.system.simulator.levers().break_account(BANK, ErrorShape::Documented);
+        world.system.simulator.control().break_account(BANK, ErrorShape::Documented);
         world.hand_in(DEMO_USER, None, &broken(BANK)).await;
         let url = world.follow(&world.last_link()).await;
         let ending = world.reauthorize(&url, Decision::Success).await;
         assert_eq!(ending.parameter("status").as_deref(), Some("succeeded"), "{minutes}");
-        world.settle().await;
+        world.run_until_idle().await;
         assert_eq!(world.history(DEMO_USER, BANK).await, ["account.reauthorization_required", "account.reauthorized"]);
     }
 }
@@ -230,7 +230,7 @@ async fn a_clock_that_is_off_by_minutes_does_no_harm() {
 async fn digime_slower_than_the_timeout_is_asked_once_and_told_as_unavailable() {
     let world = World::with_settings(&[("DIGIME_TIMEOUT", "1s")]).await;
     let latency = std::time::Duration::from_secs(30);
-    world.system.simulator.levers().set_latency(Some("/v1.7/oauth/token/reference"), latency);
+    world.system.simulator.control().set_latency(Some("/v1.7/oauth/token/reference"), latency);
     assert_problem(&world.post(REAUTHORIZATIONS, &json!({})).await, 503, "digime_unavailable");
     // Were it waited for, the invocation would end first, and the gateway would say so.
     assert_eq!(asked(&world, "/oauth/token/reference"), 0, "the answer never came");
@@ -271,7 +271,7 @@ async fn the_api_says_when_to_come_back_while_aws_fails() {
         assert!((3..=6).contains(&tries), "{action}: {tries}");
     }
     assert_eq!(failed, 4, "one of the ways to send is not used");
-    world.settle().await;
+    world.run_until_idle().await;
 }
 
 #[tokio::test]
@@ -287,7 +287,7 @@ async fn without_secrets_manager_nothing_is_lost() {
     for queue in local::names::Queue::ALL {
         world.system.queues.redrive(queue).unwrap();
     }
-    world.settle().await;
+    world.run_until_idle().await;
     assert_eq!(world.published().len(), 1);
 }
 
@@ -307,7 +307,7 @@ async fn a_queue_message_comes_again_while_the_table_fails() {
         assert_eq!(world.published().len() - before, usize::from(healed));
         world.system.aws.heal();
         world.system.queues.redrive(local::names::Queue::ReadResults).unwrap();
-        world.settle().await;
+        world.run_until_idle().await;
         let account = world.account(DEMO_USER, BANK).await;
         assert_eq!(account["status"], "reauth_required");
         let healthy = super::healthy(BANK);
@@ -319,7 +319,7 @@ async fn a_queue_message_comes_again_while_the_table_fails() {
 #[tokio::test]
 async fn conflicting_transactions_are_waited_out() {
     let world = World::new().await;
-    world.system.simulator.levers().break_account(BANK, ErrorShape::Documented);
+    world.system.simulator.control().break_account(BANK, ErrorShape::Documented);
     world.system.aws.fail(Fault::conflict("dynamodb:TransactWriteItems", 3));
     world.hand_in(DEMO_USER, Some("2026-11-23T08:00:00Z"), &broken(BANK)).await;
     world.system.aws.fail(Fault::conflict("dynamodb:UpdateItem", 3));
@@ -328,7 +328,7 @@ async fn conflicting_transactions_are_waited_out() {
     let ending = world.reauthorize(&url, Decision::Success).await;
     assert_eq!(ending.parameter("status").as_deref(), Some("succeeded"));
     world.system.aws.fail(Fault::conflict("dynamodb:UpdateItem", 3));
-    world.settle().await;
+    world.run_until_idle().await;
     assert_eq!(world.published().len(), 2);
     world.system.aws.fail(Fault::conflict("dynamodb:PutItem", 3));
     world.system.aws.fail(Fault::conflict("dynamodb:TransactWriteItems", 3));

@@ -1,4 +1,4 @@
-//! The levers, in process and over HTTP.
+//! The control, in process and over HTTP.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::client::{ACCOUNT, CALLBACK, CONTRACT, Sim, USER, contract, error_of};
 
 const ACCOUNTS: &str = "permission-access/accounts";
 
-async fn lever(sim: &Sim, method: Method, path: &str, body: Option<Value>) -> Response {
+async fn action(sim: &Sim, method: Method, path: &str, body: Option<Value>) -> Response {
     let url = format!("http://{}/_simulator/{path}", sim.simulator.address());
     let mut request = sim.http.request(method, url);
     if let Some(body) = body {
@@ -24,7 +24,7 @@ async fn failures_hit_as_often_as_told_and_spend_the_nonce() {
     let sim = Sim::start().await;
     let jwt = sim.good_jwt(json!({ "access_token": sim.tokens().access_token.value }));
     let failure = Failure { retry_after: Some(7), code: Some("Busy".to_owned()), ..Failure::status(503, 1) };
-    sim.levers.fail(ACCOUNTS, failure);
+    sim.control.fail(ACCOUNTS, failure);
     let response = sim.send(ACCOUNTS, &jwt, None).await;
     assert_eq!(response.headers()["retry-after"], "7");
     assert_eq!(error_of(response).await, (503, "Busy".to_owned()));
@@ -38,7 +38,7 @@ async fn failures_hit_as_often_as_told_and_spend_the_nonce() {
 async fn a_failure_can_be_anything_but_json() {
     let sim = Sim::start().await;
     let failure = Failure { body: Some("<h1>Bad gateway</h1>".to_owned()), ..Failure::status(502, 1) };
-    sim.levers.fail(ACCOUNTS, failure);
+    sim.control.fail(ACCOUNTS, failure);
     let response = sim.send(ACCOUNTS, "x", None).await;
     assert_eq!(response.status(), 502);
     assert_eq!(response.headers()["content-type"], "text/html");
@@ -50,7 +50,7 @@ async fn a_lost_answer_leaves_the_request_carried_out() {
     let sim = Sim::start().await;
     let pair = sim.tokens();
     let lost = Failure { executed: true, ..Failure::reset(1) };
-    sim.levers.fail("oauth/token", lost);
+    sim.control.fail("oauth/token", lost);
     let claims = json!({
         "grant_type": "refresh_token",
         "refresh_token": pair.refresh_token.value,
@@ -82,7 +82,7 @@ async fn a_rotated_key_signs_and_the_one_before_still_verifies() {
     let claims = || json!({ "access_token": sim.tokens().access_token.value, "redirect_uri": CALLBACK });
     let reference = "oauth/token/reference";
     let before = sim.call(reference, claims(), None).await;
-    sim.levers.rotate_signing_key(KeyForm::Spki).unwrap();
+    sim.control.rotate_signing_key(KeyForm::Spki).unwrap();
     let after = sim.call(reference, claims(), None).await;
     let (old, _) = sim.open(&before).await;
     let (new, _) = sim.open(&after).await;
@@ -90,7 +90,7 @@ async fn a_rotated_key_signs_and_the_one_before_still_verifies() {
     let keys = sim.key_set().await;
     assert_eq!(keys.len(), 2);
     assert!(keys[0]["pem"].as_str().unwrap().contains("BEGIN PUBLIC KEY"));
-    sim.levers.rotate_signing_key(KeyForm::Pkcs1).unwrap();
+    sim.control.rotate_signing_key(KeyForm::Pkcs1).unwrap();
     let kids: Vec<Value> = sim.key_set().await.iter().map(|k| k["kid"].clone()).collect();
     assert!(!kids.contains(&old["kid"]) && kids.contains(&new["kid"]));
 }
@@ -100,14 +100,14 @@ async fn answers_can_be_forged() {
     let sim = Sim::start().await;
     let claims = || json!({ "access_token": sim.tokens().access_token.value, "redirect_uri": CALLBACK });
     let reference = "oauth/token/reference";
-    sim.levers.set_forged_jku(Some("http://127.0.0.1:1/keys"));
-    sim.levers.set_answer_claims(reference, Some(json!({})));
+    sim.control.set_forged_jku(Some("http://127.0.0.1:1/keys"));
+    sim.control.set_answer_claims(reference, Some(json!({})));
     let answer = sim.call(reference, claims(), None).await;
     let (header, payload) = sim.open(&answer).await;
     assert_eq!(header["jku"], "http://127.0.0.1:1/keys");
     assert_eq!(payload, json!({}));
-    sim.levers.set_forged_jku(None);
-    sim.levers.set_answer_claims(reference, None);
+    sim.control.set_forged_jku(None);
+    sim.control.set_answer_claims(reference, None);
     let answer = sim.call(reference, claims(), None).await;
     assert!(sim.payload(&answer).await["reference_code"].is_string());
 }
@@ -120,12 +120,12 @@ async fn access_token_status_can_be_absent_or_say_anything() {
         let accounts = sim.call(ACCOUNTS, token, None).await;
         accounts[0]["accessTokenStatus"].clone()
     };
-    sim.levers.set_account_expires_at(ACCOUNT, Some(2_000_000_100));
+    sim.control.set_account_expires_at(ACCOUNT, Some(2_000_000_100));
     let seconds = json!({ "authorized": true, "expiresAt": 2_000_000_100 });
     assert_eq!(status().await, seconds);
-    sim.levers.set_account_expires_at(ACCOUNT, None);
+    sim.control.set_account_expires_at(ACCOUNT, None);
     assert_eq!(status().await, json!({ "authorized": true }));
-    sim.levers.set_access_token_status(AccessTokenStatus::Absent);
+    sim.control.set_access_token_status(AccessTokenStatus::Absent);
     assert_eq!(status().await, Value::Null);
 }
 
@@ -133,10 +133,10 @@ async fn access_token_status_can_be_absent_or_say_anything() {
 async fn account_ids_are_unique_across_users() {
     let sim = Sim::start().await;
     let account = Account::new(ACCOUNT, "Riverside Bank", None);
-    assert!(!sim.levers.add_account("user-2", account.clone()));
-    assert_eq!(sim.levers.accounts(USER)[0].service_name, "Songbird Music");
-    assert!(sim.levers.remove_account(ACCOUNT));
-    assert!(sim.levers.add_account("user-2", account));
+    assert!(!sim.control.add_account("user-2", account.clone()));
+    assert_eq!(sim.control.accounts(USER)[0].service_name, "Songbird Music");
+    assert!(sim.control.remove_account(ACCOUNT));
+    assert!(sim.control.add_account("user-2", account));
 }
 
 #[tokio::test]
@@ -167,20 +167,20 @@ async fn the_levers_work_over_http() {
         (Method::DELETE, "requests", None, 204),
     ];
     for (method, path, body, status) in steps {
-        let response = lever(&sim, method, path, body).await;
+        let response = action(&sim, method, path, body).await;
         assert_eq!(response.status(), status, "{path}");
     }
     let body = serde_json::to_value(contract()).unwrap();
-    let put = lever(&sim, Method::PUT, "contracts/other", Some(body)).await;
+    let put = action(&sim, Method::PUT, "contracts/other", Some(body)).await;
     assert_eq!(put.status(), 204);
-    let state: Value = lever(&sim, Method::GET, "state", None).await.json().await.unwrap();
+    let state: Value = action(&sim, Method::GET, "state", None).await.json().await.unwrap();
     let account = state["accounts"].as_array().unwrap().iter().find(|account| account["id"] == "9_9").unwrap();
     assert_eq!(account["broken"], "sdk");
     assert_eq!(account["username"], "kim");
     assert_eq!(state["settings"]["accessTokenStatus"], "absent");
     assert_eq!(state["contracts"][1]["contractId"], "other");
-    assert_eq!(lever(&sim, Method::POST, "accounts/9_9/mend", None).await.status(), 204);
-    assert_eq!(lever(&sim, Method::DELETE, "accounts/9_9", None).await.status(), 204);
+    assert_eq!(action(&sim, Method::POST, "accounts/9_9/mend", None).await.status(), 204);
+    assert_eq!(action(&sim, Method::DELETE, "accounts/9_9", None).await.status(), 204);
 }
 
 #[tokio::test]
@@ -196,16 +196,16 @@ async fn a_foreign_host_or_origin_moves_no_lever() {
         let request = sim.http.post(&url).header(name, value);
         assert_eq!(request.send().await.unwrap().status(), 403, "{name}");
     }
-    assert!(!sim.levers.is_broken(ACCOUNT));
+    assert!(!sim.control.is_broken(ACCOUNT));
 }
 
 #[tokio::test]
 async fn latency_delays_the_answer_of_its_path() {
     let sim = Sim::start().await;
-    sim.levers.set_latency(Some("jwks/oauth"), Duration::from_secs(30));
+    sim.control.set_latency(Some("jwks/oauth"), Duration::from_secs(30));
     let url = sim.simulator.base_url().join("jwks/oauth").unwrap();
     let request = sim.http.get(url).timeout(Duration::from_millis(50));
     assert!(request.send().await.unwrap_err().is_timeout());
-    sim.levers.set_latency(Some("jwks/oauth"), Duration::ZERO);
+    sim.control.set_latency(Some("jwks/oauth"), Duration::ZERO);
     assert_eq!(sim.key_set().await.len(), 1);
 }

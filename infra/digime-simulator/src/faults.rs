@@ -89,7 +89,7 @@ impl Failure {
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct Trouble {
+pub(crate) struct Faults {
     latencies: Vec<(String, Duration)>,
     failures: Vec<(String, Failure)>,
     pub(crate) forged_jku: Option<String>,
@@ -98,7 +98,7 @@ pub(crate) struct Trouble {
     pub(crate) answer_claims: BTreeMap<String, Value>,
 }
 
-impl Trouble {
+impl Faults {
     /// Zero takes the latency of that prefix away.
     pub(crate) fn set_latency(&mut self, path_prefix: Option<&str>, latency: Duration) {
         let prefix = path_prefix.map(full_path).unwrap_or_default();
@@ -119,9 +119,9 @@ impl Trouble {
         self.failures.clear();
     }
 
-    /// What befalls a request for `path`: the longest latency that matches, and the first failure
+    /// What happens to a request for `path`: the longest latency that matches, and the first failure
     /// that is left, which is used up by one.
-    pub(crate) fn befall(&mut self, path: &str) -> (Duration, Option<Failure>) {
+    pub(crate) fn take(&mut self, path: &str) -> (Duration, Option<Failure>) {
         let latency = self
             .latencies
             .iter()
@@ -162,38 +162,38 @@ mod tests {
 
     #[test]
     fn a_failure_hits_its_own_path_as_often_as_it_was_told() {
-        let mut trouble = Trouble::default();
-        trouble.fail("oauth/token", Failure::status(503, 2));
-        assert!(trouble.befall("/v1.7/oauth/token/reference").1.is_none());
-        assert!(trouble.befall("/v1.7/oauth/token").1.is_some());
-        assert!(trouble.befall("/v1.7/oauth/token").1.is_some());
-        assert!(trouble.befall("/v1.7/oauth/token").1.is_none());
+        let mut faults = Faults::default();
+        faults.fail("oauth/token", Failure::status(503, 2));
+        assert!(faults.take("/v1.7/oauth/token/reference").1.is_none());
+        assert!(faults.take("/v1.7/oauth/token").1.is_some());
+        assert!(faults.take("/v1.7/oauth/token").1.is_some());
+        assert!(faults.take("/v1.7/oauth/token").1.is_none());
     }
 
     #[test]
     fn a_star_makes_the_path_a_prefix() {
-        let mut trouble = Trouble::default();
-        trouble.fail("permission-access/query/*", Failure::reset(1));
-        assert!(trouble.befall("/v1.7/permission-access/query/abc").1.is_some());
+        let mut faults = Faults::default();
+        faults.fail("permission-access/query/*", Failure::reset(1));
+        assert!(faults.take("/v1.7/permission-access/query/abc").1.is_some());
     }
 
     #[test]
     fn the_longest_latency_that_matches_counts_and_zero_takes_it_away() {
-        let mut trouble = Trouble::default();
-        trouble.set_latency(None, Duration::from_millis(5));
-        trouble.set_latency(Some("oauth"), Duration::from_millis(50));
-        assert_eq!(trouble.befall("/v1.7/oauth/token").0, Duration::from_millis(50));
-        assert_eq!(trouble.befall("/v1.7/reference").0, Duration::from_millis(5));
-        trouble.set_latency(None, Duration::ZERO);
-        assert_eq!(trouble.befall("/v1.7/reference").0, Duration::ZERO);
+        let mut faults = Faults::default();
+        faults.set_latency(None, Duration::from_millis(5));
+        faults.set_latency(Some("oauth"), Duration::from_millis(50));
+        assert_eq!(faults.take("/v1.7/oauth/token").0, Duration::from_millis(50));
+        assert_eq!(faults.take("/v1.7/reference").0, Duration::from_millis(5));
+        faults.set_latency(None, Duration::ZERO);
+        assert_eq!(faults.take("/v1.7/reference").0, Duration::ZERO);
     }
 
     #[test]
     fn rules_do_not_pile_up() {
-        let mut trouble = Trouble::default();
+        let mut faults = Faults::default();
         for _ in 0..500 {
-            trouble.fail("reference", Failure::default());
+            faults.fail("reference", Failure::default());
         }
-        assert_eq!(trouble.failures.len(), MAX_RULES);
+        assert_eq!(faults.failures.len(), MAX_RULES);
     }
 }
