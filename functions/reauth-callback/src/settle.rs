@@ -145,7 +145,7 @@ impl ReauthCallback {
         };
         let client = &self.authorized.client;
         let listed = self
-            .access
+            .authorized
             .with_token(grant, context, |contract, tokens| async move {
                 client.accounts(&contract, &tokens.access.value, context.deadline).await
             })

@@ -101,7 +101,7 @@ mod tests {
 
     use super::*;
 
-    fn parse(body: &str) -> Result<Submission, InvalidField> {
+    fn parse(body: &str) -> Result<Submission, InvalidFields> {
         open(body).map(|opened| opened.submission)
     }
 
@@ -132,6 +132,31 @@ mod tests {
     fn fields(body: &str) -> String {
         let wrong = parse(body).unwrap_err().0;
         wrong.iter().map(InvalidField::name).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn a_result_was_handed_in_at_the_earliest_time_that_anything_tells() {
+        let handed_in_at = |body: Value| {
+            let attributes = [("SentTimestamp".to_owned(), "1795424400000".to_owned())]; // 2026-11-23T09:00:00Z
+            let mut record = SqsMessage::default();
+            record.body = Some(body.to_string());
+            record.attributes.extend(attributes);
+            ReadMessage::read(record, Timestamp::MAX).unwrap().handed_in_at.to_string()
+        };
+        let with = |name: &str, time: &str| {
+            let mut body = inner();
+            body[name] = json!(time);
+            body
+        };
+        assert_eq!(handed_in_at(inner()), "2026-11-23T09:00:00Z");
+        assert_eq!(handed_in_at(with("submittedAt", "2026-11-23T08:58:00Z")), "2026-11-23T08:58:00Z");
+        assert_eq!(handed_in_at(with("observedAt", "2026-11-23T08:57:00Z")), "2026-11-23T08:57:00Z");
+        assert_eq!(handed_in_at(with("observedAt", "2026-11-23T10:00:00Z")), "2026-11-23T09:00:00Z");
+        let bus = json!({"detail-type": "x", "time": "2026-11-23T08:56:00Z", "detail": inner()});
+        assert_eq!(handed_in_at(bus), "2026-11-23T08:56:00Z");
+        let topic =
+            json!({"Type": "Notification", "Timestamp": "2026-11-23T08:55:00Z", "Message": inner().to_string()});
+        assert_eq!(handed_in_at(topic), "2026-11-23T08:55:00Z");
     }
 
     #[test]

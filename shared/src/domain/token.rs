@@ -69,7 +69,7 @@ impl TokenPair {
     pub fn to_node_form(&self) -> Value {
         let token =
             |token: &Token| json!({"value": token.value.expose_secret(), "expiry": token.expires_at.as_second()});
-        let mut value = json!({NODE.access: token(&self.authorized), NODE.refresh: token(&self.refresh)});
+        let mut value = json!({NODE.access: token(&self.access), NODE.refresh: token(&self.refresh)});
         if let Some(user) = &self.user {
             value["user"] = json!({"id": user});
         }
@@ -82,7 +82,7 @@ impl TokenPair {
     /// Whether both hold the same access and refresh token.
     #[must_use]
     pub fn same_tokens(&self, other: &Self) -> bool {
-        self.authorized.value.expose_secret() == other.access.value.expose_secret() && self.same_refresh_token(other)
+        self.access.value.expose_secret() == other.access.value.expose_secret() && self.same_refresh_token(other)
     }
 
     /// Whether both hold the same refresh token.

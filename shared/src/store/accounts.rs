@@ -423,14 +423,14 @@ fn set_progress(
         expression.push_str(", told :code");
         values.push((":code", AttributeValue::Ss(vec![code.to_string()])));
     }
-    let (part, condition) = match own_version {
+    let (about, condition) = match own_version {
         Some(version) => {
             values.push((":read", number(version)));
             (Condition::Reauthorization, "version = :read")
         }
         None => (Condition::Settled(id.clone()), "attribute_exists(PK)"),
     };
-    transaction.update(part, key::reauthorization(id), &expression, condition, &[], &values)
+    transaction.update(about, key::reauthorization(id), &expression, condition, &[], &values)
 }
 
 #[cfg(test)]

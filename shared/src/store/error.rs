@@ -58,9 +58,9 @@ impl StoreError {
     }
 
     /// The error of a write that is no transaction, told by what it was about.
-    pub(super) fn about(self, part: Condition) -> Self {
+    pub(super) fn about(self, condition: Condition) -> Self {
         match self {
-            Self::Conflict(Some(Condition::Item)) => Self::Conflict(Some(part)),
+            Self::Conflict(Some(Condition::Item)) => Self::Conflict(Some(condition)),
             error => error,
         }
     }
@@ -74,15 +74,18 @@ where
 }
 
 /// Tells a cancelled transaction by the first condition that failed.
-pub(super) fn of_transaction(error: &SdkError<TransactWriteItemsError, HttpResponse>, parts: &[Part]) -> StoreError {
+pub(super) fn of_transaction(
+    error: &SdkError<TransactWriteItemsError, HttpResponse>,
+    conditions: &[Condition],
+) -> StoreError {
     match error.as_service_error() {
         Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
-            let reasons = || cancelled.cancellation_reasons().iter().map(|reason| reason.code()).zip(parts);
+            let reasons = || cancelled.cancellation_reasons().iter().map(|reason| reason.code()).zip(conditions);
             let failed = |(code, _): &(Option<&str>, &Condition)| *code == Some("ConditionalCheckFailed");
-            if reasons().filter(failed).any(|(_, part)| *part == Condition::NotErased) {
+            if reasons().filter(failed).any(|(_, condition)| *condition == Condition::NotErased) {
                 StoreError::Forgotten
-            } else if let Some((_, part)) = reasons().find(failed) {
-                StoreError::Conflict(Some(part.clone()))
+            } else if let Some((_, condition)) = reasons().find(failed) {
+                StoreError::Conflict(Some(condition.clone()))
             } else if cancelled.cancellation_reasons().iter().any(|one| one.code() == Some("TransactionConflict")) {
                 StoreError::Conflict(None)
             } else {

@@ -26,7 +26,7 @@ pub(super) type Values<'a> = &'a [(&'a str, AttributeValue)];
 pub(super) struct Transaction<'a> {
     store: &'a Store,
     operations: Vec<TransactWriteItem>,
-    parts: Vec<Condition>,
+    conditions: Vec<Condition>,
 }
 
 pub(super) fn text(value: impl Into<String>) -> AttributeValue {
@@ -58,7 +58,7 @@ impl Store {
     /// A transaction that rests on an item of the user: one of its conditions fails once that item is gone. Erasing a
     /// user deletes all of his items, so that such a transaction needs no further check.
     pub(super) fn transaction(&self) -> Transaction<'_> {
-        Transaction { store: self, operations: Vec::new(), parts: Vec::new() }
+        Transaction { store: self, operations: Vec::new(), conditions: Vec::new() }
     }
 
     /// A transaction that creates items for a user: refused if the user was erased after `triggered_at`, or at that very
@@ -100,8 +100,8 @@ impl Store {
 }
 
 impl Transaction<'_> {
-    fn push(&mut self, part: Condition, operation: TransactWriteItem) {
-        self.parts.push(part);
+    fn push(&mut self, about: Condition, operation: TransactWriteItem) {
+        self.conditions.push(about);
         self.operations.push(operation);
     }
 
@@ -112,7 +112,7 @@ impl Transaction<'_> {
     /// Writes a whole item if the condition holds.
     pub(super) fn put(
         &mut self,
-        part: Condition,
+        about: Condition,
         item: Item,
         condition: &str,
         values: Values<'_>,
@@ -122,41 +122,41 @@ impl Transaction<'_> {
             put = put.expression_attribute_values(*name, value.clone());
         }
         let put = put.build().map_err(|error| StoreError::Corrupt(error.to_string()))?;
-        self.push(part, TransactWriteItem::builder().put(put).build());
+        self.push(about, TransactWriteItem::builder().put(put).build());
         Ok(())
     }
 
     /// Writes a whole item if it has the version that was read.
-    pub(super) fn put_version(&mut self, part: Condition, item: Item, read: u64) -> Result<(), StoreError> {
+    pub(super) fn put_version(&mut self, about: Condition, item: Item, read: u64) -> Result<(), StoreError> {
         let (condition, value) = unchanged(read);
         let values: Vec<_> = value.map(|value| (":read", value)).into_iter().collect();
-        self.put(part, item, condition, &values)
+        self.put(about, item, condition, &values)
     }
 
     /// Deletes an item if it has the version that was read.
-    pub(super) fn delete_version(&mut self, part: Condition, key: key::Key, read: u64) -> Result<(), StoreError> {
+    pub(super) fn delete_version(&mut self, about: Condition, key: key::Key, read: u64) -> Result<(), StoreError> {
         let delete = Delete::builder()
             .table_name(self.table())
             .set_key(Some(key.into_item()))
             .condition_expression("version = :read")
             .expression_attribute_values(":read", number(read));
         let delete = delete.build().map_err(|error| StoreError::Corrupt(error.to_string()))?;
-        self.push(part, TransactWriteItem::builder().delete(delete).build());
+        self.push(about, TransactWriteItem::builder().delete(delete).build());
         Ok(())
     }
 
     /// Writes a whole item, whatever stood there.
-    pub(super) fn put_anyway(&mut self, part: Condition, item: Item) -> Result<(), StoreError> {
+    pub(super) fn put_anyway(&mut self, about: Condition, item: Item) -> Result<(), StoreError> {
         let put = Put::builder().table_name(self.table()).set_item(Some(item)).build();
         let put = put.map_err(|error| StoreError::Corrupt(error.to_string()))?;
-        self.push(part, TransactWriteItem::builder().put(put).build());
+        self.push(about, TransactWriteItem::builder().put(put).build());
         Ok(())
     }
 
     /// Changes an item if the condition holds.
     pub(super) fn update(
         &mut self,
-        part: Condition,
+        about: Condition,
         key: key::Key,
         expression: &str,
         condition: &str,
@@ -175,14 +175,14 @@ impl Transaction<'_> {
             update = update.expression_attribute_values(*name, value.clone());
         }
         let update = update.build().map_err(|error| StoreError::Corrupt(error.to_string()))?;
-        self.push(part, TransactWriteItem::builder().update(update).build());
+        self.push(about, TransactWriteItem::builder().update(update).build());
         Ok(())
     }
 
     /// Holds the transaction to a condition on an item that it does not write.
     pub(super) fn check(
         &mut self,
-        part: Condition,
+        about: Condition,
         key: key::Key,
         condition: &str,
         values: Values<'_>,
@@ -195,7 +195,7 @@ impl Transaction<'_> {
             check = check.expression_attribute_values(*name, value.clone());
         }
         let check = check.build().map_err(|error| StoreError::Corrupt(error.to_string()))?;
-        self.push(part, TransactWriteItem::builder().condition_check(check).build());
+        self.push(about, TransactWriteItem::builder().condition_check(check).build());
         Ok(())
     }
 
@@ -204,16 +204,20 @@ impl Transaction<'_> {
     /// # Errors
     /// [`StoreError`] tells which condition failed.
     pub(super) async fn commit(self) -> Result<(), StoreError> {
-        self.store.write(&self.operations, &self.parts).await
+        self.store.write(&self.operations, &self.conditions).await
     }
 }
 
 impl Store {
     /// Writes all operations or none.
-    pub(super) async fn write(&self, operations: &[TransactWriteItem], parts: &[Part]) -> Result<(), StoreError> {
+    pub(super) async fn write(
+        &self,
+        operations: &[TransactWriteItem],
+        conditions: &[Condition],
+    ) -> Result<(), StoreError> {
         self.retry_on_conflict(|| {
             let request = self.client.transact_write_items().set_transact_items(Some(operations.to_vec()));
-            async move { request.send().await.map(drop).map_err(|error| error::of_transaction(&error, parts)) }
+            async move { request.send().await.map(drop).map_err(|error| error::of_transaction(&error, conditions)) }
         })
         .await
     }
@@ -231,14 +235,14 @@ impl Store {
     }
 
     /// Writes one whole item if it has the version that was read.
-    pub(super) async fn put_if_unchanged(&self, part: Condition, item: Item, read: u64) -> Result<(), StoreError> {
-        self.put_if(part, item, "version = :read", &[(":read", number(read))]).await
+    pub(super) async fn put_if_unchanged(&self, about: Condition, item: Item, read: u64) -> Result<(), StoreError> {
+        self.put_if(about, item, "version = :read", &[(":read", number(read))]).await
     }
 
     /// Writes one whole item if the condition holds.
     pub(super) async fn put_if(
         &self,
-        part: Condition,
+        about: Condition,
         item: Item,
         condition: &str,
         values: Values<'_>,
@@ -254,7 +258,7 @@ impl Store {
                 async move { put.send().await.map(drop).map_err(|error| error::of_put(&error)) }
             })
             .await;
-        written.map_err(|error| error.about(part))
+        written.map_err(|error| error.about(about))
     }
 
     /// Writes the recent uses of an item that exists, in the attribute of that name, if they are as they were read.
