@@ -58,7 +58,8 @@ pub(crate) async fn run(table: &mut Table) {
             after_first = besides_the_table(&system);
         }
     }
-    table.at_least("local system: accounts in need, from read result to notification", slowest, 300.0, "a second");
+    let figure = "local system: an account in need, from read result to notification";
+    table.in_units(figure, 1_000.0 / slowest, 6.0);
     let more = (WAVES - 1) * USERS * ACCOUNTS;
     let figure = format!("local system: memory that {more} more such accounts add besides their items");
     table.at_most(figure, besides_the_table(&system) - after_first, FLAT, "MiB", "");

@@ -5,6 +5,7 @@
 //! stand-ins for AWS and the digi.me simulator in this process, as far away as a figure wants them. Two baselines run beside:
 //! the least that a Lambda function is, and the least that a reauthorization URL costs.
 
+mod baseline;
 mod flows;
 mod local_system;
 mod process;
@@ -22,7 +23,7 @@ use table::Table;
 async fn main() -> ExitCode {
     let wanted: Vec<_> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
     let runs = |group: &str| wanted.is_empty() || wanted.iter().any(|wanted| wanted == group);
-    let mut table = Table::default();
+    let mut table = Table::new(baseline::bare_protocol().await);
     if runs("flows") {
         flows::run(&mut table).await;
     }

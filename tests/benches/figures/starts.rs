@@ -48,9 +48,8 @@ async fn ready(stage: &Stage, table: &mut Table) {
     let hello = median(times.remove("hello-world").expect("it was started"));
     for (binary, times) in times {
         let time = median(times);
-        table.at_most(format!("`{binary}`: start to ready"), time, 20.0, "ms", "");
-        let how = format!(" (hello-world: {hello:.2} ms)");
-        table.at_most(format!("`{binary}`: the same beside hello-world"), time / hello, 2.5, "×", &how);
+        let how = format!(" ({time:.2} ms beside {hello:.2} ms)");
+        table.at_most(format!("`{binary}`: start to ready beside hello-world"), time / hello, 2.5, "×", &how);
     }
 }
 
@@ -126,7 +125,7 @@ async fn first_invocation(stage: &Stage, function: Function, table: &mut Table) 
     }
     let (first, warm) = (median(first), median(warm));
     let figure = format!("`{}`: first invocation more than a warm one", function.name());
-    table.at_most(figure, first - warm, 25.0, "ms", &format!(" (warm: {warm:.2} ms)"));
+    table.in_units(figure, first - warm, 5.0);
 }
 
 async fn peak(stage: &Stage, function: Function, table: &mut Table) {
