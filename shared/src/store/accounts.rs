@@ -1,4 +1,4 @@
-//! Accounts, what was read of them, and the one write that changes a state and tells of it.
+//! Accounts and last reads, and the transaction that writes the change of an account together with its events.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -26,84 +26,74 @@ use crate::{
     },
 };
 
-/// An account that is being verified is looked at after this; then less and less often.
+/// How long after a claim the sweep first verifies the account. The sweep sets the later times.
 const FIRST_VERIFICATION: Duration = Duration::from_secs(60);
-/// An event that no channel took by then is put on the queue again.
+/// An event that the topic has not taken by then is put on the queue again by the sweep.
 const UNDELIVERED_AFTER: Duration = Duration::from_secs(5 * 60);
-/// DynamoDB takes 100 operations in one transaction; some are for the checks.
+/// DynamoDB allows 100 operations in one transaction. The rest is left for condition checks and the last reads.
 const MAX_OPERATIONS: usize = 90;
 
-/// A user's accounts and their last reads, as they stand before a decision.
+/// A user's accounts and their last reads, as they were read before a decision.
 #[derive(Debug, Clone)]
 pub struct UserAccounts {
-    /// The accounts that the table knows.
     pub accounts: BTreeMap<AccountId, Versioned<Account>>,
-    /// The last reads of all accounts. Their version guards every decision about a read.
+    /// The last reads of all accounts. Every decision about a read result depends on their version.
     pub last_reads: Versioned<LastReads>,
 }
 
 impl UserAccounts {
-    /// One account; a new one if the table does not know it.
+    /// One account. If the table does not have it: a new one with version 0.
     #[must_use]
     pub fn account(&self, user: &UserId, account: &AccountId) -> Versioned<Account> {
         let unknown = || Versioned { value: Account::new(user.clone(), account.clone()), version: 0 };
         self.accounts.get(account).cloned().unwrap_or_else(unknown)
     }
 
-    /// Every account that is known, also those of which only healthy reads are.
+    /// Every account that the table has, and every account of which it has only a watermark.
     #[must_use]
     pub fn all(&self, user: &UserId) -> Vec<Account> {
         let ids: BTreeSet<_> = self.accounts.keys().chain(self.last_reads.value.watermarks.keys()).collect();
         ids.into_iter().map(|id| self.account(user, id).value).collect()
     }
 
-    /// Whether an account's item is older than the last reads say: the query saw a part of a transaction.
+    /// Whether an account's item is older than the version in the last reads: the query saw only a part of a
+    /// transaction.
     fn is_torn(&self) -> bool {
         let version = |account| self.accounts.get(account).map_or(0, |account| account.version);
         self.last_reads.value.account_versions.iter().any(|(account, written)| version(account) < *written)
     }
 }
 
-/// A change of one account, and the version of the account that it rests on; 0 when there was none.
+/// A change of one account, and the version of the account that it was decided on.
 #[derive(Debug, Clone)]
 pub struct AccountChange {
-    /// The account afterwards, the events, what becomes of reauthorizations.
     pub change: Change,
-    /// The version of the account that was read.
+    /// The version of the account that was read; 0 when there was none.
     pub read_version: u64,
-    /// The read that brought the change.
+    /// The read result that caused the change.
     pub read: Option<Watermark>,
 }
 
-/// Changes of a user's accounts, and what they rest on.
+/// Changes of a user's accounts, and the versions that they were decided on.
 #[derive(Debug, Clone)]
 pub struct Commit {
-    /// The user.
     pub user_id: UserId,
-    /// The changes.
     pub changes: Vec<AccountChange>,
-    /// The last reads as they were read, for changes that a read or digi.me's list brings. They are written with the
-    /// changes, if nothing else has written them since.
+    /// The last reads as they were read. Set when the change comes from a read result or from digi.me's list. They are
+    /// written with the changes, on the condition that their version is unchanged.
     pub last_reads: Option<Versioned<LastReads>>,
-    /// The reauthorization whose callback brought the change, and its version as read.
+    /// The reauthorization whose callback caused the change, and its version as read.
     pub reauthorization: Option<(ReauthorizationId, u64)>,
-    /// When the invocation was triggered: if the user was erased since, nothing is written.
+    /// When the invocation was triggered. If the user was erased since then, nothing is written.
     pub triggered_at: Timestamp,
 }
 
 impl Store {
-    /// One account.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub async fn account(&self, user: &UserId, account: &AccountId) -> Result<Option<Versioned<Account>>, StoreError> {
         self.get::<AccountItem>(key::account(user, account)).await?.map(versioned).transpose()
     }
 
-    /// The user's grants and one account, in one round trip.
-    ///
-    /// # Errors
-    /// [`StoreError`].
+    /// The user's grants and one account, read in parallel.
     pub async fn grants_and_account(
         &self,
         user: &UserId,
@@ -112,11 +102,8 @@ impl Store {
         tokio::try_join!(self.grants(user), self.account(user, account))
     }
 
-    /// One account and the user's grants under some contracts, in one call. None if DynamoDB gives only a part of it, as
-    /// it may.
-    ///
-    /// # Errors
-    /// [`StoreError`].
+    /// One account and the user's grants under the given contracts, in one call. `None` if DynamoDB returned only a
+    /// part of the items, which `BatchGetItem` may do.
     pub async fn grants_under_and_account(
         &self,
         user: &UserId,
@@ -147,7 +134,7 @@ impl Store {
     /// The user's accounts and their last reads, with one query.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] when the query saw a part of a transaction: read again.
+    /// [`StoreError::Conflict`] when the query saw only a part of a transaction. Read again.
     pub async fn user_accounts(&self, user: &UserId) -> Result<UserAccounts, StoreError> {
         let mut read = UserAccounts { accounts: BTreeMap::new(), last_reads: Versioned::default() };
         for item in self.query(key::user(user), key::ACCOUNTS_AND_LAST_READS).await? {
@@ -161,10 +148,11 @@ impl Store {
         if read.is_torn() { Err(StoreError::Conflict(Some(Condition::LastReads))) } else { Ok(read) }
     }
 
-    /// Writes that reads were taken in that change no account.
+    /// Writes the last reads when the read result changed no account.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] when another read was taken in meanwhile; [`StoreError::Forgotten`].
+    /// [`StoreError::Conflict`] when another read result was processed meanwhile. [`StoreError::Forgotten`] when the
+    /// user was erased.
     pub async fn put_last_reads(
         &self,
         user: &UserId,
@@ -181,11 +169,12 @@ impl Store {
         self.put_if_unchanged(Condition::LastReads, item, last_reads.version).await
     }
 
-    /// Writes changes: the accounts, their events, what becomes of reauthorizations. One transaction, as long as it holds
-    /// no more than DynamoDB takes; else several, each of them whole.
+    /// Writes the changes: the accounts, their events, and the progress of reauthorizations. One transaction if the
+    /// operations fit; else several, split between accounts, never within one.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] when something changed since it was read; [`StoreError::Forgotten`].
+    /// [`StoreError::Conflict`] when an item changed since it was read. [`StoreError::Forgotten`] when the user was
+    /// erased.
     pub async fn commit(&self, mut commit: Commit) -> Result<(), StoreError> {
         if let Some(last_reads) = commit.last_reads.take_if(|last_reads| last_reads.version == 0) {
             commit.last_reads = Some(self.first_reads(&commit.user_id, last_reads, commit.triggered_at).await?);
@@ -213,7 +202,7 @@ impl Store {
         let mut gone = BTreeSet::new();
         loop {
             match self.try_commit(commit, part, &gone, now).await {
-                // A waiting reauthorization that is not there any more must not keep its account waiting.
+                // The reauthorization was deleted. The account must not wait for it: write the change without it.
                 Err(StoreError::Conflict(Some(Condition::Settled(id)))) if gone.insert(id.clone()) => {}
                 result => return result,
             }
@@ -251,7 +240,7 @@ impl Store {
         transaction.commit().await
     }
 
-    /// The last reads of a user who has none yet. If he was erased before, they remember when.
+    /// The first last reads of a user. If the user was erased before, they hold the time of the erasure.
     async fn first_reads(
         &self,
         user: &UserId,
@@ -262,7 +251,7 @@ impl Store {
         if last_reads.value.is_void(handed_in_at) { Err(StoreError::Forgotten) } else { Ok(last_reads) }
     }
 
-    /// The change with its events as they are stored. The account notes which event told of its episode.
+    /// The change with its events as they are stored. The episode records the event that announced it.
     async fn numbered(&self, change: AccountChange, now: Timestamp) -> Result<Numbered, StoreError> {
         let AccountChange { mut change, read_version, read } = change;
         let events = self.events_of(&change, now);
@@ -320,13 +309,13 @@ struct Numbered {
     change: Change,
     events: Vec<Event>,
     read_version: u64,
-    /// The version of the account's item afterwards.
+    /// The version of the account's item after the write.
     version: u64,
     read: Option<Watermark>,
 }
 
 impl Numbered {
-    /// Notes the read that brought the change, and which version of the account it left.
+    /// Records the read that caused the change, and the version that the account's item has after the write.
     fn note(&self, last_reads: &mut LastReads) {
         let account = &self.change.account.account_id;
         if self.change.removes {
@@ -348,12 +337,12 @@ fn write_account(transaction: &mut Transaction<'_>, one: &Numbered, now: Timesta
     transaction.put_version(Condition::Account, item, one.read_version)
 }
 
-/// The attribute of an account's watermark in the item of last reads.
+/// The name of an account's watermark attribute in the item of last reads.
 fn watermark_name(account: &AccountId) -> String {
     format!("a#{account}")
 }
 
-/// A watermark and the version of the account's item, as they stand in an attribute: `<time><0 or 1>[#<version>]`.
+/// The text of a watermark attribute: `<time><0 or 1>[#<version of the account's item>]`.
 fn watermark_text(read: Watermark, account_version: Option<u64>) -> String {
     let version = account_version.map(|version| format!("#{version}")).unwrap_or_default();
     format!("{}{}{version}", rfc3339::text(read.observed_at), u8::from(read.needs_user))
@@ -407,7 +396,8 @@ fn read_last_reads(item: &Item) -> Result<Versioned<LastReads>, StoreError> {
     Ok(Versioned { value, version: version.ok_or_else(corrupt)? })
 }
 
-/// Writes what becomes of a reauthorization: the callback's own only if it has the version that was read.
+/// Writes the progress of a reauthorization. `own_version` is set for the reauthorization of the current callback: it
+/// must still have that version. Any other reauthorization must only exist.
 fn set_progress(
     transaction: &mut Transaction<'_>,
     id: &ReauthorizationId,

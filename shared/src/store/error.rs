@@ -1,4 +1,4 @@
-//! What a read or a write of the table can end in.
+//! Errors of the store.
 
 use crate::domain::ReauthorizationId;
 use aws_sdk_dynamodb::{
@@ -9,41 +9,41 @@ use aws_sdk_dynamodb::{
 
 use crate::aws::describe_error;
 
-/// What one operation of a transaction was about; a failed condition is told by it.
+/// A condition of a write. A conflict names the condition that failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Condition {
-    /// The user is not forgotten.
+    /// The user is not erased.
     NotErased,
     /// The account has the version that was read.
     Account,
-    /// The event is new.
+    /// The event is new, or still exists.
     Event,
     /// The last reads have the version that was read.
     LastReads,
-    /// The grant has the version that was read, and nobody else's lease.
+    /// The grant has the version that was read, and no other invocation holds the lease.
     Grant,
     /// The reauthorization has the version that was read.
     Reauthorization,
-    /// A reauthorization that is settled with the account still exists.
+    /// A reauthorization whose progress is written with the account still exists.
     Settled(ReauthorizationId),
-    /// The link.
+    /// The link does not exist yet, or its uses are unchanged.
     Link,
-    /// The one item of a write that is no transaction has what was read.
+    /// The condition of a write of a single item, before the caller names it.
     Item,
 }
 
-/// A read or a write of the table that did not succeed.
+/// A read or a write of the table failed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
-    /// The user was forgotten after what triggered this write.
-    #[error("the user was forgotten")]
+    /// The user was erased at or after the time when the invocation was triggered.
+    #[error("the user was erased")]
     Forgotten,
-    /// Something changed since it was read: read again, decide again. Without a part, a transaction was under way on
-    /// the same item each time that the write was tried.
-    #[error("a concurrent write was faster ({0:?})")]
+    /// A condition failed because an item changed since it was read. Read again and decide again. `None` when every
+    /// attempt met a transaction in progress on the same item.
+    #[error("a concurrent write changed the item first ({0:?})")]
     Conflict(Option<Condition>),
-    /// The table, or the secret that its sealed values need, cannot be used now.
-    #[error("the table cannot be used: {0}")]
+    /// DynamoDB, or the service secret, which sealed values need, is not available.
+    #[error("the table is not available: {0}")]
     Unavailable(String),
     /// An item does not have the form that this version of the service writes.
     #[error("an item of the table cannot be read: {0}")]
@@ -51,13 +51,13 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Whether the same may succeed later.
+    /// Whether the same operation may succeed later.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         matches!(self, Self::Conflict(_) | Self::Unavailable(_))
     }
 
-    /// The error of a write that is no transaction, told by what it was about.
+    /// Names the condition of a conflict on a single item.
     pub(super) fn about(self, condition: Condition) -> Self {
         match self {
             Self::Conflict(Some(Condition::Item)) => Self::Conflict(Some(condition)),
@@ -73,7 +73,7 @@ where
     StoreError::Unavailable(describe_error(error))
 }
 
-/// Tells a cancelled transaction by the first condition that failed.
+/// Maps a cancelled transaction to the first condition that failed. An erased user comes before all others.
 pub(super) fn of_transaction(
     error: &SdkError<TransactWriteItemsError, HttpResponse>,
     conditions: &[Condition],
@@ -97,7 +97,6 @@ pub(super) fn of_transaction(
     }
 }
 
-/// Tells why a single item was not changed.
 pub(super) fn of_update(error: &SdkError<UpdateItemError, HttpResponse>) -> StoreError {
     match error.as_service_error() {
         Some(UpdateItemError::ConditionalCheckFailedException(_)) => StoreError::Conflict(Some(Condition::Item)),
@@ -106,7 +105,6 @@ pub(super) fn of_update(error: &SdkError<UpdateItemError, HttpResponse>) -> Stor
     }
 }
 
-/// Tells why a single item was not written.
 pub(super) fn of_put(error: &SdkError<PutItemError, HttpResponse>) -> StoreError {
     match error.as_service_error() {
         Some(PutItemError::ConditionalCheckFailedException(_)) => StoreError::Conflict(Some(Condition::Item)),

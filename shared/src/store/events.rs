@@ -17,39 +17,33 @@ use crate::{
     domain::{AccountId, Event, InvalidValue, UserId},
 };
 
-/// An event as the table holds it.
+/// An event as it is stored.
 #[derive(Debug, Clone)]
 pub struct StoredEvent {
-    /// The event.
     pub event: Event,
-    /// Which key its link is made with.
+    /// The id of the key that the reconnect link's token is derived with.
     pub link_key_id: String,
-    /// The receipt: when the topic took it.
+    /// The receipt: when the topic took the event.
     pub published_at: Option<Timestamp>,
 }
 
-/// An event that was due and is put off now, to be put on the queue once more.
+/// An undelivered event that was rescheduled and is to be put on the queue again.
 #[derive(Debug, Clone)]
 pub struct DueEvent {
-    /// The stream record, as the stream itself would deliver it.
+    /// A stream record of the same form as the table's stream delivers.
     pub stream_record: Value,
 }
 
-/// Where a page of an account's history began: the next page holds what is older.
+/// Where a page of an account's history begins. The next page holds older events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HistoryCursor(u64);
 
 impl HistoryCursor {
-    /// Opaque text for the caller.
     #[must_use]
     pub fn encode(self) -> String {
         URL_SAFE_NO_PAD.encode(format!("history\n{}", self.0))
     }
 
-    /// Reads what [`HistoryCursor::encode`] wrote.
-    ///
-    /// # Errors
-    /// When it is something else.
     pub fn decode(text: &str) -> Result<Self, InvalidValue> {
         let decode = || {
             let text = String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
@@ -64,7 +58,7 @@ impl HistoryCursor {
 pub struct HistoryPage {
     /// The events, oldest first.
     pub events: Vec<Value>,
-    /// Where the page before this one ends, if there is one.
+    /// The cursor of the page with older events, if there are any.
     pub older: Option<HistoryCursor>,
 }
 
@@ -81,11 +75,7 @@ impl StoredEvent {
         Ok(Self { event, link_key_id: item.link_key_id, published_at: item.published_at })
     }
 
-    /// Reads the body of a `Notifications` message: one stream record of DynamoDB in JSON, with the new image of an
-    /// event.
-    ///
-    /// # Errors
-    /// When it is something else.
+    /// Parses the body of a `Notifications` message: one DynamoDB stream record in JSON with the new image of an event.
     pub fn from_stream_record(record: &Value) -> Result<Self, StoreError> {
         let image = record.get("dynamodb").and_then(|change| change.get("NewImage"));
         let image = image.ok_or_else(|| StoreError::Corrupt("a stream record without a new image".into()))?;
@@ -97,11 +87,8 @@ impl StoredEvent {
 }
 
 impl Store {
-    /// The newest `limit` of an account's events before the cursor, oldest first, each as it was delivered but without its
-    /// link.
-    ///
-    /// # Errors
-    /// [`StoreError`].
+    /// The newest `limit` events of an account before the cursor, oldest first. Each is as it was delivered, without
+    /// its reconnect link.
     pub async fn history(
         &self,
         user: &UserId,
@@ -139,21 +126,15 @@ impl Store {
         Ok(HistoryPage { events, older: oldest.filter(|_| more).map(HistoryCursor) })
     }
 
-    /// The event as it stands now, with its receipt; none once its user is forgotten.
-    ///
-    /// # Errors
-    /// [`StoreError`].
+    /// The event as it is stored now, with its receipt. `None` after the user was erased.
     pub async fn event(&self, event: &Event) -> Result<Option<StoredEvent>, StoreError> {
         let subject = &event.subject;
         let key = key::event(&subject.user_id, &subject.account_id, subject.sequence);
         self.get::<EventItem>(key).await?.map(StoredEvent::new).transpose()
     }
 
-    /// Writes the receipt of an event that the topic took: the sweep does not bring it again. An event that is gone, since
-    /// its user was forgotten, stays gone.
-    ///
-    /// # Errors
-    /// [`StoreError`].
+    /// Writes the receipt of an event that the topic took, so that the sweep does not put it on the queue again. Does
+    /// nothing if the event was deleted with its user.
     pub async fn record_publication(&self, event: &Event, at: Timestamp) -> Result<(), StoreError> {
         let subject = &event.subject;
         let update = self
@@ -171,10 +152,8 @@ impl Store {
         }
     }
 
-    /// Puts a due event off to `next` and gives it as a stream record; none if another was faster, or it is gone.
-    ///
-    /// # Errors
-    /// [`StoreError`].
+    /// Reschedules a due event to `next` and returns it as a stream record. `None` if another sweep rescheduled it
+    /// first, or it was deleted.
     pub async fn reschedule_event(&self, due: &DueItem, next: Timestamp) -> Result<Option<DueEvent>, StoreError> {
         let Some(item) = self.reschedule(due, next).await? else {
             return Ok(None);
@@ -190,7 +169,7 @@ impl Store {
         Ok(Some(DueEvent { stream_record }))
     }
 
-    /// Puts off anything that is due: gives the item if it was still due as it was read.
+    /// Reschedules a due item to `next` and returns it. `None` if its `dueAt` changed since it was read.
     pub(super) async fn reschedule(&self, due: &DueItem, next: Timestamp) -> Result<Option<Item>, StoreError> {
         let update = self
             .client
@@ -214,7 +193,7 @@ impl Store {
 mod tests {
     use super::*;
 
-    /// Whatever stands on the queue, it is an event or refused.
+    /// Any JSON on the queue is either read as an event or refused.
     #[test]
     fn fuzz_stream_records() {
         bolero::check!().for_each(|bytes: &[u8]| {

@@ -1,4 +1,5 @@
-//! Erasing a user: first his tombstone, which stops every write that would create items for him, then all of his items.
+//! Erasing a user. The tombstone is written first: it stops every write that would create items for the user. Then all
+//! items of the user are deleted.
 
 use std::time::Duration;
 
@@ -13,20 +14,18 @@ use super::{
 };
 use crate::{ambient::after, domain::UserId};
 
-/// One day longer than a queue keeps a message: what was sent before is still known to be void.
+/// One day longer than the 14 days that a queue keeps a message. A message sent before the erasure is therefore always
+/// recognized and dropped.
 const KEPT: Duration = Duration::from_secs(15 * 24 * 60 * 60);
-/// Each item may bring another that it points to; a transaction takes 100 operations.
+/// A pointer is deleted together with the item that it names, and DynamoDB allows 100 operations in one transaction.
 const CHUNK: usize = 50;
 
 impl Store {
-    /// Forgets a user. Cut short, it can be called again: what is left is removed then.
-    ///
-    /// # Errors
-    /// [`StoreError`].
+    /// Erases a user. After an error or a timeout it can be called again: it deletes the items that remain.
     pub async fn forget(&self, user: &UserId) -> Result<(), StoreError> {
         self.write_tombstone(user).await?;
-        // A write that rests on an item may be faster than the deletion of that item, and create others: they are found
-        // when the user is looked at again.
+        // A concurrent write may depend on an item that is not deleted yet, and create new items. The next query finds
+        // them.
         loop {
             let items = self.query(key::user(user), "").await?;
             if items.is_empty() {
@@ -38,10 +37,7 @@ impl Store {
         }
     }
 
-    /// When the user was erased, as long as that is remembered.
-    ///
-    /// # Errors
-    /// [`StoreError`].
+    /// When the user was erased. `None` if never, or if the tombstone has expired.
     pub(super) async fn erased_at(&self, user: &UserId) -> Result<Option<Timestamp>, StoreError> {
         let mut erased_at = None;
         for hash in self.keyring().await?.tombstone_ids(user) {
@@ -51,10 +47,7 @@ impl Store {
         Ok(erased_at)
     }
 
-    /// Whether anything is known of a user.
-    ///
-    /// # Errors
-    /// [`StoreError`].
+    /// Whether anything is stored for the user.
     pub async fn user_exists(&self, user: &UserId) -> Result<bool, StoreError> {
         let query = self
             .client
@@ -83,7 +76,7 @@ impl Store {
         Ok(())
     }
 
-    /// Deletes the user's items, each pointer together with what it points to.
+    /// Deletes the user's items, each pointer together with the item that it names.
     async fn delete_all(&self, items: &[Item]) -> Result<(), StoreError> {
         let field = |item: &Item, name: &str| item.get(name).and_then(|value| value.as_s().ok()).cloned();
         let mut operations = Vec::new();

@@ -1,4 +1,4 @@
-//! Grants: a user's token pair under a contract, sealed, and the lease under which it is refreshed.
+//! Grants: a user's sealed token pair under a contract, and the lease under which the pair is refreshed.
 
 use std::time::Duration;
 
@@ -18,39 +18,31 @@ use crate::{
     domain::{ContractId, TokenPair, UserId},
 };
 
-/// Longer than the call that it is for can take, with its retries, and the write after it.
+/// Longer than a refresh can take with its retries and the write of the new pair.
 const LEASE: Duration = Duration::from_secs(30);
 
-/// A user's token pair under a contract.
 #[derive(Debug, Clone)]
 pub struct Grant {
-    /// The user.
     pub user_id: UserId,
-    /// The contract.
     pub contract_id: ContractId,
-    /// The pair.
     pub tokens: TokenPair,
-    /// Whether digi.me said that the refresh token is dead: only the user can help.
+    /// Whether digi.me refused the refresh token: only the user can authorize a new pair.
     pub refresh_dead: bool,
-    /// Until when another invocation refreshes it.
+    /// Until when an invocation holds the lease to refresh the grant.
     pub leased_until: Option<Timestamp>,
-    /// When the user's accounts were last read from digi.me with it.
+    /// When the user's accounts were last listed at digi.me with this grant.
     pub accounts_listed_at: Option<Timestamp>,
 }
 
-/// The right to refresh a grant, for a while.
+/// The right to refresh a grant for a limited time.
 #[derive(Debug, Clone)]
 pub struct Lease {
     id: String,
-    /// The version that the grant has under the lease.
+    /// The version that the grant has while it is leased.
     version: u64,
 }
 
 impl Store {
-    /// A user's grant under a contract.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub async fn grant(&self, user: &UserId, contract: &ContractId) -> Result<Option<Versioned<Grant>>, StoreError> {
         match self.get::<GrantItem>(key::grant(user, contract)).await? {
             Some(item) => self.open(item).await.map(Some),
@@ -59,9 +51,6 @@ impl Store {
     }
 
     /// All grants of a user, by contract.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub async fn grants(&self, user: &UserId) -> Result<Vec<Versioned<Grant>>, StoreError> {
         let mut grants = Vec::new();
         for item in self.query(key::user(user), key::GRANT).await? {
@@ -70,11 +59,12 @@ impl Store {
         Ok(grants)
     }
 
-    /// Stores a grant that the application hands in, if it is as it was read. It ends a lease: the refresh under way
-    /// finds that the grant has changed. Gives the version that it has now.
+    /// Stores a grant that the application submits, if the stored grant still has the version `read`, and returns the
+    /// new version. A lease ends with it: a refresh in progress finds that the grant has changed.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] when it changed; [`StoreError::Forgotten`] when the user is being forgotten.
+    /// [`StoreError::Conflict`] when the grant changed. [`StoreError::Forgotten`] when the user was erased after
+    /// `triggered_at`.
     pub async fn put_grant(&self, grant: &Grant, read: u64, triggered_at: Timestamp) -> Result<u64, StoreError> {
         let version = next_version(read, self.ambient.now());
         let item = self.sealed(grant, version).await?;
@@ -88,10 +78,10 @@ impl Store {
         Ok(version)
     }
 
-    /// Takes the lease on a grant that is as it was read and not leased.
+    /// Takes the lease on a grant, if the grant is unchanged and not leased.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] when another holds it, or the grant changed.
+    /// [`StoreError::Conflict`] when another invocation holds the lease, or the grant changed.
     pub async fn lease(&self, grant: &Versioned<Grant>) -> Result<Lease, StoreError> {
         let now = self.ambient.now();
         let lease =
@@ -111,8 +101,7 @@ impl Store {
         Ok(lease)
     }
 
-    /// Stores the pair that a refresh under the lease brought, and gives the lease back. Gives the version that the
-    /// grant has now.
+    /// Stores the pair from a refresh under the lease, ends the lease, and returns the new version of the grant.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when the grant changed meanwhile.
@@ -124,7 +113,7 @@ impl Store {
         Ok(version)
     }
 
-    /// Gives the lease back without a new pair; with `refresh_dead`, after digi.me called the refresh token dead.
+    /// Ends the lease without a new pair. `refresh_dead` records that digi.me refused the refresh token.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when the grant changed meanwhile.
@@ -139,11 +128,8 @@ impl Store {
         .await
     }
 
-    /// Notes that the user's accounts were read from digi.me. The version stays: no other write depends on it. A grant
-    /// that is gone stays gone.
-    ///
-    /// # Errors
-    /// [`StoreError`].
+    /// Records that the user's accounts were listed at digi.me. The version does not change, because no other write
+    /// depends on this field. Does nothing if the grant was deleted.
     pub async fn mark_accounts_listed(&self, grant: &Grant) -> Result<(), StoreError> {
         let now = [(":now", text(rfc3339::text(self.ambient.now())))];
         match self.update_grant(grant, "SET accountsListedAt = :now", "attribute_exists(PK)", &now).await {
@@ -192,7 +178,7 @@ impl Store {
         let associated = key::grant(&item.user_id, &item.contract_id).associated();
         let opened = match self.keyring().await?.open(&associated, &item.tokens) {
             Ok(opened) => opened,
-            // Sealed after a rotation that this process has not seen yet.
+            // The tokens may be sealed with a service secret that was rotated in after this process cached its keys.
             Err(_) => {
                 let keyring = self.keys.newer().await;
                 let keyring = keyring.map_err(|error| StoreError::Unavailable(error.to_string()))?;

@@ -1,4 +1,4 @@
-//! The items of the table, as they are written. Times are RFC 3339 texts, `ttl` seconds since the epoch.
+//! The items of the table, as they are stored. Times are RFC 3339 texts; `ttl` is in seconds since the epoch.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -66,7 +66,7 @@ pub(super) struct AccountItem {
 }
 
 impl AccountItem {
-    /// `due_at`: when the sweep is to look at the account, if it is being verified.
+    /// `due_at` is when the sweep verifies the account. It is stored only while the account is `verifying`.
     pub(super) fn new(account: &Account, version: u64, due_at: Timestamp) -> Self {
         let (mut claims, mut verifying_since, mut required) = (Vec::new(), None, None);
         let (mut verified, mut authorization_expires_at) = (None, None);
@@ -133,14 +133,14 @@ impl AccountItem {
 #[serde(rename_all = "camelCase")]
 pub(super) struct EventItem {
     pub(super) event_id: EventId,
-    /// The event as it is delivered, without its link.
+    /// The event as it is delivered, without its reconnect link.
     pub(super) payload: String,
-    /// Which key the link is made with.
+    /// The id of the key that the reconnect link's token is derived with.
     pub(super) link_key_id: String,
-    /// The receipt: when the topic took it.
+    /// The receipt: when the topic took the event.
     #[serde(default, with = "rfc3339::option", skip_serializing_if = "Option::is_none")]
     pub(super) published_at: Option<Timestamp>,
-    /// How often the sweep has put it on the queue.
+    /// How often the sweep has put the event on the queue.
     #[serde(default)]
     pub(super) requeued: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -157,14 +157,14 @@ pub(super) struct GrantItem {
     pub(super) contract_id: ContractId,
     /// The token pair, sealed.
     pub(super) tokens: String,
-    /// Said by digi.me: only the user can bring a new pair.
+    /// digi.me refused the refresh token: only the user can authorize a new pair.
     #[serde(default)]
     pub(super) refresh_dead: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) lease_id: Option<String>,
     #[serde(default, with = "rfc3339::option", skip_serializing_if = "Option::is_none")]
     pub(super) lease_until: Option<Timestamp>,
-    /// When the user's accounts were last read from digi.me.
+    /// When the user's accounts were last listed at digi.me.
     #[serde(default, with = "rfc3339::option", skip_serializing_if = "Option::is_none")]
     pub(super) accounts_listed_at: Option<Timestamp>,
 }
@@ -179,15 +179,15 @@ pub(super) struct ReauthorizationItem {
     pub(super) contract_id: ContractId,
     pub(super) kind: Kind,
     pub(super) progress: Progress,
-    /// A string set, so that a code is added without reading the others.
+    /// A string set, so that an update can add a code without reading the others.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) told: Vec<FailureCode>,
-    /// When digi.me was asked lately.
+    /// The times of the recent verifications at digi.me, joined by spaces.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) verifications: Option<String>,
     #[serde(default)]
     pub(super) identity_known: bool,
-    /// SHA-256 of the state's secret part.
+    /// SHA-256 of the secret part of the `state`.
     pub(super) secret_hash: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) browser_hash: Option<String>,
@@ -227,12 +227,12 @@ pub(super) struct LinkItem {
     #[serde(with = "rfc3339")]
     pub(super) expires_at: Timestamp,
     pub(super) ttl: i64,
-    /// The times of its recent uses, joined by spaces.
+    /// The times of the recent uses, joined by spaces.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) uses: Option<String>,
 }
 
-/// A pointer from a user to an item elsewhere: nothing but its key and when it may go.
+/// A pointer from a user to an item in another partition. Its sort key names the item.
 #[derive(Debug, Serialize)]
 pub(super) struct PointerItem {
     pub(super) ttl: i64,

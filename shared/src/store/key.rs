@@ -12,7 +12,7 @@ use crate::{
     domain::{Account, AccountId, ContractId, ReauthorizationId, UserId},
 };
 
-/// How many partitions each index is spread over.
+/// The number of partitions of each index.
 pub(super) const SHARDS: u8 = 16;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +26,7 @@ impl Key {
         HashMap::from([("PK".to_owned(), AttributeValue::S(self.pk)), ("SK".to_owned(), AttributeValue::S(self.sk))])
     }
 
-    /// What a sealed value of this item is bound to.
+    /// The associated data of the item's sealed values: a value cannot be opened in another item.
     pub(super) fn associated(&self) -> String {
         format!("{}\n{}", self.pk, self.sk)
     }
@@ -34,9 +34,9 @@ impl Key {
 
 pub(super) const ACCOUNT: &str = "ACCOUNT#";
 pub(super) const GRANT: &str = "GRANT#";
-/// The item of a user's last reads. It sorts right behind the accounts, so that one query reads both.
+/// The sort key of a user's last reads. It sorts directly after the accounts, so that one query reads both.
 pub(super) const LAST_READS: &str = "ACCOUNTS";
-/// The sort keys of the accounts and of the last reads begin with this.
+/// The prefix of the sort keys of accounts and last reads.
 pub(super) const ACCOUNTS_AND_LAST_READS: &str = "ACCOUNT";
 
 pub(super) fn user(user: &UserId) -> String {
@@ -51,7 +51,7 @@ pub(super) fn account(user_id: &UserId, account: &AccountId) -> Key {
     Key { pk: user(user_id), sk: format!("{ACCOUNT}{account}") }
 }
 
-/// The sort keys of one account's events begin with this.
+/// The prefix of the sort keys of one account's events.
 pub(super) fn events(account: &AccountId) -> String {
     format!("EVENT#{account}#")
 }
@@ -72,7 +72,7 @@ pub(super) fn link(token_hash: &str) -> Key {
     Key { pk: format!("LINK#{token_hash}"), sk: "LINK".to_owned() }
 }
 
-/// The pointer from a user to an item that stands under a key of its own.
+/// The pointer from a user to an item in another partition.
 pub(super) fn pointer(user_id: &UserId, to: &Key) -> Key {
     Key { pk: user(user_id), sk: to.pk.clone() }
 }
@@ -95,7 +95,7 @@ pub(super) fn status_partition(shard: u8) -> String {
     format!("reauth_required#{shard:02}")
 }
 
-/// Events and accounts that are due stand apart, so that many of one kind do not hide the other.
+/// Due events and due accounts are in separate partitions, so that many items of one kind do not delay the other kind.
 pub(super) fn due_events_partition(shard: u8) -> String {
     format!("due-event#{shard:02}")
 }
@@ -116,7 +116,7 @@ pub(super) fn due_accounts_shard(user: &UserId) -> String {
     due_accounts_partition(shard(user))
 }
 
-/// Sorts by time, and for equal times by user and account, so that a page can end anywhere.
+/// Sorts by time, then by user and account, so that every position is unique and a page can end anywhere.
 pub(super) fn status_position(since: Timestamp, account: &Account) -> String {
     format!("{}#{}#{}", rfc3339::text(since), account.user_id, account.account_id)
 }

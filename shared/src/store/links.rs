@@ -1,4 +1,4 @@
-//! Reconnect links: stored under the hash of their token.
+//! Reconnect links, stored under the hash of their token.
 
 use std::time::Duration;
 
@@ -17,43 +17,39 @@ use crate::{
     keyring::sha256,
 };
 
-/// An expired link is kept a while, so that its page can say that it expired.
+/// An expired link is kept for 30 days, so that its page can say that it expired.
 const KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
-/// How often taking a use back is tried when other uses are recorded at the same moment.
+/// How often the store tries to take back a use when other uses are recorded at the same time.
 const MAX_ATTEMPTS: u32 = 8;
 
-/// A reconnect link.
 #[derive(Debug, Clone)]
 pub struct Link {
-    /// The user it was made for.
     pub user_id: UserId,
-    /// The account that it reconnects.
+    /// The account that the link reconnects.
     pub account_id: AccountId,
-    /// The episode that it was made for.
+    /// The episode that the link belongs to. It stops working when the episode ends.
     pub episode_id: EpisodeId,
-    /// When it stops working.
+    /// When the link stops working, unless the episode ends earlier.
     pub expires_at: Timestamp,
 }
 
-/// A link as it was read.
+/// A link as it was read, with its recent uses.
 #[derive(Debug, Clone)]
 pub struct StoredLink {
-    /// The link.
     pub link: Link,
     uses: RecentUses,
 }
 
-/// What came of recording a use of a link.
+/// The outcome of recording a use of a link.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LinkUse {
-    /// The use is recorded.
     Recorded(RecordedUse),
-    /// There were too many uses recently, and this one is not recorded. The link can be used again after this time, which
-    /// is in whole seconds.
+    /// There were too many recent uses, and this one is not recorded. The link can be used again after this duration,
+    /// which is in whole seconds.
     TooMany(Duration),
 }
 
-/// A use that was recorded, so that it can be taken back.
+/// A recorded use, which can be taken back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordedUse {
     at: Timestamp,
@@ -62,7 +58,8 @@ pub struct RecordedUse {
 }
 
 impl Store {
-    /// The token of an event's link: the same each time, also after the service secret was rotated once.
+    /// The token of an event's reconnect link. It is the same for every delivery, also after one rotation of the
+    /// service secret.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] when the service secret cannot be read.
@@ -70,7 +67,8 @@ impl Store {
         Ok(self.keyring().await?.link_token(&event.event.subject.event_id, Some(&event.link_key_id)))
     }
 
-    /// The token of the link that told of an episode; none if it was made with a secret that is two rotations old.
+    /// The token of an episode's reconnect link. `None` if it was derived with a service secret that has been rotated
+    /// twice since.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] when the service secret cannot be read.
@@ -78,10 +76,11 @@ impl Store {
         Ok(self.keyring().await?.told_link_token(&notice.event_id, &notice.link_key_id))
     }
 
-    /// Writes the link of an event. One that exists stays as it is, with its uses: an event is delivered more than once.
+    /// Writes the reconnect link of an event. An existing link keeps its recorded uses, because an event can be
+    /// delivered more than once.
     ///
     /// # Errors
-    /// [`StoreError::Forgotten`] when the event is gone, since its user was erased.
+    /// [`StoreError::Forgotten`] when the event was deleted because its user was erased.
     pub async fn put_link(&self, token: &SecretString, link: &Link, event: &Subject) -> Result<(), StoreError> {
         let ttl = after(link.expires_at, KEPT).as_second();
         let key = key::link(&sha256(token.expose_secret()));
@@ -110,10 +109,8 @@ impl Store {
         }
     }
 
-    /// The link of a token, unless it is unknown or forgotten. Whether it still works is the caller's to see.
-    ///
-    /// # Errors
-    /// [`StoreError`].
+    /// The link of a token. `None` if it is unknown or its user was erased. The caller checks whether the link still
+    /// works.
     pub async fn link(&self, token: &str) -> Result<Option<StoredLink>, StoreError> {
         let item = self.get::<LinkItem>(key::link(&sha256(token))).await?;
         Ok(item.map(|item| StoredLink {
@@ -127,10 +124,10 @@ impl Store {
         }))
     }
 
-    /// Records a use of a link, unless there were too many recently.
+    /// Records a use of a link, unless there were too many recent uses.
     ///
     /// # Errors
-    /// [`StoreError`]; [`StoreError::Forgotten`] when the link is gone.
+    /// [`StoreError::Forgotten`] when the link was deleted because its user was erased.
     pub async fn record_use(&self, token: &str, mut read: StoredLink) -> Result<LinkUse, StoreError> {
         loop {
             let now = self.ambient.now();
@@ -140,24 +137,21 @@ impl Store {
             };
             match self.set_uses(token, &read.uses, &uses).await {
                 Ok(()) => return Ok(LinkUse::Recorded(RecordedUse { at: now, uses })),
-                // Another use was recorded at the same moment.
+                // Another use was recorded at the same time.
                 Err(StoreError::Conflict(Some(_))) => read = self.link(token).await?.ok_or(StoreError::Forgotten)?,
                 Err(error) => return Err(error),
             }
         }
     }
 
-    /// Takes a recorded use back, so that it does not count.
-    ///
-    /// # Errors
-    /// [`StoreError`]; the use counts then.
+    /// Takes a recorded use back, so that it does not count. After an error, the use still counts.
     pub async fn take_back_use(&self, token: &str, recorded: RecordedUse) -> Result<(), StoreError> {
         let mut read = recorded.uses;
         for _ in 0..MAX_ATTEMPTS {
             let Some(uses) = read.without(recorded.at) else { return Ok(()) };
             match self.set_uses(token, &read, &uses).await {
                 Err(StoreError::Conflict(Some(_))) => {
-                    // A link that is gone went with its user, and its uses with it.
+                    // The link was deleted because its user was erased.
                     let Some(stored) = self.link(token).await? else { return Ok(()) };
                     read = stored.uses;
                 }
@@ -167,7 +161,7 @@ impl Store {
         Err(StoreError::Conflict(Some(Condition::Link)))
     }
 
-    /// Writes the uses of a link if they are as they were read.
+    /// Writes the uses of a link if the stored uses are still those in `read`.
     async fn set_uses(&self, token: &str, read: &RecentUses, uses: &RecentUses) -> Result<(), StoreError> {
         self.set_recent_uses(key::link(&sha256(token)), "uses", read, uses).await
     }

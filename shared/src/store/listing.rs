@@ -1,4 +1,4 @@
-//! The two indexes: which accounts need their user, and what is due.
+//! The two indexes: the accounts that need their user (`byStatus`), and the due items (`byDue`).
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -16,21 +16,16 @@ use crate::{
     domain::{Account, AccountId, InvalidValue, UserId},
 };
 
-/// Where a page of accounts ended: the next begins behind it.
+/// Where a page of accounts ends. The next page begins after it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cursor(String);
 
 impl Cursor {
-    /// Opaque text for the caller.
     #[must_use]
     pub fn encode(&self) -> String {
         URL_SAFE_NO_PAD.encode(format!("reauth_required\n{}", self.0))
     }
 
-    /// Reads what [`Cursor::encode`] wrote.
-    ///
-    /// # Errors
-    /// When it is something else.
     pub fn decode(text: &str) -> Result<Self, InvalidValue> {
         let wrong = InvalidValue("must be a cursor that this list gave");
         let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| wrong)?;
@@ -42,35 +37,30 @@ impl Cursor {
 /// One page of the accounts that need their user, oldest first.
 #[derive(Debug, Clone)]
 pub struct StatusPage {
-    /// The accounts.
     pub accounts: Vec<Account>,
-    /// Where the next page begins, if there is one.
+    /// The cursor of the next page, if there is one.
     pub next: Option<Cursor>,
 }
 
-/// Something that wants a look.
+/// An item with a `dueAt` in the past.
 #[derive(Debug, Clone)]
 pub struct DueItem {
     pub(super) key: key::Key,
     pub(super) due_at: String,
-    /// What it is.
     pub due: Due,
 }
 
-/// What wants a look.
+/// The kind of a due item.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Due {
-    /// An event that not every channel has taken.
+    /// An event that the topic has not taken.
     Event,
-    /// An account that is being verified.
+    /// An account that is `verifying`.
     Account(UserId, AccountId),
 }
 
 impl Store {
-    /// The accounts that need their user, oldest first, behind `cursor`. The index follows the table within a moment.
-    ///
-    /// # Errors
-    /// [`StoreError`].
+    /// The accounts that need their user, oldest first, after `cursor`. The index is eventually consistent.
     pub async fn accounts_in_need(&self, limit: usize, cursor: Option<&Cursor>) -> Result<StatusPage, StoreError> {
         let behind = cursor.map_or("", |cursor| cursor.0.as_str());
         let shards = (0..SHARDS).map(|shard| self.status_shard(key::status_partition(shard), behind, limit));
@@ -83,8 +73,8 @@ impl Store {
         Ok(StatusPage { accounts: found.into_iter().map(account).collect::<Result<_, _>>()?, next })
     }
 
-    /// Up to `limit + 1` of a shard, so that the caller knows whether there is more. DynamoDB answers at most 1 MB at once,
-    /// so that a page may hold fewer items than it was asked for.
+    /// Up to `limit + 1` accounts of a shard, so that the caller knows whether there are more. DynamoDB returns at most
+    /// 1 MB per query, so that a page may hold fewer items than requested.
     async fn status_shard(&self, shard: String, behind: &str, limit: usize) -> Result<Vec<(String, Item)>, StoreError> {
         let (key, value) = match behind {
             "" => ("statusShard = :shard", None),
@@ -114,18 +104,12 @@ impl Store {
         }
     }
 
-    /// The events that no channel has taken by `now`, up to `limit` of each of 16 shards, longest due first.
-    ///
-    /// # Errors
-    /// [`StoreError`].
+    /// The undelivered events that are due at `now`, up to `limit` of each of the 16 shards, longest due first.
     pub async fn due_events(&self, now: Timestamp, limit: usize) -> Result<Vec<DueItem>, StoreError> {
         self.due(key::due_events_partition, now, limit).await
     }
 
-    /// The accounts that are to be verified at `now`, up to `limit` of each of 16 shards, longest due first.
-    ///
-    /// # Errors
-    /// [`StoreError`].
+    /// The `verifying` accounts that are due at `now`, up to `limit` of each of the 16 shards, longest due first.
     pub async fn due_accounts(&self, now: Timestamp, limit: usize) -> Result<Vec<DueItem>, StoreError> {
         self.due(key::due_accounts_partition, now, limit).await
     }
@@ -151,10 +135,7 @@ impl Store {
         Ok(answer.items.unwrap_or_default().into_iter().filter_map(due_item).collect())
     }
 
-    /// Puts the next look at an account off; false if another was faster.
-    ///
-    /// # Errors
-    /// [`StoreError`].
+    /// Reschedules the verification of an account to `next`. False if another sweep rescheduled it first.
     pub async fn reschedule_account(&self, due: &DueItem, next: Timestamp) -> Result<bool, StoreError> {
         Ok(self.reschedule(due, next).await?.is_some())
     }

@@ -1,4 +1,5 @@
-//! The table: every item of the design, every write conditional, state and event in one transaction.
+//! The DynamoDB table. Every write that depends on what was read is conditional. The state of an account and its events
+//! are written in one transaction.
 
 mod accounts;
 mod error;
@@ -30,12 +31,11 @@ use crate::{ambient::Ambient, keyring::Keyring, secrets::Rotating};
 
 pub(crate) type Item = HashMap<String, AttributeValue>;
 
-/// Something as it was read, with the version that a write of it must find unchanged.
+/// A value as it was read, with the version that a later write requires to be unchanged.
 #[derive(Debug, Clone, Default)]
 pub struct Versioned<T> {
-    /// What was read.
     pub value: T,
-    /// 0 when there was nothing.
+    /// 0 when there was no item.
     pub version: u64,
 }
 
@@ -49,7 +49,7 @@ pub struct Store {
 }
 
 impl Store {
-    /// The table of that name, with the keys for what is sealed and hashed in it.
+    /// `keys` seal and hash values before they are stored.
     #[must_use]
     pub fn new(client: Client, table: &str, keys: Rotating<Keyring>, ambient: &Ambient) -> Self {
         Self { client, table: table.into(), keys, ambient: ambient.clone() }
@@ -66,11 +66,11 @@ impl Store {
         answer.item.map(item::read).transpose()
     }
 
-    /// All items of a partition whose sort keys begin with `prefix`, in order; with an empty one, all.
+    /// All items of a partition whose sort keys begin with `prefix`, in order. An empty prefix returns all items.
     async fn query(&self, partition: String, prefix: &str) -> Result<Vec<Item>, StoreError> {
         let mut query = self.client.query().table_name(&*self.table).consistent_read(true);
         query = query.expression_attribute_values(":pk", AttributeValue::S(partition));
-        // DynamoDB refuses an empty text beside a key.
+        // DynamoDB refuses an empty string in a key condition.
         query = if prefix.is_empty() {
             query.key_condition_expression("PK = :pk")
         } else {

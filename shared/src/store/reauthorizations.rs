@@ -1,4 +1,4 @@
-//! Reauthorizations under their own key, with a pointer from their user.
+//! Reauthorizations, stored under their own key, with a pointer from their user.
 
 use std::time::Duration;
 
@@ -16,31 +16,30 @@ use crate::{
     keyring::{equal_in_constant_time, sha256},
 };
 
-/// Long after the last callback, so that an application can still ask how it ended.
+/// Long after the last callback, so that the application can still read the outcome.
 const KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// A reauthorization as it was read.
 #[derive(Debug, Clone)]
 pub struct StoredReauthorization {
-    /// The reauthorization.
     pub reauthorization: Reauthorization,
     /// The version that a write must find unchanged.
     pub version: u64,
-    /// When digi.me was asked about it lately.
+    /// The recent verifications at digi.me.
     verifications: RecentUses,
     secret_hash: String,
     browser_hash: Option<String>,
 }
 
 impl StoredReauthorization {
-    /// Whether the secret part of a callback's state is this one's.
+    /// Whether the secret part of a callback's `state` matches this reauthorization.
     #[must_use]
     pub fn has_secret(&self, secret: &str) -> bool {
         equal_in_constant_time(&sha256(secret), &self.secret_hash)
     }
 
-    /// Whether one of these cookies is that of the browser in which the reauthorization was begun. A reauthorization that
-    /// the application created is bound to no browser: any will do.
+    /// Whether one of these cookies is from the browser that started the reauthorization. A reauthorization that the
+    /// application created is not bound to a browser, so that any browser is accepted.
     pub fn is_bound_to<'a>(&self, mut cookies: impl Iterator<Item = &'a str>) -> bool {
         let Some(hash) = &self.browser_hash else { return true };
         cookies.any(|cookie| equal_in_constant_time(&sha256(cookie), hash))
@@ -48,10 +47,7 @@ impl StoredReauthorization {
 }
 
 impl Store {
-    /// Writes a new reauthorization. Of the state's secret and of the browser's cookie only hashes are kept.
-    ///
-    /// # Errors
-    /// [`StoreError`].
+    /// Writes a new reauthorization. Only hashes of the `state`'s secret and of the browser's cookie are stored.
     pub async fn create_reauthorization(
         &self,
         new: &Reauthorization,
@@ -86,10 +82,7 @@ impl Store {
         transaction.commit().await
     }
 
-    /// A reauthorization, unless it is unknown or forgotten.
-    ///
-    /// # Errors
-    /// [`StoreError`].
+    /// A reauthorization. `None` if it is unknown or its user was erased.
     pub async fn reauthorization(&self, id: &ReauthorizationId) -> Result<Option<StoredReauthorization>, StoreError> {
         let item = self.get::<ReauthorizationItem>(key::reauthorization(id)).await?;
         Ok(item.map(|item| StoredReauthorization {
@@ -101,11 +94,11 @@ impl Store {
         }))
     }
 
-    /// Notes that digi.me is about to be asked about a reauthorization. False if it was asked too often lately: then
-    /// nothing is noted.
+    /// Records that this reauthorization is about to be verified at digi.me. Returns false, and records nothing, if
+    /// there were too many recent verifications.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] when another callback of it noted the same meanwhile.
+    /// [`StoreError::Conflict`] when another callback of the reauthorization recorded a verification meanwhile.
     pub async fn record_verification(&self, read: &StoredReauthorization) -> Result<bool, StoreError> {
         let Ok(verifications) = read.verifications.record(self.ambient.now()) else { return Ok(false) };
         let key = key::reauthorization(&read.reauthorization.id);

@@ -1,4 +1,4 @@
-//! One transaction: operations, what each is about, and the check that the user is not forgotten.
+//! A transaction: its operations, their conditions, and the check that the user is not erased.
 
 use std::time::Duration;
 
@@ -14,12 +14,12 @@ use crate::{
     domain::{RecentUses, UserId},
 };
 
-/// How often a write is sent that DynamoDB refuses only because a transaction is under way on the same item.
+/// How often a write is sent when DynamoDB refuses it only because a transaction is in progress on the same item.
 const MAX_ATTEMPTS: u32 = 6;
-/// The pause before the first repetition is below this, before the second below twice this, and so on.
+/// The longest pause before the first retry. The second retry waits up to twice as long, and so on.
 const PAUSE: Duration = Duration::from_millis(15);
 
-/// Takes attributes by name, for the values of an expression.
+/// The values of an expression, by name.
 pub(super) type Values<'a> = &'a [(&'a str, AttributeValue)];
 
 #[derive(Debug)]
@@ -37,7 +37,7 @@ pub(super) fn number(value: impl ToString) -> AttributeValue {
     AttributeValue::N(value.to_string())
 }
 
-/// The condition that an item has the version that was read; 0 is none.
+/// The condition that an item has the version that was read. Version 0 means that the item does not exist.
 pub(super) fn unchanged(version: u64) -> (&'static str, Option<AttributeValue>) {
     match version {
         0 => ("attribute_not_exists(PK)", None),
@@ -45,8 +45,8 @@ pub(super) fn unchanged(version: u64) -> (&'static str, Option<AttributeValue>) 
     }
 }
 
-/// The version of an item after a write. The first one is the time in milliseconds, so that an item that is deleted and
-/// created again has no version that it had before.
+/// The version of an item after a write. The first version is the time in milliseconds: an item that is deleted and
+/// created again does not reuse a version that it had before.
 pub(super) fn next_version(read: u64, now: Timestamp) -> u64 {
     match read {
         0 => u64::try_from(now.as_millisecond()).unwrap_or_default().max(1),
@@ -55,14 +55,13 @@ pub(super) fn next_version(read: u64, now: Timestamp) -> u64 {
 }
 
 impl Store {
-    /// A transaction that rests on an item of the user: one of its conditions fails once that item is gone. Erasing a
-    /// user deletes all of his items, so that such a transaction needs no further check.
+    /// A transaction in which at least one condition requires an existing item of the user. Erasing a user deletes all
+    /// of the user's items, so that the condition fails and no check of the tombstone is needed.
     pub(super) fn transaction(&self) -> Transaction<'_> {
         Transaction { store: self, operations: Vec::new(), conditions: Vec::new() }
     }
 
-    /// A transaction that creates items for a user: refused if the user was erased after `triggered_at`, or at that very
-    /// moment.
+    /// A transaction that creates items for a user. It fails if the user was erased at or after `triggered_at`.
     pub(super) async fn unless_erased(
         &self,
         user: &UserId,
@@ -71,7 +70,8 @@ impl Store {
         self.checking_tombstone(user, triggered_at, "forgottenAt < :triggered").await
     }
 
-    /// The same for storing a grant. A grant that is stored at the very moment of the erasure counts as later.
+    /// A transaction that stores a user's grant, which makes the user known again. It fails if the user was erased
+    /// after `triggered_at`. A grant stored in the same millisecond as the erasure counts as later.
     pub(super) async fn restoring(
         &self,
         user: &UserId,
@@ -145,7 +145,7 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// Writes a whole item, whatever stood there.
+    /// Writes a whole item without a condition.
     pub(super) fn put_anyway(&mut self, about: Condition, item: Item) -> Result<(), StoreError> {
         let put = Put::builder().table_name(self.table()).set_item(Some(item)).build();
         let put = put.map_err(|error| StoreError::Corrupt(error.to_string()))?;
@@ -179,7 +179,7 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// Holds the transaction to a condition on an item that it does not write.
+    /// Adds a condition on an item that the transaction does not write.
     pub(super) fn check(
         &mut self,
         about: Condition,
@@ -199,10 +199,6 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// Writes all or nothing.
-    ///
-    /// # Errors
-    /// [`StoreError`] tells which condition failed.
     pub(super) async fn commit(self) -> Result<(), StoreError> {
         self.store.write(&self.operations, &self.conditions).await
     }
@@ -222,7 +218,8 @@ impl Store {
         .await
     }
 
-    /// Changes one item: gives what the update asks for, or [`StoreError::Conflict`] when its condition does not hold.
+    /// Updates one item and returns the attributes that the update asks for. [`StoreError::Conflict`] when the
+    /// condition does not hold.
     pub(super) async fn update(&self, update: UpdateItemFluentBuilder) -> Result<Option<Item>, StoreError> {
         self.retry_on_conflict(|| {
             let update = update.clone();
@@ -261,7 +258,8 @@ impl Store {
         written.map_err(|error| error.about(about))
     }
 
-    /// Writes the recent uses of an item that exists, in the attribute of that name, if they are as they were read.
+    /// Writes the recent uses of an existing item into the named attribute, if the stored uses are still those in
+    /// `read`.
     pub(super) async fn set_recent_uses(
         &self,
         key: key::Key,
@@ -288,7 +286,8 @@ impl Store {
         self.update(update).await.map(drop)
     }
 
-    /// Repeats a write that nothing was decided about, because another transaction held the item at that moment.
+    /// Repeats a write that DynamoDB refused because a transaction was in progress on the item. The write's own
+    /// condition was not evaluated, so that the same write may still succeed.
     pub(super) async fn retry_on_conflict<T, F: Future<Output = Result<T, StoreError>>>(
         &self,
         write: impl Fn() -> F,
@@ -303,7 +302,7 @@ impl Store {
     }
 }
 
-/// A delete of an item, whatever stands there.
+/// Deletes an item without a condition.
 pub(super) fn delete(table: &str, key: key::Key) -> Result<Delete, StoreError> {
     let delete = Delete::builder().table_name(table).set_key(Some(key.into_item()));
     delete.build().map_err(|error| StoreError::Corrupt(error.to_string()))
