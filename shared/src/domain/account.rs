@@ -1,4 +1,4 @@
-//! An account and how its status changes: the one table of states and signals.
+//! An account and its status. [`Account::take`] is the whole state machine: each signal in each status.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -9,108 +9,109 @@ use super::{
 };
 use crate::ambient::rfc3339;
 
-/// How many reauthorizations of one account may wait for digi.me's confirmation at once. The oldest gives way.
+/// How many reauthorizations of one account may wait for digi.me's confirmation at the same time. When there is one
+/// more, the oldest one fails.
 const MAX_CLAIMS: usize = 20;
 
 /// An account of a user, as this service knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
-    /// The user whose account it is.
     pub user_id: UserId,
     /// digi.me's identifier of the account.
     pub account_id: AccountId,
-    /// The contract it was last read under.
+    /// The contract under which the account was last read.
     pub contract_id: Option<ContractId>,
     /// The name of the source, such as `Instagram`.
     pub service_name: Option<String>,
-    /// The name of the account at the source, as digi.me shows it. A reauthorization must come back with this name.
+    /// The name of the account at the source, as digi.me shows it. After a reauthorization the account must still have
+    /// this name.
     pub username: Option<String>,
-    /// Whether digi.me's list of accounts has ever named it.
+    /// Whether digi.me's list of accounts has ever contained the account. An account that was never listed is not
+    /// removed when the list does not contain it.
     pub listed: bool,
-    /// Where the account stands.
     pub status: Status,
-    /// The account came back from a reauthorization with another username, and nobody has settled that yet.
+    /// Set when the account had another username after a reauthorization. Ends with a verified healing, or when the
+    /// application accepts the new login.
     pub identity_mismatch: Option<IdentityMismatch>,
-    /// When its user last reauthorized it.
+    /// When the user last reauthorized the account.
     pub reauthorized_at: Option<Timestamp>,
-    /// The sequence number of its last event; 0 without one.
+    /// The sequence number of the account's last event; 0 before the first event.
     pub sequence: u64,
 }
 
-/// Where an account stands.
+/// The status of an account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Status {
-    /// Nothing is known to be wrong.
+    /// No problem is known.
     Active {
-        /// Whether digi.me, or a read, confirmed the last reauthorization.
+        /// Whether digi.me or a completed read confirmed the last reauthorization.
         verified: Option<bool>,
-        /// When the source's authorization ends, where digi.me says so.
+        /// When the source's authorization expires, if digi.me says so.
         authorization_expires_at: Option<Timestamp>,
     },
     /// The source withdrew its authorization: the user must reauthorize.
     ReauthRequired(Episode),
-    /// A callback said success, and digi.me has not confirmed it yet.
+    /// A callback reported success, and digi.me has not confirmed it yet.
     Verifying {
-        /// The episode that the reauthorization is to end; none when an active account was reauthorized.
+        /// The episode that the reauthorization is meant to end. `None` when an active account was reauthorized.
         episode: Option<Episode>,
-        /// The reauthorizations that wait for the confirmation, oldest first.
+        /// The reauthorizations that wait for digi.me's confirmation, oldest first.
         claims: Vec<Attempt>,
-        /// When the last of them came back.
+        /// When the last callback arrived.
         since: Timestamp,
     },
 }
 
-/// The time from the error to the healing, told once.
+/// The time from an account's authorization error until it is active again. The application is notified once for each
+/// episode.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Episode {
-    /// Names the episode in every event of it.
+    /// Identifies the episode in all of its events.
     pub episode_id: EpisodeId,
-    /// When the read session that failed was started.
+    /// When the failed read session was started.
     #[serde(with = "rfc3339")]
     pub since: Timestamp,
-    /// What the read said.
+    /// The error that the read returned.
     #[serde(default)]
     pub error: AccountError,
-    /// The event that told of the episode. The store fills it in when it numbers the events.
+    /// The event that announced the episode. The store sets it when it numbers the events.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notice: Option<Notice>,
 }
 
-/// What an episode's reconnect link is derived from: the event that carried it.
+/// The event that announced an episode. The episode's reconnect link is derived from it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Notice {
-    /// The event.
     pub event_id: EventId,
-    /// The key that the link's token is made with.
+    /// The id of the key that the link's token is derived with.
     pub link_key_id: String,
-    /// When the event happened: the link's lifetime begins then.
+    /// When the event happened. The link's lifetime begins then.
     #[serde(with = "rfc3339")]
     pub at: Timestamp,
 }
 
-/// The login that a reauthorization came back with, in place of [`Account::username`].
+/// The login that digi.me named after a reauthorization, different from [`Account::username`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IdentityMismatch {
-    /// The username that digi.me names now.
     pub found: String,
 }
 
-/// A reauthorization, as far as its account needs to know it.
+/// The part of a reauthorization that its account needs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
-    /// The reauthorization.
     pub id: ReauthorizationId,
-    /// The failure that it stands at; none if it has not failed, or was overtaken by a success.
+    /// The failure with which the reauthorization currently ended. `None` if it has not failed, or a success came after
+    /// the failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<FailureCode>,
-    /// The failures that were told. Each is told once.
+    /// The failures that the application was notified of. It is notified of each failure once.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub told: Vec<FailureCode>,
 }
 
-/// The error of an account, as far as the read result told it.
+/// The error of an account, with the fields that the read result contained.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AccountError {
@@ -120,116 +121,101 @@ pub struct AccountError {
     /// digi.me's status, such as 511.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status_code: Option<u16>,
-    /// What digi.me wrote for people.
+    /// digi.me's message for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
 }
 
-/// What is learned about an account.
+/// New information about an account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Signal {
-    /// A read says that the source wants its user.
+    /// A read says that the user must reauthorize the account.
     AuthorizationLost {
-        /// What it said.
         error: AccountError,
         /// When the read session was started.
         observed_at: Timestamp,
-        /// Names the episode, if one begins.
+        /// The id of the new episode, if one begins.
         new_episode: EpisodeId,
     },
     /// A read of the account completed.
     ReadCompleted {
         /// When the read session was started.
         observed_at: Timestamp,
-        /// The username that digi.me's list names now; only asked for while there is an identity mismatch.
+        /// The username in digi.me's list. It is only requested while there is an identity mismatch.
         username: Option<String>,
     },
     /// digi.me says that the account is authorized.
     Confirmed {
-        /// Who asked.
+        /// How the confirmation was obtained.
         via: Via,
-        /// The account in digi.me's list, where the list said it.
+        /// The account in digi.me's list, if the list confirmed it.
         listed: Option<ListedAccount>,
-        /// The reauthorization whose callback was the reason to ask.
+        /// The reauthorization whose callback was verified.
         attempt: Option<Attempt>,
     },
-    /// A callback said success, and digi.me could not be asked or does not tell.
-    Claimed {
-        /// Whose callback.
-        attempt: Attempt,
-    },
-    /// A callback said that a reauthorization failed.
-    Failed {
-        /// Whose callback.
-        attempt: Attempt,
-        /// What it said.
-        code: FailureCode,
-    },
-    /// digi.me, asked after a callback that said success, says otherwise.
+    /// A callback reported success, and digi.me was not reachable or does not say whether the account is authorized.
+    Claimed { attempt: Attempt },
+    /// A callback reported that a reauthorization failed.
+    Failed { attempt: Attempt, code: FailureCode },
+    /// A callback reported success, and digi.me contradicts it.
     Denied {
-        /// The reauthorization whose callback was the reason to ask.
+        /// The reauthorization whose callback was verified.
         attempt: Option<Attempt>,
-        /// What follows from digi.me's answer.
+        /// Why the reauthorization did not succeed.
         refusal: Refusal,
     },
-    /// Nobody could confirm a claimed reauthorization for too long.
+    /// A claimed reauthorization was not confirmed in time.
     NeverConfirmed,
-    /// The application takes the login that digi.me names now.
-    IdentityAccepted {
-        /// The account in digi.me's list.
-        listed: ListedAccount,
-    },
-    /// digi.me's list under the account's contract no longer names it.
+    /// The application accepts the login that digi.me names now.
+    IdentityAccepted { listed: ListedAccount },
+    /// digi.me's list under the account's contract no longer contains the account.
     Unlisted,
 }
 
-/// What becomes of a reauthorization.
+/// The new progress of a reauthorization.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Settlement {
-    /// Its callback said success; digi.me's confirmation is awaited.
+    /// The callback reported success, and digi.me has not confirmed it yet.
     Claimed,
     /// The account is authorized again.
     Succeeded {
-        /// Whether digi.me or a read confirmed it.
+        /// Whether digi.me or a completed read confirmed it.
         verified: bool,
     },
-    /// It is not.
+    /// The account is not authorized.
     Failed(FailureCode),
 }
 
-/// An event of an account, without what the store adds: its id, its time, its number.
+/// An event of an account, without the fields that the store adds: the event id, the timestamp and the sequence number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewEvent {
-    /// What happened.
     pub detail: EventDetail,
-    /// The episode it belongs to.
     pub episode_id: Option<EpisodeId>,
 }
 
-/// A change of an account: the account afterwards, and all that must be written with it in one transaction.
+/// A change of an account: the account after the change, and everything that must be written in the same transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
-    /// The account afterwards; its `sequence` is that of the last event.
+    /// The account after the change. Its `sequence` is that of the last event.
     pub account: Account,
-    /// Whether the account is deleted rather than written.
+    /// Whether the account is deleted instead of written.
     pub removes: bool,
-    /// What is to be told, numbered without a gap up to the account's `sequence`.
+    /// The new events. Their sequence numbers have no gap and end at the account's `sequence`.
     pub events: Vec<NewEvent>,
-    /// What becomes of reauthorizations, the callback's own among them.
+    /// The new progress of reauthorizations, including that of the current callback.
     pub settled: Vec<(ReauthorizationId, Settlement)>,
 }
 
-/// What a signal does to an account.
+/// The effect of a signal on an account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// Nothing: it is known already.
+    /// The signal contains nothing new.
     Unchanged(Account),
-    /// This.
     Changed(Change),
 }
 
 impl Account {
-    /// An account of which only its identity is known.
+    /// An account of which only the ids are known.
     #[must_use]
     pub fn new(user_id: UserId, account_id: AccountId) -> Self {
         Self {
@@ -246,7 +232,7 @@ impl Account {
         }
     }
 
-    /// The episode that is going on.
+    /// The current episode.
     #[must_use]
     pub fn episode(&self) -> Option<&Episode> {
         match &self.status {
@@ -256,7 +242,7 @@ impl Account {
         }
     }
 
-    /// Notes which event told of the episode.
+    /// Records the event that announced the current episode.
     pub fn set_notice(&mut self, notice: Notice) {
         match &mut self.status {
             Status::ReauthRequired(episode) | Status::Verifying { episode: Some(episode), .. } => {
@@ -266,13 +252,12 @@ impl Account {
         }
     }
 
-    /// The account's username, masked by [`mask`].
     #[must_use]
     pub fn masked_username(&self) -> Option<String> {
         self.username.as_deref().map(mask)
     }
 
-    /// When its user last went through the reauthorization page, as far as a callback or a read told.
+    /// When the user last completed the reauthorization page, according to callbacks and reads.
     #[must_use]
     pub fn last_reauthorization(&self) -> Option<Timestamp> {
         match &self.status {
@@ -281,8 +266,8 @@ impl Account {
         }
     }
 
-    /// The account with what digi.me's list says of it. The username stays while the account waits for its user, and
-    /// while there is an identity mismatch: it is what a reauthorization is compared with.
+    /// The account with the data of its entry in digi.me's list. A known username does not change while the account is not
+    /// `active` or has an identity mismatch: it is what the next reauthorization is compared with.
     #[must_use]
     pub fn described(mut self, listed: &ListedAccount) -> Self {
         self.listed = true;
@@ -302,7 +287,7 @@ impl Account {
         self
     }
 
-    /// Takes a signal at the time `now`.
+    /// Applies a signal at the time `now`.
     #[must_use]
     pub fn take(self, signal: Signal, now: Timestamp) -> Outcome {
         match signal {
@@ -363,7 +348,7 @@ impl Account {
 
     fn healed(mut self, healing: Healing, own: Option<Attempt>, now: Timestamp) -> Outcome {
         let Healing { via, verified, at, expires_at } = healing;
-        // A callback that waits for confirmation knows better when the user was there.
+        // The callback that waits for confirmation is closer to the time when the user reauthorized the account.
         let at = match &self.status {
             Status::Verifying { since, .. } if via != Via::Callback => *since,
             _ => at,
@@ -447,7 +432,7 @@ impl Account {
         }
     }
 
-    /// Ends a wait for confirmation: gives the claims, and leaves the status that was before them.
+    /// Ends the wait for confirmation: returns the claims, and restores the status from before the first claim.
     fn take_claims(&mut self) -> Vec<Attempt> {
         match std::mem::replace(&mut self.status, ACTIVE) {
             Status::Verifying { episode, claims, .. } => {
@@ -461,8 +446,8 @@ impl Account {
         }
     }
 
-    /// The events' numbers grow by one, and never fall behind the milliseconds of their time: an account that is erased
-    /// and comes back, or a table that is restored, does not use a number twice.
+    /// Sequence numbers grow by one, and are at least the milliseconds of the event's time. An account that is erased
+    /// and created again, or a restored table, does not use a number twice.
     fn changed(
         mut self,
         events: Vec<NewEvent>,
@@ -477,16 +462,16 @@ impl Account {
     }
 }
 
-/// An active account of which nothing more is known.
+/// The status of an active account of which nothing else is known.
 const ACTIVE: Status = Status::Active { verified: None, authorization_expires_at: None };
 
-/// How an account is healed.
+/// How an account becomes active again.
 struct Healing {
     via: Via,
     verified: bool,
-    /// When the user reauthorized it.
+    /// When the user reauthorized the account.
     at: Timestamp,
-    /// When the new authorization ends, where digi.me says so.
+    /// When the new authorization expires, if digi.me says so.
     expires_at: Option<Timestamp>,
 }
 
@@ -496,8 +481,8 @@ impl Healing {
     }
 }
 
-/// Enough of an account's name for its owner to know it, and too little for others to learn it: `alex.morgan` is `a…n`,
-/// `ann@example.org` is `a…@e…g`.
+/// Masks a username. The owner recognizes it, and others do not learn it: `alex.morgan` becomes `a…n`,
+/// `ann@example.org` becomes `a…@e…g`.
 #[must_use]
 pub fn mask(username: &str) -> String {
     let mask = |part: &str| {
@@ -515,7 +500,7 @@ fn required(episode: &Episode) -> NewEvent {
     NewEvent { detail, episode_id: Some(episode.episode_id.clone()) }
 }
 
-/// The claims, and the callback's own attempt if it is not among them.
+/// The claims, and the attempt of the current callback if it is not among them.
 fn with(mut claims: Vec<Attempt>, own: Option<Attempt>) -> Vec<Attempt> {
     if let Some(own) = own
         && claims.iter().all(|claim| claim.id != own.id)
@@ -525,8 +510,8 @@ fn with(mut claims: Vec<Attempt>, own: Option<Attempt>) -> Vec<Attempt> {
     claims
 }
 
-/// Attempts that end with the same failure. One that stands at this failure already does not change; one that was told
-/// before is not told again.
+/// Ends attempts with the same failure. An attempt that already ended with it does not change. The application is not
+/// notified of it again.
 fn failures(
     attempts: Vec<Attempt>,
     code: &FailureCode,
@@ -550,7 +535,7 @@ fn failures(
 }
 
 impl Status {
-    /// The status on the wire.
+    /// The status in the API and in the table.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {

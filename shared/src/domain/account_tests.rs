@@ -28,7 +28,7 @@ fn claim(n: u8) -> Attempt {
     Attempt { id: ReauthorizationId::from([n; 16]), failure: None, told: Vec::new() }
 }
 
-/// An attempt that failed with this code, which was told.
+/// An attempt that failed with this code. The application was notified of it.
 fn failed(n: u8, code: FailureCode) -> Attempt {
     Attempt { failure: Some(code.clone()), told: vec![code], ..claim(n) }
 }
@@ -185,7 +185,7 @@ fn a_failure_that_comes_again_is_not_told_again() {
     let again = needing().take(denied(failed(2, FailureCode::NotAuthorized)), time(NOW));
     assert!(matches!(again, Outcome::Unchanged(_)), "{again:?}");
 
-    // Another failure in between is told; the first one is not told again after it.
+    // The application is notified of another failure in between, and not of the first one again after it.
     let mut attempt = failed(2, FailureCode::WrongAccount);
     attempt.told.push(FailureCode::NotAuthorized);
     let back = changed(needing().take(denied(attempt.clone()), time(NOW)));

@@ -1,4 +1,4 @@
-//! Events: what happened to an account, in order, as the application is told.
+//! Events: the changes of an account that the application is notified of, in order.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -10,77 +10,68 @@ use crate::ambient::rfc3339;
 /// One event of one account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
-    /// When it happened.
+    /// When the event happened.
     pub timestamp: Timestamp,
-    /// To whom.
     pub subject: Subject,
-    /// What.
     pub detail: EventDetail,
 }
 
-/// What every event's `data` holds.
+/// The fields that the `data` of every event contains.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Subject {
-    /// Stays the same however often the event is delivered.
+    /// The same for every delivery of the event.
     pub event_id: EventId,
-    /// The user.
     pub user_id: UserId,
-    /// The account.
     pub account_id: AccountId,
-    /// Grows with each event of the account: a receiver compares it, since deliveries may arrive out of order.
+    /// Grows with each event of the account. Deliveries may arrive out of order, so that receivers compare it.
     pub sequence: u64,
-    /// The contract, where known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub contract_id: Option<ContractId>,
-    /// The source's name, where known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service_name: Option<String>,
-    /// The episode it belongs to.
+    /// The episode that the event belongs to, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub episode_id: Option<EpisodeId>,
 }
 
-/// What happened. Its name and its fields on the wire are the contract of the design.
+/// What happened. The serialized names are the documented event types and fields: receivers depend on them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", content = "data", rename_all_fields = "camelCase")]
 pub enum EventDetail {
     /// A read says that the account's user must reauthorize it.
     #[serde(rename = "account.reauthorization_required")]
     ReauthorizationRequired {
-        /// What the read said.
+        /// The error that the read returned.
         #[serde(default)]
         error: AccountError,
-        /// When the failing read session was started.
+        /// When the failed read session was started.
         #[serde(with = "rfc3339")]
         since: Timestamp,
-        /// 0 for the first telling, 1, 2, … for reminders.
+        /// 0 for the first notification; 1, 2, … for reminders.
         reminder: u32,
     },
-    /// The account is healed.
+    /// The account is active again.
     #[serde(rename = "account.reauthorized")]
     Reauthorized {
-        /// How that is known.
         via: Via,
-        /// Whether digi.me or a read confirmed it.
+        /// Whether digi.me or a completed read confirmed it.
         verified: bool,
     },
     /// A reauthorization ended without success.
     #[serde(rename = "account.reauthorization_failed")]
     ReauthorizationFailed {
-        /// Which one.
         reauthorization_id: ReauthorizationId,
-        /// Why.
         error_code: FailureCode,
-        /// Whether trying again can help.
+        /// Whether another attempt can succeed.
         retryable: bool,
     },
-    /// digi.me's list under the account's contract no longer names it.
+    /// digi.me's list under the account's contract no longer contains the account.
     #[serde(rename = "account.removed")]
     Removed {},
 }
 
-/// How a healing became known.
+/// How the service learned that an account is active again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Via {
@@ -88,23 +79,22 @@ pub enum Via {
     Callback,
     /// A read of the account completed.
     ReadResult,
-    /// The sweep asked digi.me, or gave up asking.
+    /// The sweep verified the account at digi.me, or ended the verification after too long.
     Sweep,
     /// The application accepted the login that digi.me names now.
     Application,
 }
 
-/// The link that some events carry.
+/// The reconnect link that some events contain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReconnectLink {
-    /// Where the user goes.
     pub url: String,
-    /// How long it works, unless the episode ends earlier.
+    /// When the link stops working, unless the episode ends earlier.
     pub expires_at: Timestamp,
 }
 
 impl EventDetail {
-    /// The event's type on the wire.
+    /// The event's `type`.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
@@ -115,7 +105,7 @@ impl EventDetail {
         }
     }
 
-    /// Whether the event carries a reconnect link.
+    /// Whether the delivered event contains a reconnect link.
     #[must_use]
     pub fn carries_link(&self) -> bool {
         matches!(self, Self::ReauthorizationRequired { .. })
@@ -123,10 +113,11 @@ impl EventDetail {
 }
 
 impl Event {
-    /// The event as it is delivered, `{"type", "timestamp", "data"}`; without a link: as it stands in the history.
+    /// The event as it is delivered: `{"type", "timestamp", "data"}`. Without a link it has the form that the history
+    /// contains.
     ///
     /// # Errors
-    /// Only if a value could not be written as JSON, which no value here can.
+    /// Never, for the values that an event can have.
     pub fn to_json(&self, link: Option<&ReconnectLink>) -> Result<Value, serde_json::Error> {
         let mut data = object(serde_json::to_value(&self.subject)?);
         if let Value::Object(mut detail) = serde_json::to_value(&self.detail)? {
@@ -143,10 +134,7 @@ impl Event {
         }))
     }
 
-    /// Reads what [`Event::to_json`] wrote.
-    ///
-    /// # Errors
-    /// When the value is not an event.
+    /// Parses the output of [`Event::to_json`].
     pub fn from_json(value: Value) -> Result<Self, serde_json::Error> {
         #[derive(Deserialize)]
         struct Timed {

@@ -2,36 +2,36 @@
 
 use std::{fmt, str::FromStr};
 
-/// An `errorCode` of digi.me's callback, or one of ours. Others may come: they are kept as they are.
+/// An `errorCode` of digi.me's callback, or one of this service. A code that is not known yet is kept as it is.
 ///
 /// Source: digi.me's page on reauthorizing an account, the table of error codes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(into = "String", from = "String")]
 pub enum FailureCode {
-    /// The page's parameters failed its first checks.
+    /// digi.me's page refused its parameters.
     InitializeCheckFail,
-    /// The code in the URL was not valid, or too old.
+    /// The code in the URL was not valid or had expired.
     InvalidCode,
-    /// The user pressed cancel.
+    /// The user cancelled.
     UserCancel,
-    /// The service (bank, hospital, …) refused.
+    /// The service (bank, hospital, …) refused the sign-in.
     OnboardError,
     /// Something failed at digi.me.
     ServerError,
-    /// The callback said success, and digi.me says that the account is not authorized.
+    /// The callback reported success, and digi.me says that the account is not authorized.
     NotAuthorized,
-    /// The callback said success, and digi.me does not list the account any more.
+    /// The callback reported success, and digi.me no longer lists the account.
     AccountNotFound,
     /// The user authorized another account of the same service.
     WrongAccount,
     /// A code that this service does not know; 1 to 64 of `[A-Z0-9_]`.
     Other(String),
-    /// No code, or one of another form.
+    /// There is no code, or it has another form.
     Unknown,
 }
 
 impl FailureCode {
-    /// The code on the wire.
+    /// The code in the API, in events and in the table.
     #[must_use]
     pub fn as_str(&self) -> &str {
         match self {
@@ -48,7 +48,7 @@ impl FailureCode {
         }
     }
 
-    /// Whether trying again, with a new URL, can help.
+    /// Whether another attempt with a new URL can succeed.
     #[must_use]
     pub fn retryable(&self) -> bool {
         match self {
@@ -60,12 +60,12 @@ impl FailureCode {
             | Self::WrongAccount
             | Self::Other(_)
             | Self::Unknown => true,
-            // The same parameters fail the same checks; an account that digi.me does not have stays away.
+            // The same parameters fail the same checks. An account that digi.me does not have cannot be reauthorized.
             Self::InitializeCheckFail | Self::AccountNotFound => false,
         }
     }
 
-    /// What a person is told.
+    /// A sentence for the user.
     #[must_use]
     pub fn explanation(&self) -> &'static str {
         match self {
@@ -85,7 +85,7 @@ impl FailureCode {
 impl FromStr for FailureCode {
     type Err = std::convert::Infallible;
 
-    /// Anything outside `[A-Z0-9_]{1,64}` is [`FailureCode::Unknown`].
+    /// Never fails: anything outside `[A-Z0-9_]{1,64}` is [`FailureCode::Unknown`].
     fn from_str(code: &str) -> Result<Self, Self::Err> {
         let known = [
             Self::InitializeCheckFail,

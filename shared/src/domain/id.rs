@@ -1,8 +1,8 @@
-//! Identifiers and other short values, each parsed once at the edge.
+//! Identifiers and other short values, parsed where they enter the service.
 
 use std::{fmt, str::FromStr};
 
-/// A value that does not have the form that its field asks for. The message says what is wrong, never what was sent.
+/// A value that does not have the form of its field. The message says what is wrong and never contains the value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct InvalidValue(pub &'static str);
@@ -24,7 +24,6 @@ macro_rules! text_newtype {
         pub struct $name(String);
 
         impl $name {
-            /// The text.
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
@@ -64,19 +63,19 @@ macro_rules! text_newtype {
 }
 
 text_newtype!(
-    /// A user, as the application names him: opaque, 1 to 128 of `[A-Za-z0-9._:@|+=~-]`, not `.` or `..`.
+    /// The application's identifier of a user. Opaque: 1 to 128 of `[A-Za-z0-9._:@|+=~-]`, not `.` or `..`.
     UserId,
     |value| check(value, b"._:@|+=~-", "must be 1 to 128 characters of A-Z a-z 0-9 . _ : @ | + = ~ -, and not . or ..")
 );
 
 text_newtype!(
-    /// An account at digi.me, such as `1_1xxxxxxxxx`: 1 to 128 of `[A-Za-z0-9._-]`, not `.` or `..`.
+    /// digi.me's identifier of an account, such as `1_1xxxxxxxxx`: 1 to 128 of `[A-Za-z0-9._-]`, not `.` or `..`.
     AccountId,
     |value| check(value, b"._-", "must be 1 to 128 characters of A-Z a-z 0-9 . _ -, and not . or ..")
 );
 
 text_newtype!(
-    /// A digi.me contract: 1 to 128 of `[A-Za-z0-9._-]`, not `.` or `..`.
+    /// digi.me's identifier of a contract: 1 to 128 of `[A-Za-z0-9._-]`, not `.` or `..`.
     ContractId,
     |value| check(value, b"._-", "must be 1 to 128 characters of A-Z a-z 0-9 . _ -, and not . or ..")
 );
@@ -108,7 +107,7 @@ macro_rules! random_id {
         );
 
         impl From<[u8; 16]> for $name {
-            /// Makes the identifier from 16 random bytes.
+            /// Creates the identifier from 16 random bytes.
             fn from(random: [u8; 16]) -> Self {
                 Self(format!(concat!($prefix, "{:032x}"), u128::from_be_bytes(random)))
             }
@@ -117,19 +116,19 @@ macro_rules! random_id {
 }
 
 random_id!(
-    /// One event of one account.
+    /// Identifies one event.
     EventId,
     "evt_"
 );
 
 random_id!(
-    /// The time from an account's error to its healing.
+    /// Identifies one episode: the time from an account's authorization error until it is active again.
     EpisodeId,
     "ep_"
 );
 
 random_id!(
-    /// One attempt to reauthorize an account.
+    /// Identifies one reauthorization.
     ReauthorizationId,
     "ra_"
 );

@@ -1,35 +1,35 @@
-//! What is wrong with input: each wrong field with what is wrong, all of them together.
+//! Errors in input: all invalid fields together, each with a message.
 
 use std::{borrow::Cow, fmt};
 
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 
-/// Names that a caller made up are cut to this many characters before they are repeated.
+/// Names from the caller are cut to this many characters before they are repeated.
 const MAX_NAME: usize = 64;
 
-/// A field that is missing or has the wrong form. The message says what is wrong, never what was sent.
+/// A field that is missing or has the wrong form. The message says what is wrong and never contains the value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidField {
-    /// Where, such as `readResult.status.details`; empty for the input as a whole. It is safe to log.
+    /// The field's path, such as `readResult.status.details`. Empty for the input as a whole. Safe to log.
     pub field: Cow<'static, str>,
-    /// The caller's own name of a field below `field`. It is told to the caller, and not logged: it may be any text.
+    /// The caller's name of a field below `field`. It is returned to the caller and not logged, because it can be any
+    /// text.
     key: Option<String>,
-    /// What is wrong.
     pub message: Cow<'static, str>,
 }
 
 impl InvalidField {
-    /// A message about a field that this service names.
+    /// A message about a field whose name this service defines.
     pub fn new(field: impl Into<Cow<'static, str>>, message: impl Into<Cow<'static, str>>) -> Self {
         Self { field: field.into(), key: None, message: message.into() }
     }
 
-    /// A message about a field below `field` that the caller names.
+    /// A message about a field below `field` whose name the caller chose.
     pub fn below(field: &'static str, key: &str, message: impl Into<Cow<'static, str>>) -> Self {
         Self { key: Some(cut(key)), ..Self::new(field, message) }
     }
 
-    /// The name of the field as it is told to the caller.
+    /// The name of the field as it is returned to the caller.
     #[must_use]
     pub fn name(&self) -> Cow<'_, str> {
         match &self.key {
@@ -40,7 +40,7 @@ impl InvalidField {
     }
 }
 
-/// For the caller: `{field, message}`.
+/// The form for the caller: `{field, message}`.
 impl Serialize for InvalidField {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut fields = serializer.serialize_struct("InvalidField", 2)?;
@@ -50,15 +50,15 @@ impl Serialize for InvalidField {
     }
 }
 
-/// For the log: without the names that the caller made up.
+/// The form for the log, without names that the caller chose.
 impl fmt::Display for InvalidField {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}: {}", self.field, self.message)
     }
 }
 
-/// All that is wrong with an input. Its parts are parsed one after the other with [`InvalidFields::check`], which goes
-/// on after an error; [`InvalidFields::finish`] ends the input.
+/// All invalid fields of an input. [`InvalidFields::check`] takes each parsed part and continues after an error.
+/// [`InvalidFields::finish`] ends the input.
 #[derive(Debug, Clone, Default, PartialEq, Eq, thiserror::Error)]
 #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
 pub struct InvalidFields(pub Vec<InvalidField>);
@@ -70,7 +70,7 @@ impl From<InvalidField> for InvalidFields {
 }
 
 impl InvalidFields {
-    /// The value of a part, if it is valid. If not, what is wrong is remembered.
+    /// The value of a part if it is valid. If not, its error is recorded.
     pub fn check<T>(&mut self, part: Result<T, impl Into<Self>>) -> Option<T> {
         let remember = |error| {
             let Self(wrong) = error;
@@ -79,16 +79,16 @@ impl InvalidFields {
         part.map_err(Into::into).map_err(remember).ok()
     }
 
-    /// The whole input, put together from its parts, if nothing is wrong.
+    /// The whole input, built from its parts, if every part is valid.
     ///
     /// # Errors
-    /// All that is wrong.
+    /// All invalid fields.
     pub fn finish<T>(self, whole: impl FnOnce() -> Option<T>) -> Result<T, Self> {
         if self.0.is_empty() { whole().ok_or(self) } else { Err(self) }
     }
 }
 
-/// The beginning of a text that a caller made up.
+/// The beginning of a text from the caller, at most 64 characters.
 #[must_use]
 pub fn cut(text: &str) -> String {
     match text.char_indices().nth(MAX_NAME) {

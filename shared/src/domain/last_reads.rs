@@ -1,4 +1,4 @@
-//! When each of a user's accounts was last read: which results of reads are news.
+//! The last read of each of a user's accounts. They decide whether a read result is newer than what is known.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -7,49 +7,51 @@ use jiff::Timestamp;
 use super::AccountId;
 use crate::ambient::after;
 
-/// The last reads of a user are one item of the table, which may have 400 KB. A watermark takes up to 200 bytes.
+/// The last reads of a user are one item, which DynamoDB limits to 400 KB. A watermark takes up to 200 bytes.
 const MAX_WATERMARKS: usize = 2_000;
-/// Without the time of the read itself, an error sent this soon after a reauthorization may be of a read before it.
+/// When the time of the read is not known, an error that is sent this soon after a reauthorization may come from an
+/// earlier read.
 const UNCERTAINTY: Duration = Duration::from_secs(15 * 60);
 
-/// The last read of an account that was taken in. At equal times an error comes after a healthy read.
+/// The last processed read of an account. At equal times an error sorts after a completed read, so that the error wins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Watermark {
     /// When the read session was started.
     pub observed_at: Timestamp,
-    /// Whether the account needed its user.
+    /// Whether the user had to reauthorize the account.
     pub needs_user: bool,
 }
 
-/// The last reads of all of a user's accounts, whatever contract they were read under.
+/// The last reads of all of a user's accounts, under all contracts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LastReads {
     /// The last read of each account.
     pub watermarks: BTreeMap<AccountId, Watermark>,
-    /// Reads up to this one are no news for an account without a watermark: there were too many to keep, and the oldest
-    /// were dropped.
+    /// The newest watermark that was dropped because there were too many. For an account without a watermark, a read
+    /// that is not newer than this one changes nothing.
     pub floor: Option<Watermark>,
-    /// The version that an account's item got when the last change by a read was written. A query of DynamoDB may see one
-    /// item of a transaction as it was before, and another as it is after: an item that is older than said here.
+    /// The version of each account's item after the last change by a read. A DynamoDB query may return one item of a
+    /// transaction from before it and another from after it. An account's item with an older version than this one
+    /// reveals such a query.
     pub account_versions: BTreeMap<AccountId, u64>,
-    /// When the user was erased before he came back. Results that were handed in until then are dropped.
+    /// When the user was erased, if the user was known before. Results that were submitted until then are dropped.
     pub erased_at: Option<Timestamp>,
 }
 
 impl LastReads {
-    /// The last read of an account that was taken in.
+    /// The last processed read of an account.
     #[must_use]
     pub fn last(&self, account: &AccountId) -> Option<Watermark> {
         self.watermarks.get(account).copied().or(self.floor)
     }
 
-    /// Whether a result was handed in before its user was erased.
+    /// Whether a result was submitted before its user was erased.
     #[must_use]
     pub fn is_void(&self, handed_in_at: Timestamp) -> bool {
         self.erased_at.is_some_and(|erased_at| handed_in_at <= erased_at)
     }
 
-    /// Notes a read. When there are too many watermarks, the oldest are dropped.
+    /// Records a read. When there are too many watermarks, the oldest ones are dropped.
     pub fn record(&mut self, account: AccountId, read: Watermark) {
         self.watermarks.insert(account, read);
         while self.watermarks.len() > MAX_WATERMARKS {
@@ -60,14 +62,14 @@ impl LastReads {
         }
     }
 
-    /// Drops what is known of an account.
+    /// Removes an account.
     pub fn remove(&mut self, account: &AccountId) {
         self.watermarks.remove(account);
         self.account_versions.remove(account);
     }
 
-    /// Whether a read of an account tells more than is known: it is newer than the last one (at equal times the error
-    /// is), and not older than the last reauthorization. `certain` says that the time is that of the read itself.
+    /// Whether a read of an account is newer than what is known: newer than the last read (at equal times an error is
+    /// newer) and not older than the last reauthorization. `certain` means that the time is that of the read itself.
     #[must_use]
     pub fn is_news(
         &self,

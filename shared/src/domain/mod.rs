@@ -1,4 +1,5 @@
-//! The domain: accounts, read results, reauthorizations, events. Pure: no I/O, no clock, no randomness of its own.
+//! The domain: accounts, read results, reauthorizations, events. The code is pure: it does no I/O, and callers pass in
+//! the time and random values.
 
 pub mod account;
 pub mod event;

@@ -1,4 +1,4 @@
-//! A rate limit: at most five uses in ten minutes, of something whose recent uses are stored with it.
+//! A rate limit of five uses in ten minutes. The recent uses are stored in the item that the limit applies to.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::ambient::{after, rfc3339};
 
-/// How many uses within [`PERIOD`]. Each of them calls digi.me.
+/// How many uses are allowed within [`PERIOD`]. Each use causes calls to digi.me.
 const MAX_USES: usize = 5;
 const PERIOD: Duration = Duration::from_secs(10 * 60);
 
@@ -15,20 +15,20 @@ const PERIOD: Duration = Duration::from_secs(10 * 60);
 pub struct RecentUses(Vec<Timestamp>);
 
 impl RecentUses {
-    /// Reads what [`RecentUses::to_text`] wrote.
+    /// Parses the output of [`RecentUses::to_text`].
     #[must_use]
     pub fn from_text(text: &str) -> Self {
-        // What is no timestamp counts as no use.
+        // Words that are not timestamps are ignored.
         Self(text.split(' ').filter_map(|at| at.parse().ok()).collect())
     }
 
-    /// The uses as they are stored: timestamps, joined by spaces.
+    /// The stored form of the uses: timestamps, joined by spaces.
     #[must_use]
     pub fn to_text(&self) -> String {
         self.0.iter().map(|at| rfc3339::text(*at)).collect::<Vec<_>>().join(" ")
     }
 
-    /// The uses without the one at that time; none if there is none.
+    /// The uses without the one at the given time. `None` if there is no such use.
     #[must_use]
     pub fn without(&self, at: Timestamp) -> Option<Self> {
         let mut uses = self.0.clone();
@@ -39,13 +39,13 @@ impl RecentUses {
     /// The uses with one more at `now`.
     ///
     /// # Errors
-    /// How long to wait, in whole seconds, when there were five within the last ten minutes.
+    /// How long to wait, in whole seconds, when there were five uses within the last ten minutes.
     pub fn record(&self, now: Timestamp) -> Result<Self, Duration> {
         let mut recent: Vec<_> = self.0.iter().copied().filter(|at| now < after(*at, PERIOD)).collect();
         if recent.len() >= MAX_USES {
             let oldest = after(recent[recent.len() - MAX_USES], PERIOD);
             let wait = oldest.duration_since(now).unsigned_abs();
-            // Rounded up, so that who waits that long has waited long enough.
+            // Rounded up, so that a use is allowed after the wait.
             return Err(Duration::from_secs(wait.as_secs() + u64::from(wait.subsec_nanos() > 0)));
         }
         recent.push(now);

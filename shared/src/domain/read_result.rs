@@ -1,7 +1,7 @@
-//! Read results: what a read at digi.me said of each account.
+//! Read results: the state of each account after a read at digi.me.
 //!
-//! Source: digi.me's page on reauthorizing an account (the documented error) and the types of the official SDKs
-//! (the other shape of the same error). Only the status map is looked at; tokens and files are never kept.
+//! Source: digi.me's page on reauthorizing an account (the documented error) and the types of the official SDKs (the
+//! other shape of the same error). Only the status map is used. Tokens and files are never stored.
 
 use std::collections::BTreeMap;
 
@@ -14,38 +14,33 @@ use super::{
 };
 use crate::ambient::{rfc3339, whole_milliseconds};
 
-/// A read result of more accounts is refused.
+/// A read result with more accounts is refused.
 pub const MAX_ACCOUNTS: usize = 2_000;
 
-/// What digi.me calls the error of an account that must be reauthorized.
+/// digi.me's error code for an account that must be reauthorized.
 const REAUTHORIZATION_CODE: &str = "ServiceAuthorizationError";
-/// The status that goes with it.
+/// digi.me's status code for the same error.
 const REAUTHORIZATION_STATUS: u64 = 511;
-/// Texts of a stranger are kept up to this many characters.
+/// Texts from a read result are cut to this many characters.
 const MAX_TEXT: usize = 1_000;
-/// What a message holds beside the accounts is shorter than this.
+/// The part of a message beside the accounts is shorter than this many bytes.
 const MAX_ENVELOPE: usize = 512;
 
-/// A read result as it is handed in: the body of a `ReadResults` message without its envelope.
+/// A read result as it is submitted: the body of a `ReadResults` message, without its envelope.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Submission {
-    /// The user who was read.
     pub user_id: UserId,
-    /// The contract that was read under.
+    /// The contract of the read session.
     pub contract_id: Option<ContractId>,
     /// When the read session was started.
     pub observed_at: Option<Timestamp>,
-    /// When the application handed it in over HTTP.
+    /// When the application submitted the read result over HTTP.
     pub submitted_at: Option<Timestamp>,
-    /// What was read.
     pub read_result: ReadResult,
 }
 
 impl Submission {
-    /// Reads `{"userId", "contractId"?, "observedAt"?, "submittedAt"?, "readResult"}`.
-    ///
-    /// # Errors
-    /// All fields that are wrong.
+    /// Parses `{"userId", "contractId"?, "observedAt"?, "submittedAt"?, "readResult"}`.
     pub fn parse(value: &Value) -> Result<Self, InvalidFields> {
         let Some(fields) = value.as_object() else {
             return Err(InvalidField::new("", "must be a JSON object").into());
@@ -67,8 +62,8 @@ impl Submission {
         })
     }
 
-    /// The submission as `ReadResults` messages of at most `max_length` bytes each, as long as no account's own text is
-    /// longer. They hold what was understood of the accounts that decide something, and nothing else that was sent.
+    /// The submission as `ReadResults` messages of at most `max_length` bytes each, unless a single account is longer.
+    /// The messages contain only what was parsed from `completed` entries and entries that need the user.
     #[must_use]
     pub fn messages(&self, max_length: usize) -> Vec<String> {
         let mut messages = Vec::new();
@@ -91,7 +86,7 @@ impl Submission {
     }
 
     fn message(&self, accounts: Map<String, Value>) -> String {
-        // Not the bare map, in which the account ids `status` and `details` would mean something else.
+        // The bare map cannot be used: an account with the id `status` or `details` would be misread.
         let mut message = json!({"userId": self.user_id, "readResult": {"status": {"details": accounts}}});
         if let Some(contract_id) = &self.contract_id {
             message["contractId"] = json!(contract_id);
@@ -133,18 +128,15 @@ fn read_result(fields: &Map<String, Value>) -> Result<ReadResult, InvalidFields>
     Ok(read_result)
 }
 
-/// Reads the time of a read result: RFC 3339 with any offset.
-///
-/// # Errors
-/// When it is not a timestamp.
+/// Parses the time of a read result: RFC 3339 with any offset.
 pub fn timestamp(text: &str) -> Result<Timestamp, InvalidValue> {
     text.parse().map(whole_milliseconds).map_err(|_| InvalidValue("must be an RFC 3339 timestamp"))
 }
 
-/// What a read said of each account that it named.
+/// The state of each account in a read result.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ReadResult {
-    /// The accounts, by digi.me's identifier.
+    /// The accounts by their digi.me id.
     pub entries: BTreeMap<AccountId, Entry>,
     /// Entries that are not accounts.
     pub ignored: Vec<IgnoredEntry>,
@@ -154,28 +146,25 @@ pub struct ReadResult {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct IgnoredEntry {
-    /// The entry's key. A long one is cut.
+    /// The entry's key. A long key is cut.
     pub account_id: String,
-    /// Why it is ignored.
     pub reason: &'static str,
 }
 
-/// What a read said of one account.
+/// The state of one account in a read result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Entry {
-    /// It was read to the end: its authorization works.
+    /// The read of the account completed, so that its authorization works.
     Completed,
-    /// The source wants the user.
+    /// The user must reauthorize the account.
     NeedsUser(AccountError),
-    /// Nothing that would change its status: still running, another error, or a form that is not known yet.
+    /// The entry does not change the account's status: the read is still running, there is another error, or the form
+    /// is unknown.
     Undecided,
 }
 
 impl ReadResult {
-    /// Reads a whole file list (`{status, fileList}`), its `status` object, or the bare map of accounts.
-    ///
-    /// # Errors
-    /// All that keeps it from being one of them.
+    /// Parses a whole file list (`{status, fileList}`), its `status` object, or the bare map of accounts.
     pub fn parse(value: &Value) -> Result<Self, InvalidFields> {
         let mut result = Self::default();
         for (id, entry) in status_map(value)?.into_iter().flatten() {
@@ -188,14 +177,14 @@ impl ReadResult {
         Ok(result)
     }
 
-    /// Whether it names more accounts than one read result may.
+    /// Whether the read result has more than [`MAX_ACCOUNTS`] entries.
     #[must_use]
     pub fn too_large(&self) -> bool {
         self.entries.len() + self.ignored.len() > MAX_ACCOUNTS
     }
 }
 
-/// The map of accounts in a read result of any form; none if the result names no accounts yet.
+/// The map of accounts in a read result of any form. `None` if the result contains no accounts yet.
 fn status_map(value: &Value) -> Result<Option<&Map<String, Value>>, InvalidFields> {
     let Some(fields) = value.as_object() else {
         let shape = "must be a file list, its status object, or a map of accounts";
@@ -239,7 +228,7 @@ fn details<'a>(
     }
 }
 
-/// Nothing but its values tells a map of accounts from any other object.
+/// A bare map is only recognized by its values: each must be an object with a string `state`.
 fn bare_map(fields: &Map<String, Value>) -> Result<&Map<String, Value>, InvalidFields> {
     let is_entry = |value: &Value| value.get("state").is_some_and(Value::is_string);
     let others = fields.iter().filter(|(_, value)| !is_entry(value));
@@ -248,7 +237,7 @@ fn bare_map(fields: &Map<String, Value>) -> Result<&Map<String, Value>, InvalidF
 }
 
 impl Entry {
-    /// The entry in digi.me's form; none if it decides nothing.
+    /// The entry in digi.me's form. `None` if it does not change the account's status.
     fn to_json(&self) -> Option<Value> {
         match self {
             Self::Completed => Some(json!({"state": "completed"})),
@@ -272,7 +261,8 @@ impl Entry {
     }
 }
 
-/// The documented shape nests `reauth` and `message` in an `error` of its own; the SDKs' shape does not.
+/// The documented shape has `reauth` and `message` in a nested `error` object. The SDKs' shape has them directly in the
+/// error.
 fn either<'a, T>(error: &'a Value, name: &str, read: impl Fn(&'a Value) -> Option<T>) -> Option<T> {
     let at = |error: &'a Value| error.get(name).and_then(&read);
     at(error).or_else(|| error.get("error").and_then(at))
@@ -303,7 +293,7 @@ fn describe(error: &Value) -> AccountError {
 mod tests {
     use super::*;
 
-    /// digi.me's own page: the documented error.
+    /// The error as digi.me's page documents it.
     fn documented() -> Value {
         json!({"state": "partial", "error": {"code": "ServiceAuthorizationError",
             "error": {"message": "Service authorization required", "reauth": true}, "statusCode": 511}})
@@ -389,7 +379,7 @@ mod tests {
         let ignored: Vec<_> = result.ignored.iter().map(|entry| entry.account_id.as_str()).collect();
         assert_eq!(ignored[..4], ["1_a", "3_c", "4_d", "no id!"]);
         assert!(ignored[4].len() < 100);
-        // A map of accounts is known by its entries only.
+        // A bare map of accounts is only recognized by its values.
         let result = ReadResult::parse(&json!({"2_b": {"state": "completed"}, "no id!": {"state": "new"}})).unwrap();
         assert_eq!((result.entries.len(), result.ignored.len()), (1, 1));
     }

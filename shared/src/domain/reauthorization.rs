@@ -1,4 +1,4 @@
-//! A reauthorization: one attempt of a user to let a source in again.
+//! Reauthorizations: one attempt of a user to authorize digi.me at a source again.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -8,69 +8,63 @@ use super::{AccountId, Attempt, ContractId, FailureCode, ReauthorizationId, Retu
 /// One attempt to reauthorize an account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reauthorization {
-    /// Its identifier; also the first part of the callback's `state`.
+    /// The identifier, which is also the first part of the callback's `state`.
     pub id: ReauthorizationId,
-    /// The user.
     pub user_id: UserId,
-    /// The account.
     pub account_id: AccountId,
-    /// The contract whose key and tokens were used.
+    /// The contract whose key and tokens were used to create the URL.
     pub contract_id: ContractId,
-    /// Which page of digi.me the user is sent to.
     pub kind: Kind,
-    /// Where it stands.
     pub progress: Progress,
-    /// The failures of it that were told. Each is told once.
+    /// The failures that the application was notified of. It is notified of each failure once.
     pub told: Vec<FailureCode>,
-    /// Whether the account's username was known when it was made. Without it, the callback cannot tell whether the user
-    /// signed in with another account.
+    /// Whether the account's username was known at creation. If not, the callback cannot detect that the user signed in
+    /// with another account.
     pub identity_known: bool,
-    /// Where the browser goes at the end.
+    /// The URL to which the browser returns at the end.
     pub return_url: Option<ReturnUrl>,
-    /// When it was made.
     pub created_at: Timestamp,
-    /// Until when its callback is taken.
+    /// When the callback stops being accepted.
     pub expires_at: Timestamp,
 }
 
-/// Which page of digi.me helps.
+/// The page of digi.me to which the user is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
-    /// The reauthorization of one account.
+    /// The page that reauthorizes one account.
     Account,
-    /// The user's, when the refresh token is dead.
+    /// The page on which the user authorizes the application again. It is needed when the refresh token is dead.
     User,
 }
 
-/// Where a reauthorization stands.
+/// The progress of a reauthorization.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "progress", rename_all = "snake_case", rename_all_fields = "camelCase")]
 pub enum Progress {
-    /// The user has not come back yet.
+    /// No callback has arrived yet.
     Pending,
-    /// The callback said success; digi.me's confirmation is awaited.
+    /// The callback reported success, and digi.me has not confirmed it yet.
     Claimed,
     /// The account is authorized again.
     Succeeded {
-        /// Whether digi.me or a read confirmed it.
+        /// Whether digi.me or a completed read confirmed it.
         verified: bool,
-        /// When that was known.
+        /// When the outcome became known.
         #[serde(with = "crate::ambient::rfc3339")]
         completed_at: Timestamp,
     },
-    /// It ended without success.
+    /// The reauthorization ended without success.
     Failed {
-        /// Why.
         error_code: FailureCode,
-        /// When that was known.
+        /// When the outcome became known.
         #[serde(with = "crate::ambient::rfc3339")]
         completed_at: Timestamp,
     },
 }
 
 impl Progress {
-    /// The end that a settlement brings.
+    /// The progress after a settlement.
     #[must_use]
     pub fn settled(settlement: Settlement, completed_at: Timestamp) -> Self {
         match settlement {
@@ -81,7 +75,7 @@ impl Progress {
     }
 }
 
-/// What a browser said at the callback. Anyone who holds the URL can say it.
+/// The outcome that a callback claims. Anyone who has the callback URL can send it, so that it is not trusted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UnverifiedClaim {
     /// `success=true`.
@@ -90,20 +84,20 @@ pub enum UnverifiedClaim {
     Failure(FailureCode),
 }
 
-/// What to do with a callback.
+/// What to do after a callback.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
     /// Ask digi.me whether the account is authorized.
     Verify,
-    /// Write down the failure.
+    /// Record the failure.
     Fail(FailureCode),
-    /// Nothing changes: answer as before.
+    /// Change nothing and answer as before.
     Repeat,
 }
 
 impl Reauthorization {
-    /// What a callback asks for, given where the reauthorization stands: success is final, a failure may still be
-    /// overtaken by a success, and nothing is told twice.
+    /// What to do after a callback, depending on the progress. Success is final. A failure can be followed by a
+    /// success. The application is not notified twice of the same outcome.
     #[must_use]
     pub fn on_callback(&self, claim: UnverifiedClaim) -> Step {
         match (&self.progress, claim) {
@@ -114,7 +108,7 @@ impl Reauthorization {
         }
     }
 
-    /// What its account needs to know of it.
+    /// The part of the reauthorization that its account needs.
     #[must_use]
     pub fn attempt(&self) -> Attempt {
         let failure = match &self.progress {
@@ -124,14 +118,13 @@ impl Reauthorization {
         Attempt { id: self.id.clone(), failure, told: self.told.clone() }
     }
 
-    /// Whether its callback comes too late.
+    /// Whether the callback is no longer accepted.
     #[must_use]
     pub fn expired(&self, now: Timestamp) -> bool {
         self.expires_at <= now
     }
 
-    /// The status in the API: `pending`, `succeeded`, `failed` or `expired`. One that waits for confirmation is
-    /// `pending`.
+    /// The status in the API: `pending`, `succeeded`, `failed` or `expired`. A claimed reauthorization is `pending`.
     #[must_use]
     pub fn status(&self, now: Timestamp) -> &'static str {
         match self.progress {

@@ -1,4 +1,4 @@
-//! Where the browser goes after a reauthorization: only to origins that the operator listed.
+//! The URL to which the browser returns after a reauthorization. Only origins in `ALLOWED_RETURN_ORIGINS` are accepted.
 
 use std::fmt;
 
@@ -14,8 +14,8 @@ const MAX_LENGTH: usize = 2_048;
 pub struct AllowedOrigins(Vec<String>);
 
 impl AllowedOrigins {
-    /// Reads a comma-separated list of origins such as `https://app.example, http://localhost:3000`. http is taken for
-    /// loopback hosts only.
+    /// Parses a comma-separated list of origins such as `https://app.example, http://localhost:3000`. `http` is
+    /// accepted for loopback hosts only.
     ///
     /// # Errors
     /// When an entry is not an origin.
@@ -41,7 +41,7 @@ impl fmt::Display for AllowedOrigins {
     }
 }
 
-/// A URL that the browser may not be sent to.
+/// A return URL that is not accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}; its origin must be one of ALLOWED_RETURN_ORIGINS ({allowed})")]
 pub struct InvalidReturnUrl {
@@ -49,16 +49,16 @@ pub struct InvalidReturnUrl {
     allowed: AllowedOrigins,
 }
 
-/// A URL that the browser may be sent to.
+/// An accepted return URL.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ReturnUrl(Url);
 
 impl ReturnUrl {
-    /// Reads a return URL as browsers do (WHATWG).
+    /// Parses a return URL as browsers do (WHATWG URL Standard).
     ///
     /// # Errors
-    /// When it is not an absolute https URL without userinfo and fragment whose origin is on the list.
+    /// When it is not an absolute https URL without userinfo and fragment, or its origin is not in the list.
     pub fn parse(text: &str, allowed: &AllowedOrigins) -> Result<Self, InvalidReturnUrl> {
         let refused = |reason| InvalidReturnUrl { reason: InvalidValue(reason), allowed: allowed.clone() };
         if text.len() > MAX_LENGTH {
@@ -80,7 +80,7 @@ impl ReturnUrl {
         Ok(Self(url))
     }
 
-    /// The URL with how the reauthorization ended; our parameters replace namesakes.
+    /// The URL with the outcome of the reauthorization. Our parameters replace existing ones of the same name.
     #[must_use]
     pub fn with_result(
         &self,
@@ -106,12 +106,12 @@ impl ReturnUrl {
 
 impl fmt::Debug for ReturnUrl {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The query may hold what the application put there for itself.
+        // The query may contain the application's own data.
         write!(formatter, "ReturnUrl({})", self.0.origin().ascii_serialization())
     }
 }
 
-/// Whether an address that an operator configures may be called: https, or http to this machine, without userinfo.
+/// Whether a URL from the configuration may be called: https, or http to a loopback host, without userinfo.
 #[must_use]
 pub fn is_secure(url: &Url) -> bool {
     secure_enough(url) && no_userinfo(url)

@@ -1,4 +1,4 @@
-//! The user access token: an access token and the refresh token that renews it.
+//! A user access token: an access token and the refresh token that renews it.
 
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
@@ -6,24 +6,22 @@ use serde_json::{Value, json};
 
 use super::{InvalidField, InvalidFields};
 
-/// Longer values are not tokens of digi.me.
+/// digi.me's tokens are shorter. Longer values are refused.
 const MAX_TOKEN_LENGTH: usize = 16 * 1_024;
 
-/// A token and when it ends.
 #[derive(Debug, Clone)]
 pub struct Token {
-    /// The token.
     pub value: SecretString,
-    /// When it ends, in whole seconds.
+    /// When the token expires, in whole seconds.
     pub expires_at: Timestamp,
 }
 
-/// What digi.me calls a user access token. `Debug` shows no token.
+/// A token pair, which digi.me calls a user access token. Its `Debug` output contains no token.
 #[derive(Debug, Clone)]
 pub struct TokenPair {
-    /// Reads the user's data.
+    /// The token for reading the user's data.
     pub access: Token,
-    /// Gets the next pair.
+    /// The token that is exchanged for the next pair.
     pub refresh: Token,
     /// digi.me's identifier of the user.
     pub user: Option<String>,
@@ -31,25 +29,25 @@ pub struct TokenPair {
     pub consent_id: Option<String>,
 }
 
-/// The two ways in which a token pair is written.
+/// One of the two JSON forms of a token pair.
 struct Form {
     access: &'static str,
     refresh: &'static str,
     expiry: &'static str,
-    /// Where digi.me's identifier of the user stands.
+    /// The path of digi.me's identifier of the user.
     user: &'static [&'static str],
 }
 
-/// As the Node SDK hands it to an application.
+/// The form that the Node SDK gives to an application.
 const NODE: Form = Form { access: "accessToken", refresh: "refreshToken", expiry: "expiry", user: &["user", "id"] };
-/// As digi.me's API and the mobile SDKs have it.
+/// The form of digi.me's API and of the mobile SDKs.
 const API: Form = Form { access: "access_token", refresh: "refresh_token", expiry: "expires_on", user: &["sub"] };
 
 impl TokenPair {
-    /// Reads a pair in either form.
+    /// Parses a pair in either form.
     ///
     /// # Errors
-    /// All fields that are wrong, such as `accessToken.expiry`.
+    /// All invalid fields, with names such as `accessToken.expiry`.
     pub fn parse(value: &Value) -> Result<Self, InvalidFields> {
         if !value.is_object() {
             return Err(InvalidField::new("", "must be a user access token: a JSON object").into());
@@ -64,7 +62,7 @@ impl TokenPair {
         wrong.finish(|| Some(Self { access: access?, refresh: refresh?, user: user?, consent_id: consent_id? }))
     }
 
-    /// The pair in the Node SDK's form. It holds the tokens themselves.
+    /// The pair in the Node SDK's form. The output contains the tokens in plain text.
     #[must_use]
     pub fn to_node_form(&self) -> Value {
         let token =
@@ -79,13 +77,13 @@ impl TokenPair {
         value
     }
 
-    /// Whether both hold the same access and refresh token.
+    /// Whether both pairs have the same access token and the same refresh token.
     #[must_use]
     pub fn same_tokens(&self, other: &Self) -> bool {
         self.access.value.expose_secret() == other.access.value.expose_secret() && self.same_refresh_token(other)
     }
 
-    /// Whether both hold the same refresh token.
+    /// Whether both pairs have the same refresh token.
     #[must_use]
     pub fn same_refresh_token(&self, other: &Self) -> bool {
         self.refresh.value.expose_secret() == other.refresh.value.expose_secret()
@@ -104,7 +102,8 @@ fn token(pair: &Value, name: &'static str, expiry: &str) -> Result<Token, Invali
         None => Err("is missing"),
         Some(_) => Err("must be a string"),
     };
-    // What is written as whole seconds must read back.
+    // The expiry is stored in whole seconds and must still be valid when it is read back, so that values below 1 are
+    // refused.
     let seconds = token.get(expiry).and_then(Value::as_f64).filter(|seconds| *seconds >= 1.0);
     #[expect(clippy::cast_possible_truncation, reason = "what does not fit is no timestamp and is refused below")]
     let expires_at = seconds.and_then(|seconds| Timestamp::from_second(seconds as i64).ok());

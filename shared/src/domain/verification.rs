@@ -1,43 +1,42 @@
-//! What digi.me's list of accounts says of a reauthorization that a callback claims.
+//! Verification of a claimed reauthorization with digi.me's list of accounts.
 
 use jiff::Timestamp;
 
 use super::{AccountId, FailureCode};
 
-/// An account as digi.me lists it, as far as this service uses it.
+/// An account in digi.me's list, with the fields that this service uses.
 ///
 /// Source: `GET permission-access/accounts` in the official SDKs' types.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListedAccount {
-    /// The identifier that read results are keyed by.
+    /// The identifier, which is also the key in read results.
     pub id: AccountId,
     /// The name of the account at the source.
     pub username: Option<String>,
     /// The source's name.
     pub service_name: Option<String>,
-    /// `accessTokenStatus.authorized`; digi.me does not always say.
+    /// `accessTokenStatus.authorized`, which digi.me does not always send.
     pub authorized: Option<bool>,
     /// `accessTokenStatus.expiresAt`.
     pub authorization_expires_at: Option<Timestamp>,
 }
 
-/// What digi.me's list says.
+/// The result of a verification.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     /// The account is authorized.
     Authorized,
-    /// It is not.
+    /// The reauthorization did not succeed.
     Refused(Refusal),
-    /// digi.me does not tell.
+    /// digi.me does not say whether the account is authorized.
     Unknown,
 }
 
-/// Why a claimed reauthorization is not one.
+/// Why a claimed reauthorization did not succeed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
-    /// The reason.
     pub code: FailureCode,
-    /// The username that digi.me names, when it is another than before.
+    /// The username that digi.me names, if it is different from the one before.
     pub found: Option<String>,
 }
 
@@ -47,7 +46,8 @@ impl From<FailureCode> for Refusal {
     }
 }
 
-/// Judges a claimed reauthorization of the account with the given `username` by its entry in digi.me's list.
+/// Verifies a claimed reauthorization of the account with the given `username` by the account's entry in digi.me's
+/// list.
 #[must_use]
 pub fn verdict(username: Option<&str>, listed: Option<&ListedAccount>) -> Verdict {
     let Some(listed) = listed else {
