@@ -1,4 +1,4 @@
-//! Reading digi.me's answers: what is absent, empty or of the wrong type is an error.
+//! Parsing of digi.me's answers. A field that is missing, empty or of the wrong type is an error.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,8 @@ use serde_json::Value;
 use super::Error;
 use crate::domain::verification::ListedAccount;
 
-/// Larger numbers of `accessTokenStatus.expiresAt` are milliseconds, smaller ones seconds: its unit is undocumented.
+/// The unit of `accessTokenStatus.expiresAt` is not documented. Larger numbers are read as milliseconds, smaller ones
+/// as seconds.
 const FIRST_MILLISECONDS: f64 = 1e11;
 
 pub(super) fn json(body: &[u8]) -> Result<Value, Error> {
@@ -33,7 +34,7 @@ pub(super) fn seconds(value: &Value, name: &'static str) -> Result<Timestamp, Er
     time.ok_or(Error::InvalidAnswer("it does not say when it expires"))
 }
 
-/// Reads the bare array of accounts. Of entries with the same id, the last one counts.
+/// Parses the array of accounts. If an id occurs more than once, its last entry counts.
 pub(super) fn accounts(value: &Value) -> Result<Vec<ListedAccount>, Error> {
     let list = value.as_array().ok_or(Error::InvalidAnswer("it is not a list of accounts"))?;
     let by_id: BTreeMap<_, _> = list.iter().filter_map(account).map(|account| (account.id.clone(), account)).collect();
@@ -96,7 +97,7 @@ mod tests {
         assert!(json(b"<html>").is_err());
     }
 
-    /// Whatever digi.me answers, it is read or refused, and no signature holds that nobody made.
+    /// Every answer is either parsed or refused, and no signature is valid for a key that nobody has.
     #[test]
     fn fuzz_answers() {
         use crate::{

@@ -1,4 +1,4 @@
-//! The contract that an application reads under, and the signing of requests with its key.
+//! A digi.me contract, and the signing of requests with its private key.
 
 use aws_lc_rs::{
     rand::SystemRandom,
@@ -12,23 +12,21 @@ use zeroize::Zeroizing;
 use super::Error;
 use crate::{ambient::Ambient, domain::ContractId};
 
-/// A contract and its private key, parsed once. `Debug` shows no key.
+/// A contract and its parsed private key. The `Debug` output does not contain the key.
 pub struct Contract {
     id: ContractId,
     client_id: String,
     key: RsaKeyPair,
 }
 
-/// Why a private key cannot be used. The key is not shown.
+/// Why a private key cannot be used. The message does not contain the key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
-    /// It is not PEM.
     #[error("the private key is not PEM")]
     NotPem,
-    /// It is PEM of something else.
+    /// The PEM block has another type.
     #[error("the private key is neither PKCS#1 (RSA PRIVATE KEY) nor PKCS#8 (PRIVATE KEY)")]
     WrongKind,
-    /// It is no RSA key of 2048 to 8192 bits.
     #[error("the private key is not an RSA key of 2048 to 8192 bits")]
     NotRsa,
 }
@@ -40,10 +38,7 @@ impl std::fmt::Debug for Contract {
 }
 
 impl Contract {
-    /// Parses the private key: PEM, PKCS#1 or PKCS#8.
-    ///
-    /// # Errors
-    /// [`KeyError`].
+    /// Parses the private key: PEM with PKCS#1 or PKCS#8.
     pub fn new(application_id: &str, id: ContractId, private_key: &SecretString) -> Result<Self, KeyError> {
         let pem = pem::parse(private_key.expose_secret()).map_err(|_| KeyError::NotPem)?;
         let (tag, der) = (pem.tag().to_owned(), Zeroizing::new(pem.into_contents()));
@@ -56,15 +51,15 @@ impl Contract {
         Ok(Self { client_id: format!("{application_id}_{id}"), id, key })
     }
 
-    /// The contract's identifier.
     #[must_use]
     pub fn id(&self) -> &ContractId {
         &self.id
     }
 
-    /// A bearer token for one request: PS512, with a nonce and a timestamp of its own.
+    /// A bearer token for one request: a PS512 JWT with its own nonce and timestamp.
     ///
-    /// The key is parsed once and signs here; `jsonwebtoken` parses and checks an RSA key for every signature.
+    /// The key is parsed once in [`Contract::new`]. `jsonwebtoken` would parse and check the RSA key for every
+    /// signature.
     pub(super) fn request_token(&self, claims: &Claims<'_>, ambient: &Ambient) -> Result<SecretString, Error> {
         let mut payload = Map::new();
         payload.insert("client_id".into(), self.client_id.as_str().into());
@@ -81,10 +76,10 @@ impl Contract {
     }
 }
 
-/// The claims that a call adds to the common ones.
+/// The claims that a call adds to the common claims.
 pub(super) type Claims<'a> = [(&'static str, &'a str)];
 
-/// 32 characters of `[a-z0-9]`, as mobile SDKs send them: 128 random bits in hexadecimal digits.
+/// 32 characters of `[a-z0-9]`, as the mobile SDKs send them: 128 random bits in hexadecimal.
 fn nonce(ambient: &Ambient) -> String {
     format!("{:032x}", u128::from_be_bytes(ambient.bytes()))
 }

@@ -1,23 +1,20 @@
-//! What can go wrong at digi.me.
+//! Errors of calls to digi.me.
 
 use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
 use serde_json::Value;
 
-/// A call at digi.me that did not succeed.
+/// A call to digi.me failed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
-    /// digi.me answered with an error.
+    /// digi.me returned an error.
     #[error("{0}")]
     Api(ApiError),
-    /// No answer came: no connection, a broken one, or none in time.
+    /// There was no answer: no connection, a broken connection, or a timeout.
     #[error("digi.me did not answer ({cause})")]
-    Unreachable {
-        /// Why.
-        cause: Cause,
-    },
-    /// An answer came that does not have the documented form, or whose signature does not hold.
+    Unreachable { cause: Cause },
+    /// The answer does not have the documented form, or its signature is not valid.
     #[error("digi.me's answer is not valid: {0}")]
     InvalidAnswer(&'static str),
     /// The request could not be signed.
@@ -25,14 +22,13 @@ pub enum Error {
     Signing,
 }
 
-/// Why no answer came.
+/// Why there was no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cause {
-    /// No connection was made: the request cannot have been executed.
+    /// No connection was made, so that the request cannot have been executed.
     Connect,
-    /// The connection broke.
     Broken,
-    /// The call, or the invocation, ran out of time.
+    /// The time limit of the call or of the invocation was reached.
     Timeout,
 }
 
@@ -41,7 +37,7 @@ impl std::fmt::Display for Cause {
         formatter.write_str(match self {
             Self::Connect => "no connection",
             Self::Broken => "the connection broke",
-            Self::Timeout => "out of time",
+            Self::Timeout => "timeout",
         })
     }
 }
@@ -53,18 +49,17 @@ impl std::fmt::Display for Cause {
 pub struct ApiError {
     /// The HTTP status.
     pub status: StatusCode,
-    /// The code, such as `InvalidToken`; empty when digi.me named none.
+    /// The code, such as `InvalidToken`. Empty if digi.me sent none.
     pub code: String,
-    /// What digi.me wrote for developers. Not shown, not logged: nothing says that it holds no token.
+    /// digi.me's message for developers. It is neither shown nor logged, because it may contain a token.
     pub message: String,
-    /// The reference under which digi.me finds the request.
+    /// digi.me's reference of the request, for its support.
     pub reference: String,
-    /// `Retry-After`.
     pub retry_after: Option<Duration>,
 }
 
 impl ApiError {
-    /// Reads the error of an answer whose status is not 2xx.
+    /// Reads the error from an answer whose status is not 2xx.
     #[must_use]
     pub fn read(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
         let body: Value = serde_json::from_slice(body).unwrap_or_default();
@@ -96,19 +91,20 @@ impl Error {
         }
     }
 
-    /// Whether the access token was refused: 401 `InvalidToken` that does not name the refresh token.
+    /// Whether digi.me refused the access token: `InvalidToken` with a message that does not name the refresh token.
     #[must_use]
     pub fn refuses_access_token(&self) -> bool {
         self.api().is_some_and(|error| error.code == "InvalidToken" && !error.names("refresh_token"))
     }
 
-    /// Whether the refresh token is dead: `InvalidToken` in answer to a refresh.
+    /// Whether digi.me refused the refresh token: `InvalidToken` in the answer to a refresh, with a message that does
+    /// not name the access token.
     #[must_use]
     pub fn refuses_refresh_token(&self) -> bool {
         self.api().is_some_and(|error| error.code == "InvalidToken" && !error.names("access_token"))
     }
 
-    /// Whether the client or its signature was refused, so that the contract's key may have been replaced.
+    /// Whether digi.me refused the client or its signature. The contract's key may have been replaced.
     #[must_use]
     pub fn refuses_client(&self) -> bool {
         const CODES: [&str; 3] = ["InvalidClient", "InvalidRequest", "ValidationErrors"];
@@ -125,7 +121,7 @@ impl Error {
         }
     }
 
-    /// How long digi.me asks to wait.
+    /// How long digi.me asks to wait, from `Retry-After`.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.api().and_then(|error| error.retry_after)

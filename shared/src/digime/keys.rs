@@ -1,4 +1,5 @@
-//! digi.me's public keys: fetched from `jwks/oauth` under the configured address and nowhere else, and cached.
+//! digi.me's public keys. They are fetched from `jwks/oauth` under the configured base URL, never from another address,
+//! and cached.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -10,12 +11,12 @@ use tokio::sync::Mutex;
 use super::Error;
 use crate::ambient::{Ambient, after};
 
-/// The iOS SDK caches the key set as long.
+/// The iOS SDK uses the same lifetime.
 const KEY_SET_LIFETIME: Duration = Duration::from_secs(15 * 60);
-/// An unknown `kid` is a reason to fetch the set once more; of those that stay unknown, only one in this time is.
+/// An unknown `kid` causes a new fetch, at most once in this time. An answer with a wrong `kid` cannot cause more.
 const MIN_REFETCH_INTERVAL: Duration = Duration::from_secs(60);
 
-/// The key set's cache. Fetching is single-flight: who comes while a fetch is under way waits for it.
+/// The cache of the key set. Only one fetch is in progress at a time; other callers wait for its result.
 #[derive(Debug, Default)]
 pub(super) struct KeyCache {
     cached: Mutex<Option<Cached>>,
@@ -25,7 +26,7 @@ pub(super) struct KeyCache {
 struct Cached {
     keys: Arc<HashMap<String, DecodingKey>>,
     fetched_at: Timestamp,
-    /// When it was last fetched for a key that it did not have.
+    /// When the set was last fetched because it did not contain a key.
     missed_at: Option<Timestamp>,
 }
 
@@ -36,10 +37,7 @@ impl Cached {
 }
 
 impl KeyCache {
-    /// The key of that name, from the cache or with `fetch`.
-    ///
-    /// # Errors
-    /// What `fetch` says, or that digi.me has no such key.
+    /// The key with the given `kid`, from the cache or with `fetch`.
     pub(super) async fn key(
         &self,
         kid: &str,
@@ -63,10 +61,7 @@ impl KeyCache {
         keys.get(kid).cloned().ok_or(unknown)
     }
 
-    /// Fetches the set if none is cached, so that it is there when an answer wants it.
-    ///
-    /// # Errors
-    /// What `fetch` says.
+    /// Fetches the set if no fresh set is cached, so that the verification of a later answer does not wait for it.
     pub(super) async fn warm(
         &self,
         ambient: &Ambient,
@@ -81,7 +76,7 @@ impl KeyCache {
     }
 }
 
-/// Reads `{"keys":[{"kid","pem","n","e"}]}`. A key of another kind is left out; one odd key does not fail the set.
+/// Parses `{"keys":[{"kid","pem","n","e"}]}`. A key that cannot be parsed is left out and does not fail the set.
 pub(super) fn read_keys(set: &Value) -> Result<HashMap<String, DecodingKey>, Error> {
     let keys = set.get("keys").and_then(Value::as_array).ok_or(Error::InvalidAnswer("the key set has no keys"))?;
     let read = |key: &Value| {
@@ -97,19 +92,15 @@ pub(super) fn read_keys(set: &Value) -> Result<HashMap<String, DecodingKey>, Err
     Ok(keys.iter().filter_map(read).collect())
 }
 
-/// What the header of an answer says of the key it is signed with.
+/// The header of an answer: which key it is signed with.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct KeyHint {
-    /// The key's name.
     pub(super) kid: String,
-    /// Where the signer says that the key set is. Nobody goes there.
+    /// The address of the key set according to the answer. It is never requested.
     pub(super) jku: Option<String>,
 }
 
-/// Reads the header of an answer, if the answer is signed with PS512.
-///
-/// # Errors
-/// When it is no such token.
+/// Parses the header of an answer. The answer must be signed with PS512.
 pub(super) fn key_hint(token: &str) -> Result<KeyHint, Error> {
     let header: Header =
         jsonwebtoken::decode_header(token).map_err(|_| Error::InvalidAnswer("it holds no signed token"))?;
@@ -120,13 +111,13 @@ pub(super) fn key_hint(token: &str) -> Result<KeyHint, Error> {
     Ok(KeyHint { kid, jku: header.jku })
 }
 
-/// Checks the signature with the key and gives the payload.
+/// Verifies the signature with the key and returns the payload.
 ///
 /// # Errors
-/// When the signature does not hold, or the token says that it is not valid any more.
+/// When the signature is not valid, or the token has expired.
 pub(super) fn verify(token: &str, key: &DecodingKey, now: Timestamp) -> Result<Value, Error> {
     let mut validation = Validation::new(Algorithm::PS512);
-    // `exp` is checked below, by our clock.
+    // `exp` is checked below, with the injected clock.
     validation.validate_exp = false;
     validation.validate_aud = false;
     validation.required_spec_claims.clear();

@@ -1,4 +1,4 @@
-//! The digi.me API, as far as reauthorizing needs it.
+//! A client for the parts of the digi.me API that reauthorization needs.
 //!
 //! Source of the protocol: the official Node.js SDK 16.1.5 and the iOS SDK 5.1.0.
 
@@ -47,24 +47,20 @@ const DEFAULT_ONBOARD_URL: &str = "https://api.digi.me/apps/saas/";
 const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Where digi.me is, and how long it may take.
+/// The addresses of digi.me and the time limits of calls.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The API's base address, with a trailing slash.
+    /// The base URL of the API, with a trailing slash.
     pub base_url: Url,
-    /// The address of the pages that users go through, with a trailing slash.
+    /// The base URL of the pages that users visit, with a trailing slash.
     pub onboard_url: Url,
-    /// How long connecting may take.
     pub connect_timeout: Duration,
-    /// How long one request may take.
+    /// The time limit of one request, including reading the answer.
     pub timeout: Duration,
 }
 
 impl Settings {
     /// Reads `DIGIME_BASE_URL`, `DIGIME_ONBOARD_URL`, `DIGIME_CONNECT_TIMEOUT` (2 s) and `DIGIME_TIMEOUT` (5 s).
-    ///
-    /// # Errors
-    /// Names the variable that is malformed.
     pub fn from_environment(environment: &Environment) -> Result<Self, ConfigError> {
         let url = |variable, default: &str| match environment.base_url(variable)? {
             Some(url) => Ok(url),
@@ -80,19 +76,17 @@ impl Settings {
     }
 }
 
-/// A code that opens a page of digi.me, once.
+/// A code that opens a page of digi.me once.
 #[derive(Debug, Clone)]
 pub struct ReferenceCode {
-    /// The code.
     pub value: SecretString,
-    /// Until when it is good.
+    /// When the code expires.
     pub expires_at: Timestamp,
 }
 
-/// A read session.
 #[derive(Debug, Clone)]
 pub struct Session {
-    /// What the session is asked about by.
+    /// The key with which the session is queried.
     pub key: SecretString,
 }
 
@@ -106,10 +100,11 @@ pub struct Client {
 }
 
 impl Client {
-    /// Builds the client; nothing is sent yet.
+    /// Builds the client without sending a request.
     #[must_use]
     pub fn new(settings: Settings, ambient: &Ambient) -> Self {
-        // A request carries a nonce that is good once: only `Transport` sends again, with a new one.
+        // A request contains a nonce that is valid once. Only `Transport` retries, and it signs each attempt with a new
+        // nonce.
         let http = HttpClient::new(settings.connect_timeout);
         Self {
             transport: Arc::new(Transport { http, ambient: ambient.clone(), timeout: settings.timeout }),
@@ -119,16 +114,13 @@ impl Client {
         }
     }
 
-    /// The origin of the pages that users go through.
+    /// The origin of the pages that users visit.
     #[must_use]
     pub fn onboard_origin(&self) -> String {
         self.settings.onboard_url.origin().ascii_serialization()
     }
 
-    /// `POST oauth/token/reference`: a code for the account reauthorization page.
-    ///
-    /// # Errors
-    /// [`Error`].
+    /// `POST oauth/token/reference`: returns a code for the account reauthorization page.
     pub async fn token_reference(
         &self,
         contract: &Contract,
@@ -143,7 +135,8 @@ impl Client {
             ("state", state.expose_secret()),
         ];
         let call = self.call(contract, Method::POST, "oauth/token/reference", &claims, None, Repeat::Freely, deadline);
-        // What keeps the key set from being had now is told when the answer is checked.
+        // An error of the key set is ignored here. The verification of the answer fetches the key set again and reports
+        // the error.
         let (answer, _) = tokio::join!(call, self.warm_keys(deadline));
         let payload = self.verified(&answer?, deadline).await?;
         Ok(ReferenceCode {
@@ -152,10 +145,7 @@ impl Client {
         })
     }
 
-    /// `POST reference`: the name under which the page knows the account.
-    ///
-    /// # Errors
-    /// [`Error`].
+    /// `POST reference`: returns the identifier that the reauthorization page uses for the account.
     pub async fn account_reference(
         &self,
         contract: &Contract,
@@ -167,12 +157,12 @@ impl Client {
         Ok(answer::text(&answer::json(&answer)?, "id")?.to_owned())
     }
 
-    /// `POST oauth/token` with a refresh token: the next pair. It is sent again only where the first request cannot
-    /// have been executed, and not at all while the key set cannot be had: an answer that cannot be checked would be
-    /// lost, and the pair with it.
+    /// `POST oauth/token` with a refresh token: returns the next pair. The request is retried only if the first one
+    /// cannot have been executed. It is not sent without the key set: an answer that cannot be verified would be lost,
+    /// and the new pair with it.
     ///
     /// # Errors
-    /// [`Error`]; [`Error::refuses_refresh_token`] when only the user can help.
+    /// With [`Error::refuses_refresh_token`], only the user can authorize a new pair.
     pub async fn refresh(
         &self,
         contract: &Contract,
@@ -186,10 +176,7 @@ impl Client {
         TokenPair::parse(&payload).map_err(|_| Error::InvalidAnswer("it holds no complete token pair"))
     }
 
-    /// `GET permission-access/accounts`: the user's accounts. An entry without a usable id is left out.
-    ///
-    /// # Errors
-    /// [`Error`].
+    /// `GET permission-access/accounts`: returns the user's accounts. An entry without a valid id is left out.
     pub async fn accounts(
         &self,
         contract: &Contract,
@@ -202,10 +189,8 @@ impl Client {
         answer::accounts(&answer::json(&answer)?)
     }
 
-    /// `POST permission-access/trigger`: starts a read session, of the given accounts or of all.
-    ///
-    /// # Errors
-    /// [`Error`].
+    /// `POST permission-access/trigger`: starts a read session of the given accounts, or of all accounts if none is
+    /// given.
     pub async fn trigger(
         &self,
         contract: &Contract,
@@ -223,10 +208,7 @@ impl Client {
         Ok(Session { key: answer::text(session, "key")?.into() })
     }
 
-    /// `GET permission-access/query/{sessionKey}`: the read result so far, as digi.me writes it.
-    ///
-    /// # Errors
-    /// [`Error`].
+    /// `GET permission-access/query/{sessionKey}`: returns the current read result in digi.me's form.
     pub async fn query(
         &self,
         contract: &Contract,
@@ -242,7 +224,7 @@ impl Client {
         answer::json(&answer)
     }
 
-    /// The page on which the user reauthorizes the account:
+    /// The URL of the page on which the user reauthorizes the account:
     /// `{onboard}reauthorize?code=…&accountRef=…[&lng=…]`.
     #[must_use]
     pub fn reauthorize_url(&self, code: &ReferenceCode, account_reference: &str, locale: Option<&Locale>) -> Url {
@@ -289,7 +271,7 @@ impl Client {
         self.settings.base_url.join(path).map_err(|_| Error::InvalidAnswer("it gave a session key that fits no URL"))
     }
 
-    /// Checks the signature of an answer's `token` and gives its payload.
+    /// Verifies the signature of an answer's `token` and returns its payload.
     async fn verified(&self, answer: &Bytes, deadline: Deadline) -> Result<Value, Error> {
         let answer = answer::json(answer)?;
         let token = answer::text(&answer, "token")?;
@@ -301,34 +283,30 @@ impl Client {
         if hint.jku.as_ref().is_some_and(foreign) {
             self.foreign_key_sets.fetch_add(1, Ordering::Relaxed);
             tracing::warn!(
-                // A metric filter in template.yaml counts these.
+                // A metric filter in template.yaml counts this field.
                 foreign_key_set = true,
-                "An answer is rightly signed, and names a key set at another address than the configured one"
+                "verify answer: the signature is valid, and the answer names another key set than the configured one"
             );
         }
         Ok(payload)
     }
 
-    /// How many answers were rightly signed and named a key set that is not the configured one.
+    /// How many answers had a valid signature and named another key set than the configured one.
     #[must_use]
     pub fn foreign_key_sets(&self) -> u64 {
         self.foreign_key_sets.load(Ordering::Relaxed)
     }
 
-    /// Fetches the key set if none is cached.
-    ///
-    /// # Errors
-    /// [`Error`].
     pub async fn warm_keys(&self, deadline: Deadline) -> Result<(), Error> {
         self.keys.warm(&self.transport.ambient, self.fetch_keys(deadline)).await
     }
 
-    /// `GET jwks/oauth`, without a bearer token.
+    /// `GET jwks/oauth`. The request has no bearer token.
     async fn fetch_keys(&self, deadline: Deadline) -> Result<Value, Error> {
         let url = self.url("jwks/oauth")?;
         let build = || request(&Method::GET, &url, Bytes::new());
         let answer = self.transport.send(Repeat::Freely, deadline, build).await;
-        // What digi.me says of this request says nothing of a token or a client.
+        // The error code is dropped: an error of this request says nothing about a token or a client.
         let answer = answer.map_err(|error| match error {
             Error::Api(error) => Error::Api(ApiError { code: String::new(), ..error }),
             error => error,

@@ -1,4 +1,4 @@
-//! One HTTP call at digi.me with its retries: each request sent is built, and so signed, anew.
+//! One HTTP call to digi.me with its retries. Every attempt is built and signed anew.
 
 use std::time::Duration;
 
@@ -13,36 +13,33 @@ use crate::{
 };
 
 const MAX_RETRIES: u32 = 2;
-/// The pause before the first retry is below this, before the second below twice this.
+/// The longest pause before the first retry. The second retry waits up to twice as long.
 const RETRY_PAUSE: Duration = Duration::from_millis(150);
-/// A longer `Retry-After` is not waited for.
+/// If `Retry-After` is longer, the call is not retried.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(3);
-/// A longer answer is not one of digi.me's.
+/// digi.me's answers are shorter. A longer answer is refused.
 const MAX_ANSWER: usize = 16 * 1024 * 1024;
 
-/// Which failed calls may be repeated.
+/// Which failed calls are retried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Repeat {
-    /// Any that may pass: the call changes nothing, or does no harm twice.
+    /// Every call that may succeed later. The call changes nothing, or may be executed twice without harm.
     Freely,
-    /// Only those that cannot have been executed, such as a refresh that found no connection.
+    /// Only calls that cannot have been executed, such as a refresh without a connection.
     IfNotExecuted,
 }
 
-/// The client, the clock and the limit that all calls share.
+/// The HTTP client, the clock and the time limit that all calls share.
 #[derive(Debug)]
 pub(super) struct Transport {
     pub(super) http: HttpClient,
     pub(super) ambient: Ambient,
-    /// How long one request may take, from connecting to the last byte of the answer.
+    /// The time limit of one request, from connecting to the last byte of the answer.
     pub(super) timeout: Duration,
 }
 
 impl Transport {
-    /// Sends what `build` makes, up to three times and until the deadline.
-    ///
-    /// # Errors
-    /// [`Error`]: of the last try.
+    /// Sends the request that `build` returns: up to three attempts, all before the deadline.
     pub(super) async fn send(
         &self,
         repeat: Repeat,
@@ -64,12 +61,12 @@ impl Transport {
             if retries > MAX_RETRIES || pause >= self.ambient.remaining(deadline) {
                 return Err(error);
             }
-            tracing::debug!(error = %error, retries, "A call at digi.me is repeated");
+            tracing::debug!(error = %error, retries, "call digi.me: retrying");
             tokio::time::sleep(pause).await;
         }
     }
 
-    /// How long to wait before trying again; none if that is of no use, or could do harm.
+    /// How long to wait before the next attempt. `None` if another attempt cannot succeed or could do harm.
     fn pause(&self, error: &Error, repeat: Repeat, retry: u32) -> Option<Duration> {
         let jitter = || self.ambient.jitter(RETRY_PAUSE * retry);
         match error {
@@ -82,7 +79,7 @@ impl Transport {
             Error::Api(api) if api.status.is_server_error() && repeat == Repeat::Freely => {
                 match api.retry_after {
                     Some(wait) => (wait <= MAX_RETRY_AFTER).then_some(wait),
-                    // 511 says that a source wants its user: asking again does not change that.
+                    // 511 means that the user must reauthorize at the source. A retry does not change that.
                     None => (api.status != StatusCode::NETWORK_AUTHENTICATION_REQUIRED).then(jitter),
                 }
             }
@@ -90,7 +87,7 @@ impl Transport {
         }
     }
 
-    /// The errors' own texts are not kept: they can name the URL.
+    /// The texts of the HTTP client's errors are dropped, because they may contain the URL.
     async fn exchange(&self, request: Request<Bytes>) -> Result<Bytes, Error> {
         let answer = self.http.send(request).await.map_err(|error| {
             let cause = if error.is_connect() { Cause::Connect } else { Cause::Broken };
