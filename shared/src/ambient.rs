@@ -1,24 +1,22 @@
-//! Time and randomness: the one place of the workspace's functions that asks the machine for either.
+//! Time and randomness. Only this module reads the system's clock and random number generator.
 //!
-//! Everything else takes a [`Clock`] or a [`Random`] (together: [`Ambient`]), so that a test says what time it is.
+//! Other code gets a [`Clock`] or a [`Random`] (together: [`Ambient`]) from its caller, so that tests can set the time.
 
 use std::{fmt, sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 
-/// Tells the time.
 pub trait Clock: fmt::Debug + Send + Sync {
     /// The current time, in whole milliseconds.
     fn now(&self) -> Timestamp;
 }
 
-/// Gives random bytes that nobody can guess.
+/// A source of cryptographically secure random bytes.
 pub trait Random: fmt::Debug + Send + Sync {
-    /// Fills the slice.
     fn fill(&self, bytes: &mut [u8]);
 }
 
-/// A clock and a source of randomness, cheap to clone.
+/// A clock and a source of randomness. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Ambient {
     clock: Arc<dyn Clock>,
@@ -26,12 +24,11 @@ pub struct Ambient {
 }
 
 impl Ambient {
-    /// The given clock and randomness.
     pub fn new(clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Self {
         Self { clock, random }
     }
 
-    /// The machine's clock and the operating system's randomness.
+    /// The system's clock and random number generator.
     #[must_use]
     pub fn system() -> Self {
         Self::new(Arc::new(System), Arc::new(System))
@@ -43,7 +40,6 @@ impl Ambient {
         self.clock.now()
     }
 
-    /// `N` random bytes.
     #[must_use]
     pub fn bytes<const N: usize>(&self) -> [u8; N] {
         let mut bytes = [0; N];
@@ -58,14 +54,14 @@ impl Ambient {
         limit.mul_f64(f64::from(fraction) / (f64::from(u32::MAX) + 1.0))
     }
 
-    /// What is left until the deadline; zero once it has passed.
+    /// The time until the deadline; zero after it.
     #[must_use]
     pub fn remaining(&self, deadline: Deadline) -> Duration {
         Duration::try_from(deadline.0.duration_since(self.now())).unwrap_or_default()
     }
 }
 
-/// The moment at which an invocation, or a part of it, must have ended.
+/// The time at which an invocation, or a part of it, must have ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Deadline(pub Timestamp);
 
@@ -76,7 +72,7 @@ impl Deadline {
         self.min(Self(after(now, limit)))
     }
 
-    /// This deadline, `reserve` earlier: what is left for the work that comes afterwards.
+    /// This deadline, `reserve` earlier, so that time is left for later work.
     #[must_use]
     pub fn less(self, reserve: Duration) -> Self {
         let reserve = SignedDuration::try_from(reserve).unwrap_or(SignedDuration::MAX);
@@ -84,14 +80,14 @@ impl Deadline {
     }
 }
 
-/// `time + duration`, at most the last moment that a timestamp can hold.
+/// `time + duration`, or [`Timestamp::MAX`] if the sum is later.
 #[must_use]
 pub fn after(time: Timestamp, duration: Duration) -> Timestamp {
     let duration = SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX);
     time.saturating_add(duration).unwrap_or(Timestamp::MAX)
 }
 
-/// The timestamp without what is finer than a millisecond.
+/// The timestamp, truncated to whole milliseconds.
 #[must_use]
 pub fn whole_milliseconds(time: Timestamp) -> Timestamp {
     Timestamp::from_millisecond(time.as_millisecond()).unwrap_or(time)
@@ -115,42 +111,34 @@ impl Random for System {
     }
 }
 
-/// RFC 3339 in UTC with milliseconds, always 24 characters: sorts as text, and looks the same everywhere.
+/// RFC 3339 in UTC with milliseconds, always 24 characters, so that the texts sort by time.
 pub mod rfc3339 {
     use jiff::Timestamp;
     use serde::{Deserialize, Deserializer, Serializer};
 
-    /// The text of a timestamp.
     #[must_use]
     pub fn text(time: Timestamp) -> String {
         format!("{time:.3}")
     }
 
     /// For `#[serde(serialize_with)]` and `#[serde(with)]`.
-    ///
-    /// # Errors
-    /// What the serializer says.
     pub fn serialize<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&text(*time))
     }
 
-    /// For `#[serde(with)]`; takes any offset and precision.
+    /// For `#[serde(with)]`. Accepts any offset and precision.
     ///
     /// # Errors
-    /// What the deserializer says, or that the text is not a timestamp.
+    /// When the text is not a timestamp.
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
         Timestamp::deserialize(deserializer).map(super::whole_milliseconds)
     }
 
-    /// The same for an optional field.
+    /// For `#[serde(with)]` of an optional field.
     pub mod option {
         use jiff::Timestamp;
         use serde::{Deserialize, Deserializer, Serializer};
 
-        /// For `#[serde(with)]`.
-        ///
-        /// # Errors
-        /// What the serializer says.
         pub fn serialize<S: Serializer>(time: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
             match time {
                 Some(time) => super::serialize(time, serializer),
@@ -158,10 +146,6 @@ pub mod rfc3339 {
             }
         }
 
-        /// For `#[serde(with)]`.
-        ///
-        /// # Errors
-        /// What the deserializer says.
         pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
             Ok(Option::<Timestamp>::deserialize(deserializer)?.map(super::super::whole_milliseconds))
         }

@@ -1,4 +1,4 @@
-//! Calls at digi.me for a user: with a contract's key that digi.me accepts and an access token that works.
+//! Calls to digi.me for a user, with the contract's key and a valid access token.
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,39 +18,38 @@ use crate::{
     store::{AccountChange, Commit, Grant, Lease, Store, StoreError, UserAccounts, Versioned},
 };
 
-/// An access token that ends sooner is refreshed first: the call it is for, and the user's way to the page, take time.
+/// An access token that expires sooner is refreshed first. The call, and the user's way to the page, take time.
 pub const REFRESH_MARGIN: Duration = Duration::from_secs(60);
-/// Who waits for another's refresh reads again after this.
+/// An invocation that waits for another one's refresh reads the grant again after this time, plus up to as much jitter.
 const WAIT: Duration = Duration::from_millis(150);
-/// What is kept of the invocation for storing a refresh's answer.
+/// The part of the invocation's time that is reserved for storing the answer of a refresh.
 const REFRESH_RESERVE: Duration = Duration::from_secs(1);
-/// With less time than this no refresh is begun: cut off, its answer would be lost, and the pair with it.
+/// A refresh is not started with less time left. If the invocation ended before the answer was stored, the new pair
+/// would be lost.
 const REFRESH_TIME: Duration = Duration::from_secs(6);
-/// How often a write that another was faster than is tried.
+/// How often a write is attempted when concurrent writes change its items first.
 const MAX_ATTEMPTS: u32 = 8;
 
-/// Why a call at digi.me for a user did not succeed.
+/// Why a call to digi.me for a user failed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum AuthorizedClientError {
-    /// The contract's key cannot be had.
-    #[error("the key of contract {0} cannot be had: {1}")]
+    #[error("the key of contract {0} is not available: {1}")]
     Contract(ContractId, SecretError),
-    /// The refresh token is dead: only the user can bring a new pair.
-    #[error("the refresh token is dead: only the user can help")]
+    /// The refresh token is dead: only the user can authorize a new pair.
+    #[error("the refresh token is dead: the user must authorize again")]
     UserReauthorizationRequired,
-    /// The token must be refreshed, and there is no time for it: another invocation does it, or too little is left.
-    #[error("there is no time to refresh the token")]
+    /// The token must be refreshed, and there is not enough time: another invocation holds the lease, or too little of
+    /// this invocation is left.
+    #[error("not enough time is left to refresh the token")]
     Busy,
-    /// digi.me.
     #[error(transparent)]
     Digime(#[from] digime::Error),
-    /// The table.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 impl AuthorizedClientError {
-    /// Whether the same may succeed later.
+    /// Whether the same call may succeed later.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
@@ -63,22 +62,16 @@ impl AuthorizedClientError {
     }
 }
 
-/// The store, the digi.me client and the contracts' keys together. Cheap to clone.
+/// The store, the digi.me client and the contracts' keys. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct AuthorizedClient {
-    /// The table.
     pub store: Store,
-    /// digi.me.
     pub client: Client,
     contracts: Contracts,
     ambient: Ambient,
 }
 
 impl AuthorizedClient {
-    /// Builds all three from the environment.
-    ///
-    /// # Errors
-    /// Names the variable that is missing or malformed.
     pub fn new(aws: &Aws<'_>, ambient: &Ambient) -> Result<Self, ConfigError> {
         Ok(Self {
             store: services::store(aws, ambient)?,
@@ -88,12 +81,9 @@ impl AuthorizedClient {
         })
     }
 
-    /// What a call for an account rests on: the account, and the user's grants, or only the one that counts. That is the
-    /// one under the wanted contract, else under the account's. A guess at the contract, from those that were used
-    /// lately, saves a call of DynamoDB.
-    ///
-    /// # Errors
-    /// [`StoreError`].
+    /// Reads what a call for an account needs: the account, and either all of the user's grants or only the grant to
+    /// use. That is the grant under the `wanted` contract, else under the account's contract. The recently used
+    /// contracts serve as a guess: if the guess is right, one DynamoDB call is enough.
     pub async fn grants_and_account(
         &self,
         user: &UserId,
@@ -121,26 +111,18 @@ impl AuthorizedClient {
         self.store.grants_and_account(user, account).await
     }
 
-    /// The user's accounts and their last reads, read again if the query saw a part of a transaction.
-    ///
-    /// # Errors
-    /// [`StoreError`].
+    /// The user's accounts and their last reads. They are read again if the query saw only a part of a transaction.
     pub async fn user_accounts(&self, user: &UserId, context: RequestContext) -> Result<UserAccounts, StoreError> {
         retry_on_conflict(&self.ambient, context, || self.store.user_accounts(user)).await
     }
 
-    /// Whether the contract's key can be used.
-    ///
-    /// # Errors
-    /// [`SecretError`] says why not.
+    /// Checks that the contract's key can be used.
     pub async fn check_contract(&self, id: &ContractId) -> Result<(), SecretError> {
         self.contracts.contract(id).await.map(drop)
     }
 
-    /// A call with a contract's key; once more with the key fetched anew if digi.me refuses the client.
-    ///
-    /// # Errors
-    /// [`AuthorizedClientError`].
+    /// Makes a call with a contract's key. If digi.me refuses the client, the key is fetched again, at most once a
+    /// minute, and the call is repeated once.
     pub async fn with_contract<T, F: Future<Output = Result<T, digime::Error>>>(
         &self,
         id: &ContractId,
@@ -157,10 +139,8 @@ impl AuthorizedClient {
         }
     }
 
-    /// A call with an access token: refreshed first when it is about to end, and once if digi.me refuses it.
-    ///
-    /// # Errors
-    /// [`AuthorizedClientError`].
+    /// Makes a call with an access token. The token is refreshed first when it is about to expire, and once more if
+    /// digi.me refuses it.
     pub async fn with_token<T, F: Future<Output = Result<T, digime::Error>>>(
         &self,
         grant: Versioned<Grant>,
@@ -186,11 +166,8 @@ impl AuthorizedClient {
         self.with_contract(&grant.value.contract_id, |contract| call(contract, Arc::clone(&tokens))).await
     }
 
-    /// The grant with an access token that does not end within a minute, if such a one can be had; if not, as long as
-    /// the token still works, as it is.
-    ///
-    /// # Errors
-    /// [`AuthorizedClientError`].
+    /// The grant with an access token that is valid for more than a minute. If the refresh fails and the current token
+    /// is still valid, the grant is returned unchanged.
     pub async fn fresh(
         &self,
         grant: Versioned<Grant>,
@@ -203,14 +180,14 @@ impl AuthorizedClient {
         }
         match self.refreshed(grant.clone(), context).await {
             Err(error) if now < expires_at => {
-                tracing::warn!(%error, "An access token that is about to end could not be refreshed");
+                tracing::warn!(%error, "refresh: could not refresh an access token that is about to expire");
                 Ok(grant)
             }
             result => result,
         }
     }
 
-    /// The grant with another access token than this one: another invocation's, or a refreshed one.
+    /// The grant with another access token than `refused`: one that another invocation stored, or a refreshed one.
     async fn refreshed(
         &self,
         refused: Versioned<Grant>,
@@ -231,7 +208,7 @@ impl AuthorizedClient {
             if leased {
                 tokio::time::sleep(WAIT + self.ambient.jitter(WAIT)).await;
             } else {
-                // The refresh wants the key set first.
+                // A refresh is only sent when the key set is cached.
                 let (lease, keys) = tokio::join!(self.store.lease(&grant), self.client.warm_keys(context.deadline));
                 match lease {
                     Ok(lease) => return self.refresh(grant.value, lease, keys, context).await,
@@ -244,12 +221,12 @@ impl AuthorizedClient {
     }
 
     async fn read_again(&self, grant: &Grant) -> Result<Versioned<Grant>, AuthorizedClientError> {
-        // A grant that is gone went with its user.
+        // The grant was deleted because its user was erased.
         let read = self.store.grant(&grant.user_id, &grant.contract_id).await?;
         read.ok_or(AuthorizedClientError::Store(StoreError::Forgotten))
     }
 
-    /// Refreshes under the lease. The new pair is stored before anybody uses it.
+    /// Refreshes the pair under the lease. The new pair is stored before it is used.
     async fn refresh(
         &self,
         grant: Grant,
@@ -261,7 +238,7 @@ impl AuthorizedClient {
         let refresh_token = &grant.tokens.refresh.value;
         let refresh = async {
             keys?;
-            // The lease and the key set took their time.
+            // Taking the lease and fetching the key set took time.
             if self.ambient.remaining(context.deadline) < REFRESH_TIME {
                 return Err(AuthorizedClientError::Busy);
             }
@@ -273,7 +250,7 @@ impl AuthorizedClient {
             Ok(tokens) => self.store_refreshed(grant, tokens, &lease, context).await,
             Err(AuthorizedClientError::Digime(error)) if error.refuses_refresh_token() => {
                 match self.store.release(&grant, &lease, true).await {
-                    // The grant was replaced meanwhile: the token that died is not the stored one any more.
+                    // The application replaced the grant meanwhile. The refused token is no longer the stored one.
                     Err(StoreError::Conflict(Some(_))) => self.read_again(&grant).await,
                     Err(error) => Err(error.into()),
                     Ok(()) => Err(AuthorizedClientError::UserReauthorizationRequired),
@@ -281,16 +258,16 @@ impl AuthorizedClient {
             }
             Err(error) => {
                 if let Err(error) = self.store.release(&grant, &lease, false).await {
-                    tracing::warn!(%error, "A lease could not be given back; it ends by itself");
+                    tracing::warn!(%error, "refresh: could not release the lease, which will expire");
                 }
                 Err(error)
             }
         }
     }
 
-    /// Stores a refreshed pair before anybody uses it. It replaces the tokens that it was refreshed from, whatever the
-    /// application said of them meanwhile: they are dead. Of another pair that was stored meanwhile, the one stays that
-    /// lasts longer.
+    /// Stores a refreshed pair before it is used. It replaces the pair that it was refreshed from, even if the
+    /// application stored that pair again meanwhile, because those tokens no longer work. If the application stored
+    /// another pair meanwhile, the pair whose access token expires later is kept.
     async fn store_refreshed(
         &self,
         mut grant: Grant,
@@ -320,11 +297,8 @@ impl AuthorizedClient {
         Ok(Versioned { version: written?, value: grant })
     }
 
-    /// Reads the user's accounts from digi.me, and stores what the list says of them. An account that the list no longer
-    /// names is removed, with an event; no other status changes.
-    ///
-    /// # Errors
-    /// [`AuthorizedClientError`].
+    /// Lists the user's accounts at digi.me and stores the data of the list. An account that the list no longer
+    /// contains is removed, with an event. No other status changes.
     pub async fn list_accounts(
         &self,
         grant: Versioned<Grant>,
@@ -363,7 +337,7 @@ impl AuthorizedClient {
     }
 }
 
-/// What digi.me's list says of one account, if it is something new.
+/// The change of one account by its entry in digi.me's list, if the entry contains something new.
 fn describe(
     known: &UserAccounts,
     user: &UserId,
@@ -377,7 +351,7 @@ fn describe(
     (read_version == 0 || change.account != before).then_some(AccountChange { change, read_version, read: None })
 }
 
-/// The accounts under a contract that digi.me's list named before and names no longer.
+/// The accounts under a contract that digi.me's list contained before and no longer contains.
 fn removals(
     known: &UserAccounts,
     contract: &ContractId,
@@ -396,10 +370,10 @@ fn removals(
     })
 }
 
-/// Repeats a read-decide-write as long as another's write is faster, a few times.
+/// Repeats a sequence of read, decision and write after a conflict, a few times and until the deadline.
 ///
 /// # Errors
-/// The last try's, or another than a conflict.
+/// The error of the last attempt, or the first error that is not a conflict.
 pub async fn retry_on_conflict<T, F: Future<Output = Result<T, StoreError>>>(
     ambient: &Ambient,
     context: RequestContext,
@@ -416,10 +390,6 @@ pub async fn retry_on_conflict<T, F: Future<Output = Result<T, StoreError>>>(
     attempt().await
 }
 
-/// `DEFAULT_LOCALE`.
-///
-/// # Errors
-/// When it is no language tag.
 pub fn default_locale(environment: &Environment) -> Result<Option<Locale>, ConfigError> {
     environment.parsed("DEFAULT_LOCALE")
 }

@@ -1,7 +1,7 @@
-//! The AWS clients' configuration, from the environment that Lambda gives a function.
+//! The configuration of the AWS clients, from the environment of a Lambda function.
 //!
-//! Region, credentials and endpoints are read from the [`Environment`] and nowhere else: no profile files, no calls to
-//! metadata services, which cost a cold start tens of milliseconds.
+//! Region, credentials and endpoints are only read from the [`Environment`]. Profile files and metadata services are
+//! not used: they make a cold start tens of milliseconds slower.
 
 use std::{error::Error, time::Duration};
 
@@ -18,14 +18,14 @@ use crate::{
     http_client::HttpClient,
 };
 
-/// A connection inside a region is made in milliseconds.
+/// Connecting within a region takes milliseconds.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// One try of a call.
+/// The time limit of one attempt of a call.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
-/// A call with its retries.
+/// The time limit of a call with its retries.
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(6);
 
-/// What the clients of all services share: region, credentials, time limits, connections.
+/// The configuration that the clients of all AWS services share: region, credentials, time limits, connections.
 #[derive(Debug, Clone)]
 pub struct Aws<'a> {
     environment: &'a Environment,
@@ -33,10 +33,7 @@ pub struct Aws<'a> {
 }
 
 impl<'a> Aws<'a> {
-    /// Reads the environment.
-    ///
-    /// # Errors
-    /// When the region or the credentials are missing.
+    /// Reads the environment. Region and credentials are required.
     pub fn new(environment: &'a Environment) -> Result<Self, ConfigError> {
         let credentials = Credentials::new(
             environment.required("AWS_ACCESS_KEY_ID")?,
@@ -55,26 +52,24 @@ impl<'a> Aws<'a> {
             .region(Region::new(environment.required("AWS_REGION")?.to_owned()))
             .credentials_provider(SharedCredentialsProvider::new(credentials))
             .http_client(HttpClient::new(CONNECT_TIMEOUT))
-            // The credentials are those of the environment as long as the process lives: there is nothing to look after.
+            // The credentials come from the environment and do not change while the process runs, so that no cache is
+            // needed.
             .identity_cache(IdentityCache::no_cache())
-            // Answers are small, and each try has its time limit; watching their bytes would cost more CPU than reading them.
+            // Answers are small, and each attempt has a time limit. Checking for stalled streams would cost more CPU
+            // time than reading the answers.
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .retry_config(RetryConfig::standard().with_max_attempts(3))
             .timeout_config(timeouts);
         Ok(Self { environment, config: config.build() })
     }
 
-    /// Where it was read from.
     #[must_use]
     pub fn environment(&self) -> &'a Environment {
         self.environment
     }
 
-    /// The configuration of one service's client. It honours `endpoint`, such as `AWS_ENDPOINT_URL_DYNAMODB`, and, where
-    /// that is not set, `AWS_ENDPOINT_URL`.
-    ///
-    /// # Errors
-    /// When an endpoint is malformed.
+    /// The configuration of one service's client. `endpoint` is a variable such as `AWS_ENDPOINT_URL_DYNAMODB`. If it
+    /// is not set, `AWS_ENDPOINT_URL` is used.
     pub fn service(&self, endpoint: &'static str) -> Result<SdkConfig, ConfigError> {
         let own = self.environment.base_url(endpoint)?;
         let Some(url) = own.or(self.environment.base_url("AWS_ENDPOINT_URL")?) else { return Ok(self.config.clone()) };
@@ -82,8 +77,9 @@ impl<'a> Aws<'a> {
     }
 }
 
-/// Describes a failed call of AWS for errors and log lines. Of an answer it holds the error code and message, the HTTP
-/// status and the request id, and never the body: the body of an answer that cannot be read may hold a secret.
+/// Describes a failed AWS call for errors and log lines. Of an answer, the text contains the error code and message,
+/// the HTTP status and the request id. It never contains the body, because the body of an answer that cannot be parsed
+/// may contain a secret.
 #[must_use]
 pub fn describe_error<E>(error: &SdkError<E, HttpResponse>) -> String
 where
@@ -95,7 +91,7 @@ where
             (refusal.raw(), code.map(|code| (code, refusal.err().message().unwrap_or("no message"))))
         }
         SdkError::ResponseError(unreadable) => (unreadable.raw(), None),
-        // There is no answer: the causes are those of the SDK and of the connection.
+        // There is no answer. The causes come from the SDK and from the connection.
         _ => return with_causes(error),
     };
     let request_id = answer.request_id().unwrap_or("unknown");

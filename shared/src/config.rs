@@ -1,4 +1,4 @@
-//! Configuration: the environment of a function, read once at start.
+//! Configuration from the environment of a function, read once at start.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,25 +9,22 @@ use std::{
 
 use url::Url;
 
-/// The variables that a function is started with.
+/// The environment variables of a function.
 #[derive(Clone, Default)]
 pub struct Environment {
     variables: BTreeMap<String, String>,
     asked: Arc<Mutex<BTreeSet<&'static str>>>,
 }
 
-/// A variable that is missing or malformed. Its value is not shown.
+/// A variable that is missing or malformed. The message does not contain the value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{variable} {problem}")]
 pub struct ConfigError {
-    /// The variable's name.
     pub variable: &'static str,
-    /// What is wrong with it.
     pub problem: String,
 }
 
 impl ConfigError {
-    /// A complaint about a variable.
     pub fn new(variable: &'static str, problem: impl ToString) -> Self {
         Self { variable, problem: problem.to_string() }
     }
@@ -35,7 +32,7 @@ impl ConfigError {
 
 impl std::fmt::Debug for Environment {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // Credentials are among the values.
+        // Some values are credentials.
         formatter.debug_set().entries(self.variables.keys()).finish()
     }
 }
@@ -47,7 +44,6 @@ impl FromIterator<(String, String)> for Environment {
 }
 
 impl Environment {
-    /// The environment of this process.
     #[must_use]
     pub fn of_process() -> Self {
         let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
@@ -56,31 +52,25 @@ impl Environment {
         std::env::vars_os().filter_map(text).collect()
     }
 
-    /// The variables that were asked for so far, there or not: what the deployment's description is held against.
+    /// The variables that were requested so far, set or not. A test compares them with template.yaml.
     #[must_use]
     pub fn asked(&self) -> BTreeSet<&'static str> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// A variable that may be left out; an empty one counts as left out.
+    /// An optional variable. An empty value counts as not set.
     #[must_use]
     pub fn optional(&self, variable: &'static str) -> Option<&str> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).insert(variable);
         self.variables.get(variable).map(|value| value.trim()).filter(|value| !value.is_empty())
     }
 
-    /// A variable that must be there.
-    ///
-    /// # Errors
-    /// When it is missing or empty.
+    /// A required variable. An empty value counts as missing.
     pub fn required(&self, variable: &'static str) -> Result<&str, ConfigError> {
         self.optional(variable).ok_or_else(|| ConfigError::new(variable, "is missing"))
     }
 
-    /// A variable that is read by its type, if it is there.
-    ///
-    /// # Errors
-    /// When it is malformed.
+    /// An optional variable, parsed.
     pub fn parsed<T: FromStr<Err: ToString>>(&self, variable: &'static str) -> Result<Option<T>, ConfigError> {
         let value = self.optional(variable);
         value
@@ -88,10 +78,7 @@ impl Environment {
             .transpose()
     }
 
-    /// A base address, with or without a trailing slash: http or https, no userinfo, query or fragment.
-    ///
-    /// # Errors
-    /// When it is malformed.
+    /// A base URL, with or without a trailing slash: http or https, no userinfo, query or fragment.
     pub fn base_url(&self, variable: &'static str) -> Result<Option<Url>, ConfigError> {
         let Some(text) = self.optional(variable) else {
             return Ok(None);

@@ -1,8 +1,8 @@
-//! The HTTP client of everything that the functions call: AWS, digi.me, a webhook.
+//! The HTTP client for all calls of the functions: AWS, digi.me, webhooks.
 //!
-//! It is hyper's: it goes nowhere but where it is sent, follows no redirect, asks no proxy, and sends nothing twice that was
-//! sent. All clients share one TLS configuration, whose roots are Mozilla's, compiled in: loading those of the machine,
-//! file by file, would take longer than all else that a function does at start (docs/decisions/0005-http-client.md).
+//! It uses hyper. It follows no redirects, uses no proxy and does not retry a request that was sent. All clients share
+//! one TLS configuration, whose roots are Mozilla's, compiled in: loading the system's root certificates would take
+//! longer than the rest of a function's start (docs/decisions/0005-http-client.md).
 
 use std::{
     sync::{Arc, LazyLock},
@@ -27,7 +27,7 @@ use hyper_util::{
 };
 use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
 
-/// What digi.me and a webhook are told of who calls.
+/// The `User-Agent` of calls to digi.me and to webhooks.
 pub const USER_AGENT: &str = concat!("digime-reauth/", env!("CARGO_PKG_VERSION"));
 
 static TLS: LazyLock<ClientConfig> =
@@ -42,12 +42,12 @@ fn trusting(roots: RootCertStore) -> ClientConfig {
         .with_no_client_auth()
 }
 
-/// A client with its connections. Cheap to clone; clones share the connections.
+/// An HTTP client. Cheap to clone; clones share the connections.
 #[derive(Debug, Clone)]
 pub struct HttpClient(Client<HttpsConnector<connect::HttpConnector>, Full<Bytes>>);
 
 impl HttpClient {
-    /// A client that gives up connecting after a while. Every other time limit is the caller's.
+    /// A client with a time limit for connecting. Every other time limit is the caller's.
     #[must_use]
     pub fn new(connect_timeout: Duration) -> Self {
         Self::with(TLS.clone(), connect_timeout)
@@ -63,16 +63,16 @@ impl HttpClient {
         Self(client.pool_timer(TokioTimer::new()).build(https.wrap_connector(tcp)))
     }
 
-    /// Sends a request to the absolute URL that it names, and gives the head of the answer, with a body still to be read.
+    /// Sends a request, whose URL must be absolute. The body of the response is not read yet.
     ///
     /// # Errors
-    /// When there is no connection, or it breaks.
+    /// When no connection can be made, or the connection breaks.
     pub async fn send(&self, request: http::Request<Bytes>) -> Result<http::Response<Incoming>, Error> {
         self.0.request(request.map(Full::new)).await
     }
 }
 
-/// Under the AWS SDK, whose time limits and retries are its own.
+/// For the AWS SDK, which has its own time limits and retries.
 impl aws_smithy_runtime_api::client::http::HttpClient for HttpClient {
     fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
         SharedHttpConnector::new(self.clone())
@@ -112,7 +112,8 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// A server with a certificate of its own making: its address, and a configuration that trusts it.
+    /// Starts a server with a self-signed certificate. Returns its URL, and a configuration that trusts the
+    /// certificate.
     async fn server() -> (String, ClientConfig) {
         let rcgen::CertifiedKey { cert, signing_key } =
             rcgen::generate_simple_self_signed(["localhost".into()]).unwrap();

@@ -1,4 +1,4 @@
-//! What is derived from the service secret: sealing, reconnect links, and the keys of tombstones.
+//! The keys that are derived from the service secret: for sealed values, reconnect links and tombstones.
 
 use aws_lc_rs::{
     aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
@@ -13,11 +13,11 @@ use crate::{
     domain::{EventId, UserId},
 };
 
-/// A shorter service secret could be guessed.
+/// The minimum length of the service secret in characters. A shorter one could be guessed.
 pub const MIN_SECRET_LENGTH: usize = 32;
 const KEY_ID_LENGTH: usize = 4;
 
-/// The keys of the service secret's current version, and those of the version before.
+/// The keys derived from the current and the previous version of the service secret.
 pub struct Keyring {
     current: Keys,
     previous: Option<Keys>,
@@ -30,12 +30,11 @@ struct Keys {
     forgotten: hmac::Key,
 }
 
-/// A sealed value that none of the keys opens, or that belongs elsewhere.
+/// A sealed value that no key can open, or that was sealed for another place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a sealed value does not open with the current or the previous service secret")]
+#[error("a sealed value cannot be opened with the current or the previous service secret")]
 pub struct CannotOpen;
 
-/// A service secret that is too short.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the service secret must be at least {MIN_SECRET_LENGTH} characters long")]
 pub struct WeakSecret;
@@ -47,11 +46,11 @@ impl std::fmt::Debug for Keyring {
 }
 
 impl Keyring {
-    /// Derives the keys from the secret's versions. Equal versions count once: each tombstone id of an erased user is the key of
-    /// a condition check, and DynamoDB refuses a transaction that names one key twice.
+    /// Derives the keys from the secret's versions. Equal versions count as one: each tombstone id of a user is the key
+    /// of a condition check, and DynamoDB refuses a transaction that contains the same key twice.
     ///
     /// # Errors
-    /// [`WeakSecret`] when one is too short.
+    /// [`WeakSecret`] when a version is too short.
     pub fn new(current: &SecretString, previous: Option<&SecretString>) -> Result<Self, WeakSecret> {
         let previous =
             previous.filter(|previous| !equal_in_constant_time(current.expose_secret(), previous.expose_secret()));
@@ -62,7 +61,7 @@ impl Keyring {
         std::iter::once(&self.current).chain(&self.previous)
     }
 
-    /// Seals a value with AES-256-GCM for the place `associated`; it opens nowhere else.
+    /// Seals a value with AES-256-GCM. It can only be opened with the same `associated` data.
     #[must_use]
     #[expect(clippy::expect_used, reason = "AES-GCM fails on values of 64 GiB, and ours are of a few KiB")]
     pub fn seal(&self, associated: &str, value: &str, ambient: &Ambient) -> String {
@@ -74,10 +73,11 @@ impl Keyring {
         URL_SAFE_NO_PAD.encode([self.current.id.as_slice(), &nonce, &sealed].concat())
     }
 
-    /// Opens what [`Keyring::seal`] made for the same place.
+    /// Opens a value that [`Keyring::seal`] sealed with the same `associated` data.
     ///
     /// # Errors
-    /// [`CannotOpen`] when the value was changed, belongs elsewhere, or is older than the previous secret.
+    /// [`CannotOpen`] when the value was changed, has other associated data, or was sealed with a secret older than the
+    /// previous one.
     pub fn open(&self, associated: &str, sealed: &str) -> Result<SecretString, CannotOpen> {
         let bytes = URL_SAFE_NO_PAD.decode(sealed).map_err(|_| CannotOpen)?;
         let (id, rest) = bytes.split_at_checked(KEY_ID_LENGTH).ok_or(CannotOpen)?;
@@ -89,14 +89,15 @@ impl Keyring {
         std::str::from_utf8(opened).map(SecretString::from).map_err(|_| CannotOpen)
     }
 
-    /// Names the key that links are made with now. An event keeps it, so that each delivery makes the same link, also
-    /// after the service secret was rotated.
+    /// The id of the key that new links are derived with. It is stored with the event, so that each delivery contains
+    /// the same link, also after one rotation of the service secret.
     #[must_use]
     pub fn link_key_id(&self) -> String {
         URL_SAFE_NO_PAD.encode(self.current.id)
     }
 
-    /// The token of an event's reconnect link: 43 characters of base64url.
+    /// The token of an event's reconnect link: 43 characters of base64url. Derived with the current key if the key
+    /// `key_id` no longer exists.
     #[must_use]
     pub fn link_token(&self, event: &EventId, key_id: Option<&str>) -> SecretString {
         let named = self.all().find(|keys| key_id.is_some_and(|id| URL_SAFE_NO_PAD.encode(keys.id) == id));
@@ -104,14 +105,14 @@ impl Keyring {
         URL_SAFE_NO_PAD.encode(hmac::sign(&keys.links, event.as_str().as_bytes())).into()
     }
 
-    /// The token of a link that was told, as long as the key that it was made with is still there.
+    /// The token of a link that was already sent. `None` if the key `key_id` no longer exists.
     #[must_use]
     pub fn told_link_token(&self, event: &EventId, key_id: &str) -> Option<SecretString> {
         let is_known = self.all().any(|keys| URL_SAFE_NO_PAD.encode(keys.id) == key_id);
         is_known.then(|| self.link_token(event, Some(key_id)))
     }
 
-    /// The keyed hashes that name the tombstones of an erased user, the one with the current key first.
+    /// The ids of a user's tombstones: keyed hashes of the user id, the one with the current key first.
     #[must_use]
     pub fn tombstone_ids(&self, user: &UserId) -> Vec<String> {
         let id = |keys: &Keys| URL_SAFE_NO_PAD.encode(hmac::sign(&keys.forgotten, user.as_str().as_bytes()));
@@ -150,19 +151,19 @@ fn expand(root: &hkdf::Prk, info: &[u8]) -> Zeroizing<[u8; 32]> {
     key
 }
 
-/// SHA-256 in base64url, for what is stored only as a hash.
+/// SHA-256 in base64url, for values that are only stored as a hash.
 #[must_use]
 pub fn sha256(value: &str) -> String {
     URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, value.as_bytes()))
 }
 
-/// Compares without telling, by the time it takes, how much is equal.
+/// Compares in a time that does not depend on how much of the two values is equal.
 #[must_use]
 pub fn equal_in_constant_time(a: &str, b: &str) -> bool {
     constant_time::verify_slices_are_equal(a.as_bytes(), b.as_bytes()).is_ok()
 }
 
-/// A random value of 256 bits in base64url.
+/// 256 random bits in base64url.
 #[must_use]
 pub fn random_secret(ambient: &Ambient) -> SecretString {
     URL_SAFE_NO_PAD.encode(ambient.bytes::<32>()).into()

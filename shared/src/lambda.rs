@@ -1,4 +1,4 @@
-//! A function as Lambda runs it: built once from the environment, then invoked with events.
+//! The Lambda runtime of a function: it is built once from the environment, then invoked with events.
 
 use std::{future::Future, process::ExitCode, sync::Arc};
 
@@ -19,39 +19,33 @@ use crate::{
     config::{ConfigError, Environment},
 };
 
-/// The allocator of the functions' binaries: the AWS SDK allocates much and briefly, and a warm invocation takes less CPU
-/// with it (docs/performance.md).
+/// The allocator of the functions' binaries. The AWS SDK makes many short-lived allocations, and a warm invocation
+/// takes less CPU time with this allocator (docs/performance.md).
 pub use mimalloc::MiMalloc as Allocator;
 
-/// What every invocation knows of itself.
+/// The id and the deadline of an invocation.
 #[derive(Debug, Clone)]
 pub struct Invocation {
-    /// Lambda's identifier of the invocation.
     pub request_id: String,
-    /// When Lambda ends it.
+    /// When Lambda ends the invocation.
     pub deadline: Deadline,
 }
 
-/// When something was triggered, and by when it must be done.
+/// When an operation was triggered, and its deadline.
 #[derive(Debug, Clone, Copy)]
 pub struct RequestContext {
-    /// Writes for a user who was forgotten since then are refused.
+    /// Writes for a user who was erased since then are refused.
     pub at: Timestamp,
-    /// Calls that cannot end by then are not begun.
+    /// Calls that cannot finish by then are not started.
     pub deadline: Deadline,
 }
 
 /// A Lambda function.
 pub trait Function: Sized + Send + Sync + 'static {
-    /// The event, as Lambda hands it over.
     type Event: DeserializeOwned + Send + 'static;
-    /// The reply.
     type Reply: Serialize + Send + 'static;
 
-    /// Builds the function: reads the configuration, makes the clients, calls nobody.
-    ///
-    /// # Errors
-    /// Names the variable that is missing or malformed.
+    /// Builds the function: reads the configuration and creates the clients, without any network call.
     fn new(environment: &Environment, ambient: &Ambient) -> Result<Self, ConfigError>;
 
     /// Handles one event.
@@ -72,15 +66,16 @@ impl From<&Context> for Invocation {
     }
 }
 
-/// Whether a queue brings a message for the first time. A bad message is logged then, and not each time that it comes
-/// again before the queue puts it aside.
+/// Whether a queue delivers the message for the first time. A message that cannot be parsed is logged only then, not at
+/// each redelivery before it goes to the dead-letter queue.
 #[must_use]
 pub fn first_receipt(message: &SqsMessage) -> bool {
     let count = message.attributes.get("ApproximateReceiveCount").and_then(|count| count.parse::<u32>().ok());
     count.is_none_or(|count| count <= 1)
 }
 
-/// Serves invocations until Lambda ends the process. What is wrong with the configuration is told in one line.
+/// Serves invocations until Lambda ends the process. A configuration error ends the process with one line on standard
+/// error.
 pub async fn serve<F: Function>() -> ExitCode {
     let environment = Environment::of_process();
     let built = log_levels(&environment).and_then(|levels| Ok((levels, F::new(&environment, &Ambient::system())?)));
@@ -94,10 +89,10 @@ pub async fn serve<F: Function>() -> ExitCode {
     initialize_logs(levels);
     let service = service_fn(move |event: LambdaEvent<F::Event>| {
         let function = Arc::clone(&function);
-        // Boxed: the futures of the handlers are deeply nested, and large.
+        // Boxed, because the futures of the handlers are large.
         async move { Box::pin(function.handle(event.payload, Invocation::from(&event.context))).await }
     });
-    // Several at once where `AWS_LAMBDA_MAX_CONCURRENCY` says so, one after the other elsewhere.
+    // Handles several invocations at the same time if `AWS_LAMBDA_MAX_CONCURRENCY` is set; else one after the other.
     match lambda_runtime::run_concurrent(service).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -107,8 +102,8 @@ pub async fn serve<F: Function>() -> ExitCode {
     }
 }
 
-/// Whose log lines are written at every level. Other crates write requests and replies, with all that is in them, into
-/// their lines below `info`.
+/// The crates whose log lines are written at every level. Other crates log whole requests and replies, which may
+/// contain secrets, below `info`.
 const OURS: [&str; 8] = [
     "reauth_core",
     "accounts",
@@ -120,15 +115,15 @@ const OURS: [&str; 8] = [
     "sweep_accounts",
 ];
 
-/// Which log lines are written: `RUST_LOG`, `info` by default.
+/// Reads the log levels from `RUST_LOG`. The default is `info`.
 fn log_levels(environment: &Environment) -> Result<Targets, ConfigError> {
     let problem = "must be a level (error, warn, info, debug, trace, off) or comma-separated directives target=level";
     let text = environment.optional("RUST_LOG").unwrap_or("info");
     parse_levels(text).ok_or_else(|| ConfigError::new("RUST_LOG", problem))
 }
 
-/// Reads comma-separated levels and directives; none if one of them is neither. The parser of [`Targets`] takes a word
-/// that is no level for a target, which turns every other target off.
+/// Parses comma-separated levels and directives. `None` if an entry is neither. The parser of [`Targets`] is not used:
+/// it reads a misspelled level as a target, which turns off all other targets.
 fn parse_levels(text: &str) -> Option<Targets> {
     let mut levels = Targets::new();
     for directive in text.split(',').map(str::trim) {
@@ -145,20 +140,20 @@ fn parse_level(text: &str) -> Option<LevelFilter> {
     named.and_then(|name| name.parse().ok())
 }
 
-/// A target is the path of a module, such as `reauth_core::store`.
+/// Parses a target: the path of a module, such as `reauth_core::store`.
 fn parse_target(text: &str) -> Option<&str> {
     let part_of_path = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b':';
     (!text.is_empty() && text.bytes().all(part_of_path)).then_some(text)
 }
 
-/// Logs are JSON lines.
+/// Writes the logs as JSON lines.
 fn initialize_logs(levels: Targets) {
     let harmless = filter_fn(|line| {
         let krate = line.target().split("::").next().unwrap_or_default();
         *line.level() <= Level::INFO || OURS.contains(&krate)
     });
     let lines = tracing_subscriber::fmt::layer().json().with_current_span(true).with_span_list(false);
-    // A second subscriber in one process would be a mistake of the caller, and no reason to stop.
+    // The error means that the process already has a subscriber. That is not a reason to stop.
     let _ = tracing_subscriber::registry().with(lines.with_filter(levels.and(harmless))).try_init();
 }
 

@@ -1,7 +1,8 @@
-//! What two functions or more of digime-reauth need.
+//! The code that two or more functions of digime-reauth share.
 //!
-//! [`domain`] is pure. Beside it stand, each alone: the [`digime`] client, the [`store`] on DynamoDB, the [`secrets`],
-//! and the [`web`] helpers. [`access`] brings the first three together: a call at digi.me with a token that works.
+//! [`domain`] is pure. [`digime`] is the digi.me client, [`store`] the DynamoDB table, [`secrets`] the access to
+//! Secrets Manager, and [`web`] the HTTP API. [`authorized_client`] combines the client, the table and the secrets: it
+//! calls digi.me with a valid access token.
 
 pub mod ambient;
 pub mod authorized_client;

@@ -1,6 +1,6 @@
-//! Secrets Manager: the service secret and the contracts' private keys, each fetched once and cached for a while.
+//! Secrets from Secrets Manager: the service secret and the contracts' private keys, cached for 15 minutes.
 //!
-//! Fetching is single-flight: who comes while a fetch is under way waits for it.
+//! Only one fetch of a secret is in progress at a time; other callers wait for its result.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -21,33 +21,33 @@ use crate::{
 
 /// How long a secret is used before it is fetched again.
 const LIFETIME: Duration = Duration::from_secs(15 * 60);
-/// How long an unknown or unusable contract is remembered as such, and how often at most a refused one is fetched.
+/// How long an unknown or unusable contract is cached as such, and the least time between two fetches of a contract
+/// that digi.me refuses.
 const MIN_REFETCH_INTERVAL: Duration = Duration::from_secs(60);
-/// More contracts than a deployment has: a bound for names that callers make up.
+/// A deployment has fewer contracts. The bound limits the cache when callers send invented contract ids.
 const MAX_CONTRACTS: usize = 1_000;
 
 /// The staging labels of Secrets Manager.
 const CURRENT: &str = "AWSCURRENT";
 const PREVIOUS: &str = "AWSPREVIOUS";
 
-/// So many contracts are worth a guess.
+/// Up to this many cached contracts, reading the grants of all of them is cheaper than reading the account first.
 const FEW: usize = 3;
 
-/// A secret that cannot be had.
+/// Why a secret cannot be used.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum SecretError {
-    /// No such secret.
     #[error("the secret does not exist")]
     Unknown,
-    /// The secret does not hold what it should. The message does not show it.
-    #[error("the secret is not usable: {0}")]
+    /// The secret does not have the expected content. The message does not contain the secret.
+    #[error("the secret cannot be used: {0}")]
     Unusable(String),
-    /// Secrets Manager did not answer, or refused.
-    #[error("Secrets Manager cannot be used: {0}")]
+    /// Secrets Manager did not answer, or refused the request.
+    #[error("Secrets Manager is not available: {0}")]
     Unavailable(String),
 }
 
-/// One version of a secret. `text` is none when the version holds bytes instead.
+/// One version of a secret. `text` is `None` when the version contains bytes instead.
 struct SecretVersion {
     id: Option<String>,
     text: Option<SecretString>,
@@ -69,11 +69,12 @@ async fn fetch(client: &Client, id: &str, stage: &str) -> Result<SecretVersion, 
     }
 }
 
-/// The current and the previous version of a secret, without the previous one when the secret was never rotated.
+/// The current and the previous version of a secret. The previous one is `None` if the secret was never rotated.
 ///
-/// They are fetched one after the other. A rotation between the two calls makes the version that was fetched as the
-/// current one the previous one. The other order, or both calls at once, could miss that version: the pair would be the
-/// new version and the one before the two.
+/// They are fetched one after the other, the current one first. If a rotation happens between the two calls, the
+/// version that was fetched as the current one is also the previous one, and the current one is fetched again. In the
+/// other order, or with both calls at the same time, the result could lack that version: it would be the new version
+/// and the one two versions before.
 async fn fetch_versions(client: &Client, id: &str) -> Result<(SecretVersion, Option<SecretVersion>), SecretError> {
     let current = fetch(client, id, CURRENT).await?;
     let previous = match fetch(client, id, PREVIOUS).await {
@@ -85,7 +86,8 @@ async fn fetch_versions(client: &Client, id: &str) -> Result<(SecretVersion, Opt
     Ok((current, Some(previous)))
 }
 
-/// What is made of a secret's current and previous version. Cheap to clone; clones share the cache.
+/// A value that is built from the current and the previous version of a secret, and cached. Cheap to clone; clones
+/// share the cache.
 #[derive(Debug)]
 pub struct Rotating<T> {
     client: Client,
@@ -95,7 +97,7 @@ pub struct Rotating<T> {
     cached: Arc<Mutex<Option<Cached<T>>>>,
 }
 
-/// What was made of a secret, and when it was fetched.
+/// The value, and when the secret was fetched.
 type Cached<T> = (Arc<T>, Timestamp);
 
 impl<T> Clone for Rotating<T> {
@@ -106,8 +108,7 @@ impl<T> Clone for Rotating<T> {
 }
 
 impl<T> Rotating<T> {
-    /// The secret of that id. `read` makes something of its versions, or says why they are of no use, without showing
-    /// them.
+    /// `read` builds the value from the current and the previous version. Its error must not contain the secret.
     pub fn new(
         client: Client,
         id: &str,
@@ -117,18 +118,12 @@ impl<T> Rotating<T> {
         Self { client, id: id.into(), ambient: ambient.clone(), read, cached: Arc::default() }
     }
 
-    /// What was made of the secret.
-    ///
-    /// # Errors
-    /// [`SecretError`].
+    /// The value, at most 15 minutes old.
     pub async fn get(&self) -> Result<Arc<T>, SecretError> {
         self.not_older_than(LIFETIME).await
     }
 
-    /// The same, fetched anew unless that was done within a minute: for what the cached one does not fit.
-    ///
-    /// # Errors
-    /// [`SecretError`].
+    /// The value, at most one minute old. For data that the cached value cannot open.
     pub async fn newer(&self) -> Result<Arc<T>, SecretError> {
         self.not_older_than(MIN_REFETCH_INTERVAL).await
     }
@@ -146,23 +141,20 @@ impl<T> Rotating<T> {
         Ok(made)
     }
 
-    /// Reads both versions, or the current one alone when only the previous one is unusable.
+    /// Builds the value from both versions, or from the current one alone if the previous one is unusable.
     fn read_versions(&self, current: &SecretVersion, previous: Option<&SecretVersion>) -> Result<T, SecretError> {
         let current = current.text()?;
         let read = |previous| (self.read)(current, previous).map_err(SecretError::Unusable);
         let Some(previous) = previous else { return read(None) };
         previous.text().and_then(|previous| read(Some(previous))).or_else(|error| {
             let made = read(None)?;
-            tracing::warn!(secret_id = %self.id, %error, "The previous version of a secret is ignored");
+            tracing::warn!(secret_id = %self.id, %error, "read secret: ignoring the previous version, which cannot be used");
             Ok(made)
         })
     }
 }
 
 /// The keys that are derived from the secret of `SERVICE_SECRET_ID`.
-///
-/// # Errors
-/// When the variable is missing.
 pub fn service_keys(
     client: Client,
     environment: &Environment,
@@ -186,7 +178,7 @@ pub struct Contracts {
 
 type Slot = Arc<Mutex<Option<(Result<Arc<Contract>, SecretError>, Timestamp)>>>;
 
-/// What a contract's secret holds.
+/// The content of a contract's secret.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct ContractSecret {
@@ -196,10 +188,7 @@ struct ContractSecret {
 }
 
 impl Contracts {
-    /// Reads `CONTRACT_SECRET_PREFIX`.
-    ///
-    /// # Errors
-    /// When it is missing, or does not end in a slash.
+    /// Reads `CONTRACT_SECRET_PREFIX`, which must end in a slash.
     pub fn from_environment(client: Client, environment: &Environment, ambient: &Ambient) -> Result<Self, ConfigError> {
         let prefix = environment.required("CONTRACT_SECRET_PREFIX")?;
         if !prefix.ends_with('/') {
@@ -208,16 +197,13 @@ impl Contracts {
         Ok(Self { client, prefix: prefix.into(), ambient: ambient.clone(), cached: Arc::default() })
     }
 
-    /// A contract with its key.
-    ///
-    /// # Errors
-    /// [`SecretError`]; an unknown or unusable one is remembered for a minute.
+    /// A contract with its key. [`SecretError::Unknown`] and [`SecretError::Unusable`] are cached for a minute.
     pub async fn contract(&self, id: &ContractId) -> Result<Arc<Contract>, SecretError> {
         self.not_older_than(id, LIFETIME).await
     }
 
-    /// The same, fetched anew unless that was done within a minute: for a contract that digi.me refused. None when it
-    /// is still the one that was refused.
+    /// The contract, fetched again because digi.me refused the cached one. `None` if it cannot be read or was already
+    /// fetched within the last minute.
     pub async fn replacement(&self, refused: &Arc<Contract>) -> Option<Arc<Contract>> {
         let contract = self.not_older_than(refused.id(), MIN_REFETCH_INTERVAL).await.ok()?;
         (!Arc::ptr_eq(&contract, refused)).then_some(contract)
@@ -239,8 +225,8 @@ impl Contracts {
         contract
     }
 
-    /// The contracts that were used lately, if there are as few as deployments have: those that the next call is likely
-    /// to be about.
+    /// The cached contracts, if there are at most three. The next call is probably for one of them. Empty if there are
+    /// more.
     pub async fn recent(&self) -> Vec<ContractId> {
         let cached = self.cached.lock().await;
         if cached.len() <= FEW { cached.keys().cloned().collect() } else { Vec::new() }
@@ -260,7 +246,7 @@ impl Contracts {
         let unusable = |why: &dyn ToString| SecretError::Unusable(why.to_string());
         let version = fetch(&self.client, &format!("{}{id}", self.prefix), CURRENT).await?;
         let text = version.text()?;
-        // The parser's own message could quote the secret.
+        // The parser's message could contain the secret.
         let secret: ContractSecret = serde_json::from_str(text.expose_secret())
             .map_err(|_| unusable(&"it is not {\"applicationId\", \"contractId\", \"privateKey\"}"))?;
         if secret.contract_id != *id {

@@ -1,4 +1,4 @@
-//! What the functions share, built once at start from the environment.
+//! The clients that the functions share, built once at start from the environment.
 
 use std::time::Duration;
 
@@ -12,18 +12,11 @@ use crate::{
 
 const DEFAULT_LINK_TTL: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 
-/// Secrets Manager.
-///
-/// # Errors
-/// Names the variable that is malformed.
 pub fn secrets_manager(aws: &Aws<'_>) -> Result<aws_sdk_secretsmanager::Client, ConfigError> {
     Ok(aws_sdk_secretsmanager::Client::new(&aws.service("AWS_ENDPOINT_URL_SECRETS_MANAGER")?))
 }
 
-/// The table of `TABLE_NAME`, with the service secret of `SERVICE_SECRET_ID`.
-///
-/// # Errors
-/// Names the variable that is missing or malformed.
+/// The table `TABLE_NAME`, with the service secret `SERVICE_SECRET_ID`.
 pub fn store(aws: &Aws<'_>, ambient: &Ambient) -> Result<Store, ConfigError> {
     let environment = aws.environment();
     let keys = service_keys(secrets_manager(aws)?, environment, ambient)?;
@@ -32,17 +25,11 @@ pub fn store(aws: &Aws<'_>, ambient: &Ambient) -> Result<Store, ConfigError> {
 }
 
 /// The contracts under `CONTRACT_SECRET_PREFIX`.
-///
-/// # Errors
-/// Names the variable that is missing or malformed.
 pub fn contracts(aws: &Aws<'_>, ambient: &Ambient) -> Result<Contracts, ConfigError> {
     Contracts::from_environment(secrets_manager(aws)?, aws.environment(), ambient)
 }
 
 /// `RECONNECT_LINK_TTL`, 14 days by default.
-///
-/// # Errors
-/// When it is malformed.
 pub fn reconnect_link_ttl(environment: &Environment) -> Result<Duration, ConfigError> {
     Ok(environment.duration("RECONNECT_LINK_TTL")?.unwrap_or(DEFAULT_LINK_TTL))
 }

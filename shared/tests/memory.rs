@@ -1,7 +1,8 @@
-//! Memory that held keys and tokens in the clear is wiped when it is given back. These tests read their own process'
-//! memory, as a core dump would show it, and so keep what they look for masked.
+//! Memory that contained keys and tokens in plain text is wiped before it is freed. These tests search the memory of
+//! their own process, as a core dump would contain it. They keep the searched bytes masked, so that they do not find
+//! their own copy.
 
-// It is the kernel that shows the memory, in /proc.
+// The tests read /proc, which only Linux has.
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -14,7 +15,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 const MASK: u8 = 0xa5;
 
-/// Whether the bytes, given masked, stand anywhere in the memory that this process can write.
+/// Whether the bytes, which are passed masked, occur anywhere in the writable memory of this process.
 fn stands_in_memory(masked: &[u8]) -> bool {
     let (maps, memory) = (std::fs::read_to_string("/proc/self/maps").unwrap(), File::open("/proc/self/mem").unwrap());
     let mut chunk = vec![0; 1 << 16];
@@ -26,11 +27,11 @@ fn stands_in_memory(masked: &[u8]) -> bool {
         while at < end {
             let length = usize::try_from(end - at).unwrap_or(usize::MAX).min(chunk.len());
             let next = at + length as u64;
-            // What cannot be read, such as the kernel's own pages, holds nothing of ours; nor does what was read.
+            // Memory that cannot be read, such as the kernel's pages, is skipped. So are matches in the buffer itself.
             if memory.read_exact_at(&mut chunk[..length], at).is_ok() {
                 found |= positions(&chunk[..length], masked).any(|position| !own.contains(&(at + position as u64)));
             }
-            // A match may lie across the border.
+            // The chunks overlap, because a match may cross the border between two chunks.
             at = if next < end { next - masked.len() as u64 } else { next };
         }
     }
@@ -47,7 +48,7 @@ fn positions<'a>(bytes: &'a [u8], masked: &'a [u8]) -> impl Iterator<Item = usiz
     })
 }
 
-/// Decodes a line of base64, and masks it at once.
+/// Decodes a line of base64 and masks it immediately.
 fn decode_masked(line: &str) -> Vec<u8> {
     let mut decoded = Zeroizing::new([0; 48]);
     let length = STANDARD.decode_slice(line, &mut *decoded).unwrap();
@@ -58,7 +59,7 @@ fn decode_masked(line: &str) -> Vec<u8> {
 fn a_decoded_private_key_is_wiped() {
     let made = Command::new("openssl").args(["genrsa", "-traditional", "2048"]).output().unwrap();
     let pem = SecretString::from(String::from_utf8(made.stdout).unwrap());
-    // Behind the modulus: a piece of the private exponent.
+    // After the modulus: a part of the private exponent.
     let masked = decode_masked(pem.expose_secret().lines().nth(10).unwrap());
     let contract = Contract::new("application", "contract".parse().unwrap(), &pem).unwrap();
     assert!(!stands_in_memory(&masked), "what signs holds it in another form");
@@ -71,7 +72,8 @@ fn a_decoded_private_key_is_wiped() {
 fn an_opened_value_is_wiped() {
     let keyring = Keyring::new(&"a".repeat(32).into(), None).unwrap();
     let masked: Vec<u8> = (0..64_u8).map(|number| (b'0' + number) ^ MASK).collect();
-    // In the middle of something longer, since what is given back is partly used for lists of free memory.
+    // The secret is in the middle of a longer text, because the allocator overwrites the ends of freed memory with its
+    // own lists.
     let around = || std::iter::repeat_n('-', 2_000);
     let secret = masked.iter().map(|byte| char::from(byte ^ MASK));
     let mut clear = Zeroizing::new(String::with_capacity(5_000));
