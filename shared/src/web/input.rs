@@ -1,4 +1,4 @@
-//! The input of a request: what is wrong with its path, its query and its body is told at once.
+//! The input of a request. All errors in its path, query and body are reported together.
 
 use std::{fmt::Display, str::FromStr};
 
@@ -7,11 +7,13 @@ use serde_json::{Map, Value};
 use super::{Problem, Query, Request};
 use crate::domain::{InvalidField, InvalidFields};
 
-/// SigV4's own parameters, in the query of a presigned request.
+/// The prefix of the Signature Version 4 parameters in the query of a presigned request. They are not refused as
+/// unknown.
 const SIGNATURE_PREFIX: &str = "X-Amz-";
 
-/// The input of an application's request, read part by part: each accessor gives a part if it is valid, and remembers
-/// what is wrong if not. [`Input::finish`] refuses all that is wrong together, and what no accessor asked for.
+/// The input of an application's request, parsed part by part. Each method returns a part if it is valid, and records
+/// the error if not. [`Input::finish`] refuses the request with all errors, and with every parameter and field that no
+/// method requested.
 #[derive(Debug)]
 pub struct Input<'a> {
     request: &'a Request,
@@ -22,11 +24,11 @@ pub struct Input<'a> {
 
 #[derive(Debug)]
 enum Body {
-    /// No field of it was asked for. A request that has none to read may have any body.
+    /// No field was requested yet. The body of a route without body fields is ignored.
     Unread,
-    /// The fields that were not asked for yet.
+    /// The fields that were not requested yet.
     Fields(Map<String, Value>),
-    /// It has no fields, and that was remembered.
+    /// The body is not a JSON object. The error is recorded.
     Invalid,
 }
 
@@ -37,7 +39,7 @@ impl<'a> Input<'a> {
         Self { request, query, body: Body::Unread, wrong }
     }
 
-    /// Remembers what is wrong with a part that was parsed otherwise.
+    /// Records the error of a part that was parsed by other code.
     pub fn check<T>(&mut self, part: Result<T, impl Into<InvalidFields>>) -> Option<T> {
         self.wrong.check(part)
     }
@@ -46,12 +48,11 @@ impl<'a> Input<'a> {
         self.check(part.map_err(|error| InvalidField::new(name, error.to_string())))
     }
 
-    /// A path parameter.
     pub fn path<T: FromStr<Err: Display>>(&mut self, name: &'static str) -> Option<T> {
         self.check_field(name, self.request.path_text(name).parse())
     }
 
-    /// A query parameter: `parse` is given none when it is left out or empty.
+    /// A query parameter. `parse` gets `None` when the parameter is left out or empty.
     pub fn parameter<T, E: Display>(
         &mut self,
         name: &'static str,
@@ -65,7 +66,7 @@ impl<'a> Input<'a> {
         self.check_field(name, parse(value.as_deref()))
     }
 
-    /// A query parameter that is `true` or `false`, and false when it is left out.
+    /// A query parameter that is `true` or `false`. The default is false.
     pub fn switch(&mut self, name: &'static str) -> bool {
         let parse = |value: Option<&str>| match value {
             None | Some("false") => Ok(false),
@@ -75,7 +76,8 @@ impl<'a> Input<'a> {
         self.parameter(name, parse).unwrap_or_default()
     }
 
-    /// The whole body as JSON; an empty one is `null`. Its fields are not this service's: none of them is unknown.
+    /// The whole body as JSON. An empty body is `null`. Its fields are not defined by this service, so that unknown
+    /// fields are allowed.
     pub fn json(&mut self) -> Option<Value> {
         let body = self.request.body();
         if body.is_empty() {
@@ -84,7 +86,7 @@ impl<'a> Input<'a> {
         self.check_field("", serde_json::from_slice(body).map_err(|_| "the body must be JSON"))
     }
 
-    /// A text in the body, parsed. One that is left out or `null` is none, and not wrong.
+    /// An optional string field of the body, parsed. `null` counts as left out.
     pub fn text_field<T, E: Display>(
         &mut self,
         name: &'static str,
@@ -96,7 +98,7 @@ impl<'a> Input<'a> {
         }
     }
 
-    /// A field of the body that must be there.
+    /// A required field of the body.
     pub fn required_field(&mut self, name: &'static str) -> Option<Value> {
         let value = self.take_field(name);
         if value.is_none() && matches!(self.body, Body::Fields(_)) {
@@ -123,10 +125,10 @@ impl<'a> Input<'a> {
         }
     }
 
-    /// The whole input, put together from its parts.
+    /// The whole input, built from its parts.
     ///
     /// # Errors
-    /// 400, naming all that is wrong, unknown query parameters and body fields included.
+    /// 400 with all errors, including unknown query parameters and body fields.
     pub fn finish<T>(mut self, whole: impl FnOnce() -> Option<T>) -> Result<T, Problem> {
         let parameters = self.query.names().filter(|name| !name.starts_with(SIGNATURE_PREFIX));
         self.wrong.0.extend(parameters.map(|name| InvalidField::below("", name, "is not a parameter of this route")));

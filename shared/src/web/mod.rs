@@ -1,4 +1,4 @@
-//! Helpers of the functions behind the HTTP API (payload format 2.0): requests, replies, problems, pages.
+//! The HTTP layer of the functions behind API Gateway (payload format 2.0): requests, responses, problems, pages.
 
 mod input;
 pub mod page;
@@ -19,12 +19,12 @@ pub use self::{
 };
 use crate::{ambient::Ambient, lambda::Invocation};
 
-/// The cookie of the browser in which a reconnection was begun. Browsers accept a cookie with this prefix from this host
-/// only, and over TLS only.
+/// The cookie that identifies the browser in which a reconnection was started. With the `__Host-` prefix, browsers
+/// accept the cookie only from this host and only over TLS.
 pub const BROWSER_COOKIE: &str = "__Host-reauth";
 
-/// Serves one request: parses it, lets `route` answer it, and writes the reply. What a problem's cause was is logged
-/// here, once; the caller is told the rest.
+/// Serves one request: parses it, calls `route` and writes the response. A problem is logged here, with its cause. The
+/// caller gets the problem without the cause.
 pub async fn serve<F>(
     event: ApiGatewayV2httpRequest,
     invocation: &Invocation,
@@ -60,7 +60,7 @@ mod tests {
         domain::{AccountId, Locale, UserId, read_result::ReadResult},
     };
 
-    /// Asks a request for everything that functions ask for.
+    /// Reads every part of a request that the functions read.
     async fn route(request: Request) -> Result<Response, Problem> {
         request.require_principal()?;
         let mut input = request.input();
@@ -77,7 +77,7 @@ mod tests {
         Response::json(StatusCode::OK, &seen).with_location(request.path_text("token"))
     }
 
-    /// Whatever event comes, there is a reply that API Gateway takes.
+    /// Every event gets a response that API Gateway accepts.
     #[test]
     fn fuzz_api_events() {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();

@@ -1,4 +1,4 @@
-//! The pages that people see: plain, readable, one clear action, no JavaScript. Everything shown is escaped by `maud`.
+//! The HTML pages for users: plain, readable, one clear action, no JavaScript. `maud` escapes everything that is shown.
 
 use aws_lc_rs::digest;
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -26,8 +26,8 @@ background:#1652c6;color:#fff;text-decoration:none;cursor:pointer}\
 button:focus-visible,a:focus-visible{outline:3px solid #7aa5ff;outline-offset:2px}\
 small{color:light-dark(#5b6270,#a2a9b8)}";
 
-/// A page of `title` with the given content. A form on it may lead to `form_targets` beside our own origin: browsers
-/// hold the redirect that answers a form against the policy too.
+/// A page with a title and content. Forms on the page may submit to this origin and to `form_targets`. Redirects after
+/// a form's submission must be in `form_targets` too, because browsers apply `form-action` to them.
 #[must_use]
 pub fn page(status: StatusCode, title: &str, content: &Markup, form_targets: &[&str]) -> Response {
     let body = html! {
@@ -54,7 +54,7 @@ fn policy(form_targets: &[&str]) -> Vec<(HeaderName, HeaderValue)> {
          frame-ancestors 'none'"
     );
     let mut headers = vec![(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"))];
-    // Origins are ASCII without control characters.
+    // The policy is always a valid header value: origins are ASCII without control characters.
     headers.extend(HeaderValue::from_str(&policy).ok().map(|policy| (CONTENT_SECURITY_POLICY, policy)));
     headers
 }

@@ -1,4 +1,4 @@
-//! Problems (RFC 9457): what went wrong, for callers; the cause of it, for the log.
+//! Problems (RFC 9457): the error for the caller, and its cause for the log.
 
 use std::time::Duration;
 
@@ -13,32 +13,30 @@ use crate::{
     store::StoreError,
 };
 
-/// What to wait when something passes, and nobody said how long it takes.
+/// The `Retry-After` of a temporary problem for which no time is known.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
 
-/// A problem names at most so many fields.
+/// The maximum number of invalid fields in a problem.
 const MAX_ERRORS: usize = 50;
 
-/// What a caller is told when something did not work.
+/// An error as it is returned to the caller.
 #[derive(Debug, Clone)]
 pub struct Problem {
-    /// The HTTP status.
     pub status: StatusCode,
-    /// A stable word for programs.
+    /// A stable code for programs.
     pub code: &'static str,
-    /// A short sentence, the same for each code.
+    /// A short sentence, always the same for the same code.
     pub title: &'static str,
-    /// What happened this time.
+    /// What happened in this case.
     pub detail: String,
-    /// The fields that are wrong.
+    /// The invalid fields.
     pub errors: Vec<InvalidField>,
-    /// When to try again.
+    /// How long to wait before a retry.
     pub retry_after: Option<Duration>,
     cause: Option<String>,
 }
 
 impl Problem {
-    /// A problem with its own detail.
     #[must_use]
     pub fn new(status: StatusCode, code: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
         Self { status, code, title, detail: detail.into(), errors: Vec::new(), retry_after: None, cause: None }
@@ -54,7 +52,7 @@ impl Problem {
         self
     }
 
-    /// 400: bad input.
+    /// 400: invalid input.
     #[must_use]
     pub fn invalid(mut errors: Vec<InvalidField>) -> Self {
         let more = errors.len().saturating_sub(MAX_ERRORS);
@@ -71,42 +69,43 @@ impl Problem {
         Self { errors, ..Self::new(StatusCode::BAD_REQUEST, "invalid_request", title, detail) }
     }
 
-    /// 401: no IAM principal.
+    /// 401: the caller is not an IAM principal.
     #[must_use]
     pub fn unauthorized() -> Self {
         let detail = "Sign the request with AWS Signature Version 4.";
         Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "The caller is not an IAM principal.", detail)
     }
 
-    /// 404: no such route.
+    /// 404: the route does not exist.
     #[must_use]
     pub fn unknown_route() -> Self {
         let detail = "The API has no such route.";
         Self::new(StatusCode::NOT_FOUND, "route_not_found", "Not found.", detail)
     }
 
-    /// 404: nothing is known of the user.
+    /// 404: nothing is stored for the user.
     #[must_use]
     pub fn user_not_found() -> Self {
         let detail = "Nothing is stored for this user.";
         Self::new(StatusCode::NOT_FOUND, "user_not_found", "The user is not known.", detail)
     }
 
-    /// 404: no such account, here or at digi.me.
+    /// 404: neither this service nor digi.me has the account.
     #[must_use]
     pub fn account_not_found() -> Self {
         let detail = "The user has no such account, here or at digi.me.";
         Self::new(StatusCode::NOT_FOUND, "account_not_found", "The account is not known.", detail)
     }
 
-    /// 404: no such reauthorization.
+    /// 404: the reauthorization does not exist.
     #[must_use]
     pub fn reauthorization_not_found() -> Self {
-        let detail = "It never was, or its user was forgotten, or it is long over.";
+        let detail = "It never existed, its user was erased, or it was deleted after 30 days.";
         Self::new(StatusCode::NOT_FOUND, "reauthorization_not_found", "The reauthorization is not known.", detail)
     }
 
-    /// 409: no grant, under the contract that was asked for or at all. `known` are those of the user's grants.
+    /// 409: the user has no grant, under the requested contract or at all. `known` are the contracts of the user's
+    /// grants.
     #[must_use]
     pub fn grant_not_found(asked: Option<&ContractId>, known: &[ContractId]) -> Self {
         let detail = match asked {
@@ -118,7 +117,7 @@ impl Problem {
         Self::new(StatusCode::CONFLICT, "grant_not_found", "The grant is not stored.", detail)
     }
 
-    /// 409: the caller must choose among these contracts.
+    /// 409: the request must name one of these contracts.
     #[must_use]
     pub fn contract_required(contracts: &[ContractId]) -> Self {
         let detail =
@@ -126,14 +125,14 @@ impl Problem {
         Self::new(StatusCode::CONFLICT, "contract_required", "The contract must be named.", detail)
     }
 
-    /// 500: a mistake of this service. The cause goes to the log.
+    /// 500: a fault of this service. The cause is only logged.
     #[must_use]
     pub fn internal(cause: impl ToString) -> Self {
         let detail = "This is a fault of the service. Its operator finds it under the requestId.";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", "Something went wrong.", detail).caused_by(cause)
     }
 
-    /// 503: something that the service needs does not work just now.
+    /// 503: a dependency of the service is not available.
     #[must_use]
     pub fn unavailable(cause: impl ToString) -> Self {
         let detail = "The request was not carried out. Try it again.";
@@ -142,7 +141,7 @@ impl Problem {
             .caused_by(cause)
     }
 
-    /// The problem on the wire.
+    /// The body of the response.
     pub(super) fn body<'a>(&'a self, request_id: &'a str) -> Body<'a> {
         Body {
             problem_type: format!("urn:digime-reauth:problem:{}", self.code),
@@ -155,17 +154,18 @@ impl Problem {
         }
     }
 
-    /// Writes the problem into the log: a fault of the service as an error, a caller's mistake for those who debug.
+    /// Logs the problem: a fault of the service as an error, a problem with a cause as a warning, a caller's mistake at
+    /// debug level.
     pub fn log(&self) {
         let (code, status) = (self.code, self.status.as_u16());
         match &self.cause {
             Some(cause) if self.status == StatusCode::INTERNAL_SERVER_ERROR => {
-                tracing::error!(code, status, %cause, "A request failed");
+                tracing::error!(code, status, %cause, "request: failed because of a fault of the service");
             }
             Some(cause) => {
-                tracing::warn!(code, status, %cause, "A request could not be carried out")
+                tracing::warn!(code, status, %cause, "request: could not be completed")
             }
-            None => tracing::debug!(code, status, "A request was refused"),
+            None => tracing::debug!(code, status, "request: refused"),
         }
     }
 }
@@ -259,7 +259,7 @@ impl From<digime::Error> for Problem {
                 "digi.me refused the request.",
                 format!("digi.me answered {} {} (reference {}).", api.status.as_u16(), api.code, api.reference),
             ),
-            _ => ("digime_invalid_answer", "digi.me's answer is not valid.", "It was not used.".to_owned()),
+            _ => ("digime_invalid_answer", "digi.me's answer is not valid.", "The answer was not used.".to_owned()),
         };
         Self::new(StatusCode::BAD_GATEWAY, code, title, detail).caused_by(error)
     }

@@ -1,4 +1,4 @@
-//! A request to the HTTP API, as API Gateway hands it over.
+//! A request to the HTTP API, as API Gateway sends it to the function.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -13,17 +13,17 @@ use crate::{
     lambda::{Invocation, RequestContext},
 };
 
-/// The longest query that is looked at, in bytes.
+/// The maximum length of a query in bytes. A longer query is refused.
 const MAX_QUERY: usize = 64 * 1024;
 
-/// A request. Nothing in it was checked but that an IAM principal sent it, where it says so.
+/// A request. Its content is not checked yet.
 #[derive(Debug)]
 pub struct Request {
     /// The route, such as `GET /users/{userId}/accounts`.
     pub route: String,
     /// API Gateway's identifier of the request.
     pub request_id: String,
-    /// When it came, and by when it must be answered.
+    /// When the request arrived, and the deadline of the answer.
     pub context: RequestContext,
     path: HashMap<String, String>,
     query: String,
@@ -37,7 +37,7 @@ impl Request {
     pub(super) fn new(event: ApiGatewayV2httpRequest, invocation: &Invocation, now: Timestamp) -> Self {
         let context = event.request_context;
         let body = event.body.unwrap_or_default();
-        // What is not base64, though it says so, is no JSON either.
+        // A body that is not valid base64 is treated as empty.
         let body = if event.is_base64_encoded { STANDARD.decode(&body).unwrap_or_default() } else { body.into_bytes() };
         Self {
             route: context.route_key.or(event.route_key).unwrap_or_default(),
@@ -52,30 +52,26 @@ impl Request {
         }
     }
 
-    /// Refuses a request that no IAM principal signed, whatever the gateway let through.
-    ///
-    /// # Errors
-    /// 401.
+    /// Refuses a request that was not signed by an IAM principal, even if the gateway let it through.
     pub fn require_principal(&self) -> Result<(), Problem> {
         if self.has_principal { Ok(()) } else { Err(Problem::unauthorized()) }
     }
 
-    /// The request's input, to be read part by part.
+    /// The request's input, for parsing it part by part.
     #[must_use]
     pub fn input(&self) -> Input<'_> {
         Input::new(self)
     }
 
-    /// The text of a path parameter.
     #[must_use]
     pub fn path_text(&self, name: &str) -> &str {
         self.path.get(name).map(String::as_str).unwrap_or_default()
     }
 
-    /// The query's parameters, of which any may be unknown.
+    /// The query parameters. Unknown parameters are allowed.
     ///
     /// # Errors
-    /// When it is too long, or a parameter is given twice with different values.
+    /// When the query is too long, or contains a parameter twice with different values.
     pub fn query(&self) -> Result<Query, InvalidFields> {
         Query::parse(&self.query)
     }
@@ -84,7 +80,7 @@ impl Request {
         &self.query
     }
 
-    /// The values of a cookie: one, unless somebody meddles.
+    /// The values of a cookie. There is one, unless the browser's cookies were tampered with.
     pub fn cookies(&self, name: &str) -> impl Iterator<Item = &str> {
         let pairs = self.cookies.iter().flat_map(|cookies| cookies.split(';'));
         pairs
@@ -97,16 +93,15 @@ impl Request {
         &self.body
     }
 
-    /// The length of the body in bytes.
     #[must_use]
     pub fn body_length(&self) -> usize {
         self.body.len()
     }
 
-    /// Where the callback and the links are: what is configured, else the host that the request came to.
+    /// The base URL of the callback and of reconnect links: `configured`, else the host of this request.
     ///
     /// # Errors
-    /// 500 when neither says it.
+    /// 500 when neither is known.
     pub fn public_base_url(&self, configured: Option<&Url>) -> Result<Url, Problem> {
         if let Some(url) = configured {
             return Ok(url.clone());
@@ -122,20 +117,21 @@ fn has_principal(authorizer: &ApiGatewayRequestAuthorizer) -> bool {
     arn.is_some_and(|arn| !arn.is_empty())
 }
 
-/// The parameters of a raw query. Equal duplicates of a parameter count once, unequal ones are refused.
+/// The parameters of a raw query. A parameter that occurs more than once with the same value counts once. With
+/// different values, it is refused.
 #[derive(Debug, Default)]
 pub struct Query(BTreeMap<String, Result<String, Conflict>>);
 
-/// A query parameter that is given twice with different values.
+/// A query parameter that occurs more than once with different values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("is given twice with different values")]
 pub(super) struct Conflict;
 
 impl Query {
-    /// Reads a raw query string.
+    /// Parses a raw query string.
     ///
     /// # Errors
-    /// When it is too long, or gives a parameter twice with different values.
+    /// When the query is too long, or contains a parameter twice with different values.
     pub fn parse(raw: &str) -> Result<Self, InvalidFields> {
         let query = Self::read(raw)?;
         let conflicts = query.0.iter().filter_map(|(name, value)| Some((name, value.as_ref().err()?)));
@@ -143,7 +139,7 @@ impl Query {
         InvalidFields(wrong).finish(|| Some(query))
     }
 
-    /// The same with conflicts as they are.
+    /// Parses a raw query string and keeps conflicts, for [`Query::take`].
     pub(super) fn read(raw: &str) -> Result<Self, InvalidField> {
         if raw.len() > MAX_QUERY {
             return Err(InvalidField::new("", "the query is too long"));
@@ -158,18 +154,18 @@ impl Query {
         Ok(Self(parameters))
     }
 
-    /// A parameter; an empty one counts as left out.
+    /// The value of a parameter. An empty value counts as left out.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name)?.as_deref().ok().filter(|value| !value.is_empty())
     }
 
-    /// Takes a parameter out.
+    /// Removes a parameter and returns its value.
     pub(super) fn take(&mut self, name: &str) -> Option<Result<String, Conflict>> {
         self.0.remove(name)
     }
 
-    /// The names of the parameters that were not taken.
+    /// The names of the parameters that were not removed.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)
     }

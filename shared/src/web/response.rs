@@ -1,4 +1,4 @@
-//! Replies of the HTTP API.
+//! Responses of the HTTP API.
 
 use std::time::Duration;
 
@@ -11,19 +11,17 @@ use serde::Serialize;
 
 use super::Problem;
 
-/// A reply.
 #[derive(Debug)]
 pub struct Response {
-    /// The status.
     pub status: StatusCode,
-    /// The headers; none holds a token, but `Location` may hold a code.
+    /// The headers. None contains a token, but `Location` may contain a code.
     pub headers: HeaderMap,
     body: Option<String>,
     cookies: Vec<String>,
 }
 
 impl Response {
-    /// A status without a body. Nothing that this API says may be kept by a cache.
+    /// A response without a body. Every response is marked as not cacheable, because it may contain user data.
     #[must_use]
     pub fn empty(status: StatusCode) -> Self {
         let mut headers = HeaderMap::new();
@@ -33,13 +31,11 @@ impl Response {
         Self { status, headers, body: None, cookies: Vec::new() }
     }
 
-    /// JSON.
     #[must_use]
     pub fn json(status: StatusCode, body: &impl Serialize) -> Self {
         Self::with_body(status, "application/json", text(body))
     }
 
-    /// A problem (RFC 9457).
     #[must_use]
     pub fn problem(problem: &Problem, request_id: &str) -> Self {
         let body = text(&problem.body(request_id));
@@ -50,7 +46,7 @@ impl Response {
         response
     }
 
-    /// An HTML page, with the headers that are given.
+    /// An HTML page with additional headers.
     #[must_use]
     pub fn html(status: StatusCode, body: String, headers: Vec<(HeaderName, HeaderValue)>) -> Self {
         let mut response = Self::with_body(status, "text/html; charset=utf-8", body);
@@ -58,32 +54,32 @@ impl Response {
         response
     }
 
-    /// 303: the browser goes on with a GET.
+    /// 303: the browser continues with a GET request to `url`.
     ///
     /// # Errors
-    /// 500 when the URL fits no header, which no parsed URL does.
+    /// 500 when the URL is not a valid header value. A parsed URL always is.
     pub fn see_other(url: &str) -> Result<Self, Problem> {
         Self::empty(StatusCode::SEE_OTHER).with_location(url)
     }
 
-    /// The reply with a `Location`.
+    /// Adds a `Location` header.
     ///
     /// # Errors
-    /// 500 when the URL fits no header.
+    /// 500 when the URL is not a valid header value.
     pub fn with_location(mut self, url: &str) -> Result<Self, Problem> {
         let url = HeaderValue::from_str(url).map_err(|_| Problem::internal("a location that fits no header"))?;
         self.headers.insert(LOCATION, url);
         Ok(self)
     }
 
-    /// Sets a cookie, in the form of `Set-Cookie`.
+    /// Sets a cookie. `cookie` is the value of a `Set-Cookie` header.
     #[must_use]
     pub fn with_cookie(mut self, cookie: String) -> Self {
         self.cookies.push(cookie);
         self
     }
 
-    /// How many seconds to wait before trying again.
+    /// Adds a `Retry-After` header, in seconds.
     #[must_use]
     pub fn with_retry_after(mut self, wait: Duration) -> Self {
         self.headers.insert(RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
