@@ -97,7 +97,7 @@ mod tests {
         assert!(json(b"<html>").is_err());
     }
 
-    /// Every answer is either parsed or refused, and no signature is valid for a key that nobody has.
+    /// Every answer is either parsed or refused, and no generated text has a valid signature.
     #[test]
     fn fuzz_answers() {
         use crate::{

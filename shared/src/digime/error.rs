@@ -37,7 +37,7 @@ impl std::fmt::Display for Cause {
         formatter.write_str(match self {
             Self::Connect => "no connection",
             Self::Broken => "the connection broke",
-            Self::Timeout => "timeout",
+            Self::Timeout => "out of time",
         })
     }
 }
