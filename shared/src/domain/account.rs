@@ -49,7 +49,7 @@ pub enum Status {
         /// When the source's authorization expires, if digi.me says so.
         authorization_expires_at: Option<Timestamp>,
     },
-    /// The source withdrew its authorization: the user must reauthorize.
+    /// The source no longer authorizes digi.me: the user must reauthorize.
     ReauthRequired(Episode),
     /// A callback reported success, and digi.me has not confirmed it yet.
     Verifying {
@@ -266,8 +266,8 @@ impl Account {
         }
     }
 
-    /// The account with the data of its entry in digi.me's list. A known username does not change while the account is not
-    /// `active` or has an identity mismatch: it is what the next reauthorization is compared with.
+    /// The account with the data of its entry in digi.me's list. A known username does not change while the account is
+    /// not `active` or has an identity mismatch: the next reauthorization is compared with it.
     #[must_use]
     pub fn described(mut self, listed: &ListedAccount) -> Self {
         self.listed = true;
@@ -510,8 +510,8 @@ fn with(mut claims: Vec<Attempt>, own: Option<Attempt>) -> Vec<Attempt> {
     claims
 }
 
-/// Ends attempts with the same failure. An attempt that already ended with it does not change. The application is not
-/// notified of it again.
+/// Ends attempts with the same failure. An attempt that already ended with this failure does not change. The
+/// application is notified of each failure of an attempt once.
 fn failures(
     attempts: Vec<Attempt>,
     code: &FailureCode,

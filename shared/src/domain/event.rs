@@ -113,11 +113,11 @@ impl EventDetail {
 }
 
 impl Event {
-    /// The event as it is delivered: `{"type", "timestamp", "data"}`. Without a link it has the form that the history
-    /// contains.
+    /// The event as it is delivered: `{"type", "timestamp", "data"}`. Without a link, the output has the form of the
+    /// history.
     ///
     /// # Errors
-    /// Never, for the values that an event can have.
+    /// None is expected: every value of an event can be written as JSON.
     pub fn to_json(&self, link: Option<&ReconnectLink>) -> Result<Value, serde_json::Error> {
         let mut data = object(serde_json::to_value(&self.subject)?);
         if let Value::Object(mut detail) = serde_json::to_value(&self.detail)? {

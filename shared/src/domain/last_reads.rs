@@ -34,7 +34,7 @@ pub struct LastReads {
     /// transaction from before it and another from after it. An account's item with an older version than this one
     /// reveals such a query.
     pub account_versions: BTreeMap<AccountId, u64>,
-    /// When the user was erased, if the user was known before. Results that were submitted until then are dropped.
+    /// When the user was last erased. Results that were submitted until then are dropped.
     pub erased_at: Option<Timestamp>,
 }
 
