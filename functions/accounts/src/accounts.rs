@@ -1,4 +1,4 @@
-//! Accounts: their status, their history, and which of them need their user.
+//! The routes that list and show accounts: their status, their history, and which accounts need a reauthorization.
 
 use http::StatusCode;
 use jiff::Timestamp;
@@ -21,7 +21,7 @@ use crate::Accounts;
 
 const DEFAULT_LIMIT: usize = 100;
 const MAX_LIMIT: usize = 500;
-/// How many events a page of an account's history holds.
+/// Events on one page of an account's history.
 const HISTORY_PAGE: usize = 100;
 
 impl Accounts {
@@ -56,7 +56,7 @@ impl Accounts {
             self.authorized.store.history(&user, &id, before, HISTORY_PAGE).await.map(Some)
         };
         let (mut known, history) = tokio::try_join!(self.authorized.user_accounts(&user, request.context), history)?;
-        // An account that the table does not know yet is looked up at digi.me.
+        // The table does not hold the account yet: ask digi.me for the user's accounts, which stores them.
         if find(&known, &user, &id).is_none() && self.ask_digime(&user, request.context).await? {
             known = self.authorized.user_accounts(&user, request.context).await?;
         }
@@ -75,7 +75,8 @@ impl Accounts {
         Ok(Response::json(StatusCode::OK, &body))
     }
 
-    /// The reconnect link that the application was told for an account that needs its user, while it works.
+    /// The reconnect link that the notification of the open episode holds, and when it expires. `None` if the account
+    /// needs no reauthorization, or if the link has expired.
     async fn told_link(&self, request: &Request, account: &Account) -> Result<Option<(String, Timestamp)>, Problem> {
         let Status::ReauthRequired(Episode { notice: Some(notice), .. }) = &account.status else { return Ok(None) };
         let expires_at = after(notice.at, self.link_ttl);
@@ -88,7 +89,8 @@ impl Accounts {
         Ok(Some((url.into(), expires_at)))
     }
 
-    /// `POST /users/{userId}/accounts/{accountId}/accept-identity`: takes the login that digi.me names now.
+    /// `POST /users/{userId}/accounts/{accountId}/accept-identity`: replaces the expected login by the one that
+    /// digi.me lists now, and ends the identity mismatch.
     pub(crate) async fn accept_identity(&self, request: &Request) -> Result<Response, Problem> {
         let mut input = request.input();
         let (user, id) = (input.path::<UserId>("userId"), input.path::<AccountId>("accountId"));
@@ -122,7 +124,7 @@ impl Accounts {
         Ok(Response::json(StatusCode::OK, &describe(&account, read_at(&known, &account))))
     }
 
-    /// Gives the account afterwards; none if there is no mismatch any more.
+    /// Returns the changed account. Returns `None` if the account has no identity mismatch any more.
     async fn write_identity(
         &self,
         user: &UserId,
@@ -171,7 +173,8 @@ impl Accounts {
         Ok(Response::json(StatusCode::OK, &body))
     }
 
-    /// Asks digi.me for the user's accounts, under each of his grants; false if he has none.
+    /// Lists the user's accounts at digi.me under each of the user's grants, and stores what the lists say. Returns
+    /// `false` if the user has no grant.
     async fn ask_digime(&self, user: &UserId, context: RequestContext) -> Result<bool, Problem> {
         let grants = self.authorized.store.grants(user).await?;
         if grants.is_empty() && !self.authorized.store.user_exists(user).await? {

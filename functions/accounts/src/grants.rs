@@ -1,4 +1,4 @@
-//! Grants: the application and this service share one token pair.
+//! The routes for grants. A grant holds the token pair that the application and this service share.
 
 use std::time::Duration;
 
@@ -17,18 +17,18 @@ use serde_json::Value;
 
 use crate::Accounts;
 
-/// A user's accounts that were not read for as long are read when his grant is stored.
+/// When a grant is stored and the user's accounts were last listed longer ago than this, they are listed again.
 const ACCOUNTS_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
-/// How long that may take: storing the grant does not wait longer for it.
+/// The time limit of this listing. The reply to the PUT waits no longer for it.
 const LISTING_TIME: Duration = Duration::from_secs(2);
 
-/// Why a pair is not stored.
+/// Why a token pair is not stored.
 enum Refusal {
-    /// The contract has no key.
+    /// Secrets Manager holds no key for the contract.
     ContractNotConfigured(ContractId),
-    /// The stored pair is of another digi.me user.
+    /// The stored pair belongs to another digi.me user.
     OfAnotherUser,
-    /// The stored access token expires later.
+    /// The stored access token expires later than the new one.
     Stale,
 }
 
@@ -74,13 +74,14 @@ impl Accounts {
             Ok(()) => self.list_if_old(grant, request.context).await,
             Err(error) => {
                 let (user_id, contract_id) = (&user, &contract);
-                tracing::warn!(%user_id, %contract_id, %error, "A grant was stored although its contract's key cannot be used");
+                tracing::warn!(%user_id, %contract_id, %error, "put-grant: stored the grant, but could not use the contract's key");
             }
         }
         Ok(Response::empty(StatusCode::NO_CONTENT))
     }
 
-    /// Reads the user's accounts, so that their names are known before one breaks. The grant is stored without it too.
+    /// Lists the user's accounts at digi.me, so that the service names and usernames are stored before an account loses
+    /// its authorization. A failure is logged only: the grant is already stored.
     async fn list_if_old(&self, grant: Versioned<Grant>, context: RequestContext) {
         let now = self.ambient.now();
         let old = grant.value.accounts_listed_at.is_none_or(|at| after(at, ACCOUNTS_LIFETIME) <= now);
@@ -88,8 +89,9 @@ impl Accounts {
             return;
         }
         let context = RequestContext { at: context.at, deadline: context.deadline.within(now, LISTING_TIME) };
+        let user_id = grant.value.user_id.clone();
         if let Err(error) = self.authorized.list_accounts(grant, context).await {
-            tracing::info!(%error, "The accounts of a new grant could not be read");
+            tracing::info!(%user_id, %error, "put-grant: could not list the user's accounts at digi.me");
         }
     }
 
@@ -103,7 +105,7 @@ impl Accounts {
         };
         let grant = match self.current(&grant, request.context).await {
             Ok(grant) => grant,
-            // The SDK needs the last pair to begin its own user reauthorization.
+            // The application's SDK needs the last pair to start its own user reauthorization.
             Err(AuthorizedClientError::UserReauthorizationRequired) => Grant { refresh_dead: true, ..grant.value },
             Err(error) => return Err(error.into()),
         };
@@ -119,7 +121,7 @@ impl Accounts {
         }
     }
 
-    /// The grant, refreshed if it is near its end and can be.
+    /// Returns the grant, refreshed if its access token is about to expire and the refresh token still works.
     async fn current(
         &self,
         stored: &Versioned<Grant>,
@@ -131,14 +133,14 @@ impl Accounts {
         let grant = self.authorized.fresh(stored.clone(), context).await?.value;
         let near_its_end = grant.tokens.access.expires_at <= after(self.ambient.now(), REFRESH_MARGIN);
         if near_its_end && grant.tokens.same_tokens(&stored.value.tokens) {
-            // It could not be refreshed. The table knows whether that is for good.
+            // The refresh failed. If the refresh token is dead, the grant in the table says so.
             let stored = self.authorized.store.grant(&grant.user_id, &grant.contract_id).await?;
             return Ok(stored.map_or(grant, |stored| stored.value));
         }
         Ok(grant)
     }
 
-    /// The problem of a grant that is not there.
+    /// The 404 problem for a grant that is not stored: the user is unknown, or has no grant under this contract.
     async fn no_grant(&self, user: &UserId, contract: &ContractId) -> Result<Problem, StoreError> {
         let known: Vec<_> =
             self.authorized.store.grants(user).await?.into_iter().map(|grant| grant.value.contract_id).collect();
@@ -151,7 +153,8 @@ impl Accounts {
     }
 }
 
-/// The grant with the pair that is handed in, and the version that it rests on; or why the stored pair is kept.
+/// Builds the grant to store from the new token pair, with the version of the stored grant that it replaces (0 if there
+/// is none). Returns a refusal if the stored pair must stay.
 fn next_grant(
     known: Option<Versioned<Grant>>,
     user: &UserId,

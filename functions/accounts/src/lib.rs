@@ -1,4 +1,4 @@
-//! Grants, lists, status, history, forgetting a user, taking in a read result over HTTP.
+//! The application's routes for grants, accounts and read results. Also erases a user.
 
 mod accounts;
 mod grants;
@@ -21,7 +21,6 @@ use reauth_core::{
 };
 use url::Url;
 
-/// The function.
 #[derive(Debug)]
 pub struct Accounts {
     authorized: AuthorizedClient,
@@ -69,7 +68,8 @@ impl Accounts {
         }
     }
 
-    /// `DELETE /users/{userId}`.
+    /// `DELETE /users/{userId}`: erases everything that this service stores about the user. It changes nothing at
+    /// digi.me.
     async fn forget(&self, request: &Request) -> Result<Response, Problem> {
         let mut input = request.input();
         let user: Option<UserId> = input.path("userId");

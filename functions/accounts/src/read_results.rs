@@ -1,4 +1,5 @@
-//! Taking in a read result over HTTP: it is understood here, so that a bad one is refused, and put on the queue.
+//! The route that takes a read result over HTTP. It parses the read result first, so that the caller learns about an
+//! invalid one, and then puts it on the `ReadResults` queue.
 
 use http::StatusCode;
 use reauth_core::{
@@ -13,20 +14,20 @@ use serde::Serialize;
 
 use crate::Accounts;
 
-/// Lambda takes 6 MB; a larger read result is handed in without its files.
+/// In bytes. Lambda accepts events of up to 6 MB. For a larger read result, the application sends its status only.
 const MAX_BODY: usize = 5_000_000;
-/// A queue takes 256 KiB everywhere; larger results are split.
+/// In bytes. Every SQS queue accepts messages of 256 KiB. A larger read result is split into several messages.
 const MAX_MESSAGE: usize = 200 * 1024;
 
-/// The reply names at most so many of the ignored entries.
+/// The reply names at most this many ignored entries.
 const MAX_IGNORED: usize = 20;
 
 /// The body of the 202 reply.
 #[derive(Serialize)]
 struct AcceptedBody<'a> {
-    /// How many entries were taken.
+    /// The number of accepted entries.
     accounts: usize,
-    /// The first entries that are not accounts.
+    /// The first entries that were ignored because they are not accounts.
     ignored: &'a [IgnoredEntry],
 }
 
@@ -43,7 +44,8 @@ impl Accounts {
         if submission.read_result.too_large() {
             return Err(too_large(format!("Hand in parts of it: it holds more than {MAX_ACCOUNTS} accounts.")));
         }
-        // Side by side; when one fails, the caller hands all in again, and the others change nothing twice.
+        // The messages are sent concurrently. If one fails, the caller sends the whole read result again. Messages that
+        // were already sent then change nothing a second time.
         let sent = submission.messages(MAX_MESSAGE).into_iter().map(|message| self.enqueue(message));
         futures::future::try_join_all(sent).await?;
         if !ignored.is_empty() {
