@@ -1,4 +1,4 @@
-//! The application's side: making a reauthorization, and asking how it stands.
+//! The application's routes: create a reauthorization, and show its status.
 
 use http::StatusCode;
 use jiff::Timestamp;
@@ -14,24 +14,24 @@ use serde::Serialize;
 
 use crate::{CreateReauthUrl, create::NewReauthorization};
 
-/// A reauthorization that was created, with the URL for the user.
+/// The body of the 201 reply.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct CreatedBody<'a> {
     reauthorization_id: &'a ReauthorizationId,
     kind: Kind,
     url: &'a str,
-    /// When digi.me's code in the URL ends.
+    /// When the digi.me code in the URL expires.
     #[serde(with = "rfc3339")]
     url_expires_at: Timestamp,
-    /// Until when the callback is taken.
+    /// When the reauthorization stops accepting the callback.
     #[serde(with = "rfc3339")]
     expires_at: Timestamp,
     user_id: &'a UserId,
     account_id: &'a AccountId,
 }
 
-/// How a reauthorization stands.
+/// The body of `GET /reauthorizations/{reauthorizationId}`.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct ReauthorizationBody<'a> {

@@ -1,5 +1,5 @@
-//! Creating a reauthorization: the grant and the account are read at once; then the code, the account's reference and
-//! the write of the reauthorization go side by side.
+//! Creates a reauthorization. One read returns the grants and the account. Three calls then run concurrently: digi.me's
+//! token reference (the code of the URL), digi.me's account reference, and the write of the reauthorization.
 
 use jiff::Timestamp;
 use reauth_core::{
@@ -19,7 +19,6 @@ use url::Url;
 
 use crate::CreateReauthUrl;
 
-/// A reauthorization to be created.
 #[derive(Debug)]
 pub(crate) struct NewReauthorization {
     pub(crate) user_id: UserId,
@@ -28,14 +27,13 @@ pub(crate) struct NewReauthorization {
     pub(crate) locale: Option<Locale>,
     pub(crate) return_url: Option<ReturnUrl>,
     pub(crate) public_base_url: Url,
-    /// The cookie of the browser that begins it.
+    /// The cookie of the browser that starts the reauthorization. `None` when the application creates it.
     pub(crate) browser: Option<SecretString>,
 }
 
-/// A reauthorization that was created.
 pub(crate) struct CreatedReauthorization {
     pub(crate) reauthorization: Reauthorization,
-    /// Where the user goes. It holds the code.
+    /// The digi.me page that the user opens. The URL contains the code.
     pub(crate) url: Url,
     pub(crate) code_expires_at: Timestamp,
 }
@@ -51,7 +49,7 @@ impl CreateReauthUrl {
         self.create_for(new, grants, account, context).await
     }
 
-    /// The same, with the grants and the account as they were read.
+    /// Creates a reauthorization from grants and an account that the caller has already read.
     pub(crate) async fn create_for(
         &self,
         new: NewReauthorization,
@@ -74,13 +72,14 @@ impl CreateReauthUrl {
         let identity_known = account.is_some_and(|account| account.username.is_some());
         if !identity_known {
             let (user_id, account_id) = (&new.user_id, &new.account_id);
-            tracing::info!(%user_id, %account_id, "reauthorization: created without a known username, another account cannot be detected");
+            tracing::info!(%user_id, %account_id, "create-reauthorization: the username is not known, so the callback cannot detect another account");
         }
         self.create_with(new, grant, identity_known, context).await
     }
 
-    /// An account that digi.me's list has not named yet is looked up there, so that the callback can tell another account
-    /// of the same service. One that a read told of can do without; one that nobody told of must be on the list.
+    /// Looks up at digi.me an account that no list has named yet. With its username stored, the callback can detect
+    /// that the user authorized another account of the same service. An account that a read result has named may be
+    /// missing from the list. Any other account must be on the list.
     async fn look_up(
         &self,
         new: &NewReauthorization,
@@ -138,7 +137,8 @@ impl CreateReauthUrl {
             let write = store.create_reauthorization(&reauthorization, &secret, new.browser.as_ref(), context.at);
             write.await.map_err(AuthorizedClientError::from)
         };
-        // All three run to their end, also when one fails: a refreshed pair that is on its way must be stored.
+        // `join`, not `try_join`: when one call fails, the others must still finish, because a refreshed token pair
+        // must be stored.
         let (code, reference, written) = tokio::join!(code, reference, written);
         let (code, reference, ()) = (code?, reference?, written?);
         let url = client.reauthorize_url(&code, &reference, new.locale.as_ref());
@@ -146,7 +146,8 @@ impl CreateReauthUrl {
     }
 }
 
-/// The contract is the one given, else the account's, else the user's only one. None if there is no such grant.
+/// Chooses the grant of the given contract, else of the account's contract, else the user's only grant. Returns `None`
+/// if the user has no such grant.
 fn choose(
     grants: Vec<Versioned<Grant>>,
     given: Option<&ContractId>,

@@ -1,4 +1,4 @@
-//! Makes a reauthorization and its URL; serves the reconnect link.
+//! Creates a reauthorization and its URL, and serves the reconnect link.
 
 mod api;
 mod create;
@@ -19,10 +19,9 @@ use reauth_core::{
 };
 use url::Url;
 
-/// How long the callback of a reauthorization is taken.
+/// How long after its creation a reauthorization accepts the callback, unless `REAUTHORIZATION_TTL` is set.
 const DEFAULT_REAUTHORIZATION_TTL: Duration = Duration::from_secs(60 * 60);
 
-/// The function.
 #[derive(Debug)]
 pub struct CreateReauthUrl {
     authorized: AuthorizedClient,

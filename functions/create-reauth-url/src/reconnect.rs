@@ -1,4 +1,4 @@
-//! The reconnect link: a page with one button, and the button.
+//! The reconnect link: a page with one button, and the request that the button sends.
 
 use std::time::Duration;
 
@@ -14,11 +14,12 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::{CreateReauthUrl, create::NewReauthorization};
 
-/// A token is 32 bytes in base64url.
+/// In characters: 32 bytes in base64url without padding.
 const TOKEN_LENGTH: usize = 43;
 
 impl CreateReauthUrl {
-    /// `GET /reconnect/{token}`: starts nothing and calls nobody, so that a scanner of links does no harm.
+    /// `GET /reconnect/{token}`: shows the page. It starts no reauthorization and does not call digi.me, because link
+    /// scanners open it too.
     pub(crate) async fn reconnect_page(&self, request: &Request) -> Result<Response, Problem> {
         let page = async {
             let Some(StoredLink { link, .. }) = self.link(request).await? else { return Ok(self.unknown_link()) };
@@ -31,12 +32,13 @@ impl CreateReauthUrl {
         page.await.or_else(|problem| Ok(self.error_page(&problem)))
     }
 
-    /// `POST /reconnect/{token}`: to a reauthorization created at this moment.
+    /// `POST /reconnect/{token}`: creates a reauthorization and redirects to its URL.
     pub(crate) async fn reconnect(&self, request: &Request) -> Result<Response, Problem> {
         let answer = async {
             let Some(stored) = self.link(request).await? else { return Ok(self.unknown_link()) };
             let (link, store) = (stored.link.clone(), &self.authorized.store);
-            // Both run to their end: a use whose record is not known here could not be taken back.
+            // `join`, not `try_join`: when the read fails, the recorded use must still be known here, so that it can be
+            // taken back.
             let (recorded, read) = tokio::join!(
                 store.record_use(request.path_text("token"), stored),
                 self.authorized.grants_and_account(&link.user_id, &link.account_id, None)
@@ -61,10 +63,10 @@ impl CreateReauthUrl {
         answer.await.or_else(|problem| Ok(self.error_page(&problem)))
     }
 
-    /// A use that failed on our side does not count against the person who tried.
+    /// Takes back a recorded use. An attempt that fails because of this service does not count toward the rate limit.
     async fn take_back(&self, request: &Request, recorded: RecordedUse) {
         if let Err(error) = self.authorized.store.take_back_use(request.path_text("token"), recorded).await {
-            tracing::warn!(%error, "The use of a reconnect link that failed could not be taken back; it counts");
+            tracing::warn!(%error, "reconnect: could not take back the use of a link");
         }
     }
 
@@ -75,7 +77,8 @@ impl CreateReauthUrl {
         grants: Vec<Versioned<Grant>>,
         account: Versioned<Account>,
     ) -> Result<Response, Problem> {
-        // The same cookie again, so that of two reconnections in one browser both end on the return URL.
+        // Keep an existing cookie. Otherwise a second reconnection in the same browser would replace it, and the first
+        // one would not end on the return URL.
         let known = request.cookies(BROWSER_COOKIE).find(|cookie| is_token(cookie)).map(SecretString::from);
         let browser = known.unwrap_or_else(|| random_secret(&self.ambient));
         let cookie = format!(
@@ -101,8 +104,8 @@ impl CreateReauthUrl {
         if is_token(token) { Ok(self.authorized.store.link(token).await?) } else { Ok(None) }
     }
 
-    /// The account that can be reconnected now, or the page that says why there is nothing to do. A link of an earlier
-    /// episode works for the one that is open, until it expires.
+    /// Returns the account if it can be reconnected now, else the page that says why not. A link of an earlier episode
+    /// also works for the open episode, until the link expires.
     fn reconnectable(&self, link: &Link, account: Option<Versioned<Account>>) -> Result<Versioned<Account>, Response> {
         let Some(account) = account else { return Err(self.unknown_link()) };
         match &account.value.status {
@@ -115,7 +118,7 @@ impl CreateReauthUrl {
         }
     }
 
-    /// The page with the button.
+    /// The page with the reconnect button.
     fn invitation(&self, account: &Account) -> Response {
         let (application, service) = (&self.settings.application_name, service_name(account));
         let checking = matches!(account.status, Status::Verifying { .. });
@@ -180,14 +183,14 @@ impl CreateReauthUrl {
         self.notice(StatusCode::NOT_FOUND, "This link does not work", &content)
     }
 
-    /// The page of a request that failed; its cause goes to the log.
+    /// The page for a request that failed. The cause is logged and not shown.
     fn error_page(&self, problem: &Problem) -> Response {
         problem.log();
         let content = html! {
             p { "You did nothing wrong, and nothing was changed." }
             @if problem.retry_after.is_some() {
                 p { "Try again in a minute. The link still works." }
-                // The page itself, with its button.
+                // An empty `href` loads this page again, with its button.
                 p { a class="button" href="" { "Try again" } }
             } @else {
                 p { "Go back to " (self.settings.application_name) " and reconnect from there." }
@@ -209,12 +212,12 @@ impl CreateReauthUrl {
     }
 }
 
-/// A failure that the person cannot mend by another attempt: something is down, or the grant cannot be used.
+/// Whether the attempt failed for a reason that is not the user's: a dependency is down, or the grant cannot be used.
 fn is_our_failure(status: StatusCode) -> bool {
     status.is_server_error() || status == StatusCode::CONFLICT
 }
 
-/// In minutes, rounded up; below one minute in seconds.
+/// The waiting time in words: in minutes, rounded up, or in seconds when it is below one minute.
 fn waiting_time(wait: Duration) -> String {
     let seconds = wait.as_secs().max(1);
     let (count, unit) = if seconds < 60 { (seconds, "second") } else { (seconds.div_ceil(60), "minute") };
@@ -222,7 +225,7 @@ fn waiting_time(wait: Duration) -> String {
     format!("{count} {unit}{plural}")
 }
 
-/// Whether it has the form of this service's tokens and cookies: 32 bytes in base64url.
+/// Whether the text has the form of this service's tokens and cookies: 32 bytes in base64url without padding.
 fn is_token(text: &str) -> bool {
     let base64url = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
     text.len() == TOKEN_LENGTH && text.bytes().all(base64url)
