@@ -1,4 +1,5 @@
-//! One event: its link is written while its receipt is read; then it is published, and the receipt written.
+//! Delivers one event: writes its reconnect link and reads its receipt concurrently, publishes it, and writes the
+//! receipt (`published_at`).
 
 use reauth_core::{
     ambient::after,
@@ -9,14 +10,14 @@ use secrecy::ExposeSecret;
 
 use crate::{NotifyReauth, topic::PublishError};
 
-/// Why an event must come again.
+/// Why an event was not delivered. Its messages are retried.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DeliveryError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
     Publish(#[from] PublishError),
-    #[error("an event cannot be written as JSON, or its link as a URL")]
+    #[error("could not write the event as JSON or its link as a URL")]
     Unwritable,
 }
 
@@ -39,8 +40,8 @@ impl NotifyReauth {
         Ok(self.store.record_publication(&stored.event, self.ambient.now()).await?)
     }
 
-    /// Writes the link of an event that carries one. Its token is derived from the event, so that each delivery, and
-    /// each retry, gives the same.
+    /// Writes the reconnect link, if this event carries one. The token is derived from the event, so every delivery and
+    /// every retry of the event returns the same link.
     async fn link(&self, event: &StoredEvent) -> Result<Option<ReconnectLink>, DeliveryError> {
         let subject = &event.event.subject;
         let Some(episode_id) = subject.episode_id.clone().filter(|_| event.event.detail.carries_link()) else {

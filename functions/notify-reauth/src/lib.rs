@@ -1,4 +1,4 @@
-//! Mints the reconnect link and publishes an event on the topic.
+//! Creates the reconnect link of an event and publishes the event on the SNS topic.
 
 mod deliver;
 mod topic;
@@ -20,7 +20,6 @@ use url::Url;
 
 use crate::topic::Topic;
 
-/// The function.
 #[derive(Debug)]
 pub struct NotifyReauth {
     store: Store,
@@ -30,7 +29,7 @@ pub struct NotifyReauth {
     link_ttl: Duration,
 }
 
-/// An event, and every message of the batch that holds it.
+/// An event, and the ids of all messages of the batch that hold it.
 struct Copies {
     event: StoredEvent,
     message_ids: Vec<String>,
@@ -53,8 +52,8 @@ impl Function for NotifyReauth {
         })
     }
 
-    /// Delivers all events side by side. Stream and sweep may both have put an event on the queue: its copies in one
-    /// batch are delivered once, and succeed or fail together.
+    /// Delivers all events concurrently. The stream and the sweep can both put the same event on the queue. Copies of
+    /// one event in one batch are published once, and succeed or fail together.
     async fn handle(&self, event: SqsEvent, _invocation: Invocation) -> Result<SqsBatchResponse, Error> {
         let mut reply = SqsBatchResponse::default();
         let mut events = BTreeMap::new();
@@ -76,7 +75,7 @@ impl Function for NotifyReauth {
 }
 
 impl NotifyReauth {
-    /// Gives the identifiers of the messages that must come again.
+    /// Returns the ids of the messages that must be retried.
     async fn notify(&self, copies: Copies) -> Vec<String> {
         let Err(error) = self.deliver(&copies.event).await else { return Vec::new() };
         let event_id = copies.event.event.subject.event_id.as_str();
@@ -87,7 +86,7 @@ impl NotifyReauth {
     }
 }
 
-/// Gives the event of a message, and the message's identifier; the identifier alone when it holds no event.
+/// Returns the event of a message and the message's id. The error is the id of a message that holds no event.
 fn read(record: SqsMessage) -> Result<(StoredEvent, String), String> {
     let first_receipt = first_receipt(&record);
     let message_id = record.message_id.unwrap_or_default();

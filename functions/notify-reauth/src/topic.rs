@@ -1,23 +1,23 @@
-//! The topic that events are published on.
+//! Publishes events on the SNS topic.
 
 use std::sync::Arc;
 
 use aws_sdk_sns::{Client, error::BuildError, types::MessageAttributeValue};
 use reauth_core::{aws::describe_error, domain::Event};
 
-/// The SNS topic: the event as the message, its type and identifier as attributes.
+/// The SNS topic. The message is the event; the message attributes are its type and its id.
 #[derive(Debug)]
 pub(crate) struct Topic {
     client: Client,
     arn: Arc<str>,
 }
 
-/// The topic did not take an event. The message holds nothing of the event.
+/// Why an event was not published. The error text contains no part of the event.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PublishError {
-    #[error("an attribute of the message cannot be built: {0}")]
+    #[error("could not build a message attribute: {0}")]
     Attribute(#[from] BuildError),
-    #[error("the topic did not take the message: {0}")]
+    #[error("SNS did not accept the message: {0}")]
     Sns(String),
 }
 
