@@ -1,6 +1,6 @@
-//! Posts events to the application's URL, signed.
+//! Posts signed events to the application's URL.
 //!
-//! The queue repeats a message until its post is answered with 2xx, or until the message is a dead letter (see
+//! The queue retries a message until the receiver answers 2xx, or moves the message to the dead-letter queue (see
 //! `WebhooksQueue` in template.yaml).
 
 mod message;
@@ -19,7 +19,6 @@ use reauth_core::{
 
 use crate::{message::Message, webhook::Webhook};
 
-/// The function.
 #[derive(Debug)]
 pub struct PostWebhook {
     webhook: Webhook,
@@ -34,7 +33,7 @@ impl Function for PostWebhook {
         Ok(Self { webhook: Webhook::from_environment(environment, services::secrets_manager(&aws)?, ambient)? })
     }
 
-    /// Posts all messages side by side; one that fails does so alone.
+    /// Posts all messages concurrently. A message that fails does not affect the others.
     async fn handle(&self, event: SqsEvent, _invocation: Invocation) -> Result<SqsBatchResponse, Error> {
         let mut reply = SqsBatchResponse::default();
         let results = join_all(event.records.into_iter().map(|record| Box::pin(self.post(record)))).await;
@@ -44,7 +43,7 @@ impl Function for PostWebhook {
 }
 
 impl PostWebhook {
-    /// Gives the identifier of the message if it failed.
+    /// Returns the message's id if the message failed.
     async fn post(&self, record: SqsMessage) -> Option<String> {
         let first_receipt = first_receipt(&record);
         let message_id = record.message_id.unwrap_or_default();

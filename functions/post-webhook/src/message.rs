@@ -1,4 +1,4 @@
-//! A message of the `Webhooks` queue: the event as the topic has it.
+//! A message of the `Webhooks` queue: the event as it was published on the topic.
 
 use reauth_core::domain::EventId;
 use serde::Deserialize;
@@ -6,10 +6,9 @@ use serde::Deserialize;
 /// An event to post.
 #[derive(Debug)]
 pub(crate) struct Message {
-    /// The id under which the receiver knows the event.
+    /// Sent as the `webhook-id` header.
     pub(crate) event_id: EventId,
-    /// `{"type", "timestamp", "data"}`. It is posted as it stands here, so that a type that this version does not know
-    /// is posted too.
+    /// `{"type", "timestamp", "data"}`, posted unchanged. An event type that this version does not know is posted too.
     pub(crate) body: String,
 }
 
@@ -29,7 +28,7 @@ struct Data {
 }
 
 impl Message {
-    /// Reads the body of a message; gives nothing when it holds no event.
+    /// Parses the body of a message. Returns `None` if the body holds no event.
     pub(crate) fn parse(body: String) -> Option<Self> {
         let envelope: Envelope = serde_json::from_str(&body).ok()?;
         Some(Self { event_id: envelope.data.event_id, body })

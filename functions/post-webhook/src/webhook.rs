@@ -1,5 +1,5 @@
-//! The webhook: the event as the body of a POST, signed as [Standard Webhooks](https://www.standardwebhooks.com) 1.0.0
-//! says.
+//! The webhook: a POST with the event as its body, signed as specified by
+//! [Standard Webhooks](https://www.standardwebhooks.com) 1.0.0.
 
 use std::time::Duration;
 
@@ -24,15 +24,15 @@ use zeroize::Zeroizing;
 use crate::message::Message;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// From connecting to the head of the answer. A receiver is to answer first and process the event afterwards: the whole
-/// batch waits for the slowest answer.
+/// From connecting to the head of the answer. A receiver must answer first and process the event afterwards, because
+/// the whole batch waits for the slowest answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// How a signing secret is written: this, and the key in base64.
+/// A signing secret is this prefix followed by the key in base64.
 const SECRET_PREFIX: &str = "whsec_";
-/// Standard Webhooks asks for keys of 24 to 64 bytes.
+/// In bytes, as Standard Webhooks requires.
 const KEY_LENGTHS: std::ops::RangeInclusive<usize> = 24..=64;
 
-/// The receiver, and what it is signed with.
+/// The receiver's URL and the keys that sign the events.
 #[derive(Debug)]
 pub(crate) struct Webhook {
     http: HttpClient,
@@ -41,16 +41,16 @@ pub(crate) struct Webhook {
     ambient: Ambient,
 }
 
-/// Why the receiver did not take an event. Neither the URL nor the event stands in it.
+/// Why the receiver did not accept an event. The error text contains neither the URL nor the event.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PostError {
-    #[error("the signing secret cannot be read: {0}")]
+    #[error("could not read the signing secret: {0}")]
     Secret(#[from] SecretError),
-    #[error("the event fits no request")]
+    #[error("could not build the request")]
     Request(#[from] http::Error),
     #[error("the receiver answered {}", .0.as_u16())]
     Status(StatusCode),
-    #[error("no connection to the receiver")]
+    #[error("could not connect to the receiver")]
     NoConnection,
     #[error("the receiver closed the connection")]
     Disconnected,
@@ -58,8 +58,8 @@ pub(crate) enum PostError {
     TimedOut,
 }
 
-/// The key of the secret's current version, then that of the version before: while a receiver still has the old one,
-/// one of the two signatures holds for it.
+/// The key of the secret's current version, then the key of the previous version. Each event carries one signature per
+/// key, so a receiver that still has the previous key can verify it.
 pub(crate) struct SigningKeys(Vec<hmac::Key>);
 
 impl std::fmt::Debug for SigningKeys {
@@ -79,7 +79,8 @@ impl SigningKeys {
         keys.map(Self).ok_or_else(|| format!("it is not {SECRET_PREFIX} and 24 to 64 bytes in base64"))
     }
 
-    /// `v1,<base64>` for each key, separated by spaces: HMAC-SHA256 of `<id>.<seconds>.<body>`.
+    /// The value of the `webhook-signature` header: for each key `v1,` and the HMAC-SHA256 of `<id>.<seconds>.<body>`
+    /// in base64, separated by spaces.
     fn sign(&self, id: &str, seconds: i64, body: &str) -> String {
         let message = format!("{id}.{seconds}.{body}");
         let sign = |key| format!("v1,{}", STANDARD.encode(hmac::sign(key, message.as_bytes())));
@@ -88,10 +89,7 @@ impl SigningKeys {
 }
 
 impl Webhook {
-    /// The webhook of `WEBHOOK_URL`, signed with the secret of `WEBHOOK_SECRET_ID`.
-    ///
-    /// # Errors
-    /// When one of the two is missing, or the URL is malformed or not secure.
+    /// Builds the webhook from `WEBHOOK_URL` and `WEBHOOK_SECRET_ID`.
     pub(crate) fn from_environment(
         environment: &Environment,
         secrets: aws_sdk_secretsmanager::Client,
@@ -100,12 +98,12 @@ impl Webhook {
         let url = Url::parse(environment.required("WEBHOOK_URL")?).ok().filter(is_secure).ok_or_else(|| {
             ConfigError::new("WEBHOOK_URL", "must be an https URL without userinfo (http only for loopback addresses)")
         })?;
-        let url = url.as_str().parse().map_err(|_| ConfigError::new("WEBHOOK_URL", "is no URI"))?;
+        let url = url.as_str().parse().map_err(|_| ConfigError::new("WEBHOOK_URL", "must be a URI"))?;
         let keys = Rotating::new(secrets, environment.required("WEBHOOK_SECRET_ID")?, ambient, SigningKeys::read);
         Ok(Self { http: HttpClient::new(CONNECT_TIMEOUT), url, keys, ambient: ambient.clone() })
     }
 
-    /// Posts an event. Any answer but 2xx is a failure.
+    /// Posts an event. Every status other than 2xx is an error.
     pub(crate) async fn post(&self, message: &Message) -> Result<(), PostError> {
         let keys = self.keys.get().await?;
         let (id, seconds) = (message.event_id.as_str(), self.ambient.now().as_second());
@@ -116,7 +114,7 @@ impl Webhook {
             .header("webhook-timestamp", seconds)
             .header("webhook-signature", keys.sign(id, seconds, &message.body))
             .body(Bytes::from(message.body.clone()))?;
-        // A redirect is not followed: the body holds a link, which goes to the configured URL and to no other.
+        // Redirects are not followed: the body contains the reconnect link, which must reach the configured URL only.
         match tokio::time::timeout(TIMEOUT, self.http.send(request)).await {
             Ok(Ok(answer)) if answer.status().is_success() => Ok(()),
             Ok(Ok(answer)) => Err(PostError::Status(answer.status())),
@@ -137,7 +135,7 @@ mod tests {
 
     #[test]
     fn signatures_are_those_of_the_standard() {
-        // Made with openssl: printf %s 'evt_1.1700000000.{"a":1}' | openssl dgst -sha256 -mac HMAC -macopt hexkey:6161…
+        // Computed with openssl: printf %s 'evt_1.1700000000.{"a":1}' | openssl dgst -sha256 -mac HMAC -macopt hexkey:6161…
         let keys = SigningKeys::read(&secret(b'a', 32), None).unwrap();
         assert_eq!(keys.sign("evt_1", 1_700_000_000, r#"{"a":1}"#), "v1,fFo/HNoku95IndaKAPpNXKrI3EDTz+0BvGxdfR9cWb8=");
     }
