@@ -1,14 +1,14 @@
-//! What the browser says at the callback. Anyone who holds the URL can say it.
+//! Parses the query of the callback. The query is untrusted: anyone who has the URL can send it.
 
 use reauth_core::{
     domain::{FailureCode, ReauthorizationId, reauthorization::UnverifiedClaim},
     web::Query,
 };
 
-/// A secret is 32 bytes in base64url.
+/// In characters: 32 bytes in base64url without padding.
 const SECRET_LENGTH: usize = 43;
 
-/// A callback whose form was checked, and nothing else.
+/// A callback with a valid form. Neither its secret nor its claim has been checked.
 #[derive(Debug)]
 pub(crate) struct UnverifiedCallback {
     pub(crate) id: ReauthorizationId,
@@ -17,8 +17,8 @@ pub(crate) struct UnverifiedCallback {
 }
 
 impl UnverifiedCallback {
-    /// Reads the parameters; none if there is no state, or one that this service never made, or if the callback does
-    /// not say how it went, as digi.me's always does.
+    /// Reads the parameters. Returns `None` if `state` is missing or does not have the form of this service's states,
+    /// or if `success` is neither `true` nor `false`: digi.me always sends one of the two.
     pub(crate) fn read(query: &Query) -> Option<Self> {
         let (id, secret) = query.get("state")?.split_once('.')?;
         let claim = match query.get("success") {
@@ -39,7 +39,7 @@ mod tests {
 
     use super::*;
 
-    /// Whatever a browser sends, what is taken from it has the form of what this service made.
+    /// For every query, a parsed id, secret and error code have the form that this service uses.
     #[test]
     fn fuzz_callback_queries() {
         bolero::check!().for_each(|bytes: &[u8]| {

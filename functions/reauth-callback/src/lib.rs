@@ -1,4 +1,4 @@
-//! Receives digi.me's callback, checks it, heals the account, sends the browser on.
+//! Receives digi.me's callback, verifies it with digi.me, updates the account, and redirects the browser.
 
 mod claim;
 mod pages;
@@ -17,7 +17,6 @@ use reauth_core::{
 
 use crate::claim::UnverifiedCallback;
 
-/// The function.
 #[derive(Debug)]
 pub struct ReauthCallback {
     authorized: AuthorizedClient,
@@ -61,8 +60,9 @@ impl ReauthCallback {
         if !stored.has_secret(&callback.secret) || stored.reauthorization.expired(self.ambient.now()) {
             return Ok(self.unknown_state());
         }
-        // In another browser than the one that began it, somebody else may have come back. What digi.me says is still true,
-        // but this browser is not sent on to the application.
+        // A callback in another browser than the one that started the reauthorization can come from another person.
+        // What digi.me says about the account is still true, so the account is updated. This browser gets a page and is
+        // not redirected to the application.
         let same_browser = stored.is_bound_to(request.cookies(BROWSER_COOKIE));
         let return_url = stored.reauthorization.return_url.clone().filter(|_| same_browser);
         let (id, account_id) = (stored.reauthorization.id.clone(), stored.reauthorization.account_id.clone());

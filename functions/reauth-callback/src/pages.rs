@@ -7,52 +7,58 @@ use reauth_core::web::{Problem, Response, page::page};
 use crate::{ReauthCallback, settle::CallbackOutcome};
 
 impl ReauthCallback {
-    /// How the reauthorization ended, for a browser that has nowhere else to go.
+    /// The result of the reauthorization, for a browser that is not redirected to a return URL.
     pub(crate) fn result(&self, outcome: &CallbackOutcome) -> Response {
         let application = &self.application_name;
         let (title, content) = match outcome {
             CallbackOutcome::Succeeded => {
-                ("Connected again", html! { p { (application) " can read your data again. You can close this page." } })
+                ("Connected again", html! { p { "You can close this page and go back to " (application) "." } })
             }
             CallbackOutcome::Verifying => (
                 "Almost done",
-                html! { p { "The connection is being checked. You can close this page: " (application) " will know." } },
+                html! {
+                    p {
+                        "We are checking your connection. You do not need to do anything. You can close this page and go \
+                         back to "
+                        (application) "."
+                    }
+                },
             ),
             CallbackOutcome::Failed(code) => (
                 "Not connected",
                 html! {
                     p { (code.explanation()) }
                     @if code.retryable() {
-                        p { "To try again, open the link that brought you here once more, or start from " (application) "." }
+                        p { "To try again, go back to " (application) "." }
                     } @else {
-                        p { "Open " (application) " and start from there." }
+                        p { "Go back to " (application) " and connect the account again from there." }
                     }
-                    p { small { "Code: " (code) } }
+                    p { small { "Reference for support: " (code) } }
                 },
             ),
         };
         page(StatusCode::OK, title, &content, &[])
     }
 
-    /// A state that this service did not make, or that is too old.
+    /// The page for a `state` that is missing, unknown or expired.
     pub(crate) fn unknown_state(&self) -> Response {
         let content = html! {
-            p { "This address belongs to a reconnection that is over, or it is not complete." }
-            p { "Nothing was changed. Open the link that you were sent once more, or start from " (self.application_name) "." }
+            p { "Nothing was changed." }
+            p { "To reconnect, go back to " (self.application_name) " and start again from there." }
         };
-        page(StatusCode::BAD_REQUEST, "This page has expired", &content, &[])
+        page(StatusCode::BAD_REQUEST, "This page can no longer be used", &content, &[])
     }
 
-    /// A problem as a page; its cause goes to the log.
+    /// The page for a request that failed. The cause is logged and not shown.
     pub(crate) fn error_page(&self, problem: &Problem) -> Response {
         problem.log();
         if problem.code == "user_forgotten" {
-            // A moment later, the state would not have been known.
+            // The user was erased during the request. From now on, the state is unknown.
             return self.unknown_state();
         }
         let content = html! {
-            p { "The result could not be stored just now. Reload this page in a minute." }
+            p { "You did nothing wrong. Reload this page in a minute to try again." }
         };
-        page(problem.status, "That did not work", &content, &[])
+        page(problem.status, "Something went wrong on our side", &content, &[])
     }
 }

@@ -1,4 +1,5 @@
-//! From a claim to its outcome: digi.me is asked, and what it says is written in one transaction.
+//! Settles a reauthorization after its callback: asks digi.me about the account, and writes the outcome in one
+//! transaction.
 
 use reauth_core::{
     authorized_client::AuthorizedClientError,
@@ -15,17 +16,17 @@ use reauth_core::{
 
 use crate::ReauthCallback;
 
-/// How often a settlement that another write was faster than is tried.
+/// Attempts to write the outcome while concurrent writes cause conflicts.
 const MAX_ATTEMPTS: u32 = 8;
 
-/// What digi.me said of the account, and what follows from it.
+/// The account's entry in digi.me's list, and the verdict on it.
 #[derive(Clone)]
 struct Answer {
     verdict: Verdict,
     listed: Option<ListedAccount>,
 }
 
-/// How a reauthorization stands after its callback.
+/// The status of a reauthorization after its callback.
 #[derive(Debug)]
 pub(crate) enum CallbackOutcome {
     Succeeded,
@@ -34,7 +35,7 @@ pub(crate) enum CallbackOutcome {
 }
 
 impl CallbackOutcome {
-    /// The `status` of the return URL.
+    /// The `status` parameter of the return URL.
     pub(crate) fn status(&self) -> &'static str {
         match self {
             Self::Succeeded => "succeeded",
@@ -68,8 +69,8 @@ impl CallbackOutcome {
 }
 
 impl ReauthCallback {
-    /// Settles the reauthorization. When another write is faster, everything is read and decided again, but digi.me,
-    /// whose answer is a moment old, is not asked again.
+    /// Settles the reauthorization. After a conflict with a concurrent write, it reads and decides again. It reuses the
+    /// answer of digi.me, which is only moments old.
     pub(crate) async fn settle(
         &self,
         claim: UnverifiedClaim,
@@ -111,7 +112,8 @@ impl ReauthCallback {
         let read = self.authorized.grants_and_account(user_id, account_id, Some(contract_id));
         let (may_ask, (grants, account)) = tokio::try_join!(may_ask, read)?;
         if asks && !may_ask {
-            tracing::warn!(reauthorization_id = %reauthorization.id, "callback: digi.me was asked too often, so it is not asked again");
+            let id = &reauthorization.id;
+            tracing::warn!(reauthorization_id = %id, %user_id, %account_id, "reauth-callback: reached the limit of verifications, did not ask digi.me");
             if reauthorization.progress != Progress::Pending {
                 return Ok(CallbackOutcome::of(&reauthorization.progress));
             }
@@ -129,7 +131,7 @@ impl ReauthCallback {
         Ok(self.write(stored, account, signal, context).await?)
     }
 
-    /// Asks digi.me for the account. What keeps it from being asked leaves the question open.
+    /// Asks digi.me about the account. If the grant is missing or digi.me cannot be asked, the verdict is `Unknown`.
     async fn ask(
         &self,
         reauthorization: &Reauthorization,
@@ -138,9 +140,9 @@ impl ReauthCallback {
         context: RequestContext,
     ) -> Result<Answer, StoreError> {
         let unknown = Answer { verdict: Verdict::Unknown, listed: None };
-        let id = &reauthorization.id;
+        let Reauthorization { id, user_id, account_id, .. } = reauthorization;
         let Some(grant) = grant else {
-            tracing::warn!(reauthorization_id = %id, "callback: could not verify, the grant is gone");
+            tracing::warn!(reauthorization_id = %id, %user_id, %account_id, "reauth-callback: could not verify an account, there is no grant");
             return Ok(unknown);
         };
         let client = &self.authorized.client;
@@ -157,13 +159,13 @@ impl ReauthCallback {
             }
             Err(AuthorizedClientError::Store(error)) => Err(error),
             Err(error) => {
-                tracing::warn!(reauthorization_id = %id, %error, "callback: could not verify now");
+                tracing::warn!(reauthorization_id = %id, %user_id, %account_id, %error, "reauth-callback: could not verify an account");
                 Ok(unknown)
             }
         }
     }
 
-    /// Writes what the signal does.
+    /// Applies the signal to the account and writes the change.
     async fn write(
         &self,
         stored: &StoredReauthorization,
