@@ -1,4 +1,4 @@
-//! Works out from read results which accounts lost or regained their authorization.
+//! Determines from read results which accounts lost or regained their authorization, and records it.
 
 mod message;
 mod take_in;
@@ -20,7 +20,6 @@ use reauth_core::{
 
 use crate::message::ReadMessage;
 
-/// The function.
 #[derive(Debug)]
 pub struct RecordReadResult {
     authorized: AuthorizedClient,
@@ -35,7 +34,8 @@ impl Function for RecordReadResult {
         Ok(Self { authorized: AuthorizedClient::new(&Aws::new(environment)?, ambient)?, ambient: ambient.clone() })
     }
 
-    /// Users are taken side by side, one user's messages in order. A message that fails does so alone.
+    /// Processes the messages of one user in order, and users concurrently. A message that fails does not affect the
+    /// others.
     async fn handle(&self, event: SqsEvent, invocation: Invocation) -> Result<SqsBatchResponse, Error> {
         let mut reply = SqsBatchResponse::default();
         let mut by_user: BTreeMap<UserId, Vec<ReadMessage>> = BTreeMap::new();
@@ -56,7 +56,7 @@ impl Function for RecordReadResult {
 }
 
 impl RecordReadResult {
-    /// Gives the identifiers of the messages that must come again.
+    /// Returns the ids of the messages that must be retried.
     async fn take_in_order(&self, messages: Vec<ReadMessage>, invocation: &Invocation) -> Vec<String> {
         let mut failed = Vec::new();
         for message in messages {
@@ -64,10 +64,12 @@ impl RecordReadResult {
             match self.take_in(&message, context).await {
                 Ok(()) => {}
                 Err(StoreError::Forgotten) => {
-                    tracing::info!("A read result is dropped: its user was forgotten after it was sent");
+                    let user_id = &message.submission.user_id;
+                    tracing::info!(message_id = %message.id, %user_id, "record-read-result: dropped a message, its user was erased after it was sent");
                 }
                 Err(error) => {
-                    tracing::warn!(message_id = %message.id, %error, "A read result could not be taken in");
+                    let user_id = &message.submission.user_id;
+                    tracing::warn!(message_id = %message.id, %user_id, %error, "record-read-result: could not take in a message");
                     failed.push(message.id);
                 }
             }

@@ -1,4 +1,4 @@
-//! A message of the `ReadResults` queue: a read result, perhaps in the envelope of EventBridge or SNS.
+//! A message of the `ReadResults` queue: a read result, bare or in an envelope of EventBridge or SNS.
 
 use aws_lambda_events::sqs::SqsMessage;
 use jiff::Timestamp;
@@ -9,27 +9,27 @@ use reauth_core::{
 };
 use serde_json::Value;
 
-/// A message that was understood.
+/// A valid message.
 #[derive(Debug)]
 pub(crate) struct ReadMessage {
     pub(crate) id: String,
-    /// The earliest time that the message, its envelope or the submission itself tells. A redrive gives a message a new
-    /// `SentTimestamp`, and an envelope keeps its own time.
+    /// The earliest of the message's `SentTimestamp`, the envelope's time, `submittedAt` and `observedAt`. A redrive
+    /// gives a message a new `SentTimestamp`; the other times do not change.
     pub(crate) handed_in_at: Timestamp,
     /// When the read session was started.
     pub(crate) observed_at: Timestamp,
-    /// Whether somebody said when it was started. If not, `observed_at` is when the result was handed in.
+    /// Whether `observed_at` is a time that the sender gave. If not, `observed_at` equals `handed_in_at`.
     pub(crate) is_certain: bool,
     pub(crate) submission: Submission,
 }
 
-/// A submission and what its envelope says of its time.
+/// A submission and the time in its envelope.
 struct Opened {
     submission: Submission,
     envelope_time: Option<Timestamp>,
 }
 
-/// A message that was not. It holds nothing of what was sent.
+/// Why a message is invalid. It contains no part of the message.
 #[derive(Debug)]
 pub(crate) struct BadMessage {
     problem: InvalidFields,
@@ -37,10 +37,10 @@ pub(crate) struct BadMessage {
 }
 
 impl BadMessage {
-    /// Logged once, at the first receipt.
+    /// Logs the message at its first receipt only. Retries of the same message are not logged.
     pub(crate) fn log(&self, id: &str) {
         let mut wrong = self.problem.0.clone();
-        // Of the many entries of one map, each may be wrong in the same way.
+        // Many entries of one map can be invalid for the same reason: name each reason once.
         wrong.dedup_by(|one, other| (&one.field, &one.message) == (&other.field, &other.message));
         let field = wrong.iter().map(|field| &*field.field).collect::<Vec<_>>().join(", ");
         let problem = wrong.iter().map(|field| &*field.message).collect::<Vec<_>>().join(", ");
@@ -70,7 +70,7 @@ impl ReadMessage {
     }
 }
 
-/// Opens one envelope, if there is one.
+/// Parses the body of a message, and unwraps at most one envelope.
 fn open(body: &str) -> Result<Opened, InvalidFields> {
     let body = json(body, "")?;
     let time = |name: &str| {
@@ -181,7 +181,7 @@ mod tests {
         }
     }
 
-    /// What is understood is understood the same way once more, when it was split into messages of the queue.
+    /// A submission that is split into queue messages parses to the same entries again.
     #[test]
     fn fuzz_read_results() {
         bolero::check!().for_each(|bytes: &[u8]| {

@@ -1,5 +1,6 @@
-//! Taking a read result in: one query of the user's accounts and their last reads, a decision, one write. A healthy
-//! result is one conditional put; accounts whose status changes are written in one transaction with their events.
+//! Records a read result: one query for the user's accounts and last reads, one decision, one write. When no account
+//! changes its status, the write is one conditional put. Otherwise it is one transaction with the accounts and their
+//! events.
 
 use std::time::Duration;
 
@@ -16,10 +17,10 @@ use tokio::sync::OnceCell;
 
 use crate::{RecordReadResult, message::ReadMessage};
 
-/// How long digi.me's list may take. A result is taken in without it too.
+/// The time limit for digi.me's list. After this, the read result is recorded without the list.
 const LISTING_TIME: Duration = Duration::from_secs(2);
 
-/// An entry of a read result that tells more than is known.
+/// An entry of a read result that is newer than the account's watermark.
 struct News<'a> {
     account: Versioned<Account>,
     read: Watermark,
@@ -27,8 +28,9 @@ struct News<'a> {
 }
 
 impl News<'_> {
-    /// Whether digi.me's list is needed to decide: to learn the name and the login of an account before it breaks for
-    /// the first time, and to see whether an account with an identity mismatch has its login back.
+    /// Whether the decision needs digi.me's list. The list gives the service name and the username of an account that
+    /// loses its authorization before any list has named it. For an account with an identity mismatch, the list shows
+    /// whether the expected username is back.
     fn needs_list(&self) -> bool {
         let account = &self.account.value;
         match self.entry {
@@ -88,7 +90,7 @@ impl RecordReadResult {
         store.commit(Commit { user_id, changes, last_reads, reauthorization: None, triggered_at: context.at }).await
     }
 
-    /// What a read changes; none if only its time is to be noted.
+    /// Returns the change of the account's status. Returns `None` if only the account's watermark changes.
     fn decide(
         &self,
         message: &ReadMessage,
@@ -119,7 +121,8 @@ impl RecordReadResult {
         }
     }
 
-    /// digi.me's list of the user's accounts, which is stored on the way; empty if it cannot be had in time.
+    /// Lists the user's accounts at digi.me, and stores what the list says. Returns an empty list if the contract is
+    /// not clear or digi.me does not answer in time.
     async fn list(&self, message: &ReadMessage, context: RequestContext) -> Vec<ListedAccount> {
         let (user, contract) = (&message.submission.user_id, message.submission.contract_id.as_ref());
         let deadline = context.deadline.within(self.ambient.now(), LISTING_TIME);
@@ -132,13 +135,13 @@ impl RecordReadResult {
             }
         };
         listed.await.unwrap_or_else(|error| {
-            tracing::warn!(%error, user_id = %user, "read result: could not list the user's accounts at digi.me");
+            tracing::warn!(%error, user_id = %user, "record-read-result: could not list the user's accounts at digi.me");
             Vec::new()
         })
     }
 }
 
-/// The entries that tell more than is known, each with its account.
+/// The entries that are newer than their account's watermark, each with its account.
 fn news<'a>(message: &'a ReadMessage, accounts: &UserAccounts) -> Vec<News<'a>> {
     let user: &UserId = &message.submission.user_id;
     let news = |(id, entry): (&AccountId, &'a Entry)| {
