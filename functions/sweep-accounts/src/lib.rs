@@ -1,4 +1,4 @@
-//! Looks at what is due: undelivered events and unverified callbacks.
+//! The sweep: puts undelivered events on the queue again, and verifies accounts that digi.me has not confirmed.
 
 mod verify;
 
@@ -23,20 +23,19 @@ use reauth_core::{
 use serde::Serialize;
 use serde_json::Value;
 
-/// How many items of each of the 16 shards one pass takes.
+/// Items that one pass reads from each of the 16 shards.
 const PER_SHARD: usize = 25;
-/// How many items are worked on side by side.
+/// Items that are processed at the same time.
 const CONCURRENCY: usize = 16;
-/// With less time than this, no further event is put on the queue: a call of AWS takes up to 6 seconds.
+/// The remaining time that requeuing an event requires: a call to AWS takes up to 6 seconds.
 const EVENT_TIME: Duration = Duration::from_secs(8);
-/// With less time than this, no further account is verified: calls of digi.me and AWS could be cut off.
+/// The remaining time that verifying an account requires, so that no call to digi.me or AWS is cut off.
 const VERIFICATION_TIME: Duration = Duration::from_secs(15);
-/// After so many failures of digi.me in a row, the rest is left to the next sweep.
+/// After this many consecutive failures, digi.me counts as down, and the next sweep verifies the remaining accounts.
 const MAX_FAILURES_IN_A_ROW: u32 = 5;
-/// An event that is put on the queue again is due again after this, unless it was delivered.
+/// A requeued event that is still not delivered after this time is due again.
 const REQUEUE_INTERVAL: Duration = Duration::from_secs(15 * 60);
 
-/// The function.
 #[derive(Debug)]
 pub struct SweepAccounts {
     authorized: AuthorizedClient,
@@ -45,22 +44,22 @@ pub struct SweepAccounts {
     notifications_queue: Arc<str>,
 }
 
-/// What became of an item that was due.
+/// The result of processing one due item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum SweepOutcome {
     /// An event was put on the queue again.
     Requeued,
     /// An account that was being verified is settled.
     Settled,
-    /// It stays open, or another was faster.
+    /// Nothing was changed: the item is no longer due, digi.me does not say, or another write came first.
     Open,
-    /// There was no time for it, or digi.me does not answer. It stays due.
+    /// Not processed, because the time was too short or digi.me is down. The item stays due.
     Left,
-    /// It failed; it is due again later.
+    /// Processing failed. The item is due again later.
     Failed,
 }
 
-/// How many items came to which end.
+/// The number of items per outcome.
 #[derive(Debug, Default, Serialize)]
 struct Summary {
     requeued: u64,
@@ -70,7 +69,7 @@ struct Summary {
 }
 
 impl Summary {
-    /// Counts the outcomes. Gives whether another pass may find more.
+    /// Counts the outcomes. Returns whether another pass can find more due items.
     fn add(&mut self, outcomes: &[SweepOutcome]) -> bool {
         let count = |wanted| outcomes.iter().filter(|outcome| **outcome == wanted).count() as u64;
         let moved = count(SweepOutcome::Requeued) + count(SweepOutcome::Settled);
@@ -82,14 +81,14 @@ impl Summary {
     }
 }
 
-/// Why an item could not be worked on.
+/// Why processing an item failed.
 #[derive(Debug, thiserror::Error)]
 enum SweepError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
     Access(#[from] AuthorizedClientError),
-    #[error("the queue did not take an event: {0}")]
+    #[error("SQS did not accept the event: {0}")]
     Queue(String),
 }
 
@@ -98,7 +97,7 @@ impl Function for SweepAccounts {
     type Reply = Value;
 
     fn new(environment: &Environment, ambient: &Ambient) -> Result<Self, ConfigError> {
-        // Part of the contract: a deployment that lacks it would lack it when reminders carry links.
+        // Required although it is not used yet: reminders will carry links, and need it then.
         environment.base_url("PUBLIC_BASE_URL")?.ok_or_else(|| ConfigError::new("PUBLIC_BASE_URL", "is missing"))?;
         let aws = Aws::new(environment)?;
         Ok(Self {
@@ -109,8 +108,8 @@ impl Function for SweepAccounts {
         })
     }
 
-    /// Takes what is due: events first, which are quick and matter most, then accounts, pass by pass. The clock is looked
-    /// at before each item, and one that fails does not hold up others.
+    /// Processes due items in passes: first events, which are quick and matter most, then accounts. Each item starts
+    /// only if enough time remains. An item that fails does not affect the others.
     async fn handle(&self, _event: Value, invocation: Invocation) -> Result<Value, Error> {
         let mut summary = Summary::default();
         while summary.add(&self.requeue_events(&invocation).await?) {}
@@ -129,7 +128,7 @@ impl SweepAccounts {
                 return SweepOutcome::Left;
             }
             self.requeue(&item).await.unwrap_or_else(|error| {
-                tracing::warn!(%error, "sweep: could not put an event on the queue again");
+                tracing::warn!(%error, "sweep: could not requeue an event");
                 SweepOutcome::Failed
             })
         });
@@ -168,8 +167,8 @@ impl SweepAccounts {
         }
     }
 
-    /// Puts an event on the queue once more. It is rescheduled first: if this process dies before the queue has it, it is
-    /// due again.
+    /// Puts an event on the queue again. The event is rescheduled first: if this process ends before the message is
+    /// sent, the event is due again.
     async fn requeue(&self, item: &DueItem) -> Result<SweepOutcome, SweepError> {
         let next = after(self.ambient.now(), REQUEUE_INTERVAL);
         let Some(event) = self.authorized.store.reschedule_event(item, next).await? else {

@@ -1,5 +1,3 @@
-//! The Lambda binary.
-
 use std::process::ExitCode;
 
 use reauth_core::lambda;

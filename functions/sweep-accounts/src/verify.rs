@@ -1,5 +1,5 @@
-//! Accounts whose reauthorization nobody has confirmed yet: digi.me is asked again; where its list does not tell, a
-//! read of that one account does.
+//! Verifies accounts whose reauthorization digi.me has not confirmed yet. Asks for digi.me's list again; if the list
+//! does not say whether the account is authorized, a read of that account shows it.
 
 use std::time::Duration;
 
@@ -19,16 +19,15 @@ use reauth_core::{
 
 use crate::{SweepAccounts, SweepError, SweepOutcome};
 
-/// After this, an account that nobody could ask about counts as reauthorized, unverified.
+/// After this time without an answer, the account becomes active and unverified.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
-/// The shortest and the longest pause between two questions.
+/// The shortest and the longest pause between two verifications of one account.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(60 * 60));
-/// How often a read session is asked before it is left.
+/// How often the sweep polls a read session before it gives up until the next verification.
 const POLLS: u32 = 5;
-/// The pause between two polls.
 const POLL_PAUSE: Duration = Duration::from_millis(400);
 
-/// What digi.me said of an account.
+/// The account's entry in digi.me's list, and the verdict on it.
 struct Answer {
     verdict: Verdict,
     listed: Option<ListedAccount>,
@@ -43,7 +42,7 @@ impl SweepAccounts {
         context: RequestContext,
     ) -> Result<SweepOutcome, SweepError> {
         let Some(account) = self.authorized.store.account(user, account).await? else { return Ok(SweepOutcome::Open) };
-        // The index may be a moment behind.
+        // The index is eventually consistent: the account may have changed since.
         let Status::Verifying { since, .. } = &account.value.status else { return Ok(SweepOutcome::Open) };
         let since = *since;
         if after(since, GIVE_UP_AFTER) <= context.at {
@@ -76,7 +75,8 @@ impl SweepAccounts {
             let listed = client.accounts(&contract, token, context.deadline).await?;
             let listed = listed.into_iter().find(|listed| listed.id == account.account_id);
             let verdict = match verdict(account.username.as_deref(), listed.as_ref()) {
-                // A read shows that the account works, and not whose it is.
+                // A read shows that the account works. It does not show which login it uses, so it cannot end an
+                // identity mismatch.
                 Verdict::Unknown if account.identity_mismatch.is_none() => {
                     self.read(client, &contract, &tokens, &account.account_id, context.deadline).await?
                 }
@@ -87,7 +87,7 @@ impl SweepAccounts {
         self.authorized.with_token(grant, context, ask).await
     }
 
-    /// Reads the one account: whether that works is what its authorization is for.
+    /// Reads this account only. A completed read proves that the account is authorized.
     async fn read(
         &self,
         client: &Client,
@@ -101,7 +101,7 @@ impl SweepAccounts {
         for _ in 0..POLLS {
             let result = client.query(contract, token, &session, deadline).await?;
             let result =
-                ReadResult::parse(&result).map_err(|_| digime::Error::InvalidAnswer("it is no read result"))?;
+                ReadResult::parse(&result).map_err(|_| digime::Error::InvalidAnswer("it is not a read result"))?;
             match result.entries.get(account) {
                 Some(Entry::Completed) => return Ok(Verdict::Authorized),
                 Some(Entry::NeedsUser(_)) => return Ok(Verdict::Refused(FailureCode::NotAuthorized.into())),
@@ -129,14 +129,15 @@ impl SweepAccounts {
         };
         match self.authorized.store.commit(commit).await {
             Ok(()) => Ok(SweepOutcome::Settled),
-            // Something else settled it, or it is due again.
+            // Another write settled the account, or the account is due again later.
             Err(StoreError::Conflict(_)) => Ok(SweepOutcome::Open),
             Err(error) => Err(error.into()),
         }
     }
 }
 
-/// As long from now as the callback is ago, within bounds: often at first, then less and less.
+/// The next verification: after a pause as long as the time since the callback, within `PAUSES`. Pauses grow with that
+/// time.
 fn next_look(since: Timestamp, now: Timestamp) -> Timestamp {
     let elapsed = Duration::try_from(now.duration_since(since)).unwrap_or_default();
     after(now, elapsed.clamp(PAUSES.0, PAUSES.1))
