@@ -18,8 +18,8 @@ impl ReauthCallback {
                 "Almost done",
                 html! {
                     p {
-                        "We are checking your connection. You do not need to do anything. You can close this page and go \
-                         back to "
+                        "We are checking your connection. You do not need to do anything. You can close this page and \
+                         go back to "
                         (application) "."
                     }
                 },
