@@ -1,19 +1,18 @@
-//! Time and randomness: the one place of this crate that asks the machine for either.
+//! Time and randomness. All other modules of this crate take both from here.
 
 use std::{fmt::Write, sync::Arc};
 
 use jiff::Timestamp;
 
-/// Tells the time. Tests give one that stands still.
+/// A source of the current time. Tests pass a clock that stands still.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
-/// The machine's clock.
 #[must_use]
 pub fn system_clock() -> Clock {
     Arc::new(now)
 }
 
-/// The machine's time, for what a child process or a deadline compares with its own clock.
+/// The machine's time, for values that a child process compares with its own clock.
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the machine's clock")]
 pub(crate) fn now() -> Timestamp {
     Timestamp::now()

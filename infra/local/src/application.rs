@@ -1,5 +1,5 @@
-//! What an application does with this service, as far as the console's buttons need it: it reads a user's data at
-//! digi.me with the grant that the service keeps fresh, and hands the read result in.
+//! The demo application behind the console's buttons. It gets a fresh grant from the service, reads the user's data at
+//! digi.me with it, and sends the read result to the service.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,34 +14,28 @@ use serde_json::{Value, json};
 
 use crate::{DEMO_CONTRACT, gateway::Gateway};
 
-/// How long a read may take.
+/// The time limit of one read at digi.me.
 const TIMEOUT: Duration = Duration::from_secs(20);
 const POLLS: u32 = 60;
 const POLL_PAUSE: Duration = Duration::from_millis(150);
 
-/// Why a read did not work.
+/// Why a read failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// The service did not give what the application asked for.
     #[error("the service answered {status} {code}")]
     Service {
-        /// The status.
         status: StatusCode,
-        /// The problem's code.
+        /// The `code` of the problem.
         code: String,
     },
-    /// The service gave no token pair.
     #[error("the service gave no token pair")]
     NoTokens,
-    /// digi.me.
     #[error(transparent)]
     Digime(#[from] digime::Error),
-    /// The read did not end.
     #[error("the read did not end in time")]
     Unfinished,
 }
 
-/// The demo application.
 #[derive(Clone)]
 pub struct Application {
     gateway: Gateway,
@@ -55,15 +49,13 @@ impl Application {
         Self { gateway, client, contract, ambient }
     }
 
-    /// Reads all of a user's accounts, and hands the result in.
-    ///
-    /// # Errors
-    /// [`ReadError`].
+    /// Reads all of the user's accounts at digi.me, and sends the read result to the service.
     pub async fn read(&self, user: &str) -> Result<(), ReadError> {
         let user = percent_encoding::utf8_percent_encode(user, percent_encoding::NON_ALPHANUMERIC);
         let observed_at = self.ambient.now();
         let read_result = match self.read_at_digime(&self.tokens(&user.to_string()).await?).await {
-            // The service finds that out as soon as it calls digi.me, and refreshes the pair.
+            // digi.me refuses the access token. Listing the accounts makes the service call digi.me, notice the refusal
+            // and refresh the pair. Then read again with the new pair.
             Err(ReadError::Digime(error)) if error.refuses_access_token() => {
                 self.call(Method::GET, &format!("/users/{user}/accounts?refresh=true"), &Value::Null).await?;
                 self.read_at_digime(&self.tokens(&user.to_string()).await?).await?
@@ -95,9 +87,6 @@ impl Application {
     }
 
     /// Calls the API as an IAM principal.
-    ///
-    /// # Errors
-    /// [`ReadError::Service`] when it answers with a problem.
     pub async fn call(&self, method: Method, path: &str, body: &Value) -> Result<Value, ReadError> {
         let body = if body.is_null() { Bytes::new() } else { Bytes::from(body.to_string()) };
         let mut request = http::Request::new(body);

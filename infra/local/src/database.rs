@@ -1,4 +1,4 @@
-//! The embedded DynamoDB, and the one thing that it lacks: a stream that forgets.
+//! The embedded DynamoDB, and a connection that trims its stream records.
 
 use std::{
     path::Path,
@@ -10,36 +10,32 @@ use rusqlite::{Connection, params};
 
 use crate::ambient::random_hex;
 
-/// Why there is no database.
+/// Why the database could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DatabaseError {
-    /// The embedded DynamoDB says so.
     #[error(transparent)]
     Dynamodb(#[from] dynoxide::DynoxideError),
-    /// The second connection to its file cannot be made.
+    /// The second connection to the file could not be opened.
     #[error(transparent)]
     Sqlite(#[from] rusqlite::Error),
-    /// SQLite takes only such names.
+    /// SQLite requires paths in UTF-8.
     #[error("its path is not UTF-8")]
     Path,
 }
 
-/// A second connection to the embedded database's file, for what the database has no call for.
+/// A second connection to the embedded database's file, which deletes stream records that the pipe has read. The
+/// database offers no call for this.
 ///
-/// On AWS a stream keeps its records for a day. The embedded one keeps them for ever, and looks through all of them at
-/// each write, so that a system that has seen 100,000 writes stands still. It takes a write lock for each of its own
-/// writes, and waits for it, so that another connection may write too.
+/// On AWS, a stream keeps its records for a day. The embedded database keeps them forever and scans all of them on each
+/// write: after 100,000 writes it is too slow to use. A second connection may write, because the database takes
+/// SQLite's write lock for each of its own writes and waits for the lock.
 #[derive(Debug)]
 pub(crate) struct StreamRecords(Mutex<Connection>);
 
-/// Opens the database in a file, or in memory.
-///
-/// # Errors
-/// [`DatabaseError`].
 pub(crate) fn open(file: Option<&Path>) -> Result<(Database, StreamRecords), DatabaseError> {
     let name = match file {
         Some(file) => file.to_str().ok_or(DatabaseError::Path)?.to_owned(),
-        // A database in memory that two connections of this process can open by its name.
+        // An in-memory database with a name, so that both connections of this process can open it.
         None => format!("file:/{}?vfs=memdb", random_hex(16)),
     };
     let database = Database::new(&name)?;
@@ -47,10 +43,8 @@ pub(crate) fn open(file: Option<&Path>) -> Result<(Database, StreamRecords), Dat
 }
 
 impl StreamRecords {
-    /// Forgets the records of a table before that one, which stays: the next sequence number follows from it.
-    ///
-    /// # Errors
-    /// What SQLite says.
+    /// Deletes the table's stream records before the given one. The given record stays, because the database derives
+    /// the next sequence number from it.
     pub(crate) fn forget_before(&self, table: &str, event_id: &str) -> rusqlite::Result<usize> {
         let connection = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         connection

@@ -1,4 +1,5 @@
-//! What is there at first start: a contract, a user, three accounts of different services, and the user's grant.
+//! The demo data that a new system contains: a contract, a user, three accounts of different services, and the user's
+//! grant.
 
 use digime_simulator::{Account, Contract, Control};
 use http::Method;
@@ -9,7 +10,7 @@ use crate::{
     secrets_file::DemoSecrets,
 };
 
-/// Puts the secrets where the functions look for them.
+/// Stores the demo contract's key and the service secret in the Secrets Manager stand-in.
 pub(crate) fn store_secrets(secrets: &Secrets, demo: &DemoSecrets) {
     let contract = json!({
         "applicationId": DEMO_APPLICATION,
@@ -20,7 +21,8 @@ pub(crate) fn store_secrets(secrets: &Secrets, demo: &DemoSecrets) {
     secrets.put(names::SERVICE_SECRET, &demo.service_secret);
 }
 
-/// Registers the contract; at each start, since the callback's address may be another one.
+/// Registers the contract with the simulator. This happens at each start, because the port in the callback URL can
+/// change.
 pub(crate) fn register_contract(control: &Control, demo: &DemoSecrets, endpoints: &Endpoints) -> Result<(), String> {
     let contract = Contract {
         contract_id: DEMO_CONTRACT.to_owned(),
@@ -31,8 +33,8 @@ pub(crate) fn register_contract(control: &Control, demo: &DemoSecrets, endpoints
     control.register_contract(contract).map_err(|error| error.to_string())
 }
 
-/// Makes the demo user with his accounts, unless he is there already, and hands his grant to the service, unless it has
-/// one.
+/// Creates the demo user with three accounts in the simulator, unless the user exists. Stores the user's grant in the
+/// service, unless the service knows the user.
 pub(crate) async fn add_user(control: &Control, application: &Application) -> Result<(), String> {
     if !control.users().iter().any(|user| user == DEMO_USER) {
         control.add_user(DEMO_USER);
@@ -44,14 +46,14 @@ pub(crate) async fn add_user(control: &Control, application: &Application) -> Re
             control.add_account(DEMO_USER, Account::new(id, service, Some(username)));
         }
     }
-    // A user whom the service knows has a grant there, or was left without one on purpose.
+    // A user that the service knows either has a grant already, or was left without one on purpose.
     match application.call(Method::GET, &format!("/users/{DEMO_USER}/accounts"), &Value::Null).await {
         Ok(_) => Ok(()),
         Err(_) => store_grant(control, application, DEMO_USER).await,
     }
 }
 
-/// What happens when a user authorizes the application anew: it hands a new grant to the service.
+/// Stores a new grant in the service, as an application does after a user has authorized it again.
 pub(crate) async fn store_grant(control: &Control, application: &Application, user: &str) -> Result<(), String> {
     let tokens = serde_json::to_value(control.issue_tokens(user, DEMO_CONTRACT)).map_err(|error| error.to_string())?;
     let user = percent_encoding::utf8_percent_encode(user, percent_encoding::NON_ALPHANUMERIC);

@@ -1,4 +1,4 @@
-//! Where everything listens, and the environment that tells a function so.
+//! The addresses of all parts, and the environment variables that configure the functions with them.
 
 use std::collections::BTreeMap;
 
@@ -7,51 +7,48 @@ use crate::{
     names::{self, Queue},
 };
 
-/// The addresses and names that the functions are configured with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoints {
-    /// Where the API and the console listen, such as `http://127.0.0.1:9000`.
+    /// The base URL of the API and the console, such as `http://127.0.0.1:9000`.
     pub public_base_url: String,
-    /// Where the stand-ins for DynamoDB, Secrets Manager, SQS and SNS listen.
+    /// The base URL of the stand-ins for DynamoDB, Secrets Manager, SQS and SNS.
     pub aws_url: String,
-    /// The base of the simulator's digi.me API.
+    /// The base URL of the simulator's digi.me API.
     pub digime_base_url: String,
-    /// The base of the simulator's pages.
+    /// The base URL of the simulator's consent pages.
     pub digime_onboard_url: String,
-    /// What `RUST_LOG` says in every function.
+    /// The value of `RUST_LOG` in every function.
     pub rust_log: String,
-    /// Settings that are to be others than usual, by the name of their variable.
+    /// Environment variables that replace the default values, by name.
     pub overrides: BTreeMap<String, String>,
 }
 
 impl Endpoints {
-    /// The URL of a queue, as `SendMessage` takes it.
+    /// The URL of a queue, as used in `SendMessage`.
     #[must_use]
     pub fn queue_url(&self, queue: Queue) -> String {
         format!("{}/{}/{}", self.aws_url, names::ACCOUNT, queue.name())
     }
 
-    /// The ARN of the topic that notifications are published on.
     #[must_use]
     pub fn topic_arn(&self) -> String {
         names::arn("sns", names::TOPIC)
     }
 
-    /// The name of the table.
     #[must_use]
     pub fn table_name(&self) -> &'static str {
         names::TABLE
     }
 
-    /// The address that the demo application sends its users' browsers back to.
+    /// The return URL of the demo application.
     #[must_use]
     pub fn return_url(&self) -> String {
         format!("{}/returned", self.public_base_url)
     }
 
-    /// The whole environment of a function: its own settings, and how it reaches the stand-ins.
+    /// The environment of a function: its own settings and the addresses of the stand-ins.
     ///
-    /// The access key id is the function's name, so that the stand-ins know who calls.
+    /// The access key id is the function's name, so that the stand-ins can tell which function calls.
     #[must_use]
     pub fn environment(&self, function: Function) -> BTreeMap<String, String> {
         settings_of(function)
@@ -85,7 +82,8 @@ impl Endpoints {
             "READ_RESULTS_QUEUE_URL" => self.queue_url(Queue::ReadResults),
             "NOTIFICATIONS_QUEUE_URL" => self.queue_url(Queue::Notifications),
             "NOTIFICATION_TOPIC_ARN" => self.topic_arn(),
-            // The function that posts wants an address. Nothing reaches the function unless an override gives another.
+            // `post-webhook` requires a URL to start. Without an override no webhook is configured, and nothing invokes
+            // the function.
             "WEBHOOK_URL" => format!("{}/webhook", self.public_base_url),
             "WEBHOOK_SECRET_ID" => names::WEBHOOK_SECRET.to_owned(),
             "RECONNECT_LINK_TTL" => "14d".to_owned(),
@@ -97,7 +95,7 @@ impl Endpoints {
     }
 }
 
-/// What every function is given.
+/// The variables of every function.
 const COMMON: &[&str] = &[
     "AWS_REGION",
     "AWS_ACCESS_KEY_ID",
@@ -109,14 +107,13 @@ const COMMON: &[&str] = &[
     "RUST_LOG",
 ];
 
-/// What a function needs that works on the table.
+/// The variables of a function that uses the table.
 const TABLE: &[&str] = &["TABLE_NAME", "SERVICE_SECRET_ID"];
 
-/// What a function needs that calls digi.me.
+/// The variables of a function that calls digi.me.
 const DIGIME: &[&str] =
     &["CONTRACT_SECRET_PREFIX", "DIGIME_BASE_URL", "DIGIME_ONBOARD_URL", "DIGIME_CONNECT_TIMEOUT", "DIGIME_TIMEOUT"];
 
-/// The names of a function's variables.
 fn settings_of(function: Function) -> Vec<&'static str> {
     match function {
         Function::CreateReauthUrl => {

@@ -1,4 +1,4 @@
-//! The event source mapping between a queue and its function, with partial batch responses.
+//! The event source mapping from a queue to its function, with partial batch responses.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,27 +15,25 @@ use crate::{
 
 const BATCH_SIZE: usize = 10;
 
-/// Takes batches from a queue, gives them to a function, and deletes or gives back each message by its answer.
+/// Receives batches from a queue and invokes the function with each. Deletes the messages that succeeded, and releases
+/// the messages that failed.
 pub(crate) struct EventSource {
     queue: Queue,
     queues: Queues,
     function: Arc<dyn Invoke>,
     timeout: Duration,
-    /// One batch at a time, so that whoever waits for the gate knows that nothing is under way.
+    /// Limits the mapping to one batch at a time. A caller that has passed the gate knows that no batch is in progress.
     gate: Mutex<()>,
 }
 
 impl EventSource {
-    /// The mapping of one queue. An invocation may take `timeout`.
+    /// `timeout` is the time limit of one invocation.
     #[must_use]
     pub(crate) fn new(queue: Queue, queues: Queues, function: Arc<dyn Invoke>, timeout: Duration) -> Self {
         Self { queue, queues, function, timeout, gate: Mutex::default() }
     }
 
-    /// Works on one batch. Gives how many messages were in it: none, when nothing is visible.
-    ///
-    /// # Errors
-    /// [`StoreError`]
+    /// Processes one batch. Returns the number of its messages, which is 0 if no message is visible.
     pub(crate) async fn pump(&self) -> Result<usize, StoreError> {
         let _one_at_a_time = self.gate.lock().await;
         let batch = self.queues.take(self.queue, BATCH_SIZE)?;
@@ -50,7 +48,7 @@ impl EventSource {
         let failures = match reply {
             Ok(reply) => failures(&reply, &batch),
             Err(error) => {
-                tracing::warn!(queue = self.queue.name(), %error, "A batch failed as a whole");
+                tracing::warn!(queue = self.queue.name(), %error, "event-source: could not process a batch");
                 Failures::All
             }
         };
@@ -65,7 +63,7 @@ impl EventSource {
     }
 }
 
-/// Which messages of a batch failed.
+/// The messages of a batch that failed.
 #[derive(Debug, PartialEq, Eq)]
 enum Failures {
     All,
@@ -81,7 +79,8 @@ impl Failures {
     }
 }
 
-/// Reads a reply as Lambda does: nothing named means that all succeeded, anything odd that all failed.
+/// Reads a partial batch response as Lambda does. If it names no failures, all messages succeeded. If it is invalid or
+/// names an unknown message, all messages failed.
 fn failures(reply: &[u8], batch: &[Message]) -> Failures {
     if reply.is_empty() {
         return Failures::These(Vec::new());
@@ -104,7 +103,7 @@ fn failures(reply: &[u8], batch: &[Message]) -> Failures {
     named.map_or(Failures::All, Failures::These)
 }
 
-/// The event that Lambda makes of a batch.
+/// The event that Lambda creates from a batch.
 fn event(queue: Queue, batch: &[Message]) -> Value {
     let records: Vec<Value> = batch
         .iter()
@@ -131,7 +130,7 @@ fn event(queue: Queue, batch: &[Message]) -> Value {
     json!({"Records": records})
 }
 
-/// The attributes of a message in the form of the event, which differs from that of the API in the case of its names.
+/// The message attributes in the form of the Lambda event. Its field names differ in case from the SQS API.
 fn message_attributes(attributes: &Map<String, Value>) -> Map<String, Value> {
     attributes
         .iter()

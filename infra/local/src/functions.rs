@@ -1,4 +1,4 @@
-//! The functions in this process: the code that runs on AWS, with other endpoints.
+//! Runs the functions in this process: the same code as on AWS, with the endpoints of the stand-ins.
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
@@ -15,13 +15,9 @@ use crate::{
     invoke::{Function, Functions, Invoke, InvokeError},
 };
 
-/// How long an invocation may take, as the gateway allows.
+/// The time limit of one invocation. API Gateway has the same limit.
 const TIMEOUT: Duration = Duration::from_secs(29);
 
-/// Builds all functions, each from its own environment.
-///
-/// # Errors
-/// Names the variable that is missing or malformed.
 pub fn in_process(endpoints: &Endpoints, ambient: &Ambient) -> Result<Functions, ConfigError> {
     let environment = |function| endpoints.environment(function).into_iter().collect::<Environment>();
     Ok(Functions {
@@ -58,7 +54,7 @@ impl<F: lambda::Function> Invoke for InProcess<F> {
                 request_id: format!("{:032x}", u128::from_be_bytes(self.ambient.bytes())),
                 deadline: Deadline(after(self.ambient.now(), TIMEOUT)),
             };
-            // A panic ends one invocation, as it does under the Lambda runtime.
+            // A panic ends one invocation only, as in the Lambda runtime.
             let handled = AssertUnwindSafe(self.function.handle(event, invocation)).catch_unwind();
             let reply = tokio::time::timeout(TIMEOUT, handled).await.map_err(|_| InvokeError::TimedOut)?;
             let reply = reply.map_err(|_| failed("Panic", &"the function panicked"))?;

@@ -1,7 +1,8 @@
-//! Keeps websites out: any page that a browser shows could send requests to a port of this machine.
+//! Protects the local ports from websites: any page in a browser can send requests to a port of this machine.
 //!
-//! Every port refuses a `Host` that is not this machine's (which defeats DNS rebinding), and a change of state that a
-//! page of another origin asks for. A foreign page may send its browser here, but ask for nothing by script.
+//! Every port refuses a request whose `Host` is not this machine (against DNS rebinding), and a state change that a
+//! page of another origin requests. Another origin may navigate the browser to this system, but may not send requests
+//! from scripts.
 
 use axum::{
     Json,
@@ -15,16 +16,16 @@ use serde_json::json;
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 
-/// Why a request is not let in.
+/// Why a request is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refusal {
-    /// The request is meant for another host, or does not say for which.
+    /// The request names another host, no host, or several hosts.
     Host,
-    /// Another origin's page asks for a change of state.
+    /// A page of another origin sends the request.
     Origin,
 }
 
-/// Middleware: lets the request through, or answers with a problem.
+/// Middleware that passes the request on, or answers with a problem.
 pub(crate) async fn guard(request: Request, next: Next) -> Response {
     match check(request.method(), request.uri(), request.headers()) {
         Ok(()) => next.run(request).await,
@@ -39,7 +40,8 @@ fn check(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), Refusal>
     }
     let fetch_site = text(headers, &SEC_FETCH_SITE);
     if *method == Method::GET || *method == Method::HEAD {
-        // Some reads have digi.me asked, and tokens refreshed. A foreign page may lead here, as digi.me's does, but not ask.
+        // Some GET routes call digi.me and refresh tokens. Another origin may navigate here, as digi.me's pages do, but
+        // may not fetch.
         let foreign = matches!(fetch_site, Some("cross-site" | "same-site"));
         let leads = text(headers, &SEC_FETCH_MODE) == Some("navigate");
         return if foreign && !leads { Err(Refusal::Origin) } else { Ok(()) };
@@ -50,14 +52,15 @@ fn check(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), Refusal>
     match text(headers, &header::ORIGIN) {
         None if headers.contains_key(header::ORIGIN) => Err(Refusal::Origin),
         None => Ok(()),
-        // A page with the referrer policy `no-referrer`, such as the reconnect page, hides its origin even from itself.
+        // From a page with the referrer policy `no-referrer`, such as the reconnect page, browsers send `Origin: null`,
+        // also for requests to the same origin.
         Some("null") if fetch_site == Some("same-origin") => Ok(()),
         Some(origin) if origin.strip_prefix("http://") == Some(host) => Ok(()),
         Some(_) => Err(Refusal::Origin),
     }
 }
 
-/// The one host that the request names.
+/// The host of the request. `None` if the request names no host or several.
 fn host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
     if let Some(authority) = uri.authority() {
         return Some(authority.as_str());

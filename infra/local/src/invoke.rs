@@ -1,56 +1,42 @@
-//! The seam between the system and the functions: an event goes in, a reply comes out, whoever runs the function.
+//! The interface between the system and the functions. A function runs in this process or as a separate binary.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
 
-/// A Lambda function, whoever runs it: a JSON event in, a JSON reply out.
+/// A Lambda function that takes a JSON event and returns a JSON reply.
 pub trait Invoke: Send + Sync {
-    /// Runs the function once.
-    ///
-    /// # Errors
-    /// [`InvokeError`], when the function gave an error reply, ended, or took too long.
+    /// Invokes the function once.
     fn invoke(&self, event: Bytes) -> BoxFuture<'_, Result<Bytes, InvokeError>>;
 }
 
-/// Why an invocation gave no reply.
+/// Why an invocation returned no reply.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvokeError {
-    /// The function answered with an error, or its process ended.
+    /// The function returned an error, or its process ended.
     #[error("the function failed with {error_type}")]
     Failed {
-        /// What kind of error, such as `Runtime.ExitError`.
+        /// Such as `Runtime.ExitError`.
         error_type: String,
-        /// What the function said about it.
         error_message: String,
     },
-    /// The function took longer than it may.
     #[error("the function timed out")]
     TimedOut,
 }
 
-/// Every function of the system, by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Function {
-    /// Makes a reauthorization and its URL; serves the reconnect link.
     CreateReauthUrl,
-    /// Receives digi.me's callback.
     ReauthCallback,
-    /// Takes in read results from their queue.
     RecordReadResult,
-    /// Publishes events on the topic.
     NotifyReauth,
-    /// Posts events to the application's URL.
     PostWebhook,
-    /// Grants, lists, status, history.
     Accounts,
-    /// Looks at what is due.
     SweepAccounts,
 }
 
 impl Function {
-    /// All of them.
     pub const ALL: [Self; 7] = [
         Self::CreateReauthUrl,
         Self::ReauthCallback,
@@ -61,7 +47,7 @@ impl Function {
         Self::SweepAccounts,
     ];
 
-    /// The name of the function and of its binary.
+    /// The name of the function, which is also the name of its binary.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -76,27 +62,20 @@ impl Function {
     }
 }
 
-/// The functions of one system.
 #[derive(Clone)]
 pub struct Functions {
-    /// `create-reauth-url`
     pub create_reauth_url: Arc<dyn Invoke>,
-    /// `reauth-callback`
     pub reauth_callback: Arc<dyn Invoke>,
-    /// `record-read-result`
     pub record_read_result: Arc<dyn Invoke>,
-    /// `notify-reauth`
     pub notify_reauth: Arc<dyn Invoke>,
-    /// `post-webhook`; nothing invokes it without a webhook.
+    /// Not invoked unless a webhook is configured.
     pub post_webhook: Arc<dyn Invoke>,
-    /// `accounts`
     pub accounts: Arc<dyn Invoke>,
-    /// `sweep-accounts`
     pub sweep_accounts: Arc<dyn Invoke>,
 }
 
 impl Functions {
-    /// All functions, each as `get` gives it.
+    /// Builds all functions by calling `get` for each.
     #[must_use]
     pub fn each(get: impl Fn(Function) -> Arc<dyn Invoke>) -> Self {
         Self {
@@ -110,7 +89,6 @@ impl Functions {
         }
     }
 
-    /// The function of that name.
     #[must_use]
     pub fn get(&self, function: Function) -> &Arc<dyn Invoke> {
         match function {
@@ -131,7 +109,7 @@ impl std::fmt::Debug for Functions {
     }
 }
 
-/// What the tests of this crate run in a function's place.
+/// A function for the tests of this crate.
 #[cfg(test)]
 pub(crate) mod testing {
     use std::sync::{Arc, Mutex};
@@ -140,7 +118,7 @@ pub(crate) mod testing {
 
     type Reply = Box<dyn Fn(&serde_json::Value) -> Result<serde_json::Value, InvokeError> + Send + Sync>;
 
-    /// Answers with what a closure makes of the event, and remembers the events.
+    /// Replies with the result of a closure, and records the events.
     pub(crate) struct Scripted {
         reply: Reply,
         pub(crate) events: Mutex<Vec<serde_json::Value>>,
@@ -167,7 +145,7 @@ pub(crate) mod testing {
         InvokeError::Failed { error_type: "Broken".to_owned(), error_message: "as the test wants it".to_owned() }
     }
 
-    /// The same function in every place.
+    /// Uses the same function for every name.
     pub(crate) fn everywhere(function: &Arc<Scripted>) -> Functions {
         Functions {
             create_reauth_url: function.clone(),

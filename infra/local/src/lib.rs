@@ -41,9 +41,8 @@ pub use self::{
     topic::{Publication, Topic},
 };
 
-/// The contract that the demonstration reads under.
+/// The contract of the demo application.
 pub const DEMO_CONTRACT: &str = "demo-contract";
-/// The application that has it.
 pub const DEMO_APPLICATION: &str = "demo-application";
-/// The user whose accounts the console shows first.
+/// The demo user, whose accounts the console shows by default.
 pub const DEMO_USER: &str = "demo-user";

@@ -15,10 +15,10 @@ struct Arguments {
     /// The port of the API and the console; the digi.me simulator takes the next one.
     #[arg(long, default_value_t = 9000, value_parser = clap::value_parser!(u16).range(1..=65534))]
     port: u16,
-    /// Where data is kept between runs.
+    /// The directory that keeps the data between runs.
     #[arg(long, default_value = ".local")]
     data_dir: PathBuf,
-    /// Keep nothing: everything is in memory.
+    /// Keep all data in memory and lose it at the end.
     #[arg(long)]
     ephemeral: bool,
     /// Post each event to this URL too (https, or http to a loopback address), signed with the secret that is printed.

@@ -1,4 +1,4 @@
-//! The pipe from the table's stream to the queue of notifications: new events only, each record as it is.
+//! The pipe from the table's stream to the `Notifications` queue. It sends each record of a new event unchanged.
 
 use dynoxide::{
     Database,
@@ -17,47 +17,41 @@ use crate::{
     store::StoreError,
 };
 
-/// How many records are read at once.
+/// Records per read.
 const LIMIT: usize = 1_000;
 
-/// Why the pipe could not go on. It tries again where it stopped.
+/// Why the pipe stopped. The next run continues at the same record.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PipeError {
-    /// The stream could not be read.
-    #[error("the stream cannot be read: {0}")]
+    #[error("could not read the stream: {0}")]
     Stream(#[from] dynoxide::DynoxideError),
-    /// The queue could not be written.
     #[error(transparent)]
     Queue(#[from] StoreError),
-    /// A record has no JSON form.
-    #[error("a record cannot be written as JSON: {0}")]
+    #[error("could not write a record as JSON: {0}")]
     Record(#[from] serde_json::Error),
-    /// What was moved could not be forgotten.
-    #[error("the stream cannot be trimmed: {0}")]
+    #[error("could not trim the stream: {0}")]
     Trim(#[from] rusqlite::Error),
 }
 
-/// Reads the stream of one table where it left off.
+/// The pipe of one table's stream. It continues after the last record that it has sent.
 pub(crate) struct Pipe {
     database: Database,
     records: StreamRecords,
     table_name: String,
     queues: Queues,
-    /// One reader at a time: two would send everything twice.
+    /// Limits the pipe to one reader at a time: two readers would send every record twice.
     gate: Mutex<()>,
 }
 
 impl Pipe {
-    /// The pipe from that table to the queue of notifications.
     #[must_use]
     pub(crate) fn new(database: Database, records: StreamRecords, table_name: &str, queues: Queues) -> Self {
         Self { database, records, table_name: table_name.to_owned(), queues, gate: Mutex::default() }
     }
 
-    /// Moves what is new in the stream, which then forgets it. Gives how many records it read, events or not.
-    ///
-    /// # Errors
-    /// [`PipeError`]; what was not moved stays in the stream.
+    /// Sends the new events of the stream to the queue, and deletes the records that it has read. Returns the number of
+    /// records read, including records that are not events. After an error, records that were not sent stay in the
+    /// stream.
     pub(crate) async fn pump(&self) -> Result<usize, PipeError> {
         let _one_at_a_time = self.gate.lock().await;
         let Some(stream_arn) = self.stream_arn()? else {
@@ -114,13 +108,13 @@ impl Pipe {
     }
 }
 
-/// The filter of the pipe: items that are new, and events.
+/// The pipe's filter: inserts of items whose `SK` begins with `EVENT#`.
 fn is_new_event(record: &Value) -> bool {
     record["eventName"] == "INSERT"
         && record["dynamodb"]["Keys"]["SK"]["S"].as_str().is_some_and(|sort_key| sort_key.starts_with("EVENT#"))
 }
 
-/// The record with what the embedded database puts differently than AWS does.
+/// The record in the form of AWS, where the embedded database differs from it.
 fn as_aws_writes_it(record: &Value, stream_arn: &str) -> Value {
     let mut record = record.clone();
     record["awsRegion"] = json!(names::REGION);
@@ -174,7 +168,7 @@ mod tests {
         assert_eq!(records[0]["eventSource"], "aws:dynamodb");
         assert_eq!(records[0]["dynamodb"]["NewImage"]["n"], json!({"N": "1"}));
 
-        // What was moved is forgotten, but for the last record. A new pipe goes on where the old one stopped.
+        // All sent records except the last are deleted. A new pipe continues where the old one stopped.
         assert_eq!(pipe.records.count(), 1);
         put(&database, "EVENT#a#0003");
         let read = pipe.records(&pipe.stream_arn().unwrap().unwrap()).unwrap();

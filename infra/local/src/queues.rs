@@ -127,9 +127,6 @@ pub struct Queues {
 
 impl Queues {
     /// The queues that the store holds. Messages that were being worked on when the process ended can be taken again.
-    ///
-    /// # Errors
-    /// [`StoreError`]
     pub fn new(store: Arc<Store>, clock: Clock, settings: QueueSettings) -> Result<Self, StoreError> {
         let queues = Self { store, clock, settings };
         let now = milliseconds(queues.now());
@@ -143,9 +140,6 @@ impl Queues {
     }
 
     /// Puts a message on a queue and gives its id.
-    ///
-    /// # Errors
-    /// [`StoreError`]
     pub fn send(&self, queue: Queue, message: &NewMessage) -> Result<String, StoreError> {
         let now = self.now();
         self.store.transaction(|transaction| insert(transaction, queue, message, now))
@@ -153,9 +147,6 @@ impl Queues {
 
     /// Takes up to `max` messages that are visible, oldest first, and hides them. Those that were taken too often move
     /// to the dead-letter queue instead.
-    ///
-    /// # Errors
-    /// [`StoreError`]
     pub fn take(&self, queue: Queue, max: usize) -> Result<Vec<Message>, StoreError> {
         let now = self.now();
         let redelivery = self.settings.of(queue);
@@ -204,9 +195,6 @@ impl Queues {
     }
 
     /// Deletes a message that was worked on. One that somebody else has taken meanwhile stays.
-    ///
-    /// # Errors
-    /// [`StoreError`]
     pub fn delete(&self, message: &Message) -> Result<(), StoreError> {
         self.store.transaction(|transaction| {
             transaction.execute("DELETE FROM messages WHERE receipt_handle = ?1", params![message.receipt_handle])
@@ -215,9 +203,6 @@ impl Queues {
     }
 
     /// Gives back a message that failed: it can be taken again after the retry delay.
-    ///
-    /// # Errors
-    /// [`StoreError`]
     pub fn release(&self, queue: Queue, message: &Message) -> Result<(), StoreError> {
         let visible_at = milliseconds(self.now() + self.settings.of(queue).retry_delay);
         self.store.transaction(|transaction| {
@@ -230,9 +215,6 @@ impl Queues {
     }
 
     /// How many messages the queue holds.
-    ///
-    /// # Errors
-    /// [`StoreError`]
     pub fn depth(&self, queue: Queue) -> Result<Depth, StoreError> {
         let now = milliseconds(self.now());
         self.store.transaction(|transaction| {
@@ -248,9 +230,6 @@ impl Queues {
     }
 
     /// The messages of a queue, oldest first, without taking them.
-    ///
-    /// # Errors
-    /// [`StoreError`]
     pub fn messages(&self, queue: Queue, limit: u32) -> Result<Vec<Message>, StoreError> {
         self.list(
             "SELECT * FROM messages WHERE queue = ?1 AND dead_at IS NULL ORDER BY sequence LIMIT ?2",
@@ -260,9 +239,6 @@ impl Queues {
     }
 
     /// The messages of its dead-letter queue, the latest first.
-    ///
-    /// # Errors
-    /// [`StoreError`]
     pub fn dead_letters(&self, queue: Queue, limit: u32) -> Result<Vec<Message>, StoreError> {
         self.list(
             "SELECT * FROM messages WHERE queue = ?1 AND dead_at IS NOT NULL ORDER BY dead_at DESC, sequence DESC LIMIT ?2",
@@ -273,9 +249,6 @@ impl Queues {
 
     /// Moves every dead letter back to its queue, oldest first. As on SQS each is a new message: it has a new id and a new
     /// time of sending, and is tried as often as any other. Gives how many there were.
-    ///
-    /// # Errors
-    /// [`StoreError`]
     pub fn redrive(&self, queue: Queue) -> Result<usize, StoreError> {
         let now = self.now();
         self.store.transaction(|transaction| {
@@ -294,9 +267,6 @@ impl Queues {
     }
 
     /// Drops what is older than a queue keeps.
-    ///
-    /// # Errors
-    /// [`StoreError`]
     pub fn expire(&self) -> Result<usize, StoreError> {
         let oldest = milliseconds(self.now().saturating_sub(RETENTION).unwrap_or(Timestamp::MIN));
         self.store

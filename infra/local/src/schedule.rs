@@ -11,9 +11,6 @@ use crate::{
 };
 
 /// Runs the sweep once, as the schedule does.
-///
-/// # Errors
-/// What the function answered with.
 pub(crate) async fn run(sweep: &dyn Invoke, now: Timestamp) -> Result<Bytes, InvokeError> {
     let event = json!({
         "version": "0",

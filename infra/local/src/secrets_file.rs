@@ -27,9 +27,6 @@ impl std::fmt::Debug for DemoSecrets {
 
 impl DemoSecrets {
     /// Makes new ones.
-    ///
-    /// # Errors
-    /// When no key could be generated.
     pub fn generate() -> io::Result<Self> {
         let keys = ContractKeys::generate().map_err(io::Error::other)?;
         Ok(Self {

@@ -19,9 +19,6 @@ pub(crate) struct Server {
 
 impl Server {
     /// Serves the router on the listener.
-    ///
-    /// # Errors
-    /// When the listener has no address.
     pub(crate) fn start(listener: TcpListener, router: Router) -> std::io::Result<Self> {
         let address = listener.local_addr()?;
         let router = router.layer(middleware::from_fn(guard));

@@ -50,9 +50,6 @@ pub struct Store {
 
 impl Store {
     /// Opens the file, or makes it.
-    ///
-    /// # Errors
-    /// [`StoreError`], when it cannot be opened or is no such file.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let connection = Connection::open(path)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
@@ -62,9 +59,6 @@ impl Store {
     }
 
     /// One that is gone when it is dropped.
-    ///
-    /// # Errors
-    /// [`StoreError`], when SQLite cannot make one.
     pub fn memory() -> Result<Self, StoreError> {
         Self::with_schema(Connection::open_in_memory()?)
     }

@@ -141,9 +141,6 @@ struct Moving {
 
 impl System {
     /// Starts everything. `make` makes the functions, once it is known where everything is.
-    ///
-    /// # Errors
-    /// [`StartError`].
     pub async fn start<E, F>(options: Options, make: impl FnOnce(Endpoints) -> F) -> Result<Self, StartError>
     where
         E: std::fmt::Display,
@@ -226,9 +223,6 @@ impl System {
     }
 
     /// Adds the demo user with his accounts and his grant, unless he is there.
-    ///
-    /// # Errors
-    /// [`StartError`].
     pub async fn add_demo_user(&self) -> Result<(), StartError> {
         demo::add_user(&self.simulator.control(), &self.application)
             .await
@@ -284,17 +278,11 @@ impl System {
     }
 
     /// Runs the sweep once.
-    ///
-    /// # Errors
-    /// What the function answered with.
     pub async fn sweep(&self) -> Result<serde_json::Value, InvokeError> {
         self.moving.sweep().await
     }
 
     /// Moves the stream alone: what is new in it waits on the queue afterwards.
-    ///
-    /// # Errors
-    /// When a store fails.
     pub async fn move_stream(&self) -> Result<(), StartError> {
         while self.moving.pipe.pump().await.map_err(|error| part("the pipe")(&error))? > 0 {}
         Ok(())

@@ -39,17 +39,11 @@ pub struct TableDefinition {
 }
 
 /// This project's template, as JSON: short tags such as `!Ref` are left out, their values are kept.
-///
-/// # Errors
-/// [`TableError::Template`], when it is not YAML.
 pub fn template() -> Result<Value, TableError> {
     yaml(TEMPLATE)
 }
 
 /// YAML as JSON, tags left out.
-///
-/// # Errors
-/// [`TableError::Template`], when it is not YAML.
 pub fn yaml(text: &str) -> Result<Value, TableError> {
     let documents = Yaml::load_from_str(text).map_err(|error| TableError::Template(error.to_string()))?;
     Ok(documents.first().map(to_json).unwrap_or_default())
@@ -57,9 +51,6 @@ pub fn yaml(text: &str) -> Result<Value, TableError> {
 
 impl TableDefinition {
     /// Reads the resource `Table` of this project's template.
-    ///
-    /// # Errors
-    /// [`TableError::Template`], when the template has no such resource.
     pub fn from_template() -> Result<Self, TableError> {
         Self::parse(TEMPLATE)
     }
@@ -89,9 +80,6 @@ impl TableDefinition {
     }
 
     /// Makes the table under that name, unless it exists already.
-    ///
-    /// # Errors
-    /// [`TableError`], when the database refuses it.
     pub fn create(&self, database: &Database, name: &str) -> Result<(), TableError> {
         let describe: DescribeTableRequest = serde_json::from_value(json!({"TableName": name}))?;
         if database.describe_table(describe).is_ok() {

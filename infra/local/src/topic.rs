@@ -63,9 +63,6 @@ impl Topic {
     }
 
     /// Takes in a message and gives its id. Of many, the last 1,000 are kept.
-    ///
-    /// # Errors
-    /// [`StoreError`]
     pub fn publish(&self, message: &str, attributes: &Map<String, Value>) -> Result<String, StoreError> {
         let message_id = uuid();
         let raw = NewMessage {
@@ -95,9 +92,6 @@ impl Topic {
     }
 
     /// What was published last, newest first.
-    ///
-    /// # Errors
-    /// [`StoreError`]
     pub fn newest(&self, limit: u32) -> Result<Vec<Publication>, StoreError> {
         self.store.transaction(|transaction| {
             transaction
@@ -108,9 +102,6 @@ impl Topic {
     }
 
     /// Everything that is kept, oldest first.
-    ///
-    /// # Errors
-    /// [`StoreError`]
     pub fn all(&self) -> Result<Vec<Publication>, StoreError> {
         let mut publications = self.newest(KEPT)?;
         publications.reverse();

@@ -121,9 +121,6 @@ struct Pending {
 
 impl LambdaFunction {
     /// Starts the function, and waits until each instance asks for an event.
-    ///
-    /// # Errors
-    /// [`InitError`] of the first instance that does not come up.
     pub async fn start(spec: Spec) -> Result<Self, InitError> {
         let log = Log::default();
         let spec = Arc::new(spec);
