@@ -1,4 +1,4 @@
-//! The queues with their dead-letter queues: what SQS does, as far as this system leans on it.
+//! The queues with their dead-letter queues: the part of SQS that this system uses.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,28 +13,28 @@ use crate::{
     store::{Store, StoreError},
 };
 
-/// SQS keeps a message for four days unless told otherwise, a dead letter for as long as it may be: here 14 for both.
+/// 14 days, the longest retention of SQS, for messages and for dead letters.
 const RETENTION: SignedDuration = SignedDuration::from_hours(14 * 24);
 
-/// Lambda takes 6 MB of payload; a batch stays below that with everything around the bodies.
+/// In bytes, of all bodies of a batch. Lambda accepts events of up to 6 MB; the rest is for the fields around the
+/// bodies.
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
 
-/// How long and how often messages are tried.
+/// The redelivery settings of the queues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QueueSettings {
-    /// How long a message that was taken stays hidden, should its taker never come back.
+    /// How long a received message stays hidden if its consumer neither deletes nor releases it.
     pub visibility_timeout: Duration,
-    /// How long a message that failed stays hidden. Minutes on AWS; zero in tests, to wait for nothing.
+    /// How long a failed message stays hidden. On AWS it is minutes; in tests it is zero.
     pub retry_delay: Duration,
-    /// How often a message is taken before it moves to the dead-letter queue.
     pub max_receive_count: u32,
-    /// How long a message of `Webhooks` stays hidden after it was taken, whether it failed or its taker never came back.
+    /// How long a received message of `Webhooks` stays hidden, whether it failed or its consumer neither deleted nor
+    /// released it.
     pub webhook_retry_interval: Duration,
-    /// How often a message of `Webhooks` is taken before it moves to the dead-letter queue.
     pub webhook_max_receive_count: u32,
 }
 
-/// What the settings say of one queue.
+/// The settings of one queue.
 struct Redelivery {
     visibility_timeout: Duration,
     retry_delay: Duration,
@@ -64,60 +64,49 @@ impl Default for QueueSettings {
             visibility_timeout: Duration::from_secs(60),
             retry_delay: Duration::from_secs(2),
             max_receive_count: 5,
-            // As in template.yaml.
+            // As in `template.yaml`.
             webhook_retry_interval: Duration::from_secs(900),
             webhook_max_receive_count: 192,
         }
     }
 }
 
-/// A message to be sent.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct NewMessage {
-    /// The text.
     pub body: String,
     /// Message attributes in SQS's JSON: name → `{DataType, StringValue}`.
     pub attributes: Map<String, Value>,
-    /// Who sends it.
     pub sender: String,
-    /// How long it stays hidden at first.
+    /// How long the message stays hidden after it is sent.
     pub delay: Duration,
 }
 
-/// A message as a consumer or the console sees it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Message {
-    /// The id that it got when it was sent.
     pub message_id: String,
-    /// What deletes it; new each time that it is taken.
+    /// Needed to delete the message. Each receive gives the message a new handle.
     pub receipt_handle: Option<String>,
-    /// The text.
     pub body: String,
     /// Message attributes in SQS's JSON.
     pub attributes: Map<String, Value>,
-    /// Who sent it.
     pub sender: String,
-    /// When it was sent.
     pub sent_at: Timestamp,
-    /// How often it was taken.
     pub receive_count: u32,
-    /// When it was taken for the first time.
     pub first_received_at: Option<Timestamp>,
 }
 
-/// How many messages a queue holds.
+/// The number of messages in a queue.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Depth {
-    /// Those that can be taken now.
+    /// Messages that can be received now.
     pub visible: u64,
-    /// Those that are hidden: being worked on, or waiting for their next try.
+    /// Messages that are hidden: they are being processed, or wait for a retry.
     pub hidden: u64,
-    /// Those in the dead-letter queue.
+    /// Messages in the dead-letter queue.
     pub dead: u64,
 }
 
-/// Every queue of the system.
 #[derive(Clone)]
 pub struct Queues {
     store: Arc<Store>,
@@ -126,7 +115,8 @@ pub struct Queues {
 }
 
 impl Queues {
-    /// The queues that the store holds. Messages that were being worked on when the process ended can be taken again.
+    /// Opens the queues of the store. Messages that were being processed when the previous process ended become
+    /// visible.
     pub fn new(store: Arc<Store>, clock: Clock, settings: QueueSettings) -> Result<Self, StoreError> {
         let queues = Self { store, clock, settings };
         let now = milliseconds(queues.now());
@@ -139,13 +129,13 @@ impl Queues {
         Ok(queues)
     }
 
-    /// Puts a message on a queue and gives its id.
+    /// Sends a message and returns its id.
     pub fn send(&self, queue: Queue, message: &NewMessage) -> Result<String, StoreError> {
         let now = self.now();
         self.store.transaction(|transaction| insert(transaction, queue, message, now))
     }
 
-    /// Takes up to `max` messages that are visible, oldest first, and hides them. Those that were taken too often move
+    /// Receives up to `max` visible messages, oldest first, and hides them. Messages that were received too often move
     /// to the dead-letter queue instead.
     pub fn take(&self, queue: Queue, max: usize) -> Result<Vec<Message>, StoreError> {
         let now = self.now();
@@ -194,7 +184,7 @@ impl Queues {
         })
     }
 
-    /// Deletes a message that was worked on. One that somebody else has taken meanwhile stays.
+    /// Deletes a processed message. A message that another consumer has received since then stays.
     pub fn delete(&self, message: &Message) -> Result<(), StoreError> {
         self.store.transaction(|transaction| {
             transaction.execute("DELETE FROM messages WHERE receipt_handle = ?1", params![message.receipt_handle])
@@ -202,7 +192,7 @@ impl Queues {
         Ok(())
     }
 
-    /// Gives back a message that failed: it can be taken again after the retry delay.
+    /// Releases a failed message. It becomes visible after the retry delay.
     pub fn release(&self, queue: Queue, message: &Message) -> Result<(), StoreError> {
         let visible_at = milliseconds(self.now() + self.settings.of(queue).retry_delay);
         self.store.transaction(|transaction| {
@@ -214,7 +204,6 @@ impl Queues {
         Ok(())
     }
 
-    /// How many messages the queue holds.
     pub fn depth(&self, queue: Queue) -> Result<Depth, StoreError> {
         let now = milliseconds(self.now());
         self.store.transaction(|transaction| {
@@ -229,7 +218,7 @@ impl Queues {
         })
     }
 
-    /// The messages of a queue, oldest first, without taking them.
+    /// The messages of a queue, oldest first. Does not receive them.
     pub fn messages(&self, queue: Queue, limit: u32) -> Result<Vec<Message>, StoreError> {
         self.list(
             "SELECT * FROM messages WHERE queue = ?1 AND dead_at IS NULL ORDER BY sequence LIMIT ?2",
@@ -238,7 +227,7 @@ impl Queues {
         )
     }
 
-    /// The messages of its dead-letter queue, the latest first.
+    /// The messages of the queue's dead-letter queue, newest first.
     pub fn dead_letters(&self, queue: Queue, limit: u32) -> Result<Vec<Message>, StoreError> {
         self.list(
             "SELECT * FROM messages WHERE queue = ?1 AND dead_at IS NOT NULL ORDER BY dead_at DESC, sequence DESC LIMIT ?2",
@@ -247,8 +236,8 @@ impl Queues {
         )
     }
 
-    /// Moves every dead letter back to its queue, oldest first. As on SQS each is a new message: it has a new id and a new
-    /// time of sending, and is tried as often as any other. Gives how many there were.
+    /// Moves all dead letters back to their queue, oldest first, and returns their number. As on SQS, each becomes a
+    /// new message with a new id, a new sent time and a receive count of 0.
     pub fn redrive(&self, queue: Queue) -> Result<usize, StoreError> {
         let now = self.now();
         self.store.transaction(|transaction| {
@@ -266,14 +255,14 @@ impl Queues {
         })
     }
 
-    /// Drops what is older than a queue keeps.
+    /// Deletes messages that are older than the retention.
     pub fn expire(&self) -> Result<usize, StoreError> {
         let oldest = milliseconds(self.now().saturating_sub(RETENTION).unwrap_or(Timestamp::MIN));
         self.store
             .transaction(|transaction| transaction.execute("DELETE FROM messages WHERE sent_at < ?1", params![oldest]))
     }
 
-    /// Takes over records of a stream: each message is sent and the place in the stream noted, or neither.
+    /// Sends the messages and stores the checkpoint of the stream in one transaction.
     pub(crate) fn send_from_stream(
         &self,
         queue: Queue,
@@ -295,7 +284,7 @@ impl Queues {
         Ok(())
     }
 
-    /// The last record of a stream that was taken over.
+    /// The sequence number of the last stream record that was sent.
     pub(crate) fn checkpoint(&self, stream: &str) -> Result<Option<String>, StoreError> {
         self.store.transaction(|transaction| {
             transaction
@@ -368,7 +357,7 @@ pub(crate) mod testing {
 
     use super::*;
 
-    /// A clock that a test moves.
+    /// A clock that the tests set.
     #[derive(Clone)]
     pub(crate) struct TestClock(Arc<Mutex<Timestamp>>);
 
@@ -432,7 +421,7 @@ mod tests {
         assert_eq!(again.sent_at, lost.sent_at);
         assert_eq!(again.first_received_at, lost.first_received_at);
 
-        // The first taker is too late: the message is another's now.
+        // The first consumer is too late: another consumer has received the message.
         queues.delete(&lost).unwrap();
         assert_eq!(queues.depth(QUEUE).unwrap().hidden, 1);
         queues.delete(&again).unwrap();

@@ -1,4 +1,4 @@
-//! The schedule: the event that EventBridge sends to the sweep.
+//! The schedule: invokes the sweep with the event that EventBridge sends.
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -10,7 +10,7 @@ use crate::{
     names,
 };
 
-/// Runs the sweep once, as the schedule does.
+/// Invokes the sweep once.
 pub(crate) async fn run(sweep: &dyn Invoke, now: Timestamp) -> Result<Bytes, InvokeError> {
     let event = json!({
         "version": "0",

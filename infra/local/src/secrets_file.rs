@@ -1,4 +1,4 @@
-//! What a system is given once and keeps: the demo contract's key pair and the service secret.
+//! The file with the secrets of a local system: the demo contract's key pair and the service secret.
 
 use std::{fs, io, io::Write, os::unix::fs::OpenOptionsExt, path::Path};
 
@@ -7,15 +7,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::ambient::random_hex;
 
-/// The secrets of a local system. `Debug` shows none.
+/// The secrets of a local system. `Debug` prints none of them.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DemoSecrets {
-    /// The demo contract's private key: PEM.
+    /// The demo contract's private key in PEM.
     pub private_key_pem: String,
-    /// Its public key: PEM.
+    /// The demo contract's public key in PEM.
     pub public_key_pem: String,
-    /// The service secret.
     pub service_secret: String,
 }
 
@@ -26,7 +25,6 @@ impl std::fmt::Debug for DemoSecrets {
 }
 
 impl DemoSecrets {
-    /// Makes new ones.
     pub fn generate() -> io::Result<Self> {
         let keys = ContractKeys::generate().map_err(io::Error::other)?;
         Ok(Self {
@@ -36,7 +34,8 @@ impl DemoSecrets {
         })
     }
 
-    /// Reads them from a file that only its owner can read; makes and writes them first if there is none.
+    /// Reads the secrets from the file. If the file does not exist, generates secrets and writes them to a file that
+    /// only its owner can read.
     pub(crate) fn load_or_generate(path: &Path) -> io::Result<Self> {
         match fs::read(path) {
             Ok(bytes) => serde_json::from_slice(&bytes).map_err(io::Error::other),

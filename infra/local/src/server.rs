@@ -1,4 +1,4 @@
-//! A port that answers, until it is told to stop.
+//! An HTTP server on one port of this machine.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -7,10 +7,10 @@ use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
 use crate::guard::guard;
 
-/// How long requests that are under way may take when the system stops.
+/// When the system stops, requests in progress may take this long to finish.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// A running server behind the guard. It ends when it is stopped or dropped.
+/// A running server behind the guard. It stops when it is dropped.
 pub(crate) struct Server {
     address: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
@@ -18,7 +18,6 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Serves the router on the listener.
     pub(crate) fn start(listener: TcpListener, router: Router) -> std::io::Result<Self> {
         let address = listener.local_addr()?;
         let router = router.layer(middleware::from_fn(guard));
@@ -28,18 +27,18 @@ impl Server {
                 let _ = stopped.await;
             });
             if let Err(error) = serving.await {
-                tracing::error!(%error, "A port stopped answering");
+                tracing::error!(%error, "server: stopped serving a port");
             }
         });
         Ok(Self { address, stop: Some(stop), task })
     }
 
-    /// Such as `http://127.0.0.1:9000`.
+    /// The base URL, such as `http://127.0.0.1:9000`.
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Lets what is under way finish, for a moment.
+    /// Stops the server. Requests in progress get a moment to finish.
     pub(crate) async fn stop(mut self) {
         if let Some(stop) = self.stop.take() {
             let _ = stop.send(());
@@ -54,7 +53,7 @@ impl Drop for Server {
     }
 }
 
-/// A listener on this machine; port 0 takes a free one.
+/// Listens on 127.0.0.1. Port 0 selects a free port.
 pub(crate) async fn listen(port: u16) -> std::io::Result<TcpListener> {
     TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, port)).await
 }

@@ -1,4 +1,4 @@
-//! The SQLite file that holds what AWS would hold beside the table: queues, published messages, the pipe's place in
+//! The SQLite file with the state of the stand-ins: the queues, the published messages, and the pipe's checkpoint in
 //! the stream.
 
 use std::{
@@ -37,28 +37,26 @@ const SCHEMA: &str = "
     );
 ";
 
-/// The file could not be read or written.
 #[derive(Debug, thiserror::Error)]
-#[error("the local system's own database: {0}")]
+#[error("could not read or write the local system's database: {0}")]
 pub struct StoreError(#[from] rusqlite::Error);
 
-/// The open file.
 #[derive(Debug)]
 pub struct Store {
     connection: Mutex<Connection>,
 }
 
 impl Store {
-    /// Opens the file, or makes it.
+    /// Opens the file. Creates it if it does not exist.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let connection = Connection::open(path)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
-        // A crash of the machine may lose the last moments; a crash of this process loses nothing.
+        // If the machine crashes, the last writes can be lost. If only this process crashes, nothing is lost.
         connection.pragma_update(None, "synchronous", "NORMAL")?;
         Self::with_schema(connection)
     }
 
-    /// One that is gone when it is dropped.
+    /// A store in memory.
     pub fn memory() -> Result<Self, StoreError> {
         Self::with_schema(Connection::open_in_memory()?)
     }
@@ -68,7 +66,7 @@ impl Store {
         Ok(Self { connection: Mutex::new(connection) })
     }
 
-    /// Runs the closure in one transaction, which is undone when it fails.
+    /// Runs the closure in one transaction. An error rolls the transaction back.
     pub(crate) fn transaction<T>(
         &self,
         run: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,

@@ -1,4 +1,5 @@
-//! The system: every part started in order, moved along in the background or by hand, and stopped cleanly.
+//! The system: starts all parts in order, runs the stream, the queues and the schedule in the background or on request,
+//! and stops all parts.
 
 use std::{collections::BTreeMap, fs::File, future::Future, io, path::PathBuf, sync::Arc, time::Duration};
 
@@ -34,96 +35,70 @@ use crate::{
     topic::Topic,
 };
 
-/// How often the stream and the queues are looked at while nothing comes.
+/// The polling interval of the stream and the queues while they are empty.
 const IDLE_PAUSE: Duration = Duration::from_millis(50);
-/// How often the sweep runs here; every minute on AWS.
+/// The interval of the sweep. On AWS, it runs every minute.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
-/// How often what has expired is removed.
+/// The interval at which expired messages and items are removed.
 const EXPIRY_INTERVAL: Duration = Duration::from_secs(60 * 60);
-/// As on AWS, an invocation by a queue may take as long.
+/// The time limit of an invocation by a queue, as on AWS.
 const INVOCATION_TIMEOUT: Duration = Duration::from_secs(30);
-/// More rounds than any test or demonstration needs: what moves for longer goes in circles.
+/// Above the number of rounds that any test needs. A system that is not idle after this many rounds is in an endless
+/// loop.
 const MAX_ROUNDS: u32 = 100_000;
 
-/// How a system is started.
 #[derive(Clone)]
 pub struct Options {
-    /// The port of the API and the console; 0 takes a free one.
+    /// The port of the API and the console. 0 selects a free port.
     pub port: u16,
-    /// The simulator's port; 0 takes a free one.
+    /// The simulator's port. 0 selects a free port.
     pub simulator_port: u16,
-    /// Where data is kept; none keeps it in memory.
+    /// The data directory. `None` keeps all data in memory.
     pub data_dir: Option<PathBuf>,
-    /// The contract's key and the service secret, where they are not to be made anew.
+    /// The contract's key and the service secret. `None` generates new ones. Not used with a data directory, which keeps
+    /// its own.
     pub secrets: Option<DemoSecrets>,
-    /// The time of the stand-ins and the simulator.
+    /// The clock of the stand-ins and the simulator.
     pub clock: Clock,
-    /// The time and the randomness of what runs in this process.
+    /// The clock and the randomness of the code that runs in this process.
     pub ambient: Ambient,
-    /// How the queues redeliver.
     pub queues: QueueSettings,
-    /// Whether stream, queues and schedule move by themselves; if not, [`System::run_until_idle`] moves them.
+    /// Whether the stream, the queues and the schedule run in the background. If not, the caller runs them with
+    /// [`System::run_until_idle`] and [`System::sweep`].
     pub background: bool,
-    /// What the functions' `RUST_LOG` says.
+    /// The functions' `RUST_LOG`.
     pub rust_log: String,
-    /// Settings of the functions that are to be others than usual, by the name of their variable.
+    /// Environment variables of the functions that replace the default values, by name.
     pub settings: BTreeMap<String, String>,
 }
 
-/// Why a system did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// A port is taken.
     #[error("port {port} is taken: {source}. Choose another with --port.")]
-    Port {
-        /// The port.
-        port: u16,
-        /// What the operating system says.
-        source: io::Error,
-    },
-    /// The data directory cannot be used.
+    Port { port: u16, source: io::Error },
     #[error("the data directory {path} cannot be used: {reason}")]
-    Data {
-        /// Which one.
-        path: String,
-        /// Why.
-        reason: String,
-    },
-    /// A part did not start.
+    Data { path: String, reason: String },
     #[error("{part} did not start: {reason}")]
-    Part {
-        /// Which one.
-        part: &'static str,
-        /// Why.
-        reason: String,
-    },
+    Part { part: &'static str, reason: String },
 }
 
 fn part(part: &'static str) -> impl Fn(&dyn std::fmt::Display) -> StartError {
     move |reason| StartError::Part { part, reason: reason.to_string() }
 }
 
-/// A running system.
 pub struct System {
-    /// The addresses and names of everything.
     pub endpoints: Endpoints,
-    /// The stand-ins for AWS.
     pub aws: Aws,
-    /// What Secrets Manager holds.
+    /// The secrets in the Secrets Manager stand-in.
     pub secrets: Secrets,
-    /// The table's database.
     pub database: Database,
-    /// The queues.
     pub queues: Queues,
-    /// What was published.
+    /// The topic, with the messages published on it.
     pub topic: Topic,
-    /// The HTTP API.
     pub gateway: Gateway,
-    /// The demo application.
     pub application: Application,
-    /// The functions.
     pub functions: Functions,
-    /// digi.me.
+    /// The digi.me simulator.
     pub simulator: Simulator,
     moving: Arc<Moving>,
     servers: Vec<Server>,
@@ -131,7 +106,7 @@ pub struct System {
     _lock: Option<File>,
 }
 
-/// What moves by itself on AWS.
+/// The parts that run by themselves on AWS.
 struct Moving {
     pipe: Pipe,
     sources: [EventSource; 3],
@@ -140,7 +115,7 @@ struct Moving {
 }
 
 impl System {
-    /// Starts everything. `make` makes the functions, once it is known where everything is.
+    /// Starts all parts. `make` builds the functions once the addresses of the other parts are known.
     pub async fn start<E, F>(options: Options, make: impl FnOnce(Endpoints) -> F) -> Result<Self, StartError>
     where
         E: std::fmt::Display,
@@ -212,17 +187,17 @@ impl System {
         Ok(system)
     }
 
-    /// Answers the API and the console.
+    /// Starts the server of the API and the console.
     fn open(&mut self, listener: TcpListener) -> Result<(), StartError> {
         let api: Router = Router::new().fallback(gateway::serve).with_state(self.gateway.clone());
         let console = console::router(console::Console::new(self));
-        // The console stands beside the API's routes; what neither knows, the gateway answers.
+        // The console adds its routes. The gateway answers all other requests, also those for unknown routes.
         let router = Router::new().merge(console).route("/favicon.ico", get(|| async {})).fallback_service(api);
         self.servers.push(Server::start(listener, router).map_err(|error| part("the API")(&error))?);
         Ok(())
     }
 
-    /// Adds the demo user with his accounts and his grant, unless he is there.
+    /// Adds the demo user with accounts and a grant, unless the user exists.
     pub async fn add_demo_user(&self) -> Result<(), StartError> {
         demo::add_user(&self.simulator.control(), &self.application)
             .await
@@ -234,7 +209,7 @@ impl System {
         self.tasks.push(tokio::spawn(async move {
             loop {
                 if let Err(error) = moving.pipe.pump().await {
-                    tracing::warn!(%error, "The pipe stopped for a moment");
+                    tracing::warn!(%error, "pipe: could not move the stream's records");
                 }
                 tokio::time::sleep(IDLE_PAUSE).await;
             }
@@ -247,7 +222,7 @@ impl System {
                         Ok(0) => tokio::time::sleep(IDLE_PAUSE).await,
                         Ok(_) => {}
                         Err(error) => {
-                            tracing::warn!(%error, "A queue stopped for a moment");
+                            tracing::warn!(%error, "event-source: could not read or write a queue");
                             tokio::time::sleep(IDLE_PAUSE).await;
                         }
                     }
@@ -258,10 +233,10 @@ impl System {
         self.tasks.push(tokio::spawn(async move {
             loop {
                 if let Err(error) = queues.expire() {
-                    tracing::warn!(%error, "Old messages stay on the queues");
+                    tracing::warn!(%error, "queues: could not remove expired messages");
                 }
                 if let Err(error) = database.sweep_ttl() {
-                    tracing::warn!(%error, "Expired items stay in the table");
+                    tracing::warn!(%error, "database: could not remove expired items");
                 }
                 tokio::time::sleep(EXPIRY_INTERVAL).await;
             }
@@ -271,27 +246,24 @@ impl System {
             loop {
                 tokio::time::sleep(SWEEP_INTERVAL).await;
                 if let Err(error) = moving.sweep().await {
-                    tracing::warn!(%error, "The sweep failed");
+                    tracing::warn!(%error, "schedule: could not run the sweep");
                 }
             }
         }));
     }
 
-    /// Runs the sweep once.
     pub async fn sweep(&self) -> Result<serde_json::Value, InvokeError> {
         self.moving.sweep().await
     }
 
-    /// Moves the stream alone: what is new in it waits on the queue afterwards.
+    /// Runs the pipe only: sends the stream's new events to the `Notifications` queue.
     pub async fn move_stream(&self) -> Result<(), StartError> {
         while self.moving.pipe.pump().await.map_err(|error| part("the pipe")(&error))? > 0 {}
         Ok(())
     }
 
-    /// Moves stream and queues until nothing moves any more that is visible now.
-    ///
-    /// # Errors
-    /// When a store fails, or there is no end.
+    /// Runs the stream and the queues until the system is idle: the stream has no new record, and no queue has a
+    /// visible message.
     pub async fn run_until_idle(&self) -> Result<(), StartError> {
         for _ in 0..MAX_ROUNDS {
             let mut moved = self.moving.pipe.pump().await.map_err(|error| part("the pipe")(&error))?;
@@ -305,7 +277,7 @@ impl System {
         Err(part("the end of all movement")(&"it goes on and on"))
     }
 
-    /// Stops everything; what is under way may finish, for a moment.
+    /// Stops all parts. Requests in progress get a moment to finish.
     pub async fn stop(mut self) {
         for task in self.tasks.drain(..) {
             task.abort();
@@ -324,13 +296,13 @@ impl Moving {
     }
 }
 
-/// What outlives the process, where a directory is given.
+/// The state that is kept in the data directory, if there is one.
 struct Kept {
     store: Arc<Store>,
     database: Database,
     stream_records: StreamRecords,
     secrets: DemoSecrets,
-    /// Held as long as the system runs: two in one directory would write over each other.
+    /// Locked while the system runs: two systems in one directory would overwrite each other's data.
     lock: Option<File>,
 }
 
@@ -360,8 +332,8 @@ impl Kept {
     }
 }
 
-/// Makes the directory for its owner alone. One that is there already is not changed, but refused if others may look
-/// into it.
+/// Creates the directory with access for its owner only. An existing directory is not changed, and is refused if others
+/// have access to it.
 fn make_private(directory: &std::path::Path) -> io::Result<()> {
     use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 

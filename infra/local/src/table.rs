@@ -1,4 +1,5 @@
-//! The table, as `template.yaml` defines it: its one definition, for AWS and for here.
+//! Creates the table from its definition in `template.yaml`, which is the only definition for AWS and for the local
+//! system.
 
 use dynoxide::{
     Database,
@@ -12,38 +13,36 @@ use serde_json::{Value, json};
 
 const TEMPLATE: &str = include_str!("../../../template.yaml");
 
-/// What `CreateTable` takes of a CloudFormation table's properties, under the same names in both.
+/// The properties of a CloudFormation table that `CreateTable` accepts under the same names.
 const CREATE_TABLE: [&str; 4] = ["BillingMode", "AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes"];
 
-/// Why there is no table.
+/// Why the table could not be created.
 #[derive(Debug, thiserror::Error)]
 pub enum TableError {
-    /// The template is not YAML, or has no such table.
+    /// The template is not valid YAML, or defines no table.
     #[error("template.yaml: {0}")]
     Template(String),
-    /// The database refused it.
-    #[error("the table cannot be made: {0}")]
+    #[error("could not create the table: {0}")]
     Database(#[from] dynoxide::DynoxideError),
-    /// The definition is not what the database understands.
-    #[error("the table's definition is malformed: {0}")]
+    #[error("the definition of the table is malformed: {0}")]
     Definition(#[from] serde_json::Error),
 }
 
-/// The definition of the table, in the words of DynamoDB's API.
+/// The definition of the table in the form of DynamoDB's API.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TableDefinition {
-    /// The body of `CreateTable`, without the table's name.
+    /// The body of `CreateTable` without the table's name.
     pub create_table: Value,
-    /// The attribute that says when an item expires.
+    /// The name of the table's TTL attribute.
     pub ttl_attribute: Option<String>,
 }
 
-/// This project's template, as JSON: short tags such as `!Ref` are left out, their values are kept.
+/// This project's template as JSON. Tags such as `!Ref` are dropped, and their values are kept.
 pub fn template() -> Result<Value, TableError> {
     yaml(TEMPLATE)
 }
 
-/// YAML as JSON, tags left out.
+/// Converts YAML to JSON. Tags are dropped, and their values are kept.
 pub fn yaml(text: &str) -> Result<Value, TableError> {
     let documents = Yaml::load_from_str(text).map_err(|error| TableError::Template(error.to_string()))?;
     Ok(documents.first().map(to_json).unwrap_or_default())
@@ -79,7 +78,7 @@ impl TableDefinition {
         Ok(Self { create_table: Value::Object(create_table), ttl_attribute })
     }
 
-    /// Makes the table under that name, unless it exists already.
+    /// Creates the table with the given name, unless it exists.
     pub fn create(&self, database: &Database, name: &str) -> Result<(), TableError> {
         let describe: DescribeTableRequest = serde_json::from_value(json!({"TableName": name}))?;
         if database.describe_table(describe).is_ok() {
@@ -99,7 +98,7 @@ impl TableDefinition {
     }
 }
 
-/// The YAML as JSON. Tags (`!Ref`, `!Sub`, `!GetAtt`) are dropped: nothing of a table's definition needs one.
+/// Tags (`!Ref`, `!Sub`, `!GetAtt`) are dropped: the definition of the table uses none.
 fn to_json(node: &Yaml<'_>) -> Value {
     match node {
         Yaml::Value(Scalar::Boolean(value)) => json!(value),

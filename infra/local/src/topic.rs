@@ -1,4 +1,5 @@
-//! The notification topic: what was published, kept to be looked at, and sent to the queues that are subscribed.
+//! The notification topic: keeps the published messages for the console and the tests, and sends them to the subscribed
+//! queues.
 
 use std::sync::Arc;
 
@@ -14,32 +15,27 @@ use crate::{
     store::{Store, StoreError},
 };
 
-/// How many messages are kept.
+/// Messages to keep.
 const KEPT: u32 = 1_000;
 
-/// A message that was published on the topic.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Publication {
-    /// The id that SNS gave it.
     pub message_id: String,
-    /// The text, as subscribers get it.
     pub message: String,
-    /// Its attributes: name → text.
+    /// Attribute values by name.
     pub attributes: Map<String, Value>,
-    /// When it was published.
     pub published_at: Timestamp,
 }
 
 impl Publication {
-    /// The text as JSON; null, when it is none.
+    /// The message as JSON. `null` if the message is not JSON.
     #[must_use]
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.message).unwrap_or_default()
     }
 }
 
-/// The topic.
 #[derive(Clone)]
 pub struct Topic {
     store: Arc<Store>,
@@ -48,21 +44,20 @@ pub struct Topic {
 }
 
 impl Topic {
-    /// The inbox that the store holds.
     #[must_use]
     pub fn new(store: Arc<Store>, clock: Clock) -> Self {
         Self { store, clock, subscribed: Vec::new() }
     }
 
-    /// The same topic with a queue subscribed to it, with raw message delivery: the queue gets each message as it was
-    /// published, and its attributes.
+    /// Subscribes a queue to the topic with raw message delivery: the queue receives each message unchanged, with its
+    /// attributes.
     #[must_use]
     pub fn subscribe(mut self, queue: Queue) -> Self {
         self.subscribed.push(queue);
         self
     }
 
-    /// Takes in a message and gives its id. Of many, the last 1,000 are kept.
+    /// Publishes a message and returns its id. The topic keeps the last 1,000 messages.
     pub fn publish(&self, message: &str, attributes: &Map<String, Value>) -> Result<String, StoreError> {
         let message_id = uuid();
         let raw = NewMessage {
@@ -91,7 +86,7 @@ impl Topic {
         Ok(message_id)
     }
 
-    /// What was published last, newest first.
+    /// The latest messages, newest first.
     pub fn newest(&self, limit: u32) -> Result<Vec<Publication>, StoreError> {
         self.store.transaction(|transaction| {
             transaction
@@ -101,7 +96,7 @@ impl Topic {
         })
     }
 
-    /// Everything that is kept, oldest first.
+    /// All messages that the topic keeps, oldest first.
     pub fn all(&self) -> Result<Vec<Publication>, StoreError> {
         let mut publications = self.newest(KEPT)?;
         publications.reverse();
