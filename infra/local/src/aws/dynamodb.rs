@@ -1,7 +1,7 @@
-//! DynamoDB: the embedded database behind the one port.
+//! DynamoDB: passes calls to the embedded database.
 //!
-//! The database brings a server of its own. It is not used, because it lets every website in: it answers CORS
-//! preflights for any origin, and cannot be put behind the guard of the other ports.
+//! The database has a server of its own, which this system does not use: it accepts CORS preflights from every origin,
+//! and the guard cannot protect it.
 
 use dynoxide::{Database, DynoxideError};
 use serde::{Serialize, de::DeserializeOwned};
@@ -9,7 +9,6 @@ use serde_json::Value;
 
 use super::{protocol::ApiError, record::Needed};
 
-/// Runs the operation.
 pub(super) fn answer(database: &Database, operation: &str, body: &str) -> Result<String, ApiError> {
     match operation {
         "GetItem" => run(body, |request| database.get_item(request)),
@@ -29,14 +28,14 @@ pub(super) fn answer(database: &Database, operation: &str, body: &str) -> Result
     }
 }
 
-/// Runs the operation, and says how many capacity units it consumed.
+/// Runs the operation. Returns its answer and the capacity units that it consumed.
 pub(super) fn metered(database: &Database, operation: &str, body: &str) -> Result<(String, f64), ApiError> {
     let mut request: Value = serde_json::from_str(body).map_err(|error| malformed(&error))?;
     request["ReturnConsumedCapacity"] = "TOTAL".into();
     let reply = answer(database, operation, &request.to_string())?;
     let mut reply: Value = serde_json::from_str(&reply).map_err(ApiError::internal)?;
     let consumed = reply.as_object_mut().and_then(|reply| reply.remove("ConsumedCapacity")).unwrap_or_default();
-    // A transaction tells of each table.
+    // The answer to a transaction has one entry per table.
     let tables = consumed.as_array().cloned().unwrap_or_else(|| vec![consumed]);
     let units = tables.iter().filter_map(|table| table["CapacityUnits"].as_f64()).sum();
     Ok((reply.to_string(), units))
@@ -54,7 +53,7 @@ fn run<Q: DeserializeOwned, P: Serialize>(
     serde_json::to_string(&reply).map_err(ApiError::internal)
 }
 
-/// The database's types mark what DynamoDB counts as a validation error rather than a malformed request.
+/// DynamoDB reports a missing field as a validation error. The database's types report it as a malformed request.
 fn malformed(error: &serde_json::Error) -> ApiError {
     let message = error.to_string();
     match message.split_once("VALIDATION:") {
@@ -64,7 +63,7 @@ fn malformed(error: &serde_json::Error) -> ApiError {
     }
 }
 
-/// What a caller must be allowed to do for this call. A transaction needs the permissions of its parts.
+/// The permissions that this call needs. A transaction needs the permissions of each of its operations.
 pub(super) fn permissions(operation: &str, body: &str) -> Vec<Needed> {
     let body: Value = serde_json::from_str(body).unwrap_or_default();
     let action = |name: &str| format!("dynamodb:{name}");

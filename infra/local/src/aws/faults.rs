@@ -1,48 +1,47 @@
-//! Faults that a test or the console asks for.
+//! Faults that tests and the console inject into calls.
 
 use super::{holds::transaction_canceled, protocol::ApiError};
 
-/// What goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {
-    /// The service refuses, and does nothing.
+    /// The service refuses the call and does nothing.
     Refused,
-    /// The service does what was asked, and the caller is told that it failed.
+    /// The service carries out the call, and answers with an error.
     ReplyLost,
 }
 
-/// The next calls of an operation fail.
+/// Makes the next calls of an operation fail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
     /// The operation, such as `sns:Publish`.
     pub action: String,
-    /// How often; the SDKs' own retries count.
+    /// The number of calls that fail. Retries of the SDKs count too.
     pub times: u32,
-    /// What goes wrong.
     pub effect: Effect,
-    /// The status of the answer.
+    /// The HTTP status of the answer.
     pub status: u16,
     /// The error's code, such as `ThrottlingException`.
     pub code: String,
-    /// The whole body of the answer, where a code is not all of it.
+    /// The whole body of the answer. `None` for the usual body with the code and a message.
     pub body: Option<String>,
 }
 
 impl Fault {
-    /// The service answers 500 `times` times, and does nothing.
+    /// The service answers 500 to `times` calls and does nothing.
     #[must_use]
     pub fn refuse(action: &str, times: u32) -> Self {
         let (effect, code) = (Effect::Refused, "InternalFailure".to_owned());
         Self { action: action.to_owned(), times, effect, status: 500, code, body: None }
     }
 
-    /// The service answers `times` times with an error of its own, and does nothing.
+    /// The service answers `times` calls with the given error and does nothing.
     #[must_use]
     pub fn error(action: &str, status: u16, code: &str, times: u32) -> Self {
         Self { status, code: code.to_owned(), ..Self::refuse(action, times) }
     }
 
-    /// DynamoDB answers a write `times` times as it does while another transaction holds one of the items.
+    /// DynamoDB refuses `times` writes with the conflict that it reports while another transaction holds one of the
+    /// items.
     #[must_use]
     pub fn conflict(action: &str, times: u32) -> Self {
         if action != "dynamodb:TransactWriteItems" {
@@ -52,7 +51,7 @@ impl Fault {
         Self { body: transaction_canceled(&[true]).body, ..fault }
     }
 
-    /// The service does what was asked `times` times, and answers 500.
+    /// The service carries out `times` calls, and answers 500 to each.
     #[must_use]
     pub fn lose_reply(action: &str, times: u32) -> Self {
         Self { effect: Effect::ReplyLost, ..Self::refuse(action, times) }
@@ -64,13 +63,13 @@ impl Fault {
     }
 }
 
-/// The faults that have not happened yet.
+/// The faults that are still to happen.
 #[derive(Debug, Default)]
 pub(super) struct Faults(Vec<Fault>);
 
 impl Faults {
     pub(super) fn add(&mut self, fault: Fault) {
-        // One plan per operation: the last one counts.
+        // A new fault replaces the earlier fault of the same operation.
         self.0.retain(|other| other.action != fault.action);
         self.0.push(fault);
     }
@@ -79,7 +78,7 @@ impl Faults {
         self.0.clear();
     }
 
-    /// The fault that this call runs into, if there is one.
+    /// Uses up one failure of the operation's fault, if it has one.
     pub(super) fn take(&mut self, action: &str) -> Option<Fault> {
         let fault = self.0.iter_mut().find(|fault| fault.action == action && fault.times > 0)?;
         fault.times -= 1;

@@ -1,8 +1,8 @@
-//! Transactions that meet.
+//! Conflicts between concurrent transactions.
 //!
-//! DynamoDB refuses a write of an item that a transaction under way holds. The embedded database runs one call after
-//! the other, so that no two transactions ever meet in it. While transactions are held, each call takes a time, and a
-//! transaction holds its items from its arrival until it was executed.
+//! DynamoDB refuses a write of an item that a running transaction holds. The embedded database runs calls one after the
+//! other, so its transactions never conflict. While this module holds transactions, each call takes a set time, and a
+//! transaction holds its items from its arrival until it is executed.
 
 use std::{collections::BTreeSet, sync::Mutex, time::Duration};
 
@@ -17,14 +17,13 @@ const ONGOING: &str = "Transaction is ongoing for the item";
 /// A table, and the values of its key attributes in the order of the key schema.
 type ItemKey = (String, Vec<String>);
 
-/// The items that transactions hold, and for how long.
 pub(super) struct Holds {
-    /// How long each call takes; none while transactions are not held.
+    /// How long each call takes. `None` while transactions are not held.
     duration: watch::Sender<Option<Duration>>,
     items: Mutex<BTreeSet<ItemKey>>,
 }
 
-/// The items that one transaction holds. Dropped, it releases them.
+/// The items that one transaction holds. Dropping the value releases them.
 pub(super) struct Held<'a> {
     holds: &'a Holds,
     items: Vec<ItemKey>,
@@ -37,12 +36,12 @@ impl Default for Holds {
 }
 
 impl Holds {
-    /// Calls that are under way take the time that was set when they came, and end at once when it is none.
+    /// Calls in progress keep the duration that was set at their arrival. `None` ends their wait at once.
     pub(super) fn set_duration(&self, duration: Option<Duration>) {
         self.duration.send_replace(duration);
     }
 
-    /// Lets the call take its time. A call that meets a transaction under way is refused at once.
+    /// Waits for the set duration. A call that conflicts with a running transaction is refused at once.
     ///
     /// The items of a transaction are held until the result is dropped.
     pub(super) async fn enter(&self, database: &Database, operation: &str, body: &str) -> Result<Held<'_>, ApiError> {
@@ -55,8 +54,9 @@ impl Holds {
         Ok(held)
     }
 
-    /// Conflicts as DynamoDB has them: a transaction with a transaction that writes, and a write of one item with a
-    /// transaction that writes. Only transactions that write hold their items; a condition's item is one of them.
+    /// Detects the conflicts that DynamoDB detects: of a transaction, or of a write of one item, with a running
+    /// transaction that writes. Only transactions that write hold their items. The item of a `ConditionCheck` is held
+    /// too.
     fn take(&self, database: &Database, operation: &str, body: &str) -> Result<Held<'_>, ApiError> {
         let body: Value = serde_json::from_str(body).unwrap_or_default();
         let mut held = lock(&self.items);
@@ -94,7 +94,7 @@ impl Drop for Held<'_> {
     }
 }
 
-/// What DynamoDB answers to a transaction of which some items, by their position, are held by another one.
+/// DynamoDB's answer to a transaction when another transaction holds some of its items, given by position.
 pub(super) fn transaction_canceled(conflicts: &[bool]) -> ApiError {
     let code = |conflict: &bool| if *conflict { "TransactionConflict" } else { "None" };
     let reasons = conflicts.iter().map(|conflict| match conflict {
@@ -110,7 +110,8 @@ pub(super) fn transaction_canceled(conflicts: &[bool]) -> ApiError {
     ApiError { body: Some(body.to_string()), ..ApiError::new(400, "TransactionCanceledException", "") }
 }
 
-/// The item of a request or of a transaction's part; none when it names none. The database refuses it then.
+/// The item of a request or of one operation of a transaction. `None` if it names no item; the database then refuses
+/// it.
 fn item_key(database: &Database, request: &Value) -> Option<ItemKey> {
     let table = request["TableName"].as_str()?;
     let attributes = if request["Key"].is_object() { &request["Key"] } else { &request["Item"] };

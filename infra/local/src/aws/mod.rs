@@ -1,7 +1,7 @@
-//! Stand-ins for the AWS services that the functions call, over the services' own wire protocols, on one port.
+//! Stand-ins for the AWS services that the functions call. They use the services' wire protocols and share one port.
 //!
-//! As on AWS, the signature's scope says which service is meant. Signatures are not checked; the access key id is
-//! taken as the caller's name, so that it can be told afterwards which function used which permission.
+//! As on AWS, the scope of the signature names the service. The local system does not check signatures. The access key
+//! id is the caller's name, so that tests can see which function used which permission.
 
 mod dynamodb;
 mod faults;
@@ -42,11 +42,11 @@ use digime_simulator::{Moment, Observer};
 
 use crate::{queues::Queues, topic::Topic};
 
-/// DynamoDB takes 16 MB, the others less.
+/// In bytes. DynamoDB accepts requests of up to 16 MB, the other services less.
 const BODY_LIMIT: usize = 16 * 1024 * 1024;
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The services, with what they hold. Cheap to clone.
+/// The services and their state. Cheap to clone.
 #[derive(Clone)]
 pub struct Aws(Arc<Inner>);
 
@@ -61,7 +61,7 @@ struct Inner {
     observer: Mutex<Option<Observer>>,
 }
 
-/// One call, as far as every service has it.
+/// The parts of a call that all services share.
 struct Call {
     caller: String,
     service: Service,
@@ -71,7 +71,6 @@ struct Call {
 }
 
 impl Aws {
-    /// The services over the given stores.
     #[must_use]
     pub fn new(database: Database, secrets: Secrets, queues: Queues, topic: Topic) -> Self {
         Self(Arc::new(Inner {
@@ -91,25 +90,25 @@ impl Aws {
         lock(&self.0.faults).add(fault);
     }
 
-    /// Takes back all faults that have not happened yet.
+    /// Removes all faults that have not happened yet.
     pub fn heal(&self) {
         lock(&self.0.faults).clear();
     }
 
-    /// Lets transactions meet, as they do on AWS: each DynamoDB call takes that long, and a `TransactWriteItems` holds
-    /// all of its items meanwhile. A transaction on such an item, and a `PutItem`, `UpdateItem` or `DeleteItem` of it,
-    /// is refused at once with DynamoDB's conflict.
+    /// Makes concurrent transactions conflict, as on AWS. Each DynamoDB call takes the given time, and a
+    /// `TransactWriteItems` holds all of its items during this time. A transaction, a `PutItem`, an `UpdateItem` or a
+    /// `DeleteItem` on a held item is refused at once with DynamoDB's conflict.
     pub fn hold_transactions(&self, duration: Duration) {
         self.0.holds.set_duration(Some(duration));
     }
 
-    /// Ends what `hold_transactions` began. Calls that are under way are executed now.
+    /// Ends the effect of `hold_transactions`. Calls in progress are executed now.
     pub fn release_transactions(&self) {
         self.0.holds.set_duration(None);
     }
 
-    /// Has every call watched, and held up where the observer wants that. A call's name is that of its caller and its
-    /// operation, such as `accounts dynamodb:Query`.
+    /// Sets the observer of every call. The observer can delay a call. A call is named by its caller and its operation,
+    /// such as `accounts dynamodb:Query`.
     pub fn observe(&self, observer: Option<Observer>) {
         *lock(&self.0.observer) = observer;
     }
@@ -122,7 +121,7 @@ impl Aws {
         }
     }
 
-    /// How often each caller sent each operation, retries and failures included.
+    /// The number of calls per caller and operation, including retries and failures.
     #[must_use]
     pub fn operations(&self) -> BTreeMap<Operation, u64> {
         lock(&self.0.record).operations.clone()
@@ -134,24 +133,24 @@ impl Aws {
         lock(&self.0.record).permissions.clone()
     }
 
-    /// Counts DynamoDB's capacity units from now on, anew. It asks the database for more than the callers did.
+    /// Starts to count DynamoDB's capacity units, from zero. While it counts, the stand-in asks the database for the
+    /// consumed capacity with each call.
     pub fn count_units(&self) {
         lock(&self.0.record).units = Some(BTreeMap::new());
     }
 
-    /// The capacity units that each caller's operations consumed since they are counted: read units of what reads,
-    /// write units of what writes.
+    /// The capacity units that each caller's operations consumed since `count_units`: read units for reads, write units
+    /// for writes.
     #[must_use]
     pub fn units(&self) -> BTreeMap<Operation, f64> {
         lock(&self.0.record).units.clone().unwrap_or_default()
     }
 
-    /// Forgets what was called.
+    /// Clears the record of calls and permissions.
     pub fn clear_record(&self) {
         *lock(&self.0.record) = Record::default();
     }
 
-    /// The router of the port.
     pub(crate) fn router(&self) -> Router {
         Router::new().fallback(serve).with_state(self.clone())
     }
@@ -169,7 +168,7 @@ impl Aws {
         if let Some(fault) = fault.as_ref().filter(|fault| fault.effect == Effect::Refused) {
             return Err(fault.answer());
         }
-        // Dropped, and its items released, after the call was executed.
+        // Dropped after the call is executed, which releases the items.
         let _held = match call.service {
             Service::DynamoDb => Some(holds.enter(database, &call.operation, &call.body).await?),
             Service::SecretsManager | Service::Sqs | Service::Sns => None,
@@ -222,8 +221,8 @@ async fn serve(State(aws): State<Aws>, request: Request) -> Response {
     service.reply(answer)
 }
 
-/// The access key id and the service of a SigV4 header:
-/// `AWS4-HMAC-SHA256 Credential=<access key id>/<date>/<region>/<service>/aws4_request, …`.
+/// Reads the access key id and the service from a SigV4 header: `AWS4-HMAC-SHA256 Credential=<access key
+/// id>/<date>/<region>/<service>/aws4_request, …`.
 fn signature(headers: &HeaderMap) -> Option<(String, Service)> {
     let authorization = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (_, credential) = authorization.split_once("Credential=")?;

@@ -1,4 +1,4 @@
-//! What a call and an answer look like in each service's protocol: AWS JSON 1.0 and 1.1, and the older query protocol.
+//! The services' wire protocols: AWS JSON 1.0, AWS JSON 1.1, and the older query protocol.
 
 use axum::{
     body::Body,
@@ -9,7 +9,6 @@ use serde_json::json;
 
 use crate::ambient::uuid;
 
-/// A service that the functions call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Service {
     DynamoDb,
@@ -18,15 +17,15 @@ pub(super) enum Service {
     Sns,
 }
 
-/// An answer that says no.
+/// An error answer of a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ApiError {
     pub(super) status: u16,
     pub(super) code: String,
     pub(super) message: String,
-    /// What SQS calls it in the query protocol, which the SDKs go by.
+    /// The error's code in the query protocol of SQS. The SDKs use it instead of `code`.
     pub(super) query_code: Option<&'static str>,
-    /// The whole body, where a code and a message are not all of it.
+    /// The whole body. `None` for the usual body with the code and the message.
     pub(super) body: Option<String>,
 }
 
@@ -45,7 +44,7 @@ impl ApiError {
 }
 
 impl Service {
-    /// The service by the name that stands in a signature's scope.
+    /// The service with the given name in the scope of a signature.
     pub(super) fn by_scope(name: &str) -> Option<Self> {
         match name {
             "dynamodb" => Some(Self::DynamoDb),
@@ -67,7 +66,6 @@ impl Service {
         format!("{prefix}:{operation}")
     }
 
-    /// The operation that a request asks for.
     pub(super) fn operation(self, headers: &HeaderMap, body: &str) -> Option<String> {
         let target_prefix = match self {
             Self::DynamoDb => "DynamoDB_20120810.",
@@ -83,7 +81,6 @@ impl Service {
         target.strip_prefix(target_prefix).map(str::to_owned)
     }
 
-    /// The answer in the service's protocol.
     pub(super) fn reply(self, result: Result<String, ApiError>) -> Response {
         let request_id = uuid();
         let (status, query_error, body) = match result {
@@ -138,7 +135,7 @@ impl Service {
     }
 }
 
-/// The text with what means something in XML escaped.
+/// Escapes the special characters of XML.
 pub(super) fn xml_text(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }

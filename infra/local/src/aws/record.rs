@@ -1,4 +1,5 @@
-//! Who called what: for tests of how few calls a flow makes, and of which permissions a function needs.
+//! Records the calls. Tests use the record to check how many calls a flow makes, and which permissions a function
+//! needs.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,26 +14,26 @@ pub struct Operation {
     pub action: String,
 }
 
-/// A permission that a caller needed. A DynamoDB transaction needs those of its parts.
+/// A permission that a caller needed. A DynamoDB transaction needs the permissions of its operations.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Permission {
     /// The access key id: the name of a function.
     pub caller: String,
     /// Such as `dynamodb:PutItem`.
     pub action: String,
-    /// The table, index, queue, topic or secret, as the call named it.
+    /// The table, index, queue, topic or secret, as named in the call.
     pub resource: String,
 }
 
-/// A permission before it is known who needs it: action and resource.
+/// The action and the resource of a permission, without the caller.
 pub(super) type Needed = (String, String);
 
-/// Grows with the kinds of calls, not with their number.
+/// Its size depends on the number of different calls, not on the number of all calls.
 #[derive(Debug, Default)]
 pub(super) struct Record {
     pub(super) operations: BTreeMap<Operation, u64>,
     pub(super) permissions: BTreeSet<Permission>,
-    /// What DynamoDB consumed; none while nobody wants to know.
+    /// The consumed capacity units. `None` while they are not counted.
     pub(super) units: Option<BTreeMap<Operation, f64>>,
 }
 

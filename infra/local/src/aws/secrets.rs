@@ -26,7 +26,8 @@ struct Version {
 }
 
 impl Secrets {
-    /// Stores a value. The one that was current until now becomes the previous one, the one before that is gone.
+    /// Stores a new current value. The old current value becomes the previous value, and the old previous value is
+    /// dropped.
     pub fn put(&self, id: &str, value: &str) {
         let mut secrets = lock(&self.0);
         let previous = secrets.remove(id).map(|versions| versions.current);
@@ -35,7 +36,6 @@ impl Secrets {
         secrets.insert(id.to_owned(), Versions { current, previous });
     }
 
-    /// The current value of a secret.
     #[must_use]
     pub fn get(&self, id: &str) -> Option<String> {
         lock(&self.0).get(id).map(|versions| versions.current.value.clone())
@@ -53,7 +53,6 @@ impl std::fmt::Debug for Secrets {
     }
 }
 
-/// Runs the operation.
 pub(super) fn answer(secrets: &Secrets, operation: &str, body: &str) -> Result<String, ApiError> {
     if operation != "GetSecretValue" {
         return Err(ApiError::unknown_operation());
@@ -82,14 +81,14 @@ pub(super) fn answer(secrets: &Secrets, operation: &str, body: &str) -> Result<S
         "CreatedDate": 1.7e9,
         "Name": name,
         "SecretString": version.value,
-        // 32 characters at least, as on AWS.
+        // At least 32 characters, as on AWS.
         "VersionId": format!("00000000-0000-0000-0000-{:012}", version.number),
         "VersionStages": [stage],
     })
     .to_string())
 }
 
-/// What a caller must be allowed to do for this call.
+/// The permission that this call needs.
 pub(super) fn permissions(operation: &str, body: &str) -> Vec<Needed> {
     let body: Value = serde_json::from_str(body).unwrap_or_default();
     let resource = body["SecretId"].as_str().unwrap_or_default();

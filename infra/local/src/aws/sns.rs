@@ -13,7 +13,6 @@ use crate::{ambient::uuid, names, topic::Topic};
 const SIZE_LIMIT: usize = 256 * 1024;
 const NAMESPACE: &str = "http://sns.amazonaws.com/doc/2010-03-31/";
 
-/// Runs the operation.
 pub(super) fn answer(topic: &Topic, operation: &str, body: &str) -> Result<String, ApiError> {
     if operation != "Publish" {
         return Err(ApiError::unknown_operation());
@@ -45,7 +44,7 @@ fn form(body: &str) -> BTreeMap<String, String> {
     url::form_urlencoded::parse(body.as_bytes()).into_owned().collect()
 }
 
-/// The attributes stand as `MessageAttributes.entry.<n>.Name` and `.Value.StringValue`, `n` from 1.
+/// Reads the attributes from `MessageAttributes.entry.<n>.Name` and `.Value.StringValue`, with `n` from 1.
 fn attributes(form: &BTreeMap<String, String>) -> Map<String, Value> {
     (1..)
         .map_while(|number| {
@@ -56,7 +55,7 @@ fn attributes(form: &BTreeMap<String, String>) -> Map<String, Value> {
         .collect()
 }
 
-/// What a caller must be allowed to do for this call.
+/// The permission that this call needs.
 pub(super) fn permissions(operation: &str, body: &str) -> Vec<Needed> {
     let resource = form(body).remove("TopicArn").unwrap_or_default();
     vec![(format!("sns:{operation}"), resource)]

@@ -10,12 +10,11 @@ use crate::{
     queues::{NewMessage, Queues},
 };
 
-/// The size of a message, and of all messages of a batch together.
+/// In bytes: the limit of one message, and of all messages of a batch together.
 const SIZE_LIMIT: usize = 1024 * 1024;
 const BATCH_LIMIT: usize = 10;
 const DELAY_LIMIT: u64 = 900;
 
-/// Runs the operation.
 pub(super) fn answer(queues: &Queues, operation: &str, body: &str, caller: &str) -> Result<String, ApiError> {
     let request: Value = serde_json::from_str(body)
         .map_err(|_| ApiError::new(400, "SerializationException", "The request is not JSON."))?;
@@ -124,12 +123,12 @@ fn message(entry: &Value, caller: &str) -> Result<NewMessage, ApiError> {
     })
 }
 
-/// The characters of XML 1.0, which is what a message may hold.
+/// Whether SQS accepts the character: a message may contain the characters of XML 1.0.
 const fn is_allowed(character: char) -> bool {
     matches!(character, '\t' | '\n' | '\r' | '\u{20}'..='\u{D7FF}' | '\u{E000}'..='\u{FFFD}' | '\u{10000}'..)
 }
 
-/// Attributes count with their names, types and values.
+/// The size of the attributes: the bytes of their names, types and values.
 fn size(message: &NewMessage) -> usize {
     let attributes = message.attributes.iter().map(|(name, attribute)| {
         let text = |field: &str| attribute[field].as_str().map_or(0, str::len);
@@ -138,8 +137,8 @@ fn size(message: &NewMessage) -> usize {
     message.body.len() + attributes.sum::<usize>()
 }
 
-/// The digest that SQS documents: of each attribute in the order of names, length and bytes of name and type, then 1
-/// and the value.
+/// The MD5 digest of the attributes, as documented by SQS: for each attribute, in the order of names, the length and
+/// the bytes of its name and its type, then 1, then the value.
 fn md5_of_attributes(attributes: &Map<String, Value>) -> String {
     let mut bytes = Vec::new();
     let mut add = |text: &str, marker: Option<u8>| {
@@ -164,7 +163,7 @@ fn error(code: &str, query_code: &'static str, message: &str) -> ApiError {
     ApiError { query_code: Some(query_code), ..ApiError::new(400, code, message) }
 }
 
-/// What a caller must be allowed to do for this call.
+/// The permission that this call needs.
 pub(super) fn permissions(operation: &str, body: &str) -> Vec<Needed> {
     let body: Value = serde_json::from_str(body).unwrap_or_default();
     let resource = queue(&body).map_or_else(|_| "?".to_owned(), |queue| queue.name().to_owned());

@@ -1,4 +1,4 @@
-//! The stand-ins, driven by the SDK clients that the functions use.
+//! Tests of the stand-ins with the SDK clients that the functions use.
 
 use std::{collections::HashMap, pin::pin};
 
@@ -124,7 +124,7 @@ async fn a_condition_that_fails_is_told_apart_from_other_errors() {
     assert!(error.into_service_error().is_resource_not_found_exception());
 }
 
-/// A call as the port hands it on. It is made without a connection, so that a poll takes it as far as it gets.
+/// A call to the port's router, without a connection: polling it once runs it up to its first wait.
 fn dynamodb(operation: &str, body: &Value) -> Call {
     let (caller, operation) = ("tester".to_owned(), operation.to_owned());
     Call { caller, service: Service::DynamoDb, operation, body: body.to_string() }
@@ -166,7 +166,7 @@ async fn a_transaction_that_meets_another_one_is_refused_with_the_item_that_they
         "Transaction cancelled, please refer cancellation reasons for specific reasons \
          [None, TransactionConflict, TransactionConflict]"
     );
-    // The refused one holds nothing.
+    // The refused transaction holds no items.
     let other = transaction(&[absent("C")]);
     let mut other = pin!(aws.answer(&other));
     assert!(poll!(&mut other).is_pending());

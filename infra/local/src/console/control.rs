@@ -7,12 +7,12 @@ use digime_simulator::{AccessTokenStatus, ErrorShape, Failure, KeyForm};
 use super::Console;
 use crate::{demo, names::Queue};
 
-/// How slow the slow digi.me is: noticeable, but within the timeouts.
+/// The latency of a slow digi.me: noticeable, but shorter than the functions' timeouts.
 const SLOW: Duration = Duration::from_secs(2);
-/// More requests than are made until the action is pulled back.
+/// More failures than requests are made until the action "normal" ends them.
 const ALL: u32 = 100_000;
 
-/// Pulls a action and says what it did.
+/// Runs an action. Returns a sentence about the result.
 pub(super) async fn pull(console: &Console, action: &str, user: &str, target: &str) -> String {
     let control = &console.control;
     let of_account = |found: bool, done: &str| match found {

@@ -1,4 +1,5 @@
-//! The console: what an operator and an application see, and buttons that break things. Server-rendered, no JavaScript.
+//! The console: shows the accounts, the events and the queues, and has buttons that use the control API of the
+//! simulator. The server renders its pages; they contain no JavaScript.
 
 mod control;
 mod page;
@@ -27,10 +28,10 @@ use crate::{
 };
 
 const STYLE: &str = include_str!("style.css");
-/// How many notifications and dead letters are shown.
+/// Notifications and dead letters to show.
 const SHOWN: u32 = 30;
 
-/// What the console looks at. Cheap to clone.
+/// The parts of the system that the console uses. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Console {
     application: Application,
@@ -38,11 +39,11 @@ pub(crate) struct Console {
     topic: Topic,
     control: Control,
     digime_url: String,
-    /// What the last button did.
+    /// The result of the last button.
     notice: Arc<Mutex<String>>,
 }
 
-/// Everything that one page shows.
+/// The data of one page.
 struct View {
     user: String,
     users: Vec<String>,
@@ -62,7 +63,7 @@ struct Choice {
     user: Option<String>,
 }
 
-/// The fields of the buttons' forms.
+/// The form fields of the buttons.
 #[derive(Deserialize)]
 struct Press {
     user: Option<String>,
@@ -106,7 +107,7 @@ impl Console {
         }
     }
 
-    /// The accounts and their events, through the API as an application asks for them.
+    /// Reads the accounts and their events through the API, as an application does.
     async fn accounts(&self, user: &str) -> Result<(Vec<Value>, Vec<Value>), String> {
         let user = percent_encoding::utf8_percent_encode(user, percent_encoding::NON_ALPHANUMERIC);
         let path = format!("/users/{user}/accounts");
@@ -134,7 +135,6 @@ impl Console {
     }
 }
 
-/// The console's routes.
 pub(crate) fn router(console: Console) -> Router {
     Router::new()
         .route("/", get(show))
@@ -149,7 +149,7 @@ async fn show(State(console): State<Console>, Query(choice): Query<Choice>) -> R
     html(&page::overview(&console.view(user).await))
 }
 
-/// Where the demo application's users come back to.
+/// The return URL of the demo application.
 async fn returned(Query(parameters): Query<Vec<(String, String)>>) -> Response {
     html(&page::returned(&parameters))
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::View;
 use crate::{names::Queue, queues::Message, topic::Publication};
 
-/// So much of a dead letter is shown.
+/// Characters of a dead letter to show.
 const EXCERPT: usize = 300;
 
 fn document(title: &str, refresh: bool, content: &Markup) -> Markup {
@@ -148,7 +148,7 @@ fn events(view: &View) -> Markup {
     }
 }
 
-/// What an event's data holds beside who it is about.
+/// The fields of an event's data, without the fields that identify the event and its subject.
 fn details(data: &Value) -> String {
     let known = ["eventId", "userId", "accountId", "sequence", "contractId", "serviceName", "episodeId"];
     let fields = data.as_object().into_iter().flatten().filter(|(name, _)| !known.contains(&name.as_str()));

@@ -1,4 +1,4 @@
-//! The event that API Gateway makes of a request, payload format 2.0.
+//! The event that API Gateway creates from a request, in payload format 2.0.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
@@ -13,7 +13,6 @@ use crate::{ambient::random_hex, names};
 const API_ID: &str = "local";
 const SOURCE_IP: &str = "127.0.0.1";
 
-/// A request, and what the gateway knows of it.
 pub(super) struct Incoming<'a> {
     pub(super) route: &'static Route,
     pub(super) path_parameters: Vec<(&'static str, String)>,
@@ -24,7 +23,7 @@ pub(super) struct Incoming<'a> {
     pub(super) iam_principal: bool,
 }
 
-/// The event. Members without a value are left out, as API Gateway does.
+/// Builds the event. Like API Gateway, it leaves out fields without a value.
 pub(super) fn event(incoming: &Incoming<'_>) -> Value {
     let uri = &incoming.parts.uri;
     let raw_path = percent_decode_str(uri.path()).decode_utf8_lossy();
@@ -100,7 +99,8 @@ fn context(incoming: &Incoming<'_>, raw_path: &str) -> Value {
     context
 }
 
-/// Header names in lower case, several values of one joined by commas; cookies stand elsewhere.
+/// The headers: names in lower case, several values of one header joined by commas, without `cookie`, which has its own
+/// field.
 fn headers(headers: &HeaderMap) -> Map<String, Value> {
     let mut joined = Map::new();
     for name in headers.keys().filter(|name| **name != header::COOKIE) {
@@ -125,7 +125,7 @@ fn cookies(headers: &HeaderMap) -> Vec<String> {
         .collect()
 }
 
-/// The parameters, decoded; several values of one joined by commas.
+/// The decoded query parameters, several values of one parameter joined by commas.
 fn query_parameters(query: &str) -> Map<String, Value> {
     let mut parameters: Map<String, Value> = Map::new();
     for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
@@ -144,7 +144,7 @@ enum EventBody {
     Base64(String),
 }
 
-/// HTTP APIs hand on text of a few types as it is, and everything else, forms included, in Base64.
+/// HTTP APIs pass bodies of a few text types unchanged, and all other bodies, including forms, in Base64.
 fn body(headers: &HeaderMap, body: &Bytes) -> EventBody {
     if body.is_empty() {
         return EventBody::None;

@@ -1,4 +1,4 @@
-//! The HTTP API in front of the functions: what API Gateway does with a request, payload format 2.0.
+//! The HTTP API in front of the functions. It handles requests as API Gateway does with payload format 2.0.
 
 mod event;
 mod reply;
@@ -27,9 +27,9 @@ use crate::{
     invoke::{Functions, InvokeError},
 };
 
-/// API Gateway takes request bodies up to 10 MB.
+/// In bytes. API Gateway accepts request bodies of up to 10 MB.
 const BODY_LIMIT: usize = 10_000_000;
-/// How long API Gateway waits for a function, and here also for a request's body.
+/// API Gateway's time limit for a function. Here it is also the time limit for receiving a request's body.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The HTTP API. Cheap to clone.
@@ -43,19 +43,18 @@ struct Inner {
 }
 
 impl Gateway {
-    /// The API over these functions.
     #[must_use]
     pub fn new(functions: Functions, clock: Clock) -> Self {
         Self(Arc::new(Inner { functions, clock, iam_principal: AtomicBool::new(true) }))
     }
 
-    /// Whether callers of the application's routes count as IAM principals. They do, until a test wants to see what
-    /// the functions say to a caller that the gateway let through without one.
+    /// Sets whether callers of the application's routes count as IAM principals, which is the default. Tests switch it
+    /// off to check that the functions refuse other callers themselves.
     pub fn set_iam_principal(&self, present: bool) {
         self.0.iam_principal.store(present, Ordering::Relaxed);
     }
 
-    /// Answers a request, whose body is there already.
+    /// Answers a request whose body has been read.
     pub async fn call(&self, request: http::Request<Bytes>) -> http::Response<Bytes> {
         let (parts, body) = request.into_parts();
         let request_id = uuid();
@@ -92,16 +91,16 @@ impl Gateway {
             },
             Ok(Err(error @ InvokeError::Failed { .. })) => error.to_string(),
             Ok(Err(InvokeError::TimedOut)) | Err(_) => {
-                tracing::warn!(function = route.function.name(), request_id, "A function took too long");
+                tracing::warn!(function = route.function.name(), request_id, "gateway: a function timed out");
                 return message(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable");
             }
         };
-        tracing::warn!(function = route.function.name(), request_id, error, "A function failed");
+        tracing::warn!(function = route.function.name(), request_id, error, "gateway: a function failed");
         message(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
     }
 }
 
-/// Answers a request that comes over the network.
+/// Reads the body of a request from the network, and answers the request.
 pub(crate) async fn serve(State(gateway): State<Gateway>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let response = match tokio::time::timeout(TIMEOUT, to_bytes(body, BODY_LIMIT)).await {
@@ -112,7 +111,7 @@ pub(crate) async fn serve(State(gateway): State<Gateway>, request: Request) -> R
     response.map(Body::from)
 }
 
-/// What API Gateway says in its own name.
+/// An answer of API Gateway itself.
 fn message(status: StatusCode, text: &str) -> http::Response<Bytes> {
     let mut response = http::Response::new(Bytes::from(json!({"message": text}).to_string()));
     *response.status_mut() = status;

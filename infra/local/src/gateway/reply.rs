@@ -1,16 +1,16 @@
-//! The response that API Gateway makes of a function's reply.
+//! The response that API Gateway creates from a function's reply.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use serde_json::{Map, Value};
 
-/// Lambda refuses larger replies.
+/// In bytes. Lambda refuses larger replies.
 const SIZE_LIMIT: usize = 6 * 1024 * 1024;
 
-/// The response; `None`, where API Gateway would answer 500 instead.
+/// Builds the response. Returns `None` if API Gateway would answer 500.
 ///
-/// A reply without a `statusCode` is itself the body of a 200.
+/// A reply without `statusCode` becomes the body of a 200 response.
 pub(super) fn response(reply: &[u8]) -> Option<Response<Bytes>> {
     if reply.len() > SIZE_LIMIT {
         return None;

@@ -1,25 +1,23 @@
-//! Which function answers which route.
+//! The routes of the API and their functions.
 
 use http::Method;
 use percent_encoding::percent_decode_str;
 
 use crate::invoke::Function;
 
-/// A route of the API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Route {
-    /// The method.
     pub method: &'static str,
-    /// The path, with parameters in braces.
+    /// The path with parameters in braces.
     pub path: &'static str,
-    /// Who answers.
     pub function: Function,
-    /// Whether callers have to be IAM principals: the application's routes, not those of the user's browser.
+    /// Whether callers must be IAM principals: true for the application's routes, false for the routes of the user's
+    /// browser.
     pub iam: bool,
 }
 
 impl Route {
-    /// As API Gateway names it, such as `GET /accounts`.
+    /// The route key of API Gateway, such as `GET /accounts`.
     #[must_use]
     pub fn key(&self) -> String {
         format!("{} {}", self.method, self.path)
@@ -34,7 +32,6 @@ const fn browser(method: &'static str, path: &'static str, function: Function) -
     Route { method, path, function, iam: false }
 }
 
-/// Every route of the API.
 pub const ROUTES: &[Route] = &[
     application("PUT", "/users/{userId}/grants/{contractId}", Function::Accounts),
     application("GET", "/users/{userId}/grants/{contractId}", Function::Accounts),
@@ -51,7 +48,7 @@ pub const ROUTES: &[Route] = &[
     browser("GET", "/callback", Function::ReauthCallback),
 ];
 
-/// The route of a request, with its path parameters, decoded.
+/// Finds the route of a request, and its decoded path parameters.
 pub(super) fn find(method: &Method, path: &str) -> Option<(&'static Route, Vec<(&'static str, String)>)> {
     ROUTES
         .iter()
