@@ -1,4 +1,4 @@
-//! The HTTP side: what a function's runtime asks for.
+//! The HTTP routes of the Lambda Runtime API.
 
 use std::{
     collections::BTreeMap,
@@ -20,19 +20,19 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::failed;
 use crate::{ambient::random_hex, invoke::InvokeError};
 
-/// Lambda refuses larger replies.
+/// In bytes. Lambda refuses larger replies.
 const REPLY_LIMIT: usize = 6 * 1024 * 1024;
 
-/// An event on its way to the function.
+/// An event for the function.
 pub(super) struct Invocation {
     pub(super) request_id: String,
     pub(super) event: Bytes,
-    /// Milliseconds since 1970, by the machine's clock, which the function goes by.
+    /// Milliseconds since 1970 by the machine's clock, which the function uses too.
     pub(super) deadline_ms: i64,
     pub(super) function_arn: String,
 }
 
-/// How far a process is.
+/// The startup state of a process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Phase {
     Starting,
@@ -40,10 +40,10 @@ pub(super) enum Phase {
     CannotStart(String),
 }
 
-/// The answers that are awaited: to which event, and where they go.
+/// The channels for the awaited answers, by request id.
 type Awaited = BTreeMap<String, oneshot::Sender<Result<Bytes, InvokeError>>>;
 
-/// What the handlers and the sandbox share.
+/// The state that the handlers and the sandbox share.
 pub(super) struct Shared {
     invocations: tokio::sync::Mutex<mpsc::Receiver<Invocation>>,
     awaited: Mutex<Awaited>,
@@ -55,11 +55,11 @@ impl Shared {
         Arc::new(Self { invocations: invocations.into(), awaited: Mutex::default(), phase })
     }
 
-    /// Where the answer to an event will arrive.
+    /// Registers an event. Returns the channel that receives its answer.
     pub(super) fn expect(&self, request_id: &str) -> oneshot::Receiver<Result<Bytes, InvokeError>> {
         let (sender, receiver) = oneshot::channel();
         let mut awaited = self.awaited.lock().unwrap_or_else(PoisonError::into_inner);
-        // Of one that took too long, nobody waits for the answer any more.
+        // Drop the channels of invocations that timed out: their receivers are closed.
         awaited.retain(|_, sender| !sender.is_closed());
         awaited.insert(request_id.to_owned(), sender);
         receiver
@@ -77,7 +77,6 @@ impl Shared {
     }
 }
 
-/// The routes of one process.
 pub(super) fn router(shared: Arc<Shared>) -> Router {
     let routes = Router::new()
         .route("/runtime/invocation/next", get(next))

@@ -24,32 +24,29 @@ use tokio::{
 use self::sandbox::Sandbox;
 use crate::invoke::{Invoke, InvokeError};
 
-/// How many events may wait for an instance.
+/// Events that can wait for an instance.
 const WAITING: usize = 1_000;
-/// How much of what a function writes is kept, in bytes; the end of it.
+/// In bytes. Only the end of a function's output is kept.
 const LOG_LIMIT: usize = 4 * 1024 * 1024;
 
-/// What is to be run, and how.
 #[derive(Debug, Clone)]
 pub struct Spec {
-    /// The function's name.
     pub name: String,
-    /// The executable.
     pub binary: PathBuf,
-    /// Its arguments; Lambda gives none.
+    /// The arguments of the executable. Lambda passes none.
     pub arguments: Vec<String>,
-    /// Its environment, besides what Lambda adds. Nothing is inherited.
+    /// The environment, to which the variables of Lambda are added. The process inherits no other variables.
     pub environment: BTreeMap<String, String>,
-    /// How long an invocation may take.
+    /// The time limit of one invocation.
     pub timeout: Duration,
-    /// How many processes there are.
+    /// The number of processes.
     pub instances: usize,
-    /// How many events one process is given at once; Lambda's managed instances give more than one.
+    /// The number of events that one process gets at the same time. Only Lambda's managed instances give more than one.
     pub concurrency: usize,
 }
 
 impl Spec {
-    /// One instance, 30 seconds for each event.
+    /// One instance with a time limit of 30 seconds.
     #[must_use]
     pub fn new(name: &str, binary: PathBuf, environment: BTreeMap<String, String>) -> Self {
         let (arguments, timeout) = (Vec::new(), Duration::from_secs(30));
@@ -57,48 +54,20 @@ impl Spec {
     }
 }
 
-/// Why an instance did not come up.
+/// Why an instance did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum InitError {
-    /// The process could not be started, or no port could be opened for it.
-    #[error("cannot start {binary}: {source}")]
-    Spawn {
-        /// The executable.
-        binary: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// The process ended before it asked for an event. Holds the end of what it wrote.
+    #[error("could not start {binary}: {source}")]
+    Spawn { binary: PathBuf, source: std::io::Error },
     #[error("{name} ended ({status}) before it asked for an event; it wrote:\n{output}")]
-    Exited {
-        /// The function.
-        name: String,
-        /// The exit status.
-        status: String,
-        /// The end of what it wrote.
-        output: String,
-    },
-    /// The function reported that it cannot start. Holds the end of what it wrote.
+    Exited { name: String, status: String, output: String },
     #[error("{name} cannot start: {report}; it wrote:\n{output}")]
-    Reported {
-        /// The function.
-        name: String,
-        /// What it reported.
-        report: String,
-        /// The end of what it wrote.
-        output: String,
-    },
-    /// The process did not ask for an event within ten seconds.
+    Reported { name: String, report: String, output: String },
     #[error("{name} did not ask for an event in time; it wrote:\n{output}")]
-    TooSlow {
-        /// The function.
-        name: String,
-        /// The end of what it wrote.
-        output: String,
-    },
+    TooSlow { name: String, output: String },
 }
 
-/// A function, run from its binary. Dropped, its processes are killed.
+/// A function that runs from its binary. Dropping the value kills its processes.
 pub struct LambdaFunction {
     events: mpsc::Sender<Pending>,
     workers: Vec<JoinHandle<()>>,
@@ -113,14 +82,13 @@ impl std::fmt::Debug for LambdaFunction {
     }
 }
 
-/// An event that waits for an instance.
 struct Pending {
     event: Bytes,
     reply: oneshot::Sender<Result<Bytes, InvokeError>>,
 }
 
 impl LambdaFunction {
-    /// Starts the function, and waits until each instance asks for an event.
+    /// Starts the function and waits until each instance asks for an event.
     pub async fn start(spec: Spec) -> Result<Self, InitError> {
         let log = Log::default();
         let spec = Arc::new(spec);
@@ -141,7 +109,7 @@ impl LambdaFunction {
         Ok(function)
     }
 
-    /// The numbers of the processes that run now.
+    /// The ids of the running processes.
     pub async fn processes(&self) -> Vec<u32> {
         let mut processes = Vec::new();
         for slot in &self.slots {
@@ -150,14 +118,14 @@ impl LambdaFunction {
         processes
     }
 
-    /// What the function wrote to its standard output and error, the last 4 MiB of it.
+    /// The last 4 MiB that the function wrote to its standard output and standard error.
     #[must_use]
     pub fn log(&self) -> String {
         self.log.text()
     }
 
-    /// Kills all processes, wherever they are in their work: what a machine does that fails. The events that were
-    /// under way fail, the next ones are given to new processes.
+    /// Kills all processes at whatever point they have reached, as a failing machine does. Events in progress fail. New
+    /// processes get the next events.
     pub fn crash(&self) {
         self.crash.send_modify(|times| *times += 1);
     }
@@ -182,11 +150,11 @@ impl Drop for LambdaFunction {
     }
 }
 
-/// The process of an instance, while it has one.
+/// The process of an instance, if it is running.
 type Slot = Arc<tokio::sync::Mutex<Option<Arc<Sandbox>>>>;
 
-/// Works on one event at a time, with a new process whenever the old one is gone. Where a process takes several events
-/// at once, as many workers share it.
+/// Processes one event at a time. Starts a new process when the old one has ended. If a process takes several events at
+/// the same time, that many workers share it.
 struct Worker {
     spec: Arc<Spec>,
     log: Log,
@@ -199,12 +167,12 @@ impl Worker {
     async fn run(mut self) {
         while let Some(pending) = self.next().await {
             let result = self.work(pending.event).await;
-            // Whoever asked may have gone away.
+            // The caller may have stopped waiting.
             let _ = pending.reply.send(result);
         }
     }
 
-    /// The next event; `None`, when the function is dropped. A crash in the meantime ends the process.
+    /// The next event. Returns `None` when the function is dropped. A crash during the wait ends the process.
     async fn next(&mut self) -> Option<Pending> {
         loop {
             tokio::select! {
@@ -230,7 +198,8 @@ impl Worker {
         result
     }
 
-    /// The process; a new one if there is none, or the old one ended or is to have crashed before this event.
+    /// Returns the running process. Starts a new one if none is running, or if the function crashed after the process
+    /// started.
     async fn running(&mut self) -> Result<Arc<Sandbox>, InitError> {
         let mut slot = self.slot.lock().await;
         let crashes = *self.crashed.borrow_and_update();
@@ -244,7 +213,7 @@ impl Worker {
     }
 }
 
-/// The end of what a function writes.
+/// The end of a function's output.
 #[derive(Debug, Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -253,7 +222,7 @@ impl Log {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         kept.extend_from_slice(bytes);
         if kept.len() > LOG_LIMIT {
-            // Half is dropped at once, so that this is rare.
+            // Drop half of the output at once, so that this happens rarely.
             kept.drain(..LOG_LIMIT / 2);
         }
     }
@@ -262,7 +231,7 @@ impl Log {
         String::from_utf8_lossy(&self.0.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
     }
 
-    /// The last two thousand characters, for a message.
+    /// The last 2,000 characters, for an error message.
     fn tail(&self) -> String {
         let text = self.text();
         let start = text.char_indices().rev().nth(1_999).map_or(0, |(index, _)| index);

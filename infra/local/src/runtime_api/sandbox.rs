@@ -1,4 +1,4 @@
-//! One process of a function, with the port that it asks for events.
+//! One process of a function, and the server that it gets its events from.
 
 use std::{process::Stdio, sync::Arc, time::Duration};
 
@@ -22,20 +22,20 @@ use crate::{
     server::{Server, listen},
 };
 
-/// Lambda gives a function ten seconds to start.
+/// Lambda's time limit for the start of a function.
 const INIT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long the output of a process that ended may take to arrive.
+/// The time limit for reading the rest of the output of an ended process.
 const OUTPUT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The process, and what belongs to it. Dropped, the process is killed.
+/// A process and its server. Dropping the value kills the process.
 pub(super) struct Sandbox {
-    /// Its number.
+    /// The process id.
     pub(super) process: Option<u32>,
-    /// How many crashes there had been when it was started.
+    /// The number of crashes of the function when this process was started.
     pub(super) generation: u64,
-    /// Holds the process.
+    /// The task that owns the process and waits for its end.
     waiting: AbortHandle,
-    /// How it ended, once it has.
+    /// The exit status, once the process has ended.
     ended: watch::Receiver<Option<String>>,
     shared: Arc<Shared>,
     invocations: mpsc::Sender<Invocation>,
@@ -44,10 +44,10 @@ pub(super) struct Sandbox {
     _server: Server,
 }
 
-/// A result, and whether the process can be used again.
+/// The result of an invocation, and whether the process can be used again.
 pub(super) type Outcome = (Result<Bytes, InvokeError>, bool);
 
-/// Why a process was ended in the middle of its work.
+/// Why a process was killed during an invocation.
 pub(super) enum Ending {
     Crashed,
     TimedOut,
@@ -94,7 +94,7 @@ impl Sandbox {
             for reader in output.into_iter().flatten() {
                 let _ = tokio::time::timeout(OUTPUT_TIMEOUT, reader).await;
             }
-            // It may have said why, and gone before that was looked at.
+            // The process may have reported an error just before it ended.
             let phase = phases.borrow().clone();
             return Err(match phase {
                 Phase::CannotStart(report) => report_error(report),
@@ -109,12 +109,11 @@ impl Sandbox {
         Ok(Self { process, generation, waiting, ended, shared, invocations, function_arn, timeout, _server: server })
     }
 
-    /// Whether the process is gone.
     pub(super) fn has_ended(&self) -> bool {
         self.ended.borrow().is_some()
     }
 
-    /// Gives an event to the process and waits for what comes of it, however long that takes.
+    /// Gives an event to the process and waits for the result, without a time limit.
     pub(super) async fn invoke(&self, event: Bytes) -> Outcome {
         let request_id = uuid();
         let answer = self.shared.expect(&request_id);
@@ -131,7 +130,7 @@ impl Sandbox {
         }
         let mut ended = self.ended.clone();
         tokio::select! {
-            // An answer counts, even when the process ends right after it.
+            // `biased`: an answer counts even if the process ends right after it.
             biased;
             Ok(result) = answer => (result, true),
             Ok(status) = ended.wait_for(Option::is_some) => {
@@ -148,13 +147,13 @@ impl Drop for Sandbox {
     }
 }
 
-/// Waits for the process to end. Dropped in the middle, it kills the process.
+/// Waits for the process to end. Dropping the future kills the process.
 async fn wait(mut child: Child, end: watch::Sender<Option<String>>) {
     let status = child.wait().await;
     end.send_replace(Some(status.map_or_else(|error| error.to_string(), |status| status.to_string())));
 }
 
-/// The phase after `Starting`.
+/// Waits for the phase after `Starting`.
 async fn reached(phases: &mut watch::Receiver<Phase>) -> Result<Phase, watch::error::RecvError> {
     Ok(phases.wait_for(|phase| *phase != Phase::Starting).await?.clone())
 }

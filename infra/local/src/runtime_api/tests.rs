@@ -1,4 +1,4 @@
-//! The function that these tests run is this test executable itself, started with [`as_function`] as its only test.
+//! The tests start this test executable as the function, with [`as_function`] as its only test.
 
 use std::env;
 
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::*;
 
-/// Does nothing as a test. Started by the others as a function, it does what the events tell it.
+/// As a test, it does nothing. Started as a function by the other tests, it does what each event says.
 #[tokio::test]
 async fn as_function() {
     let Ok(api) = env::var("AWS_LAMBDA_RUNTIME_API") else {
