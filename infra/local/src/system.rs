@@ -55,8 +55,8 @@ pub struct Options {
     pub simulator_port: u16,
     /// The data directory. `None` keeps all data in memory.
     pub data_dir: Option<PathBuf>,
-    /// The contract's key and the service secret. `None` generates new ones. Not used with a data directory, which keeps
-    /// its own.
+    /// The contract's key and the service secret. `None` generates new ones. Not used with a data directory, which
+    /// keeps its own.
     pub secrets: Option<DemoSecrets>,
     /// The clock of the stand-ins and the simulator.
     pub clock: Clock,
