@@ -1,10 +1,10 @@
-//! The one place that asks the machine for the time and for randomness.
+//! Time and randomness. All other modules of this crate take both from here.
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
-/// Says what time it is.
+/// A source of the current time.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// Fills a buffer with random bytes.
@@ -22,8 +22,7 @@ pub(crate) fn system_random() -> Random {
     })
 }
 
-/// For the timeouts of sockets, which are about the machine and not about what the simulator
-/// takes the time to be.
+/// The machine's time, for the timeouts of sockets. They do not follow the simulator's clock.
 #[expect(clippy::disallowed_methods, reason = "no simulated time for real sockets")]
 pub(crate) fn socket_now() -> tokio::time::Instant {
     tokio::time::Instant::now()

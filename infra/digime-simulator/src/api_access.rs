@@ -1,4 +1,4 @@
-//! `permission-access/…`: accounts, read sessions, read results.
+//! The `permission-access/…` routes for accounts, read sessions and read results.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::state::SESSION_LIFETIME;
 
 type Answer = Result<Json<Value>, ApiError>;
 
-/// `GET permission-access/accounts`: a bare array.
+/// `GET permission-access/accounts`. The answer is a bare array.
 pub(crate) async fn accounts(Extract(shared): Extract<Arc<Shared>>, caller: Caller) -> Answer {
     shared.read(|state| {
         let user_id = &caller.grant(state, &shared, Expiry::Refused)?.user_id;
@@ -69,8 +69,8 @@ pub(crate) async fn trigger(Extract(shared): Extract<Arc<Shared>>, caller: Calle
     Ok(Json(json!({ "session": { "key": key, "expiry": expiry } })))
 }
 
-/// `GET permission-access/query/{sessionKey}`: `running` at first, then the read result. There
-/// are never any files in it.
+/// `GET permission-access/query/{sessionKey}`: answers `running` at first, then the read result. The file list is
+/// always empty.
 pub(crate) async fn query(
     Extract(shared): Extract<Arc<Shared>>,
     caller: Caller,

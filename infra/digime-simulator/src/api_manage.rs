@@ -1,5 +1,4 @@
-//! What else an application does with its user, his accounts and its contract: deleting them, withdrawing a
-//! permission, asking for the contract and for sample data sets.
+//! The routes that delete a user or an account, withdraw a permission, and return the contract and sample data sets.
 
 use std::sync::Arc;
 
@@ -16,10 +15,10 @@ use crate::pages::SERVICES;
 use crate::shared::Shared;
 use crate::state::{CODE_LIFETIME, State};
 
-/// The first of January 2100, in milliseconds.
+/// 1 January 2100, in milliseconds since 1970.
 const CONTRACT_EXPIRATION_MS: i64 = 4_102_444_800_000;
 
-/// `DELETE user`: the user's tokens, accounts and read sessions end with him.
+/// `DELETE user`: removes the user with all tokens, accounts and read sessions.
 pub(crate) async fn delete_user(Extract(shared): Extract<Arc<Shared>>, caller: Caller) -> Result<StatusCode, ApiError> {
     shared.change(|state| {
         let user_id = caller.grant(state, &shared, Expiry::Refused)?.user_id.clone();
@@ -28,7 +27,7 @@ pub(crate) async fn delete_user(Extract(shared): Extract<Arc<Shared>>, caller: C
     })
 }
 
-/// `DELETE permission-access/service/h:accountId`: the account of the header `accountId`.
+/// `DELETE permission-access/service/h:accountId`: removes the account named in the header `accountId`.
 pub(crate) async fn delete_account(
     Extract(shared): Extract<Arc<Shared>>,
     caller: Caller,
@@ -41,8 +40,8 @@ pub(crate) async fn delete_account(
     })
 }
 
-/// `GET permission-access/revoke/h:accountId`: the address of a page on which the user withdraws the permission for
-/// the account of the header `accountId`. The page ends at the address of the header `redirectUri`.
+/// `GET permission-access/revoke/h:accountId`: returns the URL of a page on which the user withdraws the permission for
+/// the account named in the header `accountId`. The page redirects to the URL in the header `redirectUri`.
 pub(crate) async fn revoke(
     Extract(shared): Extract<Arc<Shared>>,
     caller: Caller,
@@ -75,8 +74,8 @@ pub(crate) async fn revoke(
     Ok(Json(json!({ "location": location })))
 }
 
-/// `GET permission-access/contract`: the caller's contract. There is no certificate; the text in its place holds the
-/// contract as it was registered.
+/// `GET permission-access/contract`: returns the caller's contract. The simulator has no certificate and returns the
+/// registered contract as text instead.
 pub(crate) async fn contract(caller: Caller) -> Json<Value> {
     let contract = &caller.contract;
     Json(json!({
@@ -96,7 +95,7 @@ pub(crate) async fn contract(caller: Caller) -> Json<Value> {
     }))
 }
 
-/// `GET permission-access/sample/datasets/{sourceId}`: two sets for each service that the pages offer.
+/// `GET permission-access/sample/datasets/{sourceId}`: returns two data sets for each service that the pages offer.
 pub(crate) async fn sample_data_sets(Path(source_id): Path<String>, _caller: Caller) -> Result<Json<Value>, ApiError> {
     let source_id: usize = source_id.parse().map_err(|_| ApiError::bad_body("The source id is not a number"))?;
     if !(1..=SERVICES.len()).contains(&source_id) {
@@ -106,7 +105,7 @@ pub(crate) async fn sample_data_sets(Path(source_id): Path<String>, _caller: Cal
     Ok(Json(json!({ "default": set("default"), "test": set("test") })))
 }
 
-/// The account of the header `accountId`, when it is one of the user of the access token.
+/// The account named in the header `accountId`, if it belongs to the user of the access token.
 fn own_account(shared: &Shared, state: &State, caller: &Caller, headers: &HeaderMap) -> Result<String, ApiError> {
     let user_id = &caller.grant(state, shared, Expiry::Refused)?.user_id;
     let account_id = header(headers, "accountId")?;

@@ -1,4 +1,4 @@
-//! `oauth/…`, `reference` and `jwks/oauth`.
+//! The routes `oauth/…`, `reference` and `jwks/oauth`.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use crate::state::{CODE_LIFETIME, SESSION_LIFETIME, State};
 
 type Answer = Result<Json<Value>, ApiError>;
 
-/// `POST oauth/authorize`: the code for the first authorization page.
+/// `POST oauth/authorize`: returns the code for the first authorization page.
 pub(crate) async fn authorize(Extract(shared): Extract<Arc<Shared>>, caller: Caller) -> Answer {
     let claims = &caller.claims;
     if claims.response_type.as_deref() != Some("code") || claims.response_mode.as_deref() != Some("query") {
@@ -29,7 +29,7 @@ pub(crate) async fn authorize(Extract(shared): Extract<Arc<Shared>>, caller: Cal
     let issued = shared.change(|state| {
         let user_id = match claims.access_token.as_deref() {
             None => None,
-            // Any contract's token tells who the user is.
+            // The access token identifies the user, under whichever contract it was issued.
             Some(value) => {
                 let grant = state.grants.get(value).ok_or_else(|| ApiError::invalid_token("access_token"))?;
                 if grant.pair.access_token.expires_on <= shared.now().as_second() {
@@ -49,8 +49,8 @@ pub(crate) async fn authorize(Extract(shared): Extract<Arc<Shared>>, caller: Cal
     })))
 }
 
-/// `POST oauth/token/reference`: the code for a page. With a code challenge it is the user's reauthorization, without
-/// one an account's or a further service.
+/// `POST oauth/token/reference`: returns the code for a page. With a code challenge, the page is the user
+/// reauthorization page. Without one, it is the page for reauthorizing an account or for adding a service.
 pub(crate) async fn token_reference(Extract(shared): Extract<Arc<Shared>>, caller: Caller) -> Answer {
     let challenge = code_challenge(&caller)?;
     let (purpose, expiry) = match challenge {
@@ -116,7 +116,7 @@ fn issue_code(
     Ok(Issued { code, session: json!({ "key": key, "expiry": expiry }) })
 }
 
-/// The code challenge, where there is one; its method must be S256.
+/// The code challenge, if there is one. Its method must be S256.
 fn code_challenge(caller: &Caller) -> Result<Option<String>, ApiError> {
     let Some(challenge) = &caller.claims.code_challenge else {
         return Ok(None);
@@ -131,7 +131,7 @@ fn code_challenge(caller: &Caller) -> Result<Option<String>, ApiError> {
     Ok(Some(challenge.clone()))
 }
 
-/// `POST oauth/token`: a pair for a code, or a new pair for a refresh token.
+/// `POST oauth/token`: returns a token pair for a code, or a new pair for a refresh token.
 pub(crate) async fn token(Extract(shared): Extract<Arc<Shared>>, caller: Caller) -> Answer {
     let pair = match caller.claims.grant_type.as_deref() {
         Some("authorization_code") => exchange(&shared, &caller)?,
@@ -169,7 +169,7 @@ fn exchange(shared: &Shared, caller: &Caller) -> Result<TokenPair, ApiError> {
                     && known.expires_at > now
             })
             .and_then(|known| {
-                // A code is good for one try, right or wrong.
+                // A code can be used once, whether the attempt succeeds or fails.
                 known.used = true;
                 (known.code_challenge.as_ref() == Some(&challenge)).then(|| known.user_id.clone()).flatten()
             })
@@ -207,7 +207,7 @@ struct ReferenceRequest {
     value: String,
 }
 
-/// `POST reference`: what stands for an account in the URL of the page.
+/// `POST reference`: returns the reference that names an account in the URL of a page.
 pub(crate) async fn reference(Extract(shared): Extract<Arc<Shared>>, _caller: Caller, body: Bytes) -> Answer {
     let request: ReferenceRequest =
         serde_json::from_slice(&body).map_err(|_| ApiError::bad_body("The body must hold type and value"))?;
@@ -226,7 +226,7 @@ pub(crate) async fn reference(Extract(shared): Extract<Arc<Shared>>, _caller: Ca
     Ok(Json(json!({ "id": id, "type": request.kind, "value": request.value })))
 }
 
-/// `GET jwks/oauth`: the current key, and the one before it.
+/// `GET jwks/oauth`: returns the current key and the previous key.
 pub(crate) async fn jwks(Extract(shared): Extract<Arc<Shared>>) -> Json<Value> {
     let keys = shared.read(|state| {
         let previous = state.keys.previous.iter();

@@ -1,4 +1,4 @@
-//! Who calls: the checks that digi.me makes of a request's JWT.
+//! Authenticates requests: the checks that digi.me makes on the JWT of a request.
 
 use std::sync::Arc;
 
@@ -16,16 +16,16 @@ use crate::model::{Contract, Grant};
 use crate::shared::Shared;
 use crate::state::State;
 
-/// How far a request's timestamp may be from the simulator's clock, in milliseconds.
+/// In milliseconds: the largest accepted difference between a request's timestamp and the simulator's clock.
 const TIMESTAMP_WINDOW_MS: f64 = 5.0 * 60.0 * 1000.0;
 const MAX_NONCE_LENGTH: usize = 256;
 
-/// The claims of a request, as far as any endpoint wants them.
+/// The claims of a request that at least one endpoint uses.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Claims {
     client_id: String,
     nonce: String,
-    /// Milliseconds since the epoch, perhaps with a fraction.
+    /// Milliseconds since 1970. May have a fraction.
     timestamp: f64,
     pub(crate) access_token: Option<String>,
     pub(crate) redirect_uri: Option<String>,
@@ -46,7 +46,7 @@ struct Header {
     typ: String,
 }
 
-/// A caller whose JWT passed all checks that every endpoint makes.
+/// A caller whose JWT has passed the checks that all endpoints share.
 pub(crate) struct Caller {
     pub(crate) contract: Contract,
     pub(crate) claims: Claims,
@@ -110,8 +110,8 @@ fn decode<T: DeserializeOwned>(part: &str) -> Option<T> {
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).ok()?).ok()
 }
 
-/// Uses up the nonce of a request that is made to fail before it is looked at: a real server
-/// may have seen it too, so a retry needs a new JWT.
+/// Uses up the nonce of a request that fails on purpose before it is checked. A real server could have used it up too,
+/// so a retry needs a new JWT.
 pub(crate) fn burn_nonce(shared: &Shared, headers: &HeaderMap) {
     let claims = bearer(headers).and_then(|jwt| jwt.split('.').nth(1)).and_then(decode::<Claims>);
     if let Some(claims) = claims
@@ -122,7 +122,7 @@ pub(crate) fn burn_nonce(shared: &Shared, headers: &HeaderMap) {
 }
 
 impl Caller {
-    /// The grant that the access token stands for.
+    /// The grant of the access token.
     pub(crate) fn grant<'a>(&self, state: &'a State, shared: &Shared, expiry: Expiry) -> Result<&'a Grant, ApiError> {
         let missing = || ApiError::validation("The JWT lacks access_token");
         let value = self.claims.access_token.as_deref().ok_or_else(missing)?;
@@ -138,13 +138,13 @@ impl Caller {
         Ok(grant)
     }
 
-    /// The redirect URI, when it is registered with the contract.
+    /// The redirect URI, if it is registered with the contract.
     pub(crate) fn redirect_uri(&self, allow_query: bool) -> Result<String, ApiError> {
         let missing = || ApiError::validation("The JWT lacks redirect_uri");
         self.registered(self.claims.redirect_uri.as_deref().ok_or_else(missing)?, allow_query)
     }
 
-    /// The address, when it is registered with the contract as a redirect URI.
+    /// The URL, if it is registered with the contract as a redirect URI.
     pub(crate) fn registered(&self, given: &str, allow_query: bool) -> Result<String, ApiError> {
         let registered = |uri: &str| self.contract.redirect_uris.iter().any(|known| known == uri);
         let known = match given.split_once('?') {
@@ -160,10 +160,10 @@ impl Caller {
     }
 }
 
-/// Whether an expired access token will do.
+/// Whether an expired access token is accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Expiry {
     Refused,
-    /// A user whose refresh token is dead has nothing better to show.
+    /// For a user whose refresh token is dead, an expired access token is the only proof of identity.
     Tolerated,
 }

@@ -1,4 +1,4 @@
-//! The pages that a user sees at digi.me, and what their buttons do.
+//! The consent pages of digi.me, and the requests that their buttons send.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::pages::{self, SERVICES};
 use crate::shared::Shared;
 use crate::state::{CODE_LIFETIME, State};
 
-/// The error codes that the pages of digi.me are known to end with.
+/// The error codes that digi.me documents for its pages.
 pub(crate) const ERROR_CODES: [&str; 5] =
     ["USER_CANCEL", "INITIALIZE_CHECK_FAIL", "INVALID_CODE", "ONBOARD_ERROR", "SERVER_ERROR"];
 
@@ -39,32 +39,32 @@ impl Page {
         }
     }
 
-    /// Whether the page is about one account.
+    /// Whether the page concerns one account.
     fn has_account(self) -> bool {
         matches!(self, Self::Reauthorize | Self::Revoke)
     }
 
-    /// Whether the user chooses a service on it.
+    /// Whether the user chooses a service on the page.
     pub(crate) fn has_services(self) -> bool {
         matches!(self, Self::Authorize | Self::Onboard)
     }
 }
 
-/// The query of a page, and the fields of its form.
+/// The query parameters of a page, and the fields of its form.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct Fields {
     code: String,
     account_ref: String,
-    /// The service to onboard: the place of one in the list of services, from 1.
+    /// The service to add: its position in the list of services, from 1.
     service: String,
     /// `success`, `another` or an error code.
     decision: String,
-    /// Who the user turns out to be, with `another`.
+    /// The username that the user signs in with when the decision is `another`.
     username: String,
 }
 
-/// A page that can be shown: its code is good, and its account is known.
+/// A page that can be shown: its code is valid, and its account exists.
 pub(crate) struct Visit {
     pub(crate) code: String,
     pub(crate) account_ref: String,
@@ -74,11 +74,11 @@ pub(crate) struct Visit {
     pub(crate) service: String,
 }
 
-/// Why a page ends before it begins.
+/// Why a page cannot be shown.
 enum Refusal {
-    /// Nobody knows where the browser came from.
+    /// The code is unknown, so there is no URL to redirect the browser to.
     UnknownCode,
-    /// The browser can be sent back.
+    /// The code is known, so the browser can be redirected with an error code.
     Known(Box<Code>, &'static str),
 }
 
@@ -137,12 +137,12 @@ async fn decide(shared: &Shared, page: Page, fields: &Fields) -> Response {
     }
 }
 
-/// Where the browser goes after a button of a good page, or a page that says what was wrong.
+/// Handles a button: redirects the browser, or shows a page with the error.
 fn carry_out(shared: &Shared, state: &mut State, page: Page, fields: &Fields, visit: &Visit) -> Result<Url, String> {
     let code = state.codes.get_mut(&visit.code).ok_or_else(pages::unknown_code)?;
     let known_error = ERROR_CODES.iter().find(|known| **known == fields.decision);
     if let Some(error_code) = known_error {
-        // The code stays good, so that a user who presses Back can still succeed.
+        // The code stays valid, so that a user who goes back in the browser can still succeed.
         let code = code.clone();
         return Ok(failure(&code, error_code, echoes(state, page)));
     }
@@ -198,13 +198,13 @@ fn carry_out(shared: &Shared, state: &mut State, page: Page, fields: &Fields, vi
     Ok(location)
 }
 
-/// The chosen service: its place, from 1, and its name.
+/// The chosen service: its position, from 1, and its name.
 fn service(fields: &Fields) -> Option<(usize, &'static str)> {
     let place: usize = fields.service.parse().ok()?;
     Some((place, *SERVICES.get(place.checked_sub(1)?)?))
 }
 
-/// Links an account of the chosen service; its reference.
+/// Links an account of the chosen service. Returns the account's reference.
 fn onboard(shared: &Shared, state: &mut State, user_id: &str, fields: &Fields) -> Option<String> {
     let (place, name) = service(fields)?;
     let id = format!("{place}_{}", shared.random_id());
@@ -228,7 +228,7 @@ fn exchange_code(shared: &Shared, state: &mut State, from: &Code, user_id: Strin
     value
 }
 
-/// Whether the callback gets its `state` back.
+/// Whether the callback contains `state`.
 fn echoes(state: &State, page: Page) -> bool {
     page != Page::Reauthorize || state.settings.echo_state
 }
@@ -268,15 +268,15 @@ fn html(status: StatusCode, page: String) -> Response {
     secure((status, Html(page)).into_response())
 }
 
-/// No `form-action`: in Chromium it applies to every redirect after the POST, and so would have
-/// to name wherever the application sends the browser in the end.
+/// No `form-action`: Chromium applies it to every redirect after the POST, so it would have to name every address that
+/// the application redirects to.
 fn secure(mut response: Response) -> Response {
     let policy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; \
                   frame-ancestors 'none'";
     for (name, value) in [
         (header::CONTENT_SECURITY_POLICY, policy),
         (header::CACHE_CONTROL, "no-store"),
-        // Not `no-referrer`: the form's POST would then have the origin `null`.
+        // Not `no-referrer`: the form's POST would then have `Origin: null`.
         (header::REFERRER_POLICY, "same-origin"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     ] {

@@ -22,7 +22,7 @@ use crate::shared::Shared;
 type Shares = Extract<Arc<Shared>>;
 type Reply = Result<Response, Refused>;
 
-/// A action that could not be pulled.
+/// An error answer of the control API.
 pub(crate) struct Refused(StatusCode, String);
 
 impl IntoResponse for Refused {
@@ -54,7 +54,7 @@ pub(crate) fn router() -> Router<Arc<Shared>> {
         .route("/requests", get(requests).delete(clear_requests))
 }
 
-/// An empty body counts as `{}`; the content type does not matter.
+/// An empty body counts as `{}`. The content type is ignored.
 fn parse<T: DeserializeOwned>(body: &Bytes) -> Result<T, Refused> {
     let text: &[u8] = if body.is_empty() { b"{}" } else { body };
     serde_json::from_slice(text).map_err(|error| Refused(StatusCode::BAD_REQUEST, error.to_string()))
@@ -64,7 +64,7 @@ fn done() -> Reply {
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-/// 204 when the action found what it names, else 404.
+/// 204 if the named account or user exists, else 404.
 fn found(found: bool, what: &str) -> Reply {
     if found { done() } else { Err(Refused(StatusCode::NOT_FOUND, format!("no such {what}"))) }
 }
@@ -306,7 +306,7 @@ async fn clear_failures(Extract(shared): Shares) -> Reply {
     done()
 }
 
-/// What is absent is not forged any more.
+/// Fields that are absent end their forgery.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct ForgeryBody {

@@ -20,17 +20,17 @@ impl ApiError {
         Self { status, code: code.to_owned(), message: message.into() }
     }
 
-    /// The JWT, its signature or a parameter is not as it must be.
+    /// The JWT, its signature or a parameter is invalid.
     pub(crate) fn validation(message: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_ACCEPTABLE, "ValidationErrors", message)
     }
 
-    /// The body is not as it must be.
+    /// The body is invalid.
     pub(crate) fn bad_body(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "ValidationErrors", message)
     }
 
-    /// The request is well-formed and yet not acceptable.
+    /// The request is well-formed but not acceptable.
     pub(crate) fn invalid_request(message: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_ACCEPTABLE, "InvalidRequest", message)
     }
@@ -57,13 +57,13 @@ impl ApiError {
         Self::new(StatusCode::UNAUTHORIZED, "InvalidToken", message)
     }
 
-    /// A path of the API that the simulator does not play.
+    /// A path of the API that the simulator does not implement.
     pub(crate) fn unknown_path(path: &str) -> Self {
         let message = format!("The simulator does not play {path}");
         Self::new(StatusCode::NOT_FOUND, "NotFound", message)
     }
 
-    /// A path that the simulator plays, with a method that it does not.
+    /// A method that the simulator does not implement for this path.
     pub(crate) fn wrong_method(method: &Method, path: &str) -> Self {
         let message = format!("The simulator does not play {method} {path}");
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message)

@@ -1,4 +1,4 @@
-//! Slowness, failures and forged answers, made on request. None of it survives a restart.
+//! Latencies, failures and forged answers that the control API sets. They are lost at a restart.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,29 +10,28 @@ use serde_json::Value;
 
 use crate::error::ApiError;
 
-/// Longer latencies are cut to this, below the connection's idle timeout.
+/// The longest latency. It is shorter than the connection's idle timeout.
 pub(crate) const MAX_LATENCY: Duration = Duration::from_secs(60);
-/// The oldest rule gives way to the newest.
+/// The largest number of rules. A new rule beyond it replaces the oldest rule.
 const MAX_RULES: usize = 100;
 
-/// How requests for a path are to fail. [`Failure::status`] and [`Failure::reset`] make the
-/// common ones.
+/// How requests for a path fail. [`Failure::status`] and [`Failure::reset`] create the common failures.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Failure {
     /// The HTTP status.
     pub status: u16,
-    /// How many requests fail before the path works again.
+    /// The number of requests that fail before the path works again.
     pub times: u32,
-    /// Seconds for a `Retry-After` header.
+    /// The `Retry-After` header, in seconds.
     pub retry_after: Option<u32>,
-    /// The `code` of the error; `ServerError` when absent.
+    /// The `code` of the error. The default is `ServerError`.
     pub code: Option<String>,
     /// The `message` of the error.
     pub message: Option<String>,
-    /// Sent instead of an error in digi.me's form.
+    /// A body that replaces the error in digi.me's form.
     pub body: Option<String>,
-    /// The content type of `body`; `text/html` when absent.
+    /// The content type of `body`. The default is `text/html`.
     pub content_type: Option<String>,
     /// Reset the connection instead of answering.
     pub reset: bool,
@@ -99,7 +98,7 @@ pub(crate) struct Faults {
 }
 
 impl Faults {
-    /// Zero takes the latency of that prefix away.
+    /// Zero removes the latency of the prefix.
     pub(crate) fn set_latency(&mut self, path_prefix: Option<&str>, latency: Duration) {
         let prefix = path_prefix.map(full_path).unwrap_or_default();
         self.latencies.retain(|(known, _)| *known != prefix);
@@ -109,7 +108,7 @@ impl Faults {
         }
     }
 
-    /// `path` is exact, or a prefix when it ends in `*`.
+    /// `path` matches exactly, or as a prefix if it ends in `*`.
     pub(crate) fn fail(&mut self, path: &str, failure: Failure) {
         make_room(&mut self.failures);
         self.failures.push((full_path(path), failure));
@@ -119,8 +118,8 @@ impl Faults {
         self.failures.clear();
     }
 
-    /// What happens to a request for `path`: the longest latency that matches, and the first failure
-    /// that is left, which is used up by one.
+    /// The faults of a request for `path`: the longest matching latency, and the first matching failure, whose count
+    /// decreases by one.
     pub(crate) fn take(&mut self, path: &str) -> (Duration, Option<Failure>) {
         let latency = self
             .latencies
@@ -138,7 +137,7 @@ impl Faults {
     }
 }
 
-/// A path without a leading slash is one of the API: `oauth/token` is `/v1.7/oauth/token`.
+/// A path without a leading slash is relative to the API: `oauth/token` is `/v1.7/oauth/token`.
 pub(crate) fn full_path(path: &str) -> String {
     if path.starts_with('/') { path.to_owned() } else { format!("{}{path}", crate::API_PATH) }
 }

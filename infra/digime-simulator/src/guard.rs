@@ -1,11 +1,11 @@
-//! Who may talk to this server: programs and pages of this machine, no website.
+//! Protects the server from websites. Only programs and pages of this machine may use it.
 
 use axum::extract::Request;
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-/// Refuses a foreign `Host`, and a change of state that a foreign page asked for.
+/// Refuses a foreign `Host`, and a state change that a page of another origin requests.
 pub(crate) async fn guard(request: Request, next: Next) -> Response {
     let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
     match check(request.headers(), reads) {
@@ -30,7 +30,7 @@ fn check(headers: &HeaderMap, reads: bool) -> Result<(), &'static str> {
     match text(header::ORIGIN) {
         None => Ok(()),
         Some(origin) if origin.strip_prefix("http://") == Some(host) => Ok(()),
-        // What a browser sends for a page of ours with a strict referrer policy.
+        // Browsers send this for a page of this server that has a strict referrer policy.
         Some("null") if site == Some("same-origin") => Ok(()),
         Some(_) => Err("Another origin may not change anything here.\n"),
     }

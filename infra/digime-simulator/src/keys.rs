@@ -13,7 +13,7 @@ use pem::{EncodeConfig, LineEnding, Pem};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-/// A key that cannot be used.
+/// Why a key cannot be used.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum KeyError {
     /// The text is not one PEM block.
@@ -27,19 +27,18 @@ pub enum KeyError {
     Generation,
 }
 
-/// The form of `pem` in the key set.
+/// The PEM form of the keys in the key set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum KeyForm {
-    /// `BEGIN RSA PUBLIC KEY`, as digi.me has it.
+    /// `BEGIN RSA PUBLIC KEY`, as in digi.me's key set.
     #[default]
     Pkcs1,
     /// `BEGIN PUBLIC KEY`.
     Spki,
 }
 
-/// An RSA key pair for a contract, in the forms that an application and
-/// [`Contract`](crate::Contract) take.
+/// An RSA key pair for a contract, in the forms that applications and [`Contract`](crate::Contract) use.
 #[derive(Clone)]
 pub struct ContractKeys {
     /// The private key, PKCS#8 in PEM.
@@ -56,9 +55,6 @@ impl fmt::Debug for ContractKeys {
 
 impl ContractKeys {
     /// Generates a 2048-bit pair. Takes a noticeable fraction of a second.
-    ///
-    /// # Errors
-    /// [`KeyError::Generation`] when the cryptographic library refuses.
     pub fn generate() -> Result<Self, KeyError> {
         let pair = KeyPair::generate(KeySize::Rsa2048).map_err(|_| KeyError::Generation)?;
         let private: Pkcs8V1Der<'_> = pair.as_der().map_err(|_| KeyError::Generation)?;
@@ -87,7 +83,7 @@ pub(crate) fn verifies(public_key_der: &[u8], message: &[u8], signature: &[u8]) 
     UnparsedPublicKey::new(&RSA_PSS_2048_8192_SHA512, public_key_der).verify(message, signature).is_ok()
 }
 
-/// A key that answer tokens are signed with.
+/// A key that signs answer tokens.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(try_from = "StoredSigningKey", into = "StoredSigningKey")]
 pub(crate) struct SigningKey {
@@ -130,7 +126,7 @@ impl SigningKey {
     }
 }
 
-/// How a [`SigningKey`] stands in the state file.
+/// The form of a [`SigningKey`] in the state file.
 #[derive(Serialize, Deserialize)]
 struct StoredSigningKey {
     kid: String,

@@ -1,10 +1,9 @@
-//! A digi.me to talk to: the API, the consent pages, and a control API that breaks things on purpose.
+//! A simulator of digi.me: the API, the consent pages, and a control API that injects faults.
 //!
-//! The official SDKs, pointed at [`Simulator::base_url`] and [`Simulator::onboard_url`], can
-//! authorize a user, read accounts, run a read session up to the 511 error, refresh tokens and
-//! reauthorize. Requests are checked as digi.me checks them. The protocol is implemented here on
-//! its own, so that a misreading of it in the service shows. There is no data: file lists are
-//! always empty.
+//! The official SDKs work with [`Simulator::base_url`] and [`Simulator::onboard_url`]: they can authorize a user, read
+//! accounts, run a read session up to the 511 error, refresh tokens and reauthorize. The simulator checks requests as
+//! digi.me does. It shares no protocol code with the service, so that a misreading of the protocol in the service shows
+//! in tests. File lists are always empty.
 
 mod ambient;
 mod api_access;
@@ -37,7 +36,7 @@ pub use observer::{Moment, Observer};
 pub use shared::RecordedRequest;
 pub use simulator::{Builder, Simulator, StartError};
 
-/// Where the API is.
+/// The base path of the API.
 pub(crate) const API_PATH: &str = "/v1.7/";
-/// Where the consent pages are.
+/// The base path of the consent pages.
 pub(crate) const ONBOARD_PATH: &str = "/apps/saas/";

@@ -1,4 +1,4 @@
-//! Connections that can be reset from inside a handler, and that do not idle for ever.
+//! Connections that a handler can reset, and that close after an idle timeout.
 
 use std::future::Future as _;
 use std::io;
@@ -17,7 +17,7 @@ use tokio::time::{Sleep, sleep};
 
 use crate::ambient::socket_now;
 
-/// A connection on which nothing was read for so long is closed.
+/// A connection closes after this time without reading any bytes.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
 
 pub(crate) struct ResettableListener(pub(crate) TcpListener);
@@ -37,7 +37,7 @@ impl Listener for ResettableListener {
     }
 }
 
-/// Resets its connection instead of letting the next answer through.
+/// Resets the connection instead of sending the next answer.
 #[derive(Clone, Default)]
 pub(crate) struct ResetSwitch(Arc<AtomicBool>);
 

@@ -1,4 +1,4 @@
-//! What the simulator keeps: contracts, users, accounts, token pairs, codes, read sessions.
+//! The simulator's data: contracts, users, accounts, token pairs, codes and read sessions.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,13 +13,13 @@ use crate::keys::SigningKey;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Contract {
-    /// The contract id, the second half of `client_id`.
+    /// The contract id, which is the second half of `client_id`.
     pub contract_id: String,
-    /// The application id, the first half of `client_id`.
+    /// The application id, which is the first half of `client_id`.
     pub application_id: String,
-    /// The public key that belongs to the contract's private key: PEM, SPKI or PKCS#1.
+    /// The contract's public key in PEM, as SPKI or PKCS#1.
     pub public_key_pem: String,
-    /// The registered callbacks.
+    /// The registered callback URLs.
     pub redirect_uris: Vec<String>,
 }
 
@@ -27,7 +27,7 @@ pub struct Contract {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Account {
-    /// The account id, unique across all users; read results are keyed by it.
+    /// The account id. It is unique across all users and is the key in read results.
     pub id: String,
     /// The name of the service, `serviceTypeName` in the API.
     pub service_name: String,
@@ -43,7 +43,7 @@ pub struct Account {
     /// `type` in the API, such as `USER` or `BANK`.
     #[serde(default = "default_account_type")]
     pub account_type: String,
-    /// Who the user is at the service, where the service tells.
+    /// The username at the service, if the service says it.
     #[serde(default)]
     pub username: Option<String>,
 }
@@ -112,19 +112,19 @@ impl ErrorShape {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AccessTokenStatus {
-    /// It does; a broken account reports `authorized: false`.
+    /// Accounts contain it. A broken account has `authorized: false`.
     #[default]
     Reported,
-    /// It does not, as in digi.me's own sample.
+    /// Accounts do not contain it, as in digi.me's own sample.
     Absent,
 }
 
-/// A token and when it ends, in the API's form.
+/// A token with its expiry, in the form of the API.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Token {
     /// The bearer value.
     pub value: String,
-    /// The end of its life, seconds since the epoch.
+    /// The expiry, in seconds since 1970.
     pub expires_on: i64,
 }
 
@@ -134,16 +134,15 @@ impl fmt::Debug for Token {
     }
 }
 
-/// A user's access token and refresh token; serializes to the form of the API and the mobile SDKs.
+/// A user's access token and refresh token. Serializes to the form of the API and of the mobile SDKs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenPair {
-    /// The access token.
     pub access_token: Token,
-    /// The refresh token: good for one refresh.
+    /// The refresh token. It can be used for one refresh.
     pub refresh_token: Token,
     /// The digi.me user.
     pub sub: String,
-    /// The consent under which the pair was issued; stays the same through refreshes.
+    /// The consent under which the pair was issued. A refresh does not change it.
     pub consentid: String,
 }
 
@@ -156,9 +155,9 @@ pub(crate) struct StoredAccount {
     pub(crate) created_ms: i64,
     pub(crate) updated_ms: i64,
     pub(crate) broken: Option<ErrorShape>,
-    /// Any other error that a read of this account ends with.
+    /// Another error that reads of this account end with.
     pub(crate) read_error: Option<Value>,
-    /// Sent as it is: the unit of `accessTokenStatus.expiresAt` is undocumented.
+    /// Sent unchanged: digi.me does not document the unit of `accessTokenStatus.expiresAt`.
     pub(crate) expires_at: Option<i64>,
 }
 
@@ -224,19 +223,19 @@ pub(crate) struct Grant {
     pub(crate) refresh_dead: bool,
 }
 
-/// What a code was issued for.
+/// The purpose of a code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Purpose {
     /// The first authorization page.
     Authorize,
-    /// A page for a user whose tokens are good: that of an account's reauthorization, or of a further service.
+    /// A page for a user with valid tokens: it reauthorizes an account, or adds a service.
     #[serde(alias = "ReauthorizeAccount")]
     Reference,
     /// The user reauthorization page.
     ReauthorizeUser,
     /// The page on which a permission is withdrawn.
     Revoke,
-    /// `POST oauth/token`, after a page ended in success.
+    /// `POST oauth/token`, after a page has ended with success.
     Exchange,
 }
 
@@ -263,10 +262,10 @@ pub(crate) struct AccountReference {
 
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct ReadSession {
-    /// None until a new user has finished the first authorization page.
+    /// `None` until a new user has completed the first authorization page.
     pub(crate) user_id: Option<String>,
     pub(crate) contract_id: String,
-    /// The accounts asked for; all of the user's when absent.
+    /// The requested accounts. `None` for all accounts of the user.
     pub(crate) account_ids: Option<Vec<String>>,
     pub(crate) expires_at: Timestamp,
     pub(crate) polls: u32,
@@ -276,13 +275,13 @@ pub(crate) struct ReadSession {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Settings {
-    /// Whether accounts carry `accessTokenStatus`.
+    /// Whether listed accounts contain `accessTokenStatus`.
     pub access_token_status: AccessTokenStatus,
-    /// Whether `state` is echoed to the callback of an account reauthorization.
+    /// Whether the callback of an account reauthorization contains `state`.
     pub echo_state: bool,
-    /// Whether a redirect URI may carry a query beyond the registered one.
+    /// Whether a redirect URI may have query parameters beyond the registered ones.
     pub allow_redirect_query: bool,
-    /// How many polls of a read session say `running` before the result is there.
+    /// The number of polls of a read session that answer `running` before the result.
     pub read_delay_polls: u32,
 }
 

@@ -1,10 +1,10 @@
-//! Which nonces were seen: each is good for one request.
+//! The nonces of past requests. Each nonce is valid for one request.
 
 use std::collections::{HashSet, VecDeque};
 
 use jiff::{SignedDuration, Timestamp};
 
-/// Twice the window of the timestamp: what is older is refused for its timestamp.
+/// Twice the window of accepted timestamps. An older request is refused because of its timestamp.
 const MEMORY: SignedDuration = SignedDuration::from_mins(10);
 const MAX_NONCES: usize = 200_000;
 
@@ -15,7 +15,7 @@ pub(crate) struct Nonces {
 }
 
 impl Nonces {
-    /// True when the nonce was not seen before; from then on it was.
+    /// Records the nonce. Returns whether it is new.
     pub(crate) fn is_new(&mut self, nonce: &str, now: Timestamp) -> bool {
         while let Some((seen_at, _)) = self.order.front() {
             if *seen_at + MEMORY > now && self.order.len() < MAX_NONCES {

@@ -1,11 +1,10 @@
-//! The HTML of the consent pages: forms without a script.
+//! The HTML of the consent pages. They contain forms and no scripts.
 
 use maud::{DOCTYPE, Markup, html};
 
 use crate::consent::{ERROR_CODES, Page, Visit};
 
-/// The services that the pages of the first authorization and of a further service offer; `service` counts them
-/// from 1.
+/// The services that users can add on the pages. The form field `service` is a position in this list, from 1.
 pub(crate) const SERVICES: [&str; 4] = ["Riverside Bank", "Step Counter", "Songbird Music", "County Health Record"];
 
 const STYLE: &str = "body{font:1rem/1.5 system-ui,sans-serif;max-width:34rem;margin:3rem auto;\
@@ -120,7 +119,7 @@ fn service_choice(chosen: &str, required: bool) -> Markup {
     }
 }
 
-/// The page for a code that is known and not good, with the way back.
+/// The page for a code that is known but not valid, with a button back to the application.
 pub(crate) fn refused(page: Page, code: &str, error_code: &str) -> String {
     let reason = if error_code == "INVALID_CODE" {
         "This link has been used, or it is too old."
@@ -144,7 +143,7 @@ pub(crate) fn refused(page: Page, code: &str, error_code: &str) -> String {
     )
 }
 
-/// The page for a code that was never issued or is long forgotten: there is no way back.
+/// The page for an unknown code. It has no way back to the application.
 pub(crate) fn unknown_code() -> String {
     layout(
         "This link does not work",

@@ -1,4 +1,4 @@
-//! All routes, and what happens to every request on its way.
+//! All routes, and the middleware for every request.
 
 use std::sync::Arc;
 
@@ -43,7 +43,7 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router {
         .route("/revoke", get(consent::show_revoke).post(consent::decide_revoke));
     Router::new()
         .nest("/v1.7", api)
-        // `nest` leaves this one path out.
+        // `nest` does not cover this path.
         .route("/v1.7/", any(unknown_path))
         .nest("/apps/saas", pages)
         .layer(from_fn_with_state(shared.clone(), observe))

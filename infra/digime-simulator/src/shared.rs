@@ -1,4 +1,4 @@
-//! What all handlers share: the state, the clock, the random numbers, the log of requests.
+//! The state that all handlers share: the simulator's data, the clock, the randomness, and the record of requests.
 
 use std::collections::VecDeque;
 use std::fs;
@@ -23,14 +23,14 @@ use crate::state::{FreshPair, State};
 
 const MAX_RECORDED_REQUESTS: usize = 10_000;
 
-/// One request for the API or a page, in the order in which they were answered.
+/// One request for the API or a page. Requests are recorded in the order of their answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RecordedRequest {
     /// The HTTP method.
     pub method: String,
     /// The path, without the query.
     pub path: String,
-    /// The HTTP status of the answer, 0 when the connection was reset instead.
+    /// The HTTP status of the answer. 0 if the connection was reset instead.
     pub status: u16,
 }
 
@@ -46,13 +46,13 @@ pub(crate) struct Shared {
     pub(crate) observer: Mutex<Option<Observer>>,
 }
 
-/// A panic while a lock was held leaves nothing half-done that a simulator would mind.
+/// Ignores a poisoned lock: a panic leaves no partial change that matters to a simulator.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Shared {
-    /// Tells the observer, if there is one, and waits for it.
+    /// Calls the observer, if there is one, and waits for it.
     pub(crate) async fn observed(&self, moment: Moment, request: &str) {
         let told = lock(&self.observer).as_ref().map(|observer| observer(moment, request));
         if let Some(told) = told {
@@ -86,8 +86,8 @@ impl Shared {
         look(&lock(&self.state))
     }
 
-    /// Changes the state and writes it to the state file, under one lock so that
-    /// the file never goes back in time.
+    /// Changes the state and writes it to the state file under one lock, so that an older state never overwrites a
+    /// newer one.
     pub(crate) fn change<R>(&self, change: impl FnOnce(&mut State) -> R) -> R {
         let now = self.now();
         let mut state = lock(&self.state);
@@ -96,7 +96,7 @@ impl Shared {
         if let Some(path) = &self.state_file
             && let Err(error) = save(path, &state)
         {
-            tracing::error!(%error, path = %path.display(), "the state file could not be written");
+            tracing::error!(%error, path = %path.display(), "digime-simulator: could not write the state file");
         }
         result
     }
@@ -130,8 +130,8 @@ impl Shared {
         Url::parse(&format!("http://{}{path}", self.address)).expect("a socket address and a path")
     }
 
-    /// Signs `claims` as the answer token of the API path `endpoint`, with whatever forgery was
-    /// asked for.
+    /// Signs `claims` as the answer token of the API path `endpoint`. Applies the forgeries that the control API has
+    /// set.
     pub(crate) fn answer_token(&self, endpoint: &str, claims: Value) -> String {
         let key = self.read(|state| state.keys.current.clone());
         let (header, claims, bad_signature) = {
@@ -152,12 +152,12 @@ impl Shared {
     }
 }
 
-/// Writes a file beside `path` and moves it there, so that a crash leaves the old or the new state.
+/// Writes a file next to `path` and renames it, so that a crash leaves either the old or the new state.
 fn save(path: &Path, state: &State) -> io::Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".new");
     let temporary = path.with_file_name(name);
-    // A leftover might have other permissions.
+    // A leftover file can have other permissions.
     match fs::remove_file(&temporary) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}

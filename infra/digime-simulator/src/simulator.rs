@@ -1,4 +1,4 @@
-//! Starting and stopping.
+//! Starts and stops the simulator.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -20,29 +20,24 @@ use crate::shared::{RecordedRequest, Shared};
 use crate::state::{State, VERSION};
 use crate::{API_PATH, ONBOARD_PATH};
 
-/// Requests under way at a shutdown get this long.
+/// At a shutdown, requests in progress may take this long to finish.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Why the simulator could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// No address could be bound, or the listener given cannot be used.
+    /// No address could be bound, or the given listener cannot be used.
     #[error("cannot listen: {0}")]
     Listen(#[source] io::Error),
     /// The state file exists and cannot be read.
     #[error("cannot read the state file {path}: {reason}")]
-    StateFile {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// The signing key given cannot be used, or none could be generated.
+    StateFile { path: PathBuf, reason: String },
+    /// The given signing key cannot be used, or no key could be generated.
     #[error(transparent)]
     SigningKey(#[from] KeyError),
 }
 
-/// How a simulator is to run. Made by [`Simulator::builder`].
+/// The options of a simulator. Created by [`Simulator::builder`].
 #[must_use]
 pub struct Builder {
     clock: Clock,
@@ -53,42 +48,39 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// What time it is; the system's clock by default. Latencies are real time all the same.
+    /// Sets the clock. The default is the system's clock. Latencies always use real time.
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
         self
     }
 
-    /// Where tokens, codes and ids come from; the system's generator by default. (Key generation
-    /// and signatures always use the system's.)
+    /// Sets the randomness of tokens, codes and ids. The default is the system's generator. Key generation and
+    /// signatures always use the system's generator.
     pub fn random(mut self, random: Random) -> Self {
         self.random = random;
         self
     }
 
-    /// A bound socket on a loopback address; a free port of 127.0.0.1 by default.
+    /// Sets a bound socket on a loopback address. The default is a free port of 127.0.0.1.
     pub fn listener(mut self, listener: TcpListener) -> Self {
         self.listener = Some(listener);
         self
     }
 
-    /// Keeps the state in this file: read at the start where it exists, written after each
-    /// change, readable by its owner only. It holds tokens and the private signing key.
+    /// Sets the state file. It is read at the start if it exists, and written after each change. Only its owner can
+    /// read it: it contains tokens and the private signing key.
     pub fn state_file(mut self, path: PathBuf) -> Self {
         self.state_file = Some(path);
         self
     }
 
-    /// The signing key, PKCS#8 in DER, instead of generating one. A state file's key comes first.
+    /// Sets the signing key (PKCS#8 in DER) instead of generating one. The key of a state file takes precedence.
     pub fn signing_key_pkcs8(mut self, der: Vec<u8>) -> Self {
         self.signing_key = Some(der);
         self
     }
 
     /// Starts the simulator on the current Tokio runtime.
-    ///
-    /// # Errors
-    /// See [`StartError`].
     pub async fn start(self) -> Result<Simulator, StartError> {
         let listener = bind(self.listener).map_err(StartError::Listen)?;
         let address = listener.local_addr().map_err(StartError::Listen)?;
@@ -130,7 +122,7 @@ fn bind(listener: Option<TcpListener>) -> io::Result<tokio::net::TcpListener> {
     tokio::net::TcpListener::from_std(listener)
 }
 
-/// The state of the file, or a new one, whose key has no `kid` yet.
+/// Reads the state from the file, or creates a new state, whose key has no `kid` yet.
 async fn load(
     path: Option<&std::path::Path>,
     signing_key: Option<Vec<u8>>,
@@ -160,7 +152,7 @@ async fn load(
     Ok(State::new(KeyRing { current, previous }, clock()))
 }
 
-/// A running simulator. Dropped, it stops.
+/// A running simulator. It stops when it is dropped.
 pub struct Simulator {
     shared: Arc<Shared>,
     server: Option<JoinHandle<()>>,
@@ -168,28 +160,25 @@ pub struct Simulator {
 }
 
 impl Simulator {
-    /// A simulator of the system's clock, on a free port, that keeps nothing, unless told
-    /// otherwise.
+    /// By default, the simulator uses the system's clock and a free port, and keeps its state in memory.
     pub fn builder() -> Builder {
         Builder { clock: system_clock(), random: system_random(), listener: None, state_file: None, signing_key: None }
     }
 
-    /// The API base, with a trailing slash.
+    /// The base URL of the API, with a trailing slash.
     pub fn base_url(&self) -> Url {
         self.shared.url(API_PATH)
     }
 
-    /// The base of the consent pages, with a trailing slash.
+    /// The base URL of the consent pages, with a trailing slash.
     pub fn onboard_url(&self) -> Url {
         self.shared.url(ONBOARD_PATH)
     }
 
-    /// The address it listens on.
     pub fn address(&self) -> SocketAddr {
         self.shared.address
     }
 
-    /// A handle on the control API.
     pub fn control(&self) -> Control {
         Control { shared: self.shared.clone() }
     }
@@ -199,12 +188,12 @@ impl Simulator {
         self.shared.recorded()
     }
 
-    /// Forgets the recorded requests.
+    /// Clears the recorded requests.
     pub fn clear_requests(&self) {
         self.shared.clear_recorded();
     }
 
-    /// Stops listening and waits, two seconds at most, for the requests under way.
+    /// Stops listening, and waits up to two seconds for requests in progress.
     pub async fn shutdown(mut self) {
         drop(self.stop.take());
         if let Some(mut server) = self.server.take()

@@ -1,4 +1,4 @@
-//! The whole state behind one lock, and the changes made to it.
+//! The whole state, which is behind one lock, and the changes to it.
 
 use std::collections::BTreeMap;
 
@@ -14,13 +14,12 @@ pub(crate) const ACCESS_TOKEN_LIFETIME: SignedDuration = SignedDuration::from_ho
 pub(crate) const REFRESH_TOKEN_LIFETIME: SignedDuration = SignedDuration::from_hours(30 * 24);
 pub(crate) const CODE_LIFETIME: SignedDuration = SignedDuration::from_mins(15);
 pub(crate) const SESSION_LIFETIME: SignedDuration = SignedDuration::from_mins(15);
-/// How long a service's authorization is said to last.
+/// The lifetime of an authorization, as reported in `accessTokenStatus.expiresAt`.
 const AUTHORIZATION_LIFETIME: SignedDuration = SignedDuration::from_hours(90 * 24);
-/// A code that is used or too old is remembered this long, so that its page can still
-/// send the browser back with `INVALID_CODE`.
+/// Used and expired codes are kept this long, so that their pages can still redirect the browser with `INVALID_CODE`.
 const CODE_MEMORY: SignedDuration = SignedDuration::from_hours(1);
 const PURGE_INTERVAL: SignedDuration = SignedDuration::from_mins(1);
-/// The oldest pair of a user gives way to the newest.
+/// The largest number of token pairs of a user. A new pair beyond it replaces the oldest pair.
 const MAX_PAIRS_PER_USER: usize = 32;
 
 #[derive(Serialize, Deserialize)]
@@ -41,10 +40,10 @@ pub(crate) struct State {
     pub(crate) purged_at: Timestamp,
 }
 
-/// The form of the state file.
+/// The version of the state file's format.
 pub(crate) const VERSION: u32 = 1;
 
-/// What is drawn at random for a new pair; only what is needed of it is used.
+/// The random values for a new token pair. Not all of them are always used.
 pub(crate) struct FreshPair {
     pub(crate) access: String,
     pub(crate) refresh: String,
@@ -69,7 +68,7 @@ impl State {
         }
     }
 
-    /// Forgets what has expired, at most once a minute.
+    /// Removes expired codes, references and read sessions, at most once a minute.
     pub(crate) fn purge(&mut self, now: Timestamp) {
         if now.duration_since(self.purged_at).abs() < PURGE_INTERVAL {
             return;
@@ -80,8 +79,8 @@ impl State {
         self.sessions.retain(|_, session| session.expires_at > now);
     }
 
-    /// Adds the account, or replaces it when it is this user's already.
-    /// False when another user has an account of that id: nothing changes then.
+    /// Adds the account, or replaces the user's account with the same id. Returns `false` and changes nothing if the id
+    /// belongs to another user's account.
     pub(crate) fn add_account(&mut self, user_id: &str, account: Account, reference: String, now: Timestamp) -> bool {
         let known = self.accounts.get(&account.id);
         if known.is_some_and(|stored| stored.user_id != user_id) {
@@ -117,8 +116,8 @@ impl State {
         true
     }
 
-    /// Removes the user and everything of him. His codes are spent, so that a page that he has open can still send
-    /// the browser back.
+    /// Removes the user and all of the user's data. The user's codes count as used, so that an open page can still
+    /// redirect the browser.
     pub(crate) fn remove_user(&mut self, user_id: &str) {
         let Some(user) = self.users.remove(user_id) else {
             return;
@@ -135,7 +134,7 @@ impl State {
         }
     }
 
-    /// Authorizes the account anew, as the service does after the user's consent.
+    /// Authorizes the account again, as the service does after the user's consent.
     pub(crate) fn reauthorize(&mut self, account_id: &str, now: Timestamp) -> bool {
         let Some(stored) = self.accounts.get_mut(account_id) else {
             return false;
@@ -155,7 +154,7 @@ impl State {
             .collect()
     }
 
-    /// Issues a pair; the user's oldest makes room when there are too many.
+    /// Issues a token pair. If the user has too many pairs, the oldest is removed.
     pub(crate) fn issue_pair(
         &mut self,
         user_id: &str,
@@ -192,7 +191,7 @@ impl State {
         pair
     }
 
-    /// Both tokens of the pair are unknown from here on.
+    /// Removes a token pair, so that both of its tokens are unknown.
     pub(crate) fn drop_pair(&mut self, access_token: &str) {
         let Some(grant) = self.grants.remove(access_token) else {
             return;
@@ -203,7 +202,7 @@ impl State {
         }
     }
 
-    /// Applies `change` to each of the user's pairs; how many there were.
+    /// Applies `change` to each of the user's token pairs. Returns their number.
     pub(crate) fn for_each_pair(&mut self, user_id: &str, change: impl Fn(&mut Grant)) -> usize {
         let Some(user) = self.users.get(user_id) else {
             return 0;
