@@ -68,8 +68,8 @@ impl Accounts {
         }
     }
 
-    /// `DELETE /users/{userId}`: erases everything that this service stores about the user. It changes nothing at
-    /// digi.me.
+    /// `DELETE /users/{userId}`: erases everything that this service stores about the user, and leaves a tombstone. It
+    /// changes nothing at digi.me.
     async fn forget(&self, request: &Request) -> Result<Response, Problem> {
         let mut input = request.input();
         let user: Option<UserId> = input.path("userId");
