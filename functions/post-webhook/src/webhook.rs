@@ -98,7 +98,7 @@ impl Webhook {
         let url = Url::parse(environment.required("WEBHOOK_URL")?).ok().filter(is_secure).ok_or_else(|| {
             ConfigError::new("WEBHOOK_URL", "must be an https URL without userinfo (http only for loopback addresses)")
         })?;
-        let url = url.as_str().parse().map_err(|_| ConfigError::new("WEBHOOK_URL", "must be a URI"))?;
+        let url = url.as_str().parse().map_err(|_| ConfigError::new("WEBHOOK_URL", "is no URI"))?;
         let keys = Rotating::new(secrets, environment.required("WEBHOOK_SECRET_ID")?, ambient, SigningKeys::read);
         Ok(Self { http: HttpClient::new(CONNECT_TIMEOUT), url, keys, ambient: ambient.clone() })
     }

@@ -101,7 +101,7 @@ impl SweepAccounts {
         for _ in 0..POLLS {
             let result = client.query(contract, token, &session, deadline).await?;
             let result =
-                ReadResult::parse(&result).map_err(|_| digime::Error::InvalidAnswer("it is not a read result"))?;
+                ReadResult::parse(&result).map_err(|_| digime::Error::InvalidAnswer("it is no read result"))?;
             match result.entries.get(account) {
                 Some(Entry::Completed) => return Ok(Verdict::Authorized),
                 Some(Entry::NeedsUser(_)) => return Ok(Verdict::Refused(FailureCode::NotAuthorized.into())),
