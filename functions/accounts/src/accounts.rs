@@ -124,7 +124,7 @@ impl Accounts {
         Ok(Response::json(StatusCode::OK, &describe(&account, read_at(&known, &account))))
     }
 
-    /// Returns the changed account. Returns `None` if the account has no identity mismatch any more.
+    /// Returns the changed account. Returns `None` if the account is gone, or has no identity mismatch any more.
     async fn write_identity(
         &self,
         user: &UserId,
@@ -132,7 +132,7 @@ impl Accounts {
         listed: &ListedAccount,
         context: RequestContext,
     ) -> Result<Option<Account>, StoreError> {
-        let read = self.authorized.store.account(user, id).await?.ok_or(StoreError::Forgotten)?;
+        let Some(read) = self.authorized.store.account(user, id).await? else { return Ok(None) };
         if read.value.identity_mismatch.is_none() {
             return Ok(None);
         }

@@ -54,7 +54,7 @@ impl Settings {
             allowed_origins,
             default_return_url,
             default_locale: authorized_client::default_locale(environment)?,
-            application_name: environment.optional("APPLICATION_NAME").unwrap_or("The application").to_owned(),
+            application_name: environment.optional("APPLICATION_NAME").unwrap_or("the application").to_owned(),
             reauthorization_ttl: environment.duration("REAUTHORIZATION_TTL")?.unwrap_or(DEFAULT_REAUTHORIZATION_TTL),
         })
     }

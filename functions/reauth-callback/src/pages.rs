@@ -2,7 +2,10 @@
 
 use http::StatusCode;
 use maud::html;
-use reauth_core::web::{Problem, Response, page::page};
+use reauth_core::{
+    domain::FailureCode,
+    web::{Problem, Response, page::page},
+};
 
 use crate::{ReauthCallback, settle::CallbackOutcome};
 
@@ -33,7 +36,9 @@ impl ReauthCallback {
                     } @else {
                         p { "Go back to " (application) " and connect the account again from there." }
                     }
-                    p { small { "Reference for support: " (code) } }
+                    @if *code != FailureCode::UserCancel {
+                        p { small { "Reference for support: " (code) } }
+                    }
                 },
             ),
         };

@@ -42,7 +42,7 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
 /// The interval at which expired messages and items are removed.
 const EXPIRY_INTERVAL: Duration = Duration::from_secs(60 * 60);
 /// The time limit of an invocation by a queue, as on AWS.
-const INVOCATION_TIMEOUT: Duration = Duration::from_secs(30);
+const INVOCATION_TIMEOUT: Duration = Duration::from_secs(29);
 /// Above the number of rounds that any test needs. A system that is not idle after this many rounds is in an endless
 /// loop.
 const MAX_ROUNDS: u32 = 100_000;

@@ -69,14 +69,14 @@ impl FailureCode {
     #[must_use]
     pub fn explanation(&self) -> &'static str {
         match self {
-            Self::UserCancel => "You cancelled before the connection was renewed.",
+            Self::UserCancel => "You cancelled. Nothing was changed.",
             Self::InvalidCode => "The page was open for too long, or was opened twice.",
             Self::OnboardError => "The service did not accept the sign-in.",
-            Self::NotAuthorized => "digi.me says that the account is still not authorized.",
-            Self::AccountNotFound => "digi.me does not know this account any more.",
-            Self::WrongAccount => "You signed in with another account than the one that was connected before.",
+            Self::NotAuthorized => "The connection is not finished yet.",
+            Self::AccountNotFound => "digi.me no longer lists this account.",
+            Self::WrongAccount => "You used a different account than the one that was connected before.",
             Self::InitializeCheckFail | Self::ServerError | Self::Other(_) | Self::Unknown => {
-                "Something went wrong on the way."
+                "Something went wrong on our side. You did nothing wrong."
             }
         }
     }
