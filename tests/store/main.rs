@@ -153,14 +153,14 @@ async fn changes_of_more_accounts_than_one_transaction_takes_are_all_written() {
     on_a_table(async |table| {
         let last_reads = table.store.user_accounts(&user(1)).await.unwrap().last_reads;
         let mut all = Commit { last_reads: Some(last_reads), ..lost(table, Account::new(user(1), bank()), 0) };
-        for number in 0..150 {
+        for number in 0..60 {
             let account = Account::new(user(1), format!("{number}_many").parse().unwrap());
             all.changes.extend(lost(table, account, 0).changes);
         }
         all.changes.iter_mut().for_each(|change| change.read = Some(read(table, 1, true)));
         table.store.commit(all).await.unwrap();
         let known = table.store.user_accounts(&user(1)).await.unwrap();
-        assert_eq!((known.accounts.len(), known.last_reads.value.watermarks.len()), (151, 151));
+        assert_eq!((known.accounts.len(), known.last_reads.value.watermarks.len()), (61, 61));
     })
     .await;
 }

@@ -30,8 +30,9 @@ use crate::{
 const FIRST_VERIFICATION: Duration = Duration::from_secs(60);
 /// An event that the topic has not taken by then is put on the queue again by the sweep.
 const UNDELIVERED_AFTER: Duration = Duration::from_secs(5 * 60);
-/// DynamoDB allows 100 operations in one transaction. The rest is left for condition checks and the last reads.
-const MAX_OPERATIONS: usize = 90;
+/// DynamoDB takes 100 operations in one transaction. Half of that keeps each transaction far below the time limit of one
+/// call.
+const MAX_OPERATIONS: usize = 50;
 
 /// A user's accounts and their last reads, as they were read before a decision.
 #[derive(Debug, Clone)]
