@@ -36,7 +36,7 @@ def main():
         wait_until_it_listens(port, server)
         environment = {**os.environ, "AWS_REGION": "eu-west-1", "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
         for variable, arguments in SUITES:
-            command = ["cargo", "test", "--locked", "--package", "tests", *arguments]
+            command = ["cargo", "test", "--locked", "--workspace", *arguments]
             subprocess.run(command, env={**environment, variable: f"http://127.0.0.1:{port}"}, check=True)
     finally:
         server.terminate()
