@@ -390,3 +390,12 @@ async fn a_refreshed_pair_replaces_the_one_it_came_from_whatever_was_said_of_tha
     assert_ne!(after["refreshToken"], before["refreshToken"]);
     assert_eq!(world.get(GRANT).await.json(), after, "the living pair is stored");
 }
+
+#[tokio::test]
+async fn a_lease_whose_reply_is_lost_is_used_all_the_same() {
+    let world = World::new().await;
+    world.advance(2 * 86_400);
+    world.system.aws.fail(local::aws::Fault::lose_reply("dynamodb:UpdateItem", 1));
+    assert_eq!(world.get(GRANT).await.json()["status"], "active");
+    assert_eq!(refreshes(&world), 1);
+}

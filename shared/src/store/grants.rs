@@ -91,14 +91,19 @@ impl Store {
             (":until", text(rfc3339::text(after(now, LEASE)))),
             (":now", text(rfc3339::text(now))),
         ];
-        self.update_grant(
-            &grant.value,
-            "SET leaseId = :id, leaseUntil = :until ADD version :one",
-            "version = :read AND (attribute_not_exists(leaseUntil) OR leaseUntil <= :now)",
-            &[&values[..], &at_version(grant.version)].concat(),
-        )
-        .await?;
-        Ok(lease)
+        let values = [&values[..], &at_version(grant.version)].concat();
+        let set = "SET leaseId = :id, leaseUntil = :until ADD version :one";
+        let free = "version = :read AND (attribute_not_exists(leaseUntil) OR leaseUntil <= :now)";
+        match self.update_grant(&grant.value, set, free, &values).await {
+            Ok(()) => Ok(lease),
+            Err(error @ StoreError::Conflict(_)) => {
+                // The reply to the first attempt may have been lost. The repeated attempt then meets this very lease.
+                let key = key::grant(&grant.value.user_id, &grant.value.contract_id);
+                let stored = self.get::<GrantItem>(key).await?.and_then(|stored| stored.lease_id);
+                if stored.as_ref() == Some(&lease.id) { Ok(lease) } else { Err(error) }
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Stores the pair from a refresh under the lease, ends the lease, and returns the new version of the grant.
