@@ -18,14 +18,14 @@ pub enum Decision {
 
 /// Where the browser ended.
 #[derive(Debug)]
-pub struct Ending {
+pub struct CallbackResult {
     /// The callback as digi.me called it: path and query.
     pub callback: String,
     /// What the callback answered.
     pub reply: Reply,
 }
 
-impl Ending {
+impl CallbackResult {
     /// A parameter of the URL that the callback led to.
     #[must_use]
     pub fn parameter(&self, name: &str) -> Option<String> {
@@ -68,10 +68,10 @@ impl World {
     }
 
     /// Goes the whole way: from a reauthorization URL to what the callback answers.
-    pub async fn reauthorize(&self, url: &str, decision: Decision) -> Ending {
+    pub async fn reauthorize(&self, url: &str, decision: Decision) -> CallbackResult {
         let callback = self.decide(url, decision).await;
         let reply = self.get(&callback).await;
-        Ending { callback, reply }
+        CallbackResult { callback, reply }
     }
 
     /// Makes a reauthorization as the application does: its identifier and its URL.

@@ -13,7 +13,7 @@ mod world;
 pub use self::{
     ambient::{ManualClock, START},
     binaries::{binaries, start_binary, start_concurrent, start_instances},
-    browser::{Decision, Ending, decide},
+    browser::{CallbackResult, Decision, decide},
     crash::Crashes,
     permissions::{granted, needed},
     table::create_table,

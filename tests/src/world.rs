@@ -172,7 +172,7 @@ impl World {
         Self { system, clock, leftovers_expected: false, processes: Processes::new(), cookie: Mutex::default() }
     }
 
-    /// What time it is.
+    /// The time of the manual clock.
     #[must_use]
     pub fn clock_now(&self) -> jiff::Timestamp {
         self.clock.now()

@@ -29,7 +29,11 @@ async fn bad_messages_fail_alone_and_become_dead_letters() {
     assert!(dead.iter().all(|message| message.receive_count == 5));
 
     let log = world.log(Function::RecordReadResult);
-    assert_eq!(log.matches("A message holds no read result").count(), bad.len(), "logged once each: {log}");
+    assert_eq!(
+        log.matches("record-read-result: a message holds no read result").count(),
+        bad.len(),
+        "logged once each: {log}"
+    );
     assert_eq!(log.matches(r#""field":"readResult""#).count(), 2, "with the field: {log}");
     assert!(!log.contains("private"), "without their content: {log}");
 }
@@ -81,7 +85,7 @@ async fn entries_that_are_not_accounts_are_named_and_the_others_taken() {
     assert!(message["submittedAt"].as_str().unwrap().parse::<jiff::Timestamp>().is_ok(), "{message}");
     world.run_until_idle().await;
     assert_eq!(world.account("u", "1_a").await["status"], "reauth_required");
-    let warning = "Entries of a read result are ignored: they are not accounts";
+    let warning = "read-results: ignored entries that are not accounts";
     let log = world.log(Function::Accounts);
     assert!(log.lines().any(|line| line.contains(warning) && line.contains("\"ignored\":32")), "{log}");
 

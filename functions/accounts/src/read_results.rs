@@ -50,7 +50,7 @@ impl Accounts {
         futures::future::try_join_all(sent).await?;
         if !ignored.is_empty() {
             let (user_id, ignored) = (&submission.user_id, ignored.len());
-            tracing::warn!(%user_id, ignored, "Entries of a read result are ignored: they are not accounts");
+            tracing::warn!(%user_id, ignored, "read-results: ignored entries that are not accounts");
         }
         let body = AcceptedBody { accounts: entries.len(), ignored: &ignored[..ignored.len().min(MAX_IGNORED)] };
         Ok(Response::json(StatusCode::ACCEPTED, &body))

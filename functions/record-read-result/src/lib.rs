@@ -60,6 +60,11 @@ impl RecordReadResult {
     async fn take_in_order(&self, messages: Vec<ReadMessage>, invocation: &Invocation) -> Vec<String> {
         let mut failed = Vec::new();
         for message in messages {
+            let ignored = message.submission.read_result.ignored.len();
+            if ignored > 0 {
+                let user_id = &message.submission.user_id;
+                tracing::warn!(message_id = %message.id, %user_id, ignored, "record-read-result: ignored entries that are not accounts");
+            }
             let context = RequestContext { at: message.handed_in_at, deadline: invocation.deadline };
             match self.take_in(&message, context).await {
                 Ok(()) => {}

@@ -45,7 +45,7 @@ impl BadMessage {
         let field = wrong.iter().map(|field| &*field.field).collect::<Vec<_>>().join(", ");
         let problem = wrong.iter().map(|field| &*field.message).collect::<Vec<_>>().join(", ");
         if self.first_receipt {
-            tracing::error!(message_id = id, field, problem, "A message holds no read result");
+            tracing::error!(message_id = id, field, problem, "record-read-result: a message holds no read result");
         }
     }
 }

@@ -19,7 +19,6 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 const POLLS: u32 = 60;
 const POLL_PAUSE: Duration = Duration::from_millis(150);
 
-/// Why a read failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     #[error("the service answered {status} {code}")]

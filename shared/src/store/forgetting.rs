@@ -14,8 +14,8 @@ use super::{
 };
 use crate::{ambient::after, domain::UserId};
 
-/// One day longer than the 14 days that a queue keeps a message. A message sent before the erasure is therefore always
-/// recognized and dropped.
+/// One day longer than the 14 days that a queue keeps a message, so that a message sent before the erasure is recognized
+/// and dropped. A message that is redriven after that, for a user who has not come back, is not recognized.
 const KEPT: Duration = Duration::from_secs(15 * 24 * 60 * 60);
 /// A pointer is deleted together with the item that it names, and DynamoDB allows 100 operations in one transaction.
 const CHUNK: usize = 50;

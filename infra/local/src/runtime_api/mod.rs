@@ -189,8 +189,8 @@ impl Worker {
         let running = self.running().await.map_err(|error| failed("Runtime.InitError", &error.to_string()))?;
         let (result, usable) = tokio::select! {
             result = running.invoke(event) => result,
-            Ok(()) = self.crashed.changed() => sandbox::Ending::Crashed.into_result(),
-            () = tokio::time::sleep(self.spec.timeout) => sandbox::Ending::TimedOut.into_result(),
+            Ok(()) = self.crashed.changed() => sandbox::Termination::Crashed.into_result(),
+            () = tokio::time::sleep(self.spec.timeout) => sandbox::Termination::TimedOut.into_result(),
         };
         if !usable {
             self.slot.lock().await.take_if(|sandbox| Arc::ptr_eq(sandbox, &running));

@@ -48,12 +48,12 @@ pub(super) struct Sandbox {
 pub(super) type Outcome = (Result<Bytes, InvokeError>, bool);
 
 /// Why a process was killed during an invocation.
-pub(super) enum Ending {
+pub(super) enum Termination {
     Crashed,
     TimedOut,
 }
 
-impl Ending {
+impl Termination {
     pub(super) fn into_result(self) -> Outcome {
         let error = match self {
             Self::Crashed => failed("Runtime.ExitError", "the process was killed"),
@@ -126,7 +126,7 @@ impl Sandbox {
             function_arn: self.function_arn.clone(),
         };
         if self.invocations.send(invocation).await.is_err() {
-            return Ending::Crashed.into_result();
+            return Termination::Crashed.into_result();
         }
         let mut ended = self.ended.clone();
         tokio::select! {
