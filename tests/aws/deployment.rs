@@ -8,10 +8,11 @@ use std::{
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_sqs::types::MessageSystemAttributeName;
 use bytes::Bytes;
+use digime::ambient::Ambient;
 use digime_simulator::{Account, Contract, ContractKeys, Simulator};
 use http::{Method, StatusCode};
 use local::{Endpoints, Function, Functions, Gateway, Invoke, system_clock};
-use reauth_core::{ambient::Ambient, aws::Aws};
+use reauth_core::aws::Aws;
 use serde_json::{Value, json};
 use tests::{Receiver, Reply, WEBHOOK_SECRET, create_table, start_instances};
 use tokio::sync::Mutex;

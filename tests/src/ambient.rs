@@ -2,8 +2,9 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use digime::ambient::{Ambient, Clock, Random};
 use jiff::Timestamp;
-use reauth_core::ambient::{Ambient, Clock, Random, after};
+use reauth_domain::time::after;
 
 /// When every test begins.
 pub const START: &str = "2026-11-23T09:00:00Z";

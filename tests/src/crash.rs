@@ -3,10 +3,11 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use digime::ambient::Ambient;
 use digime_simulator::{Moment, Observer};
 use futures::future::BoxFuture;
 use local::{Endpoints, Function, Functions, Invoke, InvokeError, System, in_process};
-use reauth_core::{ambient::Ambient, config::ConfigError};
+use reauth_core::config::ConfigError;
 use tokio::sync::Notify;
 
 use crate::binaries::Processes;

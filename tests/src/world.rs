@@ -7,13 +7,13 @@ use std::{
 };
 
 use bytes::Bytes;
+use digime::ambient::{Ambient, Clock};
 use http::{HeaderMap, Method, StatusCode};
 use local::{
     DEMO_CONTRACT, DemoSecrets, Function, NewMessage, Options, QueueSettings, System, in_process,
     names::{self, Queue},
     system_clock,
 };
-use reauth_core::ambient::{Ambient, Clock};
 use serde_json::{Value, json};
 
 use crate::{

@@ -6,17 +6,17 @@ mod table;
 
 use std::{collections::BTreeSet, time::Duration};
 
+use digime::{TokenPair, read_result::AccountError};
 use jiff::Timestamp;
-use reauth_core::{
-    ambient::after,
-    domain::{
-        Account, AccountId, Change, ContractId, EpisodeId, Event, EventId, FailureCode, LastReads, Outcome,
-        ReauthorizationId, Signal, Status, TokenPair, UserId, Via, Watermark,
-        account::AccountError,
-        event::Subject,
-        reauthorization::{Kind, Progress, Reauthorization},
-    },
-    store::{AccountChange, Commit, Condition, Due, Grant, HistoryCursor, Link, LinkUse, Store, StoreError, Versioned},
+use reauth_core::store::{
+    AccountChange, Commit, Condition, Due, Grant, HistoryCursor, Link, LinkUse, Store, StoreError, Versioned,
+};
+use reauth_domain::{
+    Account, AccountId, Change, ContractId, EpisodeId, Event, EventId, FailureCode, LastReads, Outcome,
+    ReauthorizationId, Signal, Status, UserId, Via, Watermark,
+    event::Subject,
+    reauthorization::{Kind, Progress, Reauthorization},
+    time::after,
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;

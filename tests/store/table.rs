@@ -3,16 +3,11 @@
 use std::panic::AssertUnwindSafe;
 
 use aws_sdk_dynamodb::Client;
+use digime::ambient::{Ambient, Clock};
 use futures::FutureExt;
 use jiff::Timestamp;
 use local::Function;
-use reauth_core::{
-    ambient::{Ambient, Clock},
-    aws::Aws,
-    config::Environment,
-    services,
-    store::Store,
-};
+use reauth_core::{aws::Aws, config::Environment, services, store::Store};
 use tests::{ManualClock, World, create_table};
 
 /// Names the endpoint of a DynamoDB, such as `http://127.0.0.1:8000`. Region and credentials are those of the process.

@@ -1,9 +1,17 @@
 //! The template, the description of the API, the sample events and the code agree.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex},
+};
 
+use digime::ambient::Ambient;
 use local::{Function, ROUTES};
-use reauth_core::{config::Environment, lambda};
+use reauth_core::{
+    config::{ConfigError, Environment, Variables},
+    lambda::Function as _,
+    web::HttpFunction as _,
+};
 use serde_json::Value;
 use tests::World;
 
@@ -58,13 +66,33 @@ fn every_route_is_in_the_openapi_description_and_the_reverse() {
     assert_eq!(described, known.collect());
 }
 
-/// The variables that a function asks for while it is made. Its binary asks for the level of its log besides.
-fn asked<F: lambda::Function>(world: &World, function: Function) -> BTreeSet<String> {
-    let environment: Environment = world.system.endpoints.environment(function).into_iter().collect();
-    F::new(&environment, &world.clock.ambient()).map(drop).unwrap();
-    let asked = environment.asked().into_iter().chain(["RUST_LOG"]);
-    // Lambda sets region and credentials itself; other endpoints are for other places than AWS.
-    asked.filter(|name| !name.starts_with("AWS_")).map(str::to_owned).collect()
+/// The environment of a function, which notes the names of the variables that the function reads.
+struct Recorded {
+    variables: BTreeMap<String, String>,
+    read: Arc<Mutex<BTreeSet<String>>>,
+}
+
+impl Variables for Recorded {
+    fn get(&self, name: &str) -> Option<&str> {
+        self.read.lock().unwrap().insert(name.to_owned());
+        self.variables.get(name).map(String::as_str)
+    }
+}
+
+/// The variables that a function reads when `build` builds it, besides those that only matter outside AWS.
+fn read_by<F>(
+    world: &World,
+    function: Function,
+    build: impl FnOnce(&Environment, &Ambient) -> Result<F, ConfigError>,
+) -> BTreeSet<String> {
+    let read = Arc::default();
+    let variables = world.system.endpoints.environment(function);
+    let environment = Environment::from(Recorded { variables, read: Arc::clone(&read) });
+    build(&environment, &world.clock.ambient()).map(drop).unwrap();
+    let read = read.lock().unwrap().clone();
+    // The binary reads the log level besides. Lambda sets region and credentials itself.
+    let read = read.into_iter().chain(["RUST_LOG".to_owned()]);
+    read.filter(|name| !name.starts_with("AWS_") && name != "SSL_CERT_FILE").collect()
 }
 
 #[tokio::test]
@@ -77,13 +105,13 @@ async fn every_variable_that_a_function_reads_is_in_the_template_and_the_local_s
     let everywhere = names(&template["Globals"]["Function"]["Environment"]["Variables"]);
     for function in Function::ALL {
         let read = match function {
-            Function::CreateReauthUrl => asked::<create_reauth_url::CreateReauthUrl>(&world, function),
-            Function::ReauthCallback => asked::<reauth_callback::ReauthCallback>(&world, function),
-            Function::RecordReadResult => asked::<record_read_result::RecordReadResult>(&world, function),
-            Function::NotifyReauth => asked::<notify_reauth::NotifyReauth>(&world, function),
-            Function::PostWebhook => asked::<post_webhook::PostWebhook>(&world, function),
-            Function::Accounts => asked::<accounts::Accounts>(&world, function),
-            Function::SweepAccounts => asked::<sweep_accounts::SweepAccounts>(&world, function),
+            Function::CreateReauthUrl => read_by(&world, function, create_reauth_url::CreateReauthUrl::new),
+            Function::ReauthCallback => read_by(&world, function, reauth_callback::ReauthCallback::new),
+            Function::RecordReadResult => read_by(&world, function, record_read_result::RecordReadResult::new),
+            Function::NotifyReauth => read_by(&world, function, notify_reauth::NotifyReauth::new),
+            Function::PostWebhook => read_by(&world, function, post_webhook::PostWebhook::new),
+            Function::Accounts => read_by(&world, function, accounts::Accounts::new),
+            Function::SweepAccounts => read_by(&world, function, sweep_accounts::SweepAccounts::new),
         };
         let mut described = names(&functions(&template)[function.name()]["Environment"]["Variables"]);
         described.extend(everywhere.clone());

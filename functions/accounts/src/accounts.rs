@@ -1,21 +1,23 @@
 //! The routes that list and show accounts: their status, their history, and which accounts need a reauthorization.
 
+use digime::ListedAccount;
 use http::StatusCode;
 use jiff::Timestamp;
+use lambda_http::Request;
 use reauth_core::{
-    ambient::{after, rfc3339},
-    authorized_client::retry_on_conflict,
-    domain::{
-        Account, AccountId, Outcome, Signal, Status, UserId,
-        account::{Episode, mask},
-        verification::ListedAccount,
-    },
     lambda::RequestContext,
+    retry::retry_on_conflict,
     store::{AccountChange, Commit, Cursor, Grant, HistoryCursor, StoreError, UserAccounts, Versioned},
-    web::{Problem, Request, Response},
+    web::{ApiRequest, Problem, Response, response},
+};
+use reauth_domain::{
+    Account, AccountId, Outcome, Signal, Status, UserId,
+    account::{Episode, mask},
+    time::{after, rfc3339},
 };
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
+use tracing::instrument;
 
 use crate::Accounts;
 
@@ -26,23 +28,25 @@ const HISTORY_PAGE: usize = 100;
 
 impl Accounts {
     /// `GET /users/{userId}/accounts`.
+    #[instrument(skip_all, fields(user_id))]
     pub(crate) async fn list_of_user(&self, request: &Request) -> Result<Response, Problem> {
         let mut input = request.input();
         let (user, refresh) = (input.path::<UserId>("userId"), input.switch("refresh"));
         let user = input.finish(|| user)?;
         if refresh {
-            self.ask_digime(&user, request.context).await?;
+            self.ask_digime(&user, request.context()).await?;
         }
-        let known = self.authorized.user_accounts(&user, request.context).await?;
+        let known = self.authorized.user_accounts(&user, request.context()).await?;
         let accounts = known.all(&user);
         if accounts.is_empty() && !self.authorized.store.user_exists(&user).await? {
             return Err(Problem::user_not_found());
         }
         let accounts: Vec<Value> = accounts.iter().map(|account| describe(account, read_at(&known, account))).collect();
-        Ok(Response::json(StatusCode::OK, &json!({"accounts": accounts})))
+        Ok(response::json(StatusCode::OK, &json!({"accounts": accounts})))
     }
 
     /// `GET /users/{userId}/accounts/{accountId}`.
+    #[instrument(skip_all, fields(user_id, account_id))]
     pub(crate) async fn show_account(&self, request: &Request) -> Result<Response, Problem> {
         let mut input = request.input();
         let (user, id) = (input.path::<UserId>("userId"), input.path::<AccountId>("accountId"));
@@ -55,10 +59,10 @@ impl Accounts {
             }
             self.authorized.store.history(&user, &id, before, HISTORY_PAGE).await.map(Some)
         };
-        let (mut known, history) = tokio::try_join!(self.authorized.user_accounts(&user, request.context), history)?;
+        let (mut known, history) = tokio::try_join!(self.authorized.user_accounts(&user, request.context()), history)?;
         // The table does not hold the account yet: ask digi.me for the user's accounts, which stores them.
-        if find(&known, &user, &id).is_none() && self.ask_digime(&user, request.context).await? {
-            known = self.authorized.user_accounts(&user, request.context).await?;
+        if find(&known, &user, &id).is_none() && self.ask_digime(&user, request.context()).await? {
+            known = self.authorized.user_accounts(&user, request.context()).await?;
         }
         let account = find(&known, &user, &id).ok_or_else(Problem::account_not_found)?;
         let mut body = describe(&account, read_at(&known, &account));
@@ -72,7 +76,7 @@ impl Accounts {
                 body["cursor"] = older.encode().into();
             }
         }
-        Ok(Response::json(StatusCode::OK, &body))
+        Ok(response::json(StatusCode::OK, &body))
     }
 
     /// The reconnect link that the notification of the open episode holds, and when it expires. `None` if the account
@@ -91,6 +95,7 @@ impl Accounts {
 
     /// `POST /users/{userId}/accounts/{accountId}/accept-identity`: replaces the expected login by the one that
     /// digi.me lists now, and ends the identity mismatch.
+    #[instrument(skip_all, fields(user_id, account_id))]
     pub(crate) async fn accept_identity(&self, request: &Request) -> Result<Response, Problem> {
         let mut input = request.input();
         let (user, id) = (input.path::<UserId>("userId"), input.path::<AccountId>("accountId"));
@@ -110,18 +115,18 @@ impl Accounts {
             .into_iter()
             .find(of_account)
             .ok_or_else(|| Problem::grant_not_found(account.value.contract_id.as_ref(), &known))?;
-        let listed = self.authorized.list_accounts(grant, request.context).await?;
+        let listed = self.authorized.list_accounts(grant, request.context()).await?;
         let listed = listed.into_iter().find(|listed| listed.id == id).ok_or_else(Problem::account_not_found)?;
         if listed.authorized == Some(false) || listed.username.is_none() {
             return Err(identity_not_acceptable());
         }
         let (user, id, listed) = (&user, &id, &listed);
-        let accepted = retry_on_conflict(&self.ambient, request.context, || async move {
-            self.write_identity(user, id, listed, request.context).await
+        let accepted = retry_on_conflict(&self.ambient, request.context().deadline, || async move {
+            self.write_identity(user, id, listed, request.context()).await
         });
         let account = accepted.await?.ok_or_else(no_identity_mismatch)?;
-        let known = self.authorized.user_accounts(user, request.context).await?;
-        Ok(Response::json(StatusCode::OK, &describe(&account, read_at(&known, &account))))
+        let known = self.authorized.user_accounts(user, request.context()).await?;
+        Ok(response::json(StatusCode::OK, &describe(&account, read_at(&known, &account))))
     }
 
     /// Returns the changed account. Returns `None` if the account is gone, or has no identity mismatch any more.
@@ -151,6 +156,7 @@ impl Accounts {
     }
 
     /// `GET /accounts?status=reauth_required`.
+    #[instrument(skip_all)]
     pub(crate) async fn list_in_need(&self, request: &Request) -> Result<Response, Problem> {
         let mut input = request.input();
         input.parameter("status", |status| match status {
@@ -170,7 +176,7 @@ impl Accounts {
         if let Some(next) = page.next {
             body["cursor"] = json!(next.encode());
         }
-        Ok(Response::json(StatusCode::OK, &body))
+        Ok(response::json(StatusCode::OK, &body))
     }
 
     /// Lists the user's accounts at digi.me under each of the user's grants, and stores what the lists say. Returns

@@ -2,18 +2,21 @@
 
 use std::time::Duration;
 
+use digime::TokenPair;
 use http::StatusCode;
+use lambda_http::Request;
 use reauth_core::{
-    ambient::after,
-    authorized_client::{AuthorizedClientError, REFRESH_MARGIN, retry_on_conflict},
-    domain::{ContractId, TokenPair, UserId},
+    authorized_client::{AuthorizedClientError, REFRESH_MARGIN},
     lambda::RequestContext,
+    retry::retry_on_conflict,
     secrets::SecretError,
     store::{Grant, StoreError, Versioned},
-    web::{Problem, Request, Response},
+    web::{ApiRequest, Problem, Response, response},
 };
+use reauth_domain::{ContractId, UserId, time::after};
 use serde::Serialize;
 use serde_json::Value;
+use tracing::instrument;
 
 use crate::Accounts;
 
@@ -49,6 +52,7 @@ enum GrantStatus {
 
 impl Accounts {
     /// `PUT /users/{userId}/grants/{contractId}`.
+    #[instrument(skip_all, fields(user_id, contract_id))]
     pub(crate) async fn put_grant(&self, request: &Request) -> Result<Response, Problem> {
         let mut input = request.input();
         let (user, contract) = (input.path::<UserId>("userId"), input.path::<ContractId>("contractId"));
@@ -56,28 +60,28 @@ impl Accounts {
         let tokens = input.json().and_then(|body| input.check(TokenPair::parse(&body)));
         let (user, contract, tokens) = input.finish(|| Some((user?, contract?, tokens?)))?;
 
-        let stored = retry_on_conflict(&self.ambient, request.context, || async {
+        let stored = retry_on_conflict(&self.ambient, request.context().deadline, || async {
             let store = &self.authorized.store;
             let (known, key) = tokio::join!(store.grant(&user, &contract), self.authorized.check_contract(&contract));
             if let Err(SecretError::Unknown) = key {
-                return Ok(Err(Refusal::ContractNotConfigured(contract.clone())));
+                return Ok::<_, StoreError>(Err(Refusal::ContractNotConfigured(contract.clone())));
             }
             let grant = match next_grant(known?, &user, &contract, &tokens, replace) {
                 Ok(grant) => grant,
                 Err(refusal) => return Ok(Err(refusal)),
             };
-            let version = store.put_grant(&grant.value, grant.version, request.context.at).await?;
+            let version = store.put_grant(&grant.value, grant.version, request.context().at).await?;
             Ok(Ok((Versioned { version, ..grant }, key)))
         });
         let (grant, key) = stored.await??;
         match key {
-            Ok(()) => self.list_if_old(grant, request.context).await,
+            Ok(()) => self.list_if_old(grant, request.context()).await,
             Err(error) => {
                 let (user_id, contract_id) = (&user, &contract);
                 tracing::warn!(%user_id, %contract_id, %error, "put-grant: stored the grant, but could not use the contract's key");
             }
         }
-        Ok(Response::empty(StatusCode::NO_CONTENT))
+        Ok(response::empty(StatusCode::NO_CONTENT))
     }
 
     /// Lists the user's accounts at digi.me, so that the service names and usernames are stored before an account loses
@@ -96,6 +100,7 @@ impl Accounts {
     }
 
     /// `GET /users/{userId}/grants/{contractId}`.
+    #[instrument(skip_all, fields(user_id, contract_id))]
     pub(crate) async fn show_grant(&self, request: &Request) -> Result<Response, Problem> {
         let mut input = request.input();
         let (user, contract) = (input.path::<UserId>("userId"), input.path::<ContractId>("contractId"));
@@ -103,14 +108,14 @@ impl Accounts {
         let Some(grant) = self.authorized.store.grant(&user, &contract).await? else {
             return Err(self.no_grant(&user, &contract).await?);
         };
-        let grant = match self.current(&grant, request.context).await {
+        let grant = match self.current(&grant, request.context()).await {
             Ok(grant) => grant,
             // The application's SDK needs the last pair to start its own user reauthorization.
             Err(AuthorizedClientError::UserReauthorizationRequired) => Grant { refresh_dead: true, ..grant.value },
             Err(error) => return Err(error.into()),
         };
         let body = GrantBody { tokens: grant.tokens.to_node_form(), status: self.status(&grant) };
-        Ok(Response::json(StatusCode::OK, &body))
+        Ok(response::json(StatusCode::OK, &body))
     }
 
     fn status(&self, grant: &Grant) -> GrantStatus {
@@ -188,7 +193,7 @@ impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         let (code, title, detail) = match refusal {
             Refusal::ContractNotConfigured(contract) => {
-                return AuthorizedClientError::Contract(contract, SecretError::Unknown).into();
+                return Self::contract_not_configured(&contract);
             }
             Refusal::OfAnotherUser => (
                 "grant_of_another_user",

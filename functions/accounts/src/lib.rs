@@ -6,19 +6,19 @@ mod read_results;
 
 use std::{sync::Arc, time::Duration};
 
-use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
+use digime::ambient::Ambient;
 use http::StatusCode;
-use lambda_runtime::Error;
+use lambda_http::Request;
 use reauth_core::{
-    ambient::Ambient,
-    authorized_client::{AuthorizedClient, retry_on_conflict},
+    authorized_client::AuthorizedClient,
     aws::Aws,
     config::{ConfigError, Environment},
-    domain::UserId,
-    lambda::{Function, Invocation},
+    retry::retry_on_conflict,
     services,
-    web::{self, Problem, Request, Response},
+    web::{ApiRequest, HttpFunction, Problem, Response, response},
 };
+use reauth_domain::UserId;
+use tracing::instrument;
 use url::Url;
 
 #[derive(Debug)]
@@ -31,10 +31,7 @@ pub struct Accounts {
     read_results_queue: Arc<str>,
 }
 
-impl Function for Accounts {
-    type Event = ApiGatewayV2httpRequest;
-    type Reply = ApiGatewayV2httpResponse;
-
+impl HttpFunction for Accounts {
     fn new(environment: &Environment, ambient: &Ambient) -> Result<Self, ConfigError> {
         let aws = Aws::new(environment)?;
         Ok(Self {
@@ -47,35 +44,36 @@ impl Function for Accounts {
         })
     }
 
-    async fn handle(&self, event: Self::Event, invocation: Invocation) -> Result<Self::Reply, Error> {
-        Ok(web::serve(event, &invocation, &self.ambient, |request| self.route(request)).await)
+    async fn handle(&self, request: Request) -> Result<Response, Problem> {
+        request.require_principal()?;
+        match request.route() {
+            "PUT /users/{userId}/grants/{contractId}" => Box::pin(self.put_grant(&request)).await,
+            "GET /users/{userId}/grants/{contractId}" => Box::pin(self.show_grant(&request)).await,
+            "GET /users/{userId}/accounts" => Box::pin(self.list_of_user(&request)).await,
+            "GET /users/{userId}/accounts/{accountId}" => Box::pin(self.show_account(&request)).await,
+            "POST /users/{userId}/accounts/{accountId}/accept-identity" => {
+                Box::pin(self.accept_identity(&request)).await
+            }
+            "POST /users/{userId}/read-results" => Box::pin(self.take_read_result(&request)).await,
+            "GET /accounts" => Box::pin(self.list_in_need(&request)).await,
+            "DELETE /users/{userId}" => Box::pin(self.forget(&request)).await,
+            _ => Err(Problem::unknown_route()),
+        }
     }
 }
 
 impl Accounts {
-    async fn route(&self, request: Request) -> Result<Response, Problem> {
-        request.require_principal()?;
-        match request.route.as_str() {
-            "PUT /users/{userId}/grants/{contractId}" => self.put_grant(&request).await,
-            "GET /users/{userId}/grants/{contractId}" => self.show_grant(&request).await,
-            "GET /users/{userId}/accounts" => self.list_of_user(&request).await,
-            "GET /users/{userId}/accounts/{accountId}" => self.show_account(&request).await,
-            "POST /users/{userId}/accounts/{accountId}/accept-identity" => self.accept_identity(&request).await,
-            "POST /users/{userId}/read-results" => self.take_read_result(&request).await,
-            "GET /accounts" => self.list_in_need(&request).await,
-            "DELETE /users/{userId}" => self.forget(&request).await,
-            _ => Err(Problem::unknown_route()),
-        }
-    }
-
     /// `DELETE /users/{userId}`: erases everything that this service stores about the user, and leaves a tombstone. It
     /// changes nothing at digi.me.
+    #[instrument(skip_all, fields(user_id))]
     async fn forget(&self, request: &Request) -> Result<Response, Problem> {
         let mut input = request.input();
         let user: Option<UserId> = input.path("userId");
         let user = &input.finish(|| user)?;
-        retry_on_conflict(&self.ambient, request.context, || async move { self.authorized.store.forget(user).await })
-            .await?;
-        Ok(Response::empty(StatusCode::NO_CONTENT))
+        retry_on_conflict(&self.ambient, request.context().deadline, || async move {
+            self.authorized.store.forget(user).await
+        })
+        .await?;
+        Ok(response::empty(StatusCode::NO_CONTENT))
     }
 }

@@ -1,11 +1,11 @@
 use std::process::ExitCode;
 
-use reauth_core::lambda;
+use reauth_core::{lambda, web};
 
 #[global_allocator]
 static ALLOCATOR: lambda::Allocator = lambda::Allocator;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    lambda::serve::<accounts::Accounts>().await
+    web::serve::<accounts::Accounts>().await
 }

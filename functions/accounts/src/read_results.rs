@@ -1,16 +1,19 @@
 //! The route that takes a read result over HTTP. It parses the read result first, so that the caller learns about an
 //! invalid one, and then puts it on the `ReadResults` queue.
 
+use digime::{ReadResult, read_result::IgnoredEntry};
 use http::StatusCode;
+use lambda_http::Request;
 use reauth_core::{
-    aws::describe_error,
-    domain::{
-        ContractId, UserId,
-        read_result::{IgnoredEntry, MAX_ACCOUNTS, ReadResult, Submission, timestamp},
-    },
-    web::{Problem, Request, Response},
+    aws::AwsError,
+    web::{ApiRequest, Problem, Response, response},
+};
+use reauth_domain::{
+    ContractId, UserId,
+    submission::{MAX_ACCOUNTS, Submission, is_too_large, parse_read_result, timestamp},
 };
 use serde::Serialize;
+use tracing::instrument;
 
 use crate::Accounts;
 
@@ -33,15 +36,16 @@ struct AcceptedBody<'a> {
 
 impl Accounts {
     /// `POST /users/{userId}/read-results`.
+    #[instrument(skip_all, fields(user_id))]
     pub(crate) async fn take_read_result(&self, request: &Request) -> Result<Response, Problem> {
-        if request.body_length() > MAX_BODY {
+        if request.body().len() > MAX_BODY {
             return Err(too_large(
                 "Hand in only the status of the read result, or parts of it: it is larger than 5 MB.",
             ));
         }
         let submission = read(request)?;
         let ReadResult { entries, ignored } = &submission.read_result;
-        if submission.read_result.too_large() {
+        if is_too_large(&submission.read_result) {
             return Err(too_large(format!("Hand in parts of it: it holds more than {MAX_ACCOUNTS} accounts.")));
         }
         // The messages are sent concurrently. If one fails, the caller sends the whole read result again. Messages that
@@ -53,12 +57,12 @@ impl Accounts {
             tracing::warn!(%user_id, ignored, "read-results: ignored entries that are not accounts");
         }
         let body = AcceptedBody { accounts: entries.len(), ignored: &ignored[..ignored.len().min(MAX_IGNORED)] };
-        Ok(Response::json(StatusCode::ACCEPTED, &body))
+        Ok(response::json(StatusCode::ACCEPTED, &body))
     }
 
     async fn enqueue(&self, message: String) -> Result<(), Problem> {
         let request = self.queue.send_message().queue_url(&*self.read_results_queue).message_body(message);
-        request.send().await.map(drop).map_err(|error| Problem::unavailable(describe_error(&error)))
+        request.send().await.map(drop).map_err(|error| Problem::unavailable(AwsError::from(&error)))
     }
 }
 
@@ -67,8 +71,8 @@ fn read(request: &Request) -> Result<Submission, Problem> {
     let user_id: Option<UserId> = input.path("userId");
     let contract_id = input.text_field("contractId", str::parse::<ContractId>);
     let observed_at = input.text_field("observedAt", timestamp);
-    let read_result = input.required_field("readResult").and_then(|value| input.check(ReadResult::parse(&value)));
-    let submitted_at = Some(request.context.at);
+    let read_result = input.required_field("readResult").and_then(|value| input.check(parse_read_result(&value)));
+    let submitted_at = Some(request.context().at);
     input.finish(|| {
         Some(Submission { user_id: user_id?, contract_id, observed_at, submitted_at, read_result: read_result? })
     })

@@ -2,15 +2,15 @@
 
 use http::StatusCode;
 use jiff::Timestamp;
-use reauth_core::{
-    ambient::rfc3339,
-    domain::{
-        AccountId, ContractId, FailureCode, Locale, ReauthorizationId, ReturnUrl, UserId,
-        reauthorization::{Kind, Progress, Reauthorization},
-    },
-    web::{Problem, Request, Response},
+use lambda_http::Request;
+use reauth_core::web::{ApiRequest, Problem, Response, ResponseExt, response};
+use reauth_domain::{
+    AccountId, ContractId, FailureCode, Locale, ReauthorizationId, ReturnUrl, UserId,
+    reauthorization::{Kind, Progress, Reauthorization},
+    time::rfc3339,
 };
 use serde::Serialize;
+use tracing::instrument;
 
 use crate::{CreateReauthUrl, create::NewReauthorization};
 
@@ -54,6 +54,7 @@ struct ReauthorizationBody<'a> {
 
 impl CreateReauthUrl {
     /// `POST /users/{userId}/accounts/{accountId}/reauthorizations`.
+    #[instrument(skip_all, fields(user_id, account_id))]
     pub(crate) async fn create(&self, request: &Request) -> Result<Response, Problem> {
         request.require_principal()?;
         let mut input = request.input();
@@ -72,7 +73,7 @@ impl CreateReauthUrl {
             browser: None,
             public_base_url: request.public_base_url(self.settings.public_base_url.as_ref())?,
         };
-        let created = self.create_reauthorization(new, request.context).await?;
+        let created = self.create_reauthorization(new, request.context()).await?;
         let reauthorization = &created.reauthorization;
         let location = format!("/reauthorizations/{}", reauthorization.id);
         let body = CreatedBody {
@@ -84,10 +85,11 @@ impl CreateReauthUrl {
             user_id: &reauthorization.user_id,
             account_id: &reauthorization.account_id,
         };
-        Response::json(StatusCode::CREATED, &body).with_location(&location)
+        response::json(StatusCode::CREATED, &body).with_location(&location)
     }
 
     /// `GET /reauthorizations/{reauthorizationId}`.
+    #[instrument(skip_all, fields(reauthorization_id))]
     pub(crate) async fn show(&self, request: &Request) -> Result<Response, Problem> {
         request.require_principal()?;
         let mut input = request.input();
@@ -97,7 +99,7 @@ impl CreateReauthUrl {
             self.authorized.store.reauthorization(&id).await?.ok_or_else(Problem::reauthorization_not_found)?;
         let reauthorization = stored.reauthorization;
         let status = reauthorization.status(self.ambient.now());
-        Ok(Response::json(StatusCode::OK, &ReauthorizationBody::new(&reauthorization, status)))
+        Ok(response::json(StatusCode::OK, &ReauthorizationBody::new(&reauthorization, status)))
     }
 }
 

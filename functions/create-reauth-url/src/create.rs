@@ -3,16 +3,16 @@
 
 use jiff::Timestamp;
 use reauth_core::{
-    ambient::after,
     authorized_client::AuthorizedClientError,
-    domain::{
-        Account, AccountId, ContractId, Locale, ReauthorizationId, ReturnUrl, UserId,
-        reauthorization::{Kind, Progress, Reauthorization},
-    },
     keyring::random_secret,
     lambda::RequestContext,
     store::{Grant, Versioned},
     web::Problem,
+};
+use reauth_domain::{
+    Account, AccountId, ContractId, Locale, ReauthorizationId, ReturnUrl, UserId,
+    reauthorization::{Kind, Progress, Reauthorization},
+    time::after,
 };
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
@@ -141,7 +141,7 @@ impl CreateReauthUrl {
         // must be stored.
         let (code, reference, written) = tokio::join!(code, reference, written);
         let (code, reference, ()) = (code?, reference?, written?);
-        let url = client.reauthorize_url(&code, &reference, new.locale.as_ref());
+        let url = client.reauthorize_url(&code, &reference, new.locale.as_ref().map(Locale::as_str));
         Ok(CreatedReauthorization { reauthorization, url, code_expires_at: code.expires_at })
     }
 }

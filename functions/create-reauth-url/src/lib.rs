@@ -6,17 +6,16 @@ mod reconnect;
 
 use std::time::Duration;
 
-use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
-use lambda_runtime::Error;
+use digime::ambient::Ambient;
+use lambda_http::Request;
 use reauth_core::{
-    ambient::Ambient,
-    authorized_client::{self, AuthorizedClient},
+    authorized_client::AuthorizedClient,
     aws::Aws,
     config::{ConfigError, Environment},
-    domain::{AllowedOrigins, Locale, ReturnUrl},
-    lambda::{Function, Invocation},
-    web::{self, Problem, Request, Response},
+    services,
+    web::{ApiRequest, HttpFunction, Problem, Response},
 };
+use reauth_domain::{AllowedOrigins, Locale, ReturnUrl};
 use url::Url;
 
 /// How long after its creation a reauthorization accepts the callback, unless `REAUTHORIZATION_TTL` is set.
@@ -53,17 +52,14 @@ impl Settings {
             public_base_url: environment.base_url("PUBLIC_BASE_URL")?,
             allowed_origins,
             default_return_url,
-            default_locale: authorized_client::default_locale(environment)?,
-            application_name: environment.optional("APPLICATION_NAME").unwrap_or("the application").to_owned(),
+            default_locale: services::default_locale(environment)?,
+            application_name: services::application_name(environment),
             reauthorization_ttl: environment.duration("REAUTHORIZATION_TTL")?.unwrap_or(DEFAULT_REAUTHORIZATION_TTL),
         })
     }
 }
 
-impl Function for CreateReauthUrl {
-    type Event = ApiGatewayV2httpRequest;
-    type Reply = ApiGatewayV2httpResponse;
-
+impl HttpFunction for CreateReauthUrl {
     fn new(environment: &Environment, ambient: &Ambient) -> Result<Self, ConfigError> {
         Ok(Self {
             authorized: AuthorizedClient::new(&Aws::new(environment)?, ambient)?,
@@ -72,18 +68,12 @@ impl Function for CreateReauthUrl {
         })
     }
 
-    async fn handle(&self, event: Self::Event, invocation: Invocation) -> Result<Self::Reply, Error> {
-        Ok(web::serve(event, &invocation, &self.ambient, |request| self.route(request)).await)
-    }
-}
-
-impl CreateReauthUrl {
-    async fn route(&self, request: Request) -> Result<Response, Problem> {
-        match request.route.as_str() {
-            "POST /users/{userId}/accounts/{accountId}/reauthorizations" => self.create(&request).await,
-            "GET /reauthorizations/{reauthorizationId}" => self.show(&request).await,
-            "GET /reconnect/{token}" => self.reconnect_page(&request).await,
-            "POST /reconnect/{token}" => self.reconnect(&request).await,
+    async fn handle(&self, request: Request) -> Result<Response, Problem> {
+        match request.route() {
+            "POST /users/{userId}/accounts/{accountId}/reauthorizations" => Box::pin(self.create(&request)).await,
+            "GET /reauthorizations/{reauthorizationId}" => Box::pin(self.show(&request)).await,
+            "GET /reconnect/{token}" => Box::pin(self.reconnect_page(&request)).await,
+            "POST /reconnect/{token}" => Box::pin(self.reconnect(&request)).await,
             _ => Err(Problem::unknown_route()),
         }
     }

@@ -3,14 +3,16 @@
 use std::time::Duration;
 
 use http::StatusCode;
+use lambda_http::Request;
 use maud::{Markup, html};
 use reauth_core::{
-    domain::{Account, Status},
     keyring::random_secret,
     store::{Grant, Link, LinkUse, RecordedUse, StoredLink, Versioned},
-    web::{BROWSER_COOKIE, Problem, Request, Response, page::page},
+    web::{ApiRequest, BROWSER_COOKIE, Problem, Response, ResponseExt, page::page, response},
 };
+use reauth_domain::{Account, Status};
 use secrecy::{ExposeSecret, SecretString};
+use tracing::instrument;
 
 use crate::{CreateReauthUrl, create::NewReauthorization};
 
@@ -20,6 +22,7 @@ const TOKEN_LENGTH: usize = 43;
 impl CreateReauthUrl {
     /// `GET /reconnect/{token}`: shows the page. It starts no reauthorization and does not call digi.me, because link
     /// scanners open it too.
+    #[instrument(skip_all, fields(user_id, account_id))]
     pub(crate) async fn reconnect_page(&self, request: &Request) -> Result<Response, Problem> {
         let page = async {
             let Some(StoredLink { link, .. }) = self.link(request).await? else { return Ok(self.unknown_link()) };
@@ -33,6 +36,7 @@ impl CreateReauthUrl {
     }
 
     /// `POST /reconnect/{token}`: creates a reauthorization and redirects to its URL.
+    #[instrument(skip_all, fields(user_id, account_id))]
     pub(crate) async fn reconnect(&self, request: &Request) -> Result<Response, Problem> {
         let answer = async {
             let Some(stored) = self.link(request).await? else { return Ok(self.unknown_link()) };
@@ -95,8 +99,8 @@ impl CreateReauthUrl {
             return_url: self.settings.default_return_url.clone(),
             public_base_url: request.public_base_url(self.settings.public_base_url.as_ref())?,
         };
-        let created = self.create_for(new, grants, Some(account), request.context).await?;
-        Ok(Response::see_other(created.url.as_str())?.with_cookie(cookie))
+        let created = self.create_for(new, grants, Some(account), request.context()).await?;
+        response::see_other(created.url.as_str())?.with_cookie(&cookie)
     }
 
     async fn link(&self, request: &Request) -> Result<Option<StoredLink>, Problem> {

@@ -1,12 +1,10 @@
 //! Delivers one event: writes its reconnect link and reads its receipt concurrently, publishes it, and writes the
 //! receipt (`published_at`).
 
-use reauth_core::{
-    ambient::after,
-    domain::event::ReconnectLink,
-    store::{Link, StoreError, StoredEvent},
-};
+use reauth_core::store::{Link, StoreError, StoredEvent};
+use reauth_domain::{event::ReconnectLink, time::after};
 use secrecy::ExposeSecret;
+use tracing::instrument;
 
 use crate::{NotifyReauth, topic::PublishError};
 
@@ -22,6 +20,7 @@ pub(crate) enum DeliveryError {
 }
 
 impl NotifyReauth {
+    #[instrument(skip_all, fields(event_id = %event.event.subject.event_id, user_id = %event.event.subject.user_id, account_id = %event.event.subject.account_id))]
     pub(crate) async fn deliver(&self, event: &StoredEvent) -> Result<(), DeliveryError> {
         let (link, stored) = tokio::join!(self.link(event), self.store.event(&event.event));
         let link = match link {

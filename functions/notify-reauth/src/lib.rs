@@ -6,16 +6,17 @@ mod topic;
 use std::{collections::BTreeMap, time::Duration};
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
+use digime::ambient::Ambient;
 use futures::future::join_all;
 use lambda_runtime::Error;
 use reauth_core::{
-    ambient::Ambient,
     aws::Aws,
     config::{ConfigError, Environment},
     lambda::{Function, Invocation, first_receipt},
     services,
     store::{Store, StoredEvent},
 };
+use tracing::instrument;
 use url::Url;
 
 use crate::topic::Topic;
@@ -54,6 +55,7 @@ impl Function for NotifyReauth {
 
     /// Delivers all events concurrently. The stream and the sweep can both put the same event on the queue. Copies of
     /// one event in one batch are published once, and succeed or fail together.
+    #[instrument(skip_all, fields(records = event.records.len()))]
     async fn handle(&self, event: SqsEvent, _invocation: Invocation) -> Result<SqsBatchResponse, Error> {
         let mut reply = SqsBatchResponse::default();
         let mut events = BTreeMap::new();

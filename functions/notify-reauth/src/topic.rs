@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use aws_sdk_sns::{Client, error::BuildError, types::MessageAttributeValue};
-use reauth_core::{aws::describe_error, domain::Event};
+use reauth_core::aws::AwsError;
+use reauth_domain::Event;
 
 /// The SNS topic. The message is the event; the message attributes are its type and its id.
 #[derive(Debug)]
@@ -15,10 +16,10 @@ pub(crate) struct Topic {
 /// Why an event was not published. The error text contains no part of the event.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PublishError {
-    #[error("could not build a message attribute: {0}")]
+    #[error("could not build a message attribute")]
     Attribute(#[from] BuildError),
-    #[error("SNS did not accept the message: {0}")]
-    Sns(String),
+    #[error("SNS did not accept the message")]
+    Sns(#[source] AwsError),
 }
 
 impl Topic {
@@ -35,6 +36,6 @@ impl Topic {
             .message(payload)
             .message_attributes("eventType", attribute(event.detail.kind())?)
             .message_attributes("eventId", attribute(event.subject.event_id.as_str())?);
-        request.send().await.map(drop).map_err(|error| PublishError::Sns(describe_error(&error)))
+        request.send().await.map(drop).map_err(|error| PublishError::Sns(AwsError::from(&error)))
     }
 }

@@ -7,15 +7,15 @@ mod message;
 mod webhook;
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
+use digime::ambient::Ambient;
 use futures::future::join_all;
 use lambda_runtime::Error;
 use reauth_core::{
-    ambient::Ambient,
     aws::Aws,
     config::{ConfigError, Environment},
     lambda::{Function, Invocation, first_receipt},
-    services,
 };
+use tracing::instrument;
 
 use crate::{message::Message, webhook::Webhook};
 
@@ -29,11 +29,11 @@ impl Function for PostWebhook {
     type Reply = SqsBatchResponse;
 
     fn new(environment: &Environment, ambient: &Ambient) -> Result<Self, ConfigError> {
-        let aws = Aws::new(environment)?;
-        Ok(Self { webhook: Webhook::from_environment(environment, services::secrets_manager(&aws)?, ambient)? })
+        Ok(Self { webhook: Webhook::new(&Aws::new(environment)?, ambient)? })
     }
 
     /// Posts all messages concurrently. A message that fails does not affect the others.
+    #[instrument(skip_all, fields(records = event.records.len()))]
     async fn handle(&self, event: SqsEvent, _invocation: Invocation) -> Result<SqsBatchResponse, Error> {
         let mut reply = SqsBatchResponse::default();
         let results = join_all(event.records.into_iter().map(|record| Box::pin(self.post(record)))).await;

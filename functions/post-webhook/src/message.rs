@@ -1,6 +1,6 @@
 //! A message of the `Webhooks` queue: the event as it was published on the topic.
 
-use reauth_core::domain::EventId;
+use reauth_domain::EventId;
 use serde::Deserialize;
 
 /// An event to post.

@@ -5,18 +5,16 @@ use std::time::Duration;
 
 use aws_lc_rs::hmac;
 use base64::{Engine, engine::general_purpose::STANDARD};
-use bytes::Bytes;
-use http::{
-    Request, StatusCode, Uri,
-    header::{self, CONTENT_TYPE},
-};
+use digime::ambient::Ambient;
+use http::{StatusCode, header::CONTENT_TYPE};
 use reauth_core::{
-    ambient::Ambient,
-    config::{ConfigError, Environment},
-    domain::return_url::is_secure,
-    http_client::{HttpClient, USER_AGENT},
+    aws::Aws,
+    config::ConfigError,
+    http_client,
     secrets::{Rotating, SecretError},
+    services,
 };
+use reauth_domain::return_url::is_secure;
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 use zeroize::Zeroizing;
@@ -35,8 +33,8 @@ const KEY_LENGTHS: std::ops::RangeInclusive<usize> = 24..=64;
 /// The receiver's URL and the keys that sign the events.
 #[derive(Debug)]
 pub(crate) struct Webhook {
-    http: HttpClient,
-    url: Uri,
+    http: reqwest::Client,
+    url: Url,
     keys: Rotating<SigningKeys>,
     ambient: Ambient,
 }
@@ -44,10 +42,8 @@ pub(crate) struct Webhook {
 /// Why the receiver did not accept an event. The error text contains neither the URL nor the event.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PostError {
-    #[error("could not read the signing secret: {0}")]
+    #[error("could not read the signing secret")]
     Secret(#[from] SecretError),
-    #[error("could not build the request")]
-    Request(#[from] http::Error),
     #[error("the receiver answered {}", .0.as_u16())]
     Status(StatusCode),
     #[error("could not connect to the receiver")]
@@ -90,32 +86,32 @@ impl SigningKeys {
 
 impl Webhook {
     /// Builds the webhook from `WEBHOOK_URL` and `WEBHOOK_SECRET_ID`.
-    pub(crate) fn from_environment(
-        environment: &Environment,
-        secrets: aws_sdk_secretsmanager::Client,
-        ambient: &Ambient,
-    ) -> Result<Self, ConfigError> {
+    pub(crate) fn new(aws: &Aws<'_>, ambient: &Ambient) -> Result<Self, ConfigError> {
+        let environment = aws.environment();
         let url = Url::parse(environment.required("WEBHOOK_URL")?).ok().filter(is_secure).ok_or_else(|| {
             ConfigError::new("WEBHOOK_URL", "must be an https URL without userinfo (http only for loopback addresses)")
         })?;
-        let url = url.as_str().parse().map_err(|_| ConfigError::new("WEBHOOK_URL", "is no URI"))?;
+        let secrets = services::secrets_manager(aws)?;
         let keys = Rotating::new(secrets, environment.required("WEBHOOK_SECRET_ID")?, ambient, SigningKeys::read);
-        Ok(Self { http: HttpClient::new(CONNECT_TIMEOUT), url, keys, ambient: ambient.clone() })
+        let http = http_client::client(aws.tls().clone(), CONNECT_TIMEOUT);
+        Ok(Self { http, url, keys, ambient: ambient.clone() })
     }
 
     /// Posts an event. Every status other than 2xx is an error.
     pub(crate) async fn post(&self, message: &Message) -> Result<(), PostError> {
         let keys = self.keys.get().await?;
         let (id, seconds) = (message.event_id.as_str(), self.ambient.now().as_second());
-        let request = Request::post(self.url.clone())
+        let request = self
+            .http
+            .post(self.url.clone())
             .header(CONTENT_TYPE, "application/json")
-            .header(header::USER_AGENT, USER_AGENT)
             .header("webhook-id", id)
             .header("webhook-timestamp", seconds)
             .header("webhook-signature", keys.sign(id, seconds, &message.body))
-            .body(Bytes::from(message.body.clone()))?;
-        // Redirects are not followed: the body contains the reconnect link, which must reach the configured URL only.
-        match tokio::time::timeout(TIMEOUT, self.http.send(request)).await {
+            .body(message.body.clone());
+        // The client follows no redirects: the body contains the reconnect link, which must reach the configured URL
+        // only.
+        match tokio::time::timeout(TIMEOUT, request.send()).await {
             Ok(Ok(answer)) if answer.status().is_success() => Ok(()),
             Ok(Ok(answer)) => Err(PostError::Status(answer.status())),
             Ok(Err(error)) if error.is_connect() => Err(PostError::NoConnection),

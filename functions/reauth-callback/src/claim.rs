@@ -1,9 +1,7 @@
 //! Parses the query of the callback. The query is untrusted: anyone who has the URL can send it.
 
-use reauth_core::{
-    domain::{FailureCode, ReauthorizationId, reauthorization::UnverifiedClaim},
-    web::Query,
-};
+use reauth_core::web::Query;
+use reauth_domain::{FailureCode, ReauthorizationId, reauthorization::UnverifiedClaim};
 
 /// In characters: 32 bytes in base64url without padding.
 const SECRET_LENGTH: usize = 43;

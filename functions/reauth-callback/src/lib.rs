@@ -4,16 +4,16 @@ mod claim;
 mod pages;
 mod settle;
 
-use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
-use lambda_runtime::Error;
+use digime::ambient::Ambient;
+use lambda_http::Request;
 use reauth_core::{
-    ambient::Ambient,
     authorized_client::AuthorizedClient,
     aws::Aws,
     config::{ConfigError, Environment},
-    lambda::{Function, Invocation},
-    web::{self, BROWSER_COOKIE, Problem, Request, Response},
+    services,
+    web::{ApiRequest, BROWSER_COOKIE, HttpFunction, Problem, Response, response},
 };
+use tracing::instrument;
 
 use crate::claim::UnverifiedCallback;
 
@@ -24,32 +24,26 @@ pub struct ReauthCallback {
     application_name: String,
 }
 
-impl Function for ReauthCallback {
-    type Event = ApiGatewayV2httpRequest;
-    type Reply = ApiGatewayV2httpResponse;
-
+impl HttpFunction for ReauthCallback {
     fn new(environment: &Environment, ambient: &Ambient) -> Result<Self, ConfigError> {
         Ok(Self {
             authorized: AuthorizedClient::new(&Aws::new(environment)?, ambient)?,
             ambient: ambient.clone(),
-            application_name: environment.optional("APPLICATION_NAME").unwrap_or("the application").to_owned(),
+            application_name: services::application_name(environment),
         })
     }
 
-    async fn handle(&self, event: Self::Event, invocation: Invocation) -> Result<Self::Reply, Error> {
-        Ok(web::serve(event, &invocation, &self.ambient, |request| self.route(request)).await)
+    async fn handle(&self, request: Request) -> Result<Response, Problem> {
+        match request.route() {
+            "GET /callback" => Box::pin(self.callback(&request)).await.or_else(|problem| Ok(self.error_page(&problem))),
+            _ => Err(Problem::unknown_route()),
+        }
     }
 }
 
 impl ReauthCallback {
-    async fn route(&self, request: Request) -> Result<Response, Problem> {
-        match request.route.as_str() {
-            "GET /callback" => self.callback(&request).await.or_else(|problem| Ok(self.error_page(&problem))),
-            _ => Err(Problem::unknown_route()),
-        }
-    }
-
     /// `GET /callback?state=…&success=…&errorCode=…`.
+    #[instrument(skip_all, fields(reauthorization_id, user_id, account_id))]
     async fn callback(&self, request: &Request) -> Result<Response, Problem> {
         let Some(callback) = request.query().ok().as_ref().and_then(UnverifiedCallback::read) else {
             return Ok(self.unknown_state());
@@ -66,12 +60,12 @@ impl ReauthCallback {
         let same_browser = stored.is_bound_to(request.cookies(BROWSER_COOKIE));
         let return_url = stored.reauthorization.return_url.clone().filter(|_| same_browser);
         let (id, account_id) = (stored.reauthorization.id.clone(), stored.reauthorization.account_id.clone());
-        let outcome = self.settle(callback.claim, stored, request.context).await?;
+        let outcome = self.settle(callback.claim, stored, request.context()).await?;
         match return_url {
             Some(url) => {
                 let code = outcome.error_code().map(|code| code.as_str().to_owned());
                 let url = url.with_result(&id, &account_id, outcome.status(), code.as_deref());
-                Response::see_other(url.as_str())
+                response::see_other(url.as_str())
             }
             None => Ok(self.result(&outcome)),
         }

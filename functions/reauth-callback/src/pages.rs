@@ -2,10 +2,8 @@
 
 use http::StatusCode;
 use maud::html;
-use reauth_core::{
-    domain::FailureCode,
-    web::{Problem, Response, page::page},
-};
+use reauth_core::web::{Problem, Response, page::page};
+use reauth_domain::FailureCode;
 
 use crate::{ReauthCallback, settle::CallbackOutcome};
 

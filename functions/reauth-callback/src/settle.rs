@@ -1,23 +1,23 @@
 //! Settles a reauthorization after its callback: asks digi.me about the account, and writes the outcome in one
 //! transaction.
 
+use digime::ListedAccount;
 use reauth_core::{
     authorized_client::AuthorizedClientError,
-    domain::{
-        Account, FailureCode, Outcome, Signal, Via,
-        account::Settlement,
-        reauthorization::{Progress, Reauthorization, Step, UnverifiedClaim},
-        verification::{ListedAccount, Verdict, verdict},
-    },
     lambda::RequestContext,
+    retry::{Conflict, retry_on_conflict},
     store::{AccountChange, Commit, Grant, StoreError, StoredReauthorization, Versioned},
     web::Problem,
 };
+use reauth_domain::{
+    Account, FailureCode, Outcome, Signal, Via,
+    account::Settlement,
+    reauthorization::{Progress, Reauthorization, Step, UnverifiedClaim},
+    verification::{Verdict, verdict},
+};
+use tokio::sync::OnceCell;
 
 use crate::ReauthCallback;
-
-/// Attempts to write the outcome while concurrent writes cause conflicts.
-const MAX_ATTEMPTS: u32 = 8;
 
 /// The account's entry in digi.me's list, and the verdict on it.
 #[derive(Clone)]
@@ -74,28 +74,27 @@ impl ReauthCallback {
     pub(crate) async fn settle(
         &self,
         claim: UnverifiedClaim,
-        mut stored: StoredReauthorization,
+        stored: StoredReauthorization,
         context: RequestContext,
     ) -> Result<CallbackOutcome, Problem> {
-        let mut answer = None;
-        for retry in 1..=MAX_ATTEMPTS {
-            match self.try_to_settle(&claim, &stored, &mut answer, context).await {
-                Err(AuthorizedClientError::Store(StoreError::Conflict(_))) if retry < MAX_ATTEMPTS => {
-                    tokio::time::sleep(self.ambient.jitter(std::time::Duration::from_millis(20) * retry)).await;
-                    let again = self.authorized.store.reauthorization(&stored.reauthorization.id).await?;
-                    stored = again.ok_or(StoreError::Forgotten)?;
-                }
-                result => return Ok(result?),
-            }
+        let (claim, answer) = (&claim, &OnceCell::new());
+        let first = self.try_to_settle(claim, &stored, answer, context).await;
+        if !first.as_ref().is_err_and(Conflict::is_conflict) {
+            return Ok(first?);
         }
-        Err(StoreError::Conflict(None).into())
+        let id = &stored.reauthorization.id;
+        let settled = retry_on_conflict(&self.ambient, context.deadline, || async move {
+            let stored = self.authorized.store.reauthorization(id).await?.ok_or(StoreError::Forgotten)?;
+            self.try_to_settle(claim, &stored, answer, context).await
+        });
+        Ok(settled.await?)
     }
 
     async fn try_to_settle(
         &self,
         claim: &UnverifiedClaim,
         stored: &StoredReauthorization,
-        answer: &mut Option<Answer>,
+        answer: &OnceCell<Answer>,
         context: RequestContext,
     ) -> Result<CallbackOutcome, AuthorizedClientError> {
         let reauthorization = &stored.reauthorization;
@@ -103,7 +102,7 @@ impl ReauthCallback {
         if step == Step::Repeat {
             return Ok(CallbackOutcome::of(&reauthorization.progress));
         }
-        let asks = step == Step::Verify && answer.is_none();
+        let asks = step == Step::Verify && answer.get().is_none();
         let Reauthorization { user_id, account_id, contract_id, .. } = reauthorization;
         let may_ask = async {
             let may_ask = asks && self.authorized.store.record_verification(stored).await?;
@@ -122,11 +121,11 @@ impl ReauthCallback {
             .unwrap_or_else(|| Versioned { value: Account::new(user_id.clone(), account_id.clone()), version: 0 });
         if may_ask {
             let grant = grants.into_iter().find(|grant| grant.value.contract_id == *contract_id);
-            *answer = Some(self.ask(reauthorization, &account.value, grant, context).await?);
+            answer.get_or_try_init(|| self.ask(reauthorization, &account.value, grant, context)).await?;
         }
         let signal = match step {
             Step::Fail(code) => Signal::Failed { attempt: reauthorization.attempt(), code },
-            Step::Verify | Step::Repeat => signal(reauthorization, answer.clone()),
+            Step::Verify | Step::Repeat => signal(reauthorization, answer.get().cloned()),
         };
         Ok(self.write(stored, account, signal, context).await?)
     }

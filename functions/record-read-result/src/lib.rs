@@ -6,17 +6,18 @@ mod take_in;
 use std::collections::BTreeMap;
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
+use digime::ambient::Ambient;
 use futures::future::join_all;
 use lambda_runtime::Error;
 use reauth_core::{
-    ambient::Ambient,
     authorized_client::AuthorizedClient,
     aws::Aws,
     config::{ConfigError, Environment},
-    domain::UserId,
     lambda::{Function, Invocation, RequestContext},
     store::StoreError,
 };
+use reauth_domain::UserId;
+use tracing::instrument;
 
 use crate::message::ReadMessage;
 
@@ -36,6 +37,7 @@ impl Function for RecordReadResult {
 
     /// Processes the messages of one user in order, and users concurrently. A message that fails does not affect the
     /// others.
+    #[instrument(skip_all, fields(records = event.records.len()))]
     async fn handle(&self, event: SqsEvent, invocation: Invocation) -> Result<SqsBatchResponse, Error> {
         let mut reply = SqsBatchResponse::default();
         let mut by_user: BTreeMap<UserId, Vec<ReadMessage>> = BTreeMap::new();

@@ -2,11 +2,8 @@
 
 use aws_lambda_events::sqs::SqsMessage;
 use jiff::Timestamp;
-use reauth_core::{
-    ambient::whole_milliseconds,
-    domain::{InvalidField, InvalidFields, read_result::Submission},
-    lambda::first_receipt,
-};
+use reauth_core::lambda::first_receipt;
+use reauth_domain::{InvalidField, InvalidFields, submission::Submission, time::whole_milliseconds};
 use serde_json::Value;
 
 /// A valid message.
@@ -96,7 +93,7 @@ fn json(text: &str, field: &'static str) -> Result<Value, InvalidField> {
 
 #[cfg(test)]
 mod tests {
-    use reauth_core::domain::read_result::Entry;
+    use digime::read_result::Entry;
     use serde_json::json;
 
     use super::*;

@@ -4,16 +4,15 @@
 
 use std::time::Duration;
 
+use digime::{ListedAccount, read_result::Entry};
 use reauth_core::{
-    authorized_client::retry_on_conflict,
-    domain::{
-        Account, AccountId, EpisodeId, Outcome, Signal, Status, UserId, Watermark, read_result::Entry,
-        verification::ListedAccount,
-    },
     lambda::RequestContext,
+    retry::retry_on_conflict,
     store::{AccountChange, Commit, StoreError, UserAccounts, Versioned},
 };
+use reauth_domain::{Account, AccountId, EpisodeId, Outcome, Signal, Status, UserId, Watermark};
 use tokio::sync::OnceCell;
+use tracing::instrument;
 
 use crate::{RecordReadResult, message::ReadMessage};
 
@@ -42,9 +41,10 @@ impl News<'_> {
 }
 
 impl RecordReadResult {
+    #[instrument(skip_all, fields(message_id = %message.id, user_id = %message.submission.user_id))]
     pub(crate) async fn take_in(&self, message: &ReadMessage, context: RequestContext) -> Result<(), StoreError> {
         let (user, listed) = (&message.submission.user_id, &OnceCell::new());
-        retry_on_conflict(&self.ambient, context, || async move {
+        retry_on_conflict(&self.ambient, context.deadline, || async move {
             let mut accounts = self.authorized.store.user_accounts(user).await?;
             if accounts.last_reads.value.is_void(context.at) {
                 return Err(StoreError::Forgotten);

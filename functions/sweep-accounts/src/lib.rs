@@ -10,18 +10,20 @@ use std::{
     time::Duration,
 };
 
+use digime::ambient::Ambient;
 use futures::{StreamExt, stream};
 use lambda_runtime::Error;
 use reauth_core::{
-    ambient::{Ambient, after},
     authorized_client::{AuthorizedClient, AuthorizedClientError},
-    aws::{Aws, describe_error},
+    aws::{Aws, AwsError},
     config::{ConfigError, Environment},
     lambda::{Function, Invocation, RequestContext},
     store::{Due, DueItem, StoreError},
 };
+use reauth_domain::time::after;
 use serde::Serialize;
 use serde_json::Value;
+use tracing::instrument;
 
 /// Items that one pass reads from each of the 16 shards.
 const PER_SHARD: usize = 25;
@@ -88,8 +90,8 @@ enum SweepError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Access(#[from] AuthorizedClientError),
-    #[error("SQS did not accept the event: {0}")]
-    Queue(String),
+    #[error("SQS did not accept the event")]
+    Queue(#[source] AwsError),
 }
 
 impl Function for SweepAccounts {
@@ -110,6 +112,7 @@ impl Function for SweepAccounts {
 
     /// Processes due items in passes: first events, which are quick and matter most, then accounts. Each item starts
     /// only if enough time remains. An item that fails does not affect the others.
+    #[instrument(skip_all)]
     async fn handle(&self, _event: Value, invocation: Invocation) -> Result<Value, Error> {
         let mut summary = Summary::default();
         while summary.add(&self.requeue_events(&invocation).await?) {}
@@ -169,6 +172,7 @@ impl SweepAccounts {
 
     /// Puts an event on the queue again. The event is rescheduled first: if this process ends before the message is
     /// sent, the event is due again.
+    #[instrument(skip_all)]
     async fn requeue(&self, item: &DueItem) -> Result<SweepOutcome, SweepError> {
         let next = after(self.ambient.now(), REQUEUE_INTERVAL);
         let Some(event) = self.authorized.store.reschedule_event(item, next).await? else {
@@ -176,7 +180,7 @@ impl SweepAccounts {
         };
         let request = self.queue.send_message().queue_url(&*self.notifications_queue);
         let sent = request.message_body(event.stream_record.to_string()).send().await;
-        sent.map_err(|error| SweepError::Queue(describe_error(&error)))?;
+        sent.map_err(|error| SweepError::Queue(AwsError::from(&error)))?;
         Ok(SweepOutcome::Requeued)
     }
 }

@@ -3,19 +3,19 @@
 
 use std::time::Duration;
 
+use digime::{self, Client, Contract, ListedAccount, ReadResult, TokenPair, ambient::Deadline, read_result::Entry};
 use jiff::Timestamp;
 use reauth_core::{
-    ambient::{Deadline, after},
     authorized_client::AuthorizedClientError,
-    digime::{self, Client, Contract},
-    domain::{
-        Account, AccountId, FailureCode, Outcome, Signal, Status, TokenPair, UserId, Via,
-        read_result::{Entry, ReadResult},
-        verification::{ListedAccount, Verdict, verdict},
-    },
     lambda::RequestContext,
     store::{AccountChange, Commit, DueItem, StoreError, Versioned},
 };
+use reauth_domain::{
+    Account, AccountId, FailureCode, Outcome, Signal, Status, UserId, Via,
+    time::after,
+    verification::{Verdict, verdict},
+};
+use tracing::instrument;
 
 use crate::{SweepAccounts, SweepError, SweepOutcome};
 
@@ -34,6 +34,7 @@ struct Answer {
 }
 
 impl SweepAccounts {
+    #[instrument(skip_all, fields(user_id = %user, account_id = %account))]
     pub(crate) async fn verify(
         &self,
         item: &DueItem,
@@ -100,8 +101,8 @@ impl SweepAccounts {
         let session = client.trigger(contract, token, std::slice::from_ref(account), deadline).await?;
         for _ in 0..POLLS {
             let result = client.query(contract, token, &session, deadline).await?;
-            let result =
-                ReadResult::parse(&result).map_err(|_| digime::Error::InvalidAnswer("it is no read result"))?;
+            let result = ReadResult::parse(&result)
+                .map_err(|_| digime::Error::InvalidAnswer("it is not a read result".into()))?;
             match result.entries.get(account) {
                 Some(Entry::Completed) => return Ok(Verdict::Authorized),
                 Some(Entry::NeedsUser(_)) => return Ok(Verdict::Refused(FailureCode::NotAuthorized.into())),

@@ -4,12 +4,12 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{Method, StatusCode};
-use reauth_core::{
-    ambient::{Ambient, Deadline, after, rfc3339},
-    digime::{self, Client, Contract},
-    domain::TokenPair,
+use digime::{
+    self, Client, Contract, TokenPair,
+    ambient::{Ambient, Deadline},
 };
+use http::{Method, StatusCode};
+use reauth_domain::time::{after, rfc3339};
 use serde_json::{Value, json};
 
 use crate::{DEMO_CONTRACT, gateway::Gateway};

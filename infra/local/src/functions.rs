@@ -1,14 +1,19 @@
 //! Runs the functions in this process: the same code as on AWS, with the endpoints of the stand-ins.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{marker::PhantomData, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use digime::ambient::Ambient;
 use futures::{FutureExt, future::BoxFuture};
+use lambda_runtime::{Context, LambdaEvent};
 use reauth_core::{
-    ambient::{Ambient, Deadline, after},
     config::{ConfigError, Environment},
-    lambda::{self, Invocation},
+    lambda::{self, EventService},
+    web::{self, HttpFunction},
 };
+use reauth_domain::time::after;
+use serde::de::DeserializeOwned;
+use tower::ServiceExt;
 
 use crate::{
     endpoints::Endpoints,
@@ -19,43 +24,80 @@ use crate::{
 const TIMEOUT: Duration = Duration::from_secs(29);
 
 pub fn in_process(endpoints: &Endpoints, ambient: &Ambient) -> Result<Functions, ConfigError> {
-    let environment = |function| endpoints.environment(function).into_iter().collect::<Environment>();
     Ok(Functions {
-        create_reauth_url: build::<create_reauth_url::CreateReauthUrl>(
-            &environment(Function::CreateReauthUrl),
+        create_reauth_url: http::<create_reauth_url::CreateReauthUrl>(Function::CreateReauthUrl, endpoints, ambient)?,
+        reauth_callback: http::<reauth_callback::ReauthCallback>(Function::ReauthCallback, endpoints, ambient)?,
+        record_read_result: event::<record_read_result::RecordReadResult>(
+            Function::RecordReadResult,
+            endpoints,
             ambient,
         )?,
-        reauth_callback: build::<reauth_callback::ReauthCallback>(&environment(Function::ReauthCallback), ambient)?,
-        record_read_result: build::<record_read_result::RecordReadResult>(
-            &environment(Function::RecordReadResult),
-            ambient,
-        )?,
-        notify_reauth: build::<notify_reauth::NotifyReauth>(&environment(Function::NotifyReauth), ambient)?,
-        post_webhook: build::<post_webhook::PostWebhook>(&environment(Function::PostWebhook), ambient)?,
-        accounts: build::<accounts::Accounts>(&environment(Function::Accounts), ambient)?,
-        sweep_accounts: build::<sweep_accounts::SweepAccounts>(&environment(Function::SweepAccounts), ambient)?,
+        notify_reauth: event::<notify_reauth::NotifyReauth>(Function::NotifyReauth, endpoints, ambient)?,
+        post_webhook: event::<post_webhook::PostWebhook>(Function::PostWebhook, endpoints, ambient)?,
+        accounts: http::<accounts::Accounts>(Function::Accounts, endpoints, ambient)?,
+        sweep_accounts: event::<sweep_accounts::SweepAccounts>(Function::SweepAccounts, endpoints, ambient)?,
     })
 }
 
-fn build<F: lambda::Function>(environment: &Environment, ambient: &Ambient) -> Result<Arc<dyn Invoke>, ConfigError> {
-    Ok(Arc::new(InProcess { function: F::new(environment, ambient)?, ambient: ambient.clone() }))
+/// A function behind the HTTP API.
+fn http<F: HttpFunction>(
+    function: Function,
+    endpoints: &Endpoints,
+    ambient: &Ambient,
+) -> Result<Arc<dyn Invoke>, ConfigError> {
+    let built = F::new(&environment(function, endpoints), ambient)?;
+    Ok(InProcess::shared(web::service(built, ambient.clone()), ambient))
 }
 
-struct InProcess<F> {
-    function: F,
+/// A function that is invoked with other events.
+fn event<F: lambda::Function>(
+    function: Function,
+    endpoints: &Endpoints,
+    ambient: &Ambient,
+) -> Result<Arc<dyn Invoke>, ConfigError> {
+    let built = F::new(&environment(function, endpoints), ambient)?;
+    Ok(InProcess::shared(lambda::service(built), ambient))
+}
+
+fn environment(function: Function, endpoints: &Endpoints) -> Environment {
+    endpoints.environment(function).into_iter().collect()
+}
+
+struct InProcess<E, S> {
+    service: S,
     ambient: Ambient,
+    event: PhantomData<fn(E)>,
 }
 
-impl<F: lambda::Function> Invoke for InProcess<F> {
+impl<E, S> InProcess<E, S>
+where
+    E: DeserializeOwned + Send + 'static,
+    S: EventService<E> + Sync,
+{
+    fn shared(service: S, ambient: &Ambient) -> Arc<dyn Invoke> {
+        Arc::new(Self { service, ambient: ambient.clone(), event: PhantomData })
+    }
+
+    fn context(&self) -> Context {
+        let mut context = Context::default();
+        context.request_id = format!("{:032x}", u128::from_be_bytes(self.ambient.bytes()));
+        let deadline = after(self.ambient.now(), TIMEOUT).as_millisecond();
+        context.deadline = deadline.try_into().unwrap_or_default();
+        context
+    }
+}
+
+impl<E, S> Invoke for InProcess<E, S>
+where
+    E: DeserializeOwned + Send + 'static,
+    S: EventService<E> + Sync,
+{
     fn invoke(&self, event: Bytes) -> BoxFuture<'_, Result<Bytes, InvokeError>> {
         Box::pin(async move {
             let event = serde_json::from_slice(&event).map_err(|error| failed("Deserialization", &error))?;
-            let invocation = Invocation {
-                request_id: format!("{:032x}", u128::from_be_bytes(self.ambient.bytes())),
-                deadline: Deadline(after(self.ambient.now(), TIMEOUT)),
-            };
+            let handled = self.service.clone().oneshot(LambdaEvent::new(event, self.context()));
             // A panic ends one invocation only, as in the Lambda runtime.
-            let handled = AssertUnwindSafe(self.function.handle(event, invocation)).catch_unwind();
+            let handled = AssertUnwindSafe(handled).catch_unwind();
             let reply = tokio::time::timeout(TIMEOUT, handled).await.map_err(|_| InvokeError::TimedOut)?;
             let reply = reply.map_err(|_| failed("Panic", &"the function panicked"))?;
             let reply = reply.map_err(|error| failed("Error", &error))?;

@@ -4,8 +4,8 @@ use std::{path::PathBuf, process::ExitCode};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use clap::Parser;
+use digime::ambient::Ambient;
 use local::{Options, QueueSettings, StartError, System, in_process, names, system_clock};
-use reauth_core::ambient::Ambient;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::{Layer, filter::Targets, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 

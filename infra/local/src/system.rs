@@ -4,12 +4,9 @@
 use std::{collections::BTreeMap, fs::File, future::Future, io, path::PathBuf, sync::Arc, time::Duration};
 
 use axum::{Router, routing::get};
+use digime::{self, Client, Contract, ambient::Ambient};
 use digime_simulator::Simulator;
 use dynoxide::Database;
-use reauth_core::{
-    ambient::Ambient,
-    digime::{self, Client, Contract},
-};
 use tokio::{net::TcpListener, task::JoinHandle};
 
 use crate::{
@@ -375,12 +372,12 @@ fn application(
     let settings = digime::Settings {
         base_url: simulator.base_url(),
         onboard_url: simulator.onboard_url(),
-        connect_timeout: Duration::from_secs(2),
         timeout: Duration::from_secs(10),
     };
     let id = DEMO_CONTRACT.parse().map_err(|error| failed(&error))?;
     let contract = Contract::new(DEMO_APPLICATION, id, &secrets.private_key_pem.clone().into());
     let contract = Arc::new(contract.map_err(|error| failed(&error))?);
-    let client = Client::new(settings, ambient);
+    let http = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build();
+    let client = Client::new(http.map_err(|error| failed(&error))?, settings, ambient);
     Ok(Application::new(gateway.clone(), client, contract, ambient.clone()))
 }

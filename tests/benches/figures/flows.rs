@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use digime::ambient::Ambient;
 use local::{DEMO_USER, Function};
-use reauth_core::ambient::Ambient;
 
 use crate::{
     baseline::URLS,

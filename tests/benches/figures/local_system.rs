@@ -3,10 +3,10 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
+use digime::ambient::Ambient;
 use digime_simulator::Moment;
 use http::{Method, StatusCode};
 use local::{DEMO_CONTRACT, Options, QueueSettings, System, in_process, system_clock};
-use reauth_core::ambient::Ambient;
 use serde_json::{Map, Value, json};
 use tests::options;
 use tokio::sync::watch;

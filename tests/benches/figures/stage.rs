@@ -15,6 +15,7 @@ use std::{
 
 use axum::{Router, routing::post};
 use bytes::Bytes;
+use digime::ambient::Ambient;
 use digime_simulator::{Account, Moment};
 use futures::future::BoxFuture;
 use http::{Method, StatusCode};
@@ -24,7 +25,6 @@ use local::{
     runtime_api::{LambdaFunction, Spec},
     system_clock,
 };
-use reauth_core::ambient::Ambient;
 use serde_json::{Value, json};
 use tests::{Decision, Reply, WEBHOOK_SECRET, binaries, decide, options, published};
 use tokio::{net::TcpListener, sync::RwLock};
@@ -253,7 +253,7 @@ fn microseconds(time: Duration) -> u64 {
 
 /// A batch of messages as a queue hands it to its function.
 pub(crate) fn batch(queue: Queue, bodies: &[String]) -> Value {
-    let now = reauth_core::ambient::Ambient::system().now().as_millisecond().to_string();
+    let now = digime::ambient::Ambient::system().now().as_millisecond().to_string();
     let record = |(number, body): (usize, &String)| {
         json!({"messageId": number.to_string(), "receiptHandle": "r", "body": body,
             "attributes": {"SentTimestamp": now, "ApproximateReceiveCount": "1"}, "messageAttributes": {},

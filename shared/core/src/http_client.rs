@@ -1,0 +1,185 @@
+//! The HTTP clients of the functions: for AWS, for digi.me, for webhooks.
+//!
+//! All use reqwest and one TLS configuration. Its trusted authorities are Mozilla's, compiled in: loading the system's
+//! root certificates would take longer than the rest of a function's start (docs/decisions/0005-http-client.md). No
+//! client follows redirects, uses a proxy, or retries a request that was sent.
+
+use std::{fs, sync::Arc, time::Duration};
+
+use aws_smithy_runtime_api::client::{
+    http::{HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector},
+    orchestrator::{HttpRequest, HttpResponse},
+    result::ConnectorError,
+    runtime_components::RuntimeComponents,
+};
+use aws_smithy_types::body::SdkBody;
+use reqwest::{Client, redirect::Policy, retry};
+use rustls::{
+    ClientConfig, RootCertStore,
+    crypto::aws_lc_rs,
+    pki_types::{CertificateDer, pem::PemObject},
+};
+
+use crate::config::{ConfigError, Environment};
+
+/// The `User-Agent` of calls to digi.me and to webhooks.
+const USER_AGENT: &str = concat!("digime-reauth/", env!("CARGO_PKG_VERSION"));
+
+/// The TLS configuration of all clients: Mozilla's authorities, and those in the file `SSL_CERT_FILE` (PEM) if it is set.
+///
+/// # Errors
+/// When the file cannot be read, or contains no certificate.
+pub fn tls(environment: &Environment) -> Result<ClientConfig, ConfigError> {
+    let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    if let Some(path) = environment.optional("SSL_CERT_FILE") {
+        let wrong = |problem: &str| ConfigError::new("SSL_CERT_FILE", problem);
+        let pem = fs::read(path).map_err(|_| wrong("must name a file that can be read"))?;
+        let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
+        let certificates = certificates.map_err(|_| wrong("must name a file of PEM certificates"))?;
+        if certificates.is_empty() {
+            return Err(wrong("must name a file with at least one certificate"));
+        }
+        for certificate in certificates {
+            roots.add(certificate).map_err(|_| wrong("contains a certificate that cannot be used"))?;
+        }
+    }
+    Ok(trusting(roots))
+}
+
+#[expect(clippy::expect_used, reason = "the provider and the protocol versions are those that rustls itself brings")]
+fn trusting(roots: RootCertStore) -> ClientConfig {
+    ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("aws-lc-rs knows TLS 1.2 and 1.3")
+        .with_root_certificates(roots)
+        .with_no_client_auth()
+}
+
+/// A client with a time limit for connecting. Every other time limit is the caller's.
+#[must_use]
+#[expect(clippy::expect_used, reason = "reqwest refuses only settings that it does not know")]
+pub fn client(tls: ClientConfig, connect_timeout: Duration) -> Client {
+    let builder = Client::builder()
+        .tls_backend_preconfigured(tls)
+        .connect_timeout(connect_timeout)
+        .user_agent(USER_AGENT)
+        .redirect(Policy::none())
+        .retry(retry::never())
+        .no_proxy()
+        .http1_only();
+    builder.build().expect("the settings are valid")
+}
+
+/// The client under the AWS SDK, which has its own time limits and retries.
+#[derive(Debug, Clone)]
+pub struct Connector(pub Client);
+
+impl aws_smithy_runtime_api::client::http::HttpClient for Connector {
+    fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+        SharedHttpConnector::new(self.clone())
+    }
+}
+
+impl HttpConnector for Connector {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let client = self.0.clone();
+        HttpConnectorFuture::new(async move {
+            let request = request.try_into_http1x().map_err(|error| ConnectorError::user(error.into()))?;
+            let (parts, body) = request.into_parts();
+            let body = body.bytes().map(<[u8]>::to_vec);
+            let body = body.ok_or_else(|| ConnectorError::user("the body of a request is a stream".into()))?;
+            let request = reqwest::Request::try_from(http::Request::from_parts(parts, body));
+            let request = request.map_err(|error| ConnectorError::user(error.into()))?;
+            let broken = |error: reqwest::Error| ConnectorError::io(error.without_url().into());
+            let answer = client.execute(request).await.map_err(broken)?;
+            let mut response = http::Response::new(SdkBody::empty());
+            *response.status_mut() = answer.status();
+            *response.headers_mut() = answer.headers().clone();
+            *response.body_mut() = SdkBody::from(answer.bytes().await.map_err(broken)?);
+            HttpResponse::try_from(response).map_err(|error| ConnectorError::other(error.into(), None))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustls::{
+        ServerConfig,
+        pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
+    };
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
+    use tokio_rustls::TlsAcceptor;
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// Starts a server with a self-signed certificate. Returns its URL, and the certificate in PEM.
+    async fn server() -> (String, String) {
+        let rcgen::CertifiedKey { cert, signing_key } =
+            rcgen::generate_simple_self_signed(["localhost".into()]).unwrap();
+        let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(signing_key.serialize_der()));
+        let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![cert.der().clone()], key)
+            .unwrap();
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("https://localhost:{}/", listener.local_addr().unwrap().port());
+        tokio::spawn(async move {
+            loop {
+                let (tcp, _) = listener.accept().await.unwrap();
+                let Ok(mut stream) = acceptor.accept(tcp).await else { continue };
+                let mut request = vec![0; 4_096];
+                let _ = stream.read(&mut request).await;
+                let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok";
+                let _ = stream.write_all(answer).await;
+                let _ = stream.shutdown().await;
+            }
+        });
+        (url, pem::encode(&pem::Pem::new("CERTIFICATE", cert.der().to_vec())))
+    }
+
+    /// A configuration that trusts the authorities of a file with this content.
+    fn with_file(content: &str) -> Result<ClientConfig, ConfigError> {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("authorities.pem");
+        fs::write(&path, content).unwrap();
+        tls(&[("SSL_CERT_FILE".to_owned(), path.to_str().unwrap().to_owned())].into_iter().collect())
+    }
+
+    fn sdk_request(url: &str) -> HttpRequest {
+        http::Request::get(url).body(SdkBody::empty()).unwrap().try_into().unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_server_with_a_trusted_certificate_is_called_directly_and_by_the_sdk() {
+        let (url, certificate) = server().await;
+        let client = client(with_file(&certificate).unwrap(), SECOND);
+        assert_eq!(client.get(&url).send().await.unwrap().text().await.unwrap(), "ok");
+        assert_eq!(Connector(client).call(sdk_request(&url)).await.unwrap().body().bytes(), Some(&b"ok"[..]));
+    }
+
+    #[tokio::test]
+    async fn a_server_with_an_unknown_certificate_is_refused() {
+        let (url, _) = server().await;
+        let client = client(tls(&Environment::from_iter([])).unwrap(), SECOND);
+        assert!(client.get(&url).send().await.unwrap_err().is_connect());
+        assert!(Connector(client).call(sdk_request(&url)).await.unwrap_err().is_io());
+    }
+
+    #[test]
+    fn a_file_of_authorities_that_cannot_be_used_names_its_variable() {
+        let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        for content in ["", "hello", broken] {
+            assert_eq!(with_file(content).unwrap_err().variable, "SSL_CERT_FILE", "{content}");
+        }
+        let missing = [("SSL_CERT_FILE".to_owned(), "/nowhere/at/all".to_owned())].into_iter().collect();
+        assert_eq!(tls(&missing).unwrap_err().variable, "SSL_CERT_FILE");
+    }
+}

@@ -1,0 +1,203 @@
+//! The outbox: events, their history, and the receipts of their publication.
+
+use aws_sdk_dynamodb::types::ReturnValue;
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use jiff::Timestamp;
+use reauth_domain::{AccountId, Event, InvalidValue, UserId, time::rfc3339};
+use serde_json::{Value, json};
+
+use super::{
+    Item, Store, StoreError, error,
+    item::{self, EventItem},
+    key,
+    listing::DueItem,
+    transaction::{number, text},
+};
+
+/// An event as it is stored.
+#[derive(Debug, Clone)]
+pub struct StoredEvent {
+    pub event: Event,
+    /// The id of the key that the reconnect link's token is derived with.
+    pub link_key_id: String,
+    /// The receipt: when the topic took the event.
+    pub published_at: Option<Timestamp>,
+}
+
+/// An undelivered event that was rescheduled and is to be put on the queue again.
+#[derive(Debug, Clone)]
+pub struct DueEvent {
+    /// A stream record of the same form as the table's stream delivers.
+    pub stream_record: Value,
+}
+
+/// Where a page of an account's history begins. The next page holds older events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HistoryCursor(u64);
+
+impl HistoryCursor {
+    #[must_use]
+    pub fn encode(self) -> String {
+        URL_SAFE_NO_PAD.encode(format!("history\n{}", self.0))
+    }
+
+    pub fn decode(text: &str) -> Result<Self, InvalidValue> {
+        let decode = || {
+            let text = String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
+            text.strip_prefix("history\n")?.parse().ok().map(Self)
+        };
+        decode().ok_or(InvalidValue("must be a cursor that this history gave"))
+    }
+}
+
+/// One page of an account's events.
+#[derive(Debug, Clone)]
+pub struct HistoryPage {
+    /// The events, oldest first.
+    pub events: Vec<Value>,
+    /// The cursor of the page with older events, if there are any.
+    pub older: Option<HistoryCursor>,
+}
+
+fn payload(item: Item) -> Result<Value, StoreError> {
+    let item: EventItem = item::read(item)?;
+    serde_json::from_str(&item.payload).map_err(|error| StoreError::Corrupt(error.to_string()))
+}
+
+impl StoredEvent {
+    fn new(item: EventItem) -> Result<Self, StoreError> {
+        let corrupt = |error: serde_json::Error| StoreError::Corrupt(error.to_string());
+        let payload = serde_json::from_str(&item.payload).map_err(corrupt)?;
+        let event = Event::from_json(payload).map_err(corrupt)?;
+        Ok(Self { event, link_key_id: item.link_key_id, published_at: item.published_at })
+    }
+
+    /// Parses the body of a `Notifications` message: one DynamoDB stream record in JSON with the new image of an event.
+    pub fn from_stream_record(record: &Value) -> Result<Self, StoreError> {
+        let image = record.get("dynamodb").and_then(|change| change.get("NewImage"));
+        let image = image.ok_or_else(|| StoreError::Corrupt("a stream record without a new image".into()))?;
+        let image: serde_dynamo::Item = serde::Deserialize::deserialize(image)
+            .map_err(|_| StoreError::Corrupt("a new image of another form".into()))?;
+        let item: EventItem = serde_dynamo::from_item(image).map_err(|error| StoreError::Corrupt(error.to_string()))?;
+        Self::new(item)
+    }
+}
+
+impl Store {
+    /// The newest `limit` events of an account before the cursor, oldest first. Each is as it was delivered, without
+    /// its reconnect link.
+    pub async fn history(
+        &self,
+        user: &UserId,
+        account: &AccountId,
+        before: Option<HistoryCursor>,
+        limit: usize,
+    ) -> Result<HistoryPage, StoreError> {
+        let last = before.map_or(u64::MAX, |HistoryCursor(sequence)| sequence.saturating_sub(1));
+        let (first, last) = (key::event(user, account, 0), key::event(user, account, last));
+        let mut query = self
+            .client
+            .query()
+            .table_name(&*self.table)
+            .consistent_read(true)
+            .key_condition_expression("PK = :pk AND SK BETWEEN :first AND :last")
+            .expression_attribute_values(":pk", text(first.pk))
+            .expression_attribute_values(":first", text(first.sk))
+            .expression_attribute_values(":last", text(last.sk))
+            .scan_index_forward(false)
+            .limit(i32::try_from(limit + 1).unwrap_or(i32::MAX));
+        let mut items: Vec<Item> = Vec::new();
+        loop {
+            let page = query.clone().send().await.map_err(|error| error::unavailable(&error))?;
+            items.extend(page.items.unwrap_or_default());
+            match page.last_evaluated_key {
+                Some(start) if items.len() <= limit => query = query.set_exclusive_start_key(Some(start)),
+                _ => break,
+            }
+        }
+        let more = items.len() > limit;
+        items.truncate(limit);
+        let mut events: Vec<Value> = items.into_iter().map(payload).collect::<Result<_, _>>()?;
+        events.reverse();
+        let oldest = events.first().and_then(|event| event["data"]["sequence"].as_u64());
+        Ok(HistoryPage { events, older: oldest.filter(|_| more).map(HistoryCursor) })
+    }
+
+    /// The event as it is stored now, with its receipt. `None` after the user was erased.
+    pub async fn event(&self, event: &Event) -> Result<Option<StoredEvent>, StoreError> {
+        let subject = &event.subject;
+        let key = key::event(&subject.user_id, &subject.account_id, subject.sequence);
+        self.get::<EventItem>(key).await?.map(StoredEvent::new).transpose()
+    }
+
+    /// Writes the receipt of an event that the topic took, so that the sweep does not put it on the queue again. Does
+    /// nothing if the event was deleted with its user.
+    pub async fn record_publication(&self, event: &Event, at: Timestamp) -> Result<(), StoreError> {
+        let subject = &event.subject;
+        let update = self
+            .client
+            .update_item()
+            .table_name(&*self.table)
+            .set_key(Some(key::event(&subject.user_id, &subject.account_id, subject.sequence).into_item()))
+            .condition_expression("eventId = :event")
+            .update_expression("SET publishedAt = :at REMOVE dueShard, dueAt")
+            .expression_attribute_values(":event", text(subject.event_id.as_str()))
+            .expression_attribute_values(":at", text(rfc3339::text(at)));
+        match self.update(update).await {
+            Err(StoreError::Conflict(Some(_))) => Ok(()),
+            result => result.map(drop),
+        }
+    }
+
+    /// Reschedules a due event to `next` and returns it as a stream record. `None` if another sweep rescheduled it
+    /// first, or it was deleted.
+    pub async fn reschedule_event(&self, due: &DueItem, next: Timestamp) -> Result<Option<DueEvent>, StoreError> {
+        let Some(item) = self.reschedule(due, next).await? else {
+            return Ok(None);
+        };
+        let image: serde_dynamo::Item = item.into();
+        let image = serde_json::to_value(image).map_err(|error| StoreError::Corrupt(error.to_string()))?;
+        let keys = json!({"PK": {"S": due.key.pk}, "SK": {"S": due.key.sk}});
+        let stream_record = json!({
+            "eventName": "INSERT",
+            "eventSource": "aws:dynamodb",
+            "dynamodb": {"Keys": keys, "NewImage": image, "StreamViewType": "NEW_IMAGE"},
+        });
+        Ok(Some(DueEvent { stream_record }))
+    }
+
+    /// Reschedules a due item to `next` and returns it. `None` if its `dueAt` changed since it was read.
+    pub(super) async fn reschedule(&self, due: &DueItem, next: Timestamp) -> Result<Option<Item>, StoreError> {
+        let update = self
+            .client
+            .update_item()
+            .table_name(&*self.table)
+            .set_key(Some(due.key.clone().into_item()))
+            .update_expression("SET dueAt = :next ADD requeued :one")
+            .condition_expression("dueAt = :read")
+            .expression_attribute_values(":next", text(rfc3339::text(next)))
+            .expression_attribute_values(":read", text(due.due_at.clone()))
+            .expression_attribute_values(":one", number(1))
+            .return_values(ReturnValue::AllNew);
+        match self.update(update).await {
+            Err(StoreError::Conflict(Some(_))) => Ok(None),
+            result => result,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Any JSON on the queue is either read as an event or refused.
+    #[test]
+    fn fuzz_stream_records() {
+        bolero::check!().for_each(|bytes: &[u8]| {
+            let Ok(record) = serde_json::from_slice::<Value>(bytes) else { return };
+            let Ok(stored) = StoredEvent::from_stream_record(&record) else { return };
+            let payload = stored.event.to_json(None).unwrap();
+            assert_eq!(Event::from_json(payload.clone()).unwrap().to_json(None).unwrap(), payload);
+        });
+    }
+}

@@ -1,0 +1,95 @@
+//! Erasing a user. The tombstone is written first: it stops every write that would create items for the user. Then all
+//! items of the user are deleted.
+
+use std::time::Duration;
+
+use aws_sdk_dynamodb::types::TransactWriteItem;
+use jiff::Timestamp;
+use reauth_domain::{UserId, time::after};
+
+use super::{
+    Item, Store, StoreError, error,
+    item::{self, ForgottenItem},
+    key::{self, Key},
+    transaction,
+};
+
+/// One day longer than the 14 days that a queue keeps a message, so that a message sent before the erasure is recognized
+/// and dropped. A message that is redriven after that, for a user who has not come back, is not recognized.
+const KEPT: Duration = Duration::from_secs(15 * 24 * 60 * 60);
+/// A pointer is deleted together with the item that it names, and DynamoDB allows 100 operations in one transaction.
+const CHUNK: usize = 50;
+
+impl Store {
+    /// Erases a user. After an error or a timeout it can be called again: it deletes the items that remain.
+    pub async fn forget(&self, user: &UserId) -> Result<(), StoreError> {
+        self.write_tombstone(user).await?;
+        // A concurrent write may depend on an item that is not deleted yet, and create new items. The next query finds
+        // them.
+        loop {
+            let items = self.query(key::user(user), "").await?;
+            if items.is_empty() {
+                return Ok(());
+            }
+            for items in items.chunks(CHUNK) {
+                self.delete_all(items).await?;
+            }
+        }
+    }
+
+    /// When the user was erased. `None` if never, or if the tombstone has expired.
+    pub(super) async fn erased_at(&self, user: &UserId) -> Result<Option<Timestamp>, StoreError> {
+        let mut erased_at = None;
+        for hash in self.keyring().await?.tombstone_ids(user) {
+            let tombstone = self.get::<ForgottenItem>(key::forgotten(&hash)).await?;
+            erased_at = erased_at.max(tombstone.map(|tombstone| tombstone.forgotten_at));
+        }
+        Ok(erased_at)
+    }
+
+    /// Whether anything is stored for the user.
+    pub async fn user_exists(&self, user: &UserId) -> Result<bool, StoreError> {
+        let query = self
+            .client
+            .query()
+            .table_name(&*self.table)
+            .consistent_read(true)
+            .key_condition_expression("PK = :pk")
+            .expression_attribute_values(":pk", transaction::text(key::user(user)))
+            .limit(1);
+        let answer = query.send().await.map_err(|error| error::unavailable(&error))?;
+        Ok(answer.count > 0)
+    }
+
+    async fn write_tombstone(&self, user: &UserId) -> Result<(), StoreError> {
+        let now = self.ambient.now();
+        let tombstone = ForgottenItem { forgotten_at: now, ttl: after(now, KEPT).as_second() };
+        for hash in self.keyring().await?.tombstone_ids(user) {
+            let put = self.client.put_item().table_name(&*self.table);
+            let put = put.set_item(Some(item::write(key::forgotten(&hash), &tombstone)?));
+            let write = || {
+                let put = put.clone();
+                async move { put.send().await.map(drop).map_err(|error| error::of_put(&error)) }
+            };
+            self.retry_in_progress(write).await?;
+        }
+        Ok(())
+    }
+
+    /// Deletes the user's items, each pointer together with the item that it names.
+    async fn delete_all(&self, items: &[Item]) -> Result<(), StoreError> {
+        let field = |item: &Item, name: &str| item.get(name).and_then(|value| value.as_s().ok()).cloned();
+        let mut operations = Vec::new();
+        for item in items {
+            let (Some(pk), Some(sk)) = (field(item, "PK"), field(item, "SK")) else {
+                continue;
+            };
+            let target = key::pointed_to(&sk);
+            for key in target.into_iter().chain([Key { pk, sk }]) {
+                let delete = transaction::delete(&self.table, key)?;
+                operations.push(TransactWriteItem::builder().delete(delete).build());
+            }
+        }
+        self.write(&operations, &[]).await
+    }
+}

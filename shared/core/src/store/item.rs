@@ -1,0 +1,245 @@
+//! The items of the table, as they are stored. Times are RFC 3339 texts; `ttl` is in seconds since the epoch.
+
+use jiff::Timestamp;
+use reauth_domain::{
+    Account, AccountId, Attempt, ContractId, EpisodeId, EventId, FailureCode, ReauthorizationId, ReturnUrl, Status,
+    UserId,
+    account::{Episode, IdentityMismatch},
+    reauthorization::{Kind, Progress, Reauthorization},
+    time::rfc3339,
+};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use super::{Item, StoreError, key};
+
+pub(super) fn read<T: DeserializeOwned>(item: Item) -> Result<T, StoreError> {
+    // The error names the field, never its value.
+    serde_dynamo::from_item(item).map_err(|error| StoreError::Corrupt(error.to_string()))
+}
+
+pub(super) fn write<T: Serialize>(key: key::Key, value: &T) -> Result<Item, StoreError> {
+    let mut item: Item = serde_dynamo::to_item(value).map_err(|error| StoreError::Corrupt(error.to_string()))?;
+    item.extend(key.into_item());
+    Ok(item)
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct AccountItem {
+    pub(super) version: u64,
+    user_id: UserId,
+    account_id: AccountId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    contract_id: Option<ContractId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service_name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    username: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    listed: bool,
+    status: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    episode: Option<Episode>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    claims: Vec<Attempt>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    identity_mismatch: Option<IdentityMismatch>,
+    #[serde(default, with = "rfc3339::option", skip_serializing_if = "Option::is_none")]
+    verifying_since: Option<Timestamp>,
+    #[serde(default, with = "rfc3339::option", skip_serializing_if = "Option::is_none")]
+    reauthorized_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verified: Option<bool>,
+    #[serde(default, with = "rfc3339::option", skip_serializing_if = "Option::is_none")]
+    authorization_expires_at: Option<Timestamp>,
+    sequence: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status_shard: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status_since: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    due_shard: Option<String>,
+    #[serde(default, with = "rfc3339::option", skip_serializing_if = "Option::is_none")]
+    due_at: Option<Timestamp>,
+}
+
+impl AccountItem {
+    /// `due_at` is when the sweep verifies the account. It is stored only while the account is `verifying`.
+    pub(super) fn new(account: &Account, version: u64, due_at: Timestamp) -> Self {
+        let (mut claims, mut verifying_since, mut required) = (Vec::new(), None, None);
+        let (mut verified, mut authorization_expires_at) = (None, None);
+        match &account.status {
+            Status::Active { verified: known, authorization_expires_at: at } => {
+                (verified, authorization_expires_at) = (*known, *at);
+            }
+            Status::ReauthRequired(episode) => required = Some(episode),
+            Status::Verifying { claims: waiting, since, .. } => {
+                (claims, verifying_since) = (waiting.clone(), Some(*since));
+            }
+        }
+        Self {
+            version,
+            user_id: account.user_id.clone(),
+            account_id: account.account_id.clone(),
+            contract_id: account.contract_id.clone(),
+            service_name: account.service_name.clone(),
+            username: account.username.clone(),
+            listed: account.listed,
+            status: account.status.name().to_owned(),
+            episode: account.episode().cloned(),
+            claims,
+            identity_mismatch: account.identity_mismatch.clone(),
+            verifying_since,
+            reauthorized_at: account.reauthorized_at,
+            verified,
+            authorization_expires_at,
+            sequence: account.sequence,
+            status_shard: required.map(|_| key::status_shard(&account.user_id)),
+            status_since: required.map(|episode| key::status_position(episode.since, account)),
+            due_shard: verifying_since.map(|_| key::due_accounts_shard(&account.user_id)),
+            due_at: verifying_since.map(|_| due_at),
+        }
+    }
+
+    pub(super) fn into_account(self) -> Result<Account, StoreError> {
+        let status = match (self.status.as_str(), self.episode, self.verifying_since) {
+            ("active", _, _) => {
+                Status::Active { verified: self.verified, authorization_expires_at: self.authorization_expires_at }
+            }
+            ("reauth_required", Some(episode), _) => Status::ReauthRequired(episode),
+            ("verifying", episode, Some(since)) => Status::Verifying { episode, claims: self.claims, since },
+            _ => {
+                return Err(StoreError::Corrupt("an account's status does not fit its other fields".into()));
+            }
+        };
+        Ok(Account {
+            user_id: self.user_id,
+            account_id: self.account_id,
+            contract_id: self.contract_id,
+            service_name: self.service_name,
+            username: self.username,
+            listed: self.listed,
+            status,
+            identity_mismatch: self.identity_mismatch,
+            reauthorized_at: self.reauthorized_at,
+            sequence: self.sequence,
+        })
+    }
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct EventItem {
+    pub(super) event_id: EventId,
+    /// The event as it is delivered, without its reconnect link.
+    pub(super) payload: String,
+    /// The id of the key that the reconnect link's token is derived with.
+    pub(super) link_key_id: String,
+    /// The receipt: when the topic took the event.
+    #[serde(default, with = "rfc3339::option", skip_serializing_if = "Option::is_none")]
+    pub(super) published_at: Option<Timestamp>,
+    /// How often the sweep has put the event on the queue.
+    #[serde(default)]
+    pub(super) requeued: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) due_shard: Option<String>,
+    #[serde(default, with = "rfc3339::option", skip_serializing_if = "Option::is_none")]
+    pub(super) due_at: Option<Timestamp>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct GrantItem {
+    pub(super) version: u64,
+    pub(super) user_id: UserId,
+    pub(super) contract_id: ContractId,
+    /// The token pair, sealed.
+    pub(super) tokens: String,
+    /// digi.me refused the refresh token: only the user can authorize a new pair.
+    #[serde(default)]
+    pub(super) refresh_dead: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) lease_id: Option<String>,
+    #[serde(default, with = "rfc3339::option", skip_serializing_if = "Option::is_none")]
+    pub(super) lease_until: Option<Timestamp>,
+    /// When the user's accounts were last listed at digi.me.
+    #[serde(default, with = "rfc3339::option", skip_serializing_if = "Option::is_none")]
+    pub(super) accounts_listed_at: Option<Timestamp>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ReauthorizationItem {
+    pub(super) version: u64,
+    pub(super) id: ReauthorizationId,
+    pub(super) user_id: UserId,
+    pub(super) account_id: AccountId,
+    pub(super) contract_id: ContractId,
+    pub(super) kind: Kind,
+    pub(super) progress: Progress,
+    /// A string set, so that an update can add a code without reading the others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) told: Vec<FailureCode>,
+    /// The times of the recent verifications at digi.me, joined by spaces.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) verifications: Option<String>,
+    #[serde(default)]
+    pub(super) identity_known: bool,
+    /// SHA-256 of the secret part of the `state`.
+    pub(super) secret_hash: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) browser_hash: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) return_url: Option<ReturnUrl>,
+    #[serde(with = "rfc3339")]
+    pub(super) created_at: Timestamp,
+    #[serde(with = "rfc3339")]
+    pub(super) expires_at: Timestamp,
+    pub(super) ttl: i64,
+}
+
+impl ReauthorizationItem {
+    pub(super) fn into_reauthorization(self) -> Reauthorization {
+        Reauthorization {
+            id: self.id,
+            user_id: self.user_id,
+            account_id: self.account_id,
+            contract_id: self.contract_id,
+            kind: self.kind,
+            progress: self.progress,
+            told: self.told,
+            identity_known: self.identity_known,
+            return_url: self.return_url,
+            created_at: self.created_at,
+            expires_at: self.expires_at,
+        }
+    }
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct LinkItem {
+    pub(super) user_id: UserId,
+    pub(super) account_id: AccountId,
+    pub(super) episode_id: EpisodeId,
+    #[serde(with = "rfc3339")]
+    pub(super) expires_at: Timestamp,
+    pub(super) ttl: i64,
+    /// The times of the recent uses, joined by spaces.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) uses: Option<String>,
+}
+
+/// A pointer from a user to an item in another partition. Its sort key names the item.
+#[derive(Debug, Serialize)]
+pub(super) struct PointerItem {
+    pub(super) ttl: i64,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ForgottenItem {
+    #[serde(with = "rfc3339")]
+    pub(super) forgotten_at: Timestamp,
+    pub(super) ttl: i64,
+}

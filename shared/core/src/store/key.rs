@@ -1,0 +1,119 @@
+//! The keys of the table's items and indexes.
+
+use std::collections::HashMap;
+
+use aws_lc_rs::digest;
+use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::Timestamp;
+use reauth_domain::{Account, AccountId, ContractId, ReauthorizationId, UserId, time::rfc3339};
+
+use super::Item;
+
+/// The number of partitions of each index.
+pub(super) const SHARDS: u8 = 16;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Key {
+    pub(super) pk: String,
+    pub(super) sk: String,
+}
+
+impl Key {
+    pub(super) fn into_item(self) -> Item {
+        HashMap::from([("PK".to_owned(), AttributeValue::S(self.pk)), ("SK".to_owned(), AttributeValue::S(self.sk))])
+    }
+
+    /// The associated data of the item's sealed values: a value cannot be opened in another item.
+    pub(super) fn associated(&self) -> String {
+        format!("{}\n{}", self.pk, self.sk)
+    }
+}
+
+pub(super) const ACCOUNT: &str = "ACCOUNT#";
+pub(super) const GRANT: &str = "GRANT#";
+/// The sort key of a user's last reads. It sorts directly after the accounts, so that one query reads both.
+pub(super) const LAST_READS: &str = "ACCOUNTS";
+/// The prefix of the sort keys of accounts and last reads.
+pub(super) const ACCOUNTS_AND_LAST_READS: &str = "ACCOUNT";
+
+pub(super) fn user(user: &UserId) -> String {
+    format!("USER#{user}")
+}
+
+pub(super) fn grant(user_id: &UserId, contract: &ContractId) -> Key {
+    Key { pk: user(user_id), sk: format!("{GRANT}{contract}") }
+}
+
+pub(super) fn account(user_id: &UserId, account: &AccountId) -> Key {
+    Key { pk: user(user_id), sk: format!("{ACCOUNT}{account}") }
+}
+
+/// The prefix of the sort keys of one account's events.
+pub(super) fn events(account: &AccountId) -> String {
+    format!("EVENT#{account}#")
+}
+
+pub(super) fn event(user_id: &UserId, account: &AccountId, sequence: u64) -> Key {
+    Key { pk: user(user_id), sk: format!("{}{sequence:020}", events(account)) }
+}
+
+pub(super) fn last_reads(user_id: &UserId) -> Key {
+    Key { pk: user(user_id), sk: LAST_READS.to_owned() }
+}
+
+pub(super) fn reauthorization(id: &ReauthorizationId) -> Key {
+    Key { pk: format!("REAUTH#{id}"), sk: "REAUTH".to_owned() }
+}
+
+pub(super) fn link(token_hash: &str) -> Key {
+    Key { pk: format!("LINK#{token_hash}"), sk: "LINK".to_owned() }
+}
+
+/// The pointer from a user to an item in another partition.
+pub(super) fn pointer(user_id: &UserId, to: &Key) -> Key {
+    Key { pk: user(user_id), sk: to.pk.clone() }
+}
+
+/// The item that a pointer's sort key names.
+pub(super) fn pointed_to(sk: &str) -> Option<Key> {
+    let kind = ["REAUTH", "LINK"].into_iter().find(|kind| sk.starts_with(&format!("{kind}#")))?;
+    Some(Key { pk: sk.to_owned(), sk: kind.to_owned() })
+}
+
+pub(super) fn forgotten(tombstone_id: &str) -> Key {
+    Key { pk: format!("FORGOTTEN#{tombstone_id}"), sk: "FORGOTTEN".to_owned() }
+}
+
+fn shard(user: &UserId) -> u8 {
+    digest::digest(&digest::SHA256, user.as_str().as_bytes()).as_ref()[0] % SHARDS
+}
+
+pub(super) fn status_partition(shard: u8) -> String {
+    format!("reauth_required#{shard:02}")
+}
+
+/// Due events and due accounts are in separate partitions, so that many items of one kind do not delay the other kind.
+pub(super) fn due_events_partition(shard: u8) -> String {
+    format!("due-event#{shard:02}")
+}
+
+pub(super) fn due_accounts_partition(shard: u8) -> String {
+    format!("due-account#{shard:02}")
+}
+
+pub(super) fn status_shard(user: &UserId) -> String {
+    status_partition(shard(user))
+}
+
+pub(super) fn due_events_shard(user: &UserId) -> String {
+    due_events_partition(shard(user))
+}
+
+pub(super) fn due_accounts_shard(user: &UserId) -> String {
+    due_accounts_partition(shard(user))
+}
+
+/// Sorts by time, then by user and account, so that every position is unique and a page can end anywhere.
+pub(super) fn status_position(since: Timestamp, account: &Account) -> String {
+    format!("{}#{}#{}", rfc3339::text(since), account.user_id, account.account_id)
+}

@@ -1,0 +1,165 @@
+//! Reconnect links, stored under the hash of their token.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use reauth_domain::{AccountId, EpisodeId, RecentUses, UserId, account::Notice, event::Subject, time::after};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{
+    Condition, Store, StoreError, StoredEvent,
+    item::{self, LinkItem, PointerItem},
+    key,
+    transaction::text,
+};
+use crate::keyring::sha256;
+
+/// An expired link is kept for 30 days, so that its page can say that it expired.
+const KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// How often the store tries to take back a use when other uses are recorded at the same time.
+const MAX_ATTEMPTS: u32 = 8;
+
+#[derive(Debug, Clone)]
+pub struct Link {
+    pub user_id: UserId,
+    /// The account that the link reconnects.
+    pub account_id: AccountId,
+    /// The episode that the link belongs to. It stops working when the episode ends.
+    pub episode_id: EpisodeId,
+    /// When the link stops working, unless the episode ends earlier.
+    pub expires_at: Timestamp,
+}
+
+/// A link as it was read, with its recent uses.
+#[derive(Debug, Clone)]
+pub struct StoredLink {
+    pub link: Link,
+    uses: RecentUses,
+}
+
+/// The outcome of recording a use of a link.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LinkUse {
+    Recorded(RecordedUse),
+    /// There were too many recent uses, and this one is not recorded. The link can be used again after this duration,
+    /// which is in whole seconds.
+    TooMany(Duration),
+}
+
+/// A recorded use, which can be taken back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordedUse {
+    at: Timestamp,
+    /// The link's uses as they were written.
+    uses: RecentUses,
+}
+
+impl Store {
+    /// The token of an event's reconnect link. It is the same for every delivery, also after one rotation of the
+    /// service secret.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when the service secret cannot be read.
+    pub async fn link_token(&self, event: &StoredEvent) -> Result<SecretString, StoreError> {
+        Ok(self.keyring().await?.link_token(&event.event.subject.event_id, Some(&event.link_key_id)))
+    }
+
+    /// The token of an episode's reconnect link. `None` if it was derived with a service secret that has been rotated
+    /// twice since.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when the service secret cannot be read.
+    pub async fn told_link_token(&self, notice: &Notice) -> Result<Option<SecretString>, StoreError> {
+        Ok(self.keyring().await?.told_link_token(&notice.event_id, &notice.link_key_id))
+    }
+
+    /// Writes the reconnect link of an event. An existing link keeps its recorded uses, because an event can be
+    /// delivered more than once.
+    ///
+    /// # Errors
+    /// [`StoreError::Forgotten`] when the event was deleted because its user was erased.
+    pub async fn put_link(&self, token: &SecretString, link: &Link, event: &Subject) -> Result<(), StoreError> {
+        let ttl = after(link.expires_at, KEPT).as_second();
+        let key = key::link(&sha256(token.expose_secret()));
+        let pointer = item::write(key::pointer(&link.user_id, &key), &PointerItem { ttl })?;
+        let item = LinkItem {
+            user_id: link.user_id.clone(),
+            account_id: link.account_id.clone(),
+            episode_id: link.episode_id.clone(),
+            expires_at: link.expires_at,
+            ttl,
+            uses: None,
+        };
+        let mut transaction = self.transaction();
+        transaction.check(
+            Condition::Event,
+            key::event(&event.user_id, &event.account_id, event.sequence),
+            "eventId = :event",
+            &[(":event", text(event.event_id.as_str()))],
+        )?;
+        transaction.put(Condition::Link, item::write(key, &item)?, "attribute_not_exists(PK)", &[])?;
+        transaction.put_anyway(Condition::Link, pointer)?;
+        match transaction.commit().await {
+            Err(StoreError::Conflict(Some(Condition::Event))) => Err(StoreError::Forgotten),
+            Err(StoreError::Conflict(Some(Condition::Link))) => Ok(()),
+            result => result,
+        }
+    }
+
+    /// The link of a token. `None` if it is unknown or its user was erased. The caller checks whether the link still
+    /// works.
+    pub async fn link(&self, token: &str) -> Result<Option<StoredLink>, StoreError> {
+        let item = self.get::<LinkItem>(key::link(&sha256(token))).await?;
+        Ok(item.map(|item| StoredLink {
+            link: Link {
+                user_id: item.user_id,
+                account_id: item.account_id,
+                episode_id: item.episode_id,
+                expires_at: item.expires_at,
+            },
+            uses: item.uses.as_deref().map(RecentUses::from_text).unwrap_or_default(),
+        }))
+    }
+
+    /// Records a use of a link, unless there were too many recent uses.
+    ///
+    /// # Errors
+    /// [`StoreError::Forgotten`] when the link was deleted because its user was erased.
+    pub async fn record_use(&self, token: &str, mut read: StoredLink) -> Result<LinkUse, StoreError> {
+        loop {
+            let now = self.ambient.now();
+            let uses = match read.uses.record(now) {
+                Ok(uses) => uses,
+                Err(wait) => return Ok(LinkUse::TooMany(wait)),
+            };
+            match self.set_uses(token, &read.uses, &uses).await {
+                Ok(()) => return Ok(LinkUse::Recorded(RecordedUse { at: now, uses })),
+                // Another use was recorded at the same time.
+                Err(StoreError::Conflict(Some(_))) => read = self.link(token).await?.ok_or(StoreError::Forgotten)?,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Takes a recorded use back, so that it does not count. After an error, the use still counts.
+    pub async fn take_back_use(&self, token: &str, recorded: RecordedUse) -> Result<(), StoreError> {
+        let mut read = recorded.uses;
+        for _ in 0..MAX_ATTEMPTS {
+            let Some(uses) = read.without(recorded.at) else { return Ok(()) };
+            match self.set_uses(token, &read, &uses).await {
+                Err(StoreError::Conflict(Some(_))) => {
+                    // The link was deleted because its user was erased.
+                    let Some(stored) = self.link(token).await? else { return Ok(()) };
+                    read = stored.uses;
+                }
+                result => return result,
+            }
+        }
+        Err(StoreError::Conflict(Some(Condition::Link)))
+    }
+
+    /// Writes the uses of a link if the stored uses are still those in `read`.
+    async fn set_uses(&self, token: &str, read: &RecentUses, uses: &RecentUses) -> Result<(), StoreError> {
+        self.set_recent_uses(key::link(&sha256(token)), "uses", read, uses).await
+    }
+}

@@ -1,0 +1,163 @@
+//! The two indexes: the accounts that need their user (`byStatus`), and the due items (`byDue`).
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use futures::future::try_join_all;
+use jiff::Timestamp;
+use reauth_domain::{Account, AccountId, InvalidValue, UserId, time::rfc3339};
+
+use super::{
+    Item, Store, StoreError, error,
+    item::{self, AccountItem},
+    key::{self, SHARDS},
+    transaction::text,
+};
+
+/// Where a page of accounts ends. The next page begins after it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cursor(String);
+
+impl Cursor {
+    #[must_use]
+    pub fn encode(&self) -> String {
+        URL_SAFE_NO_PAD.encode(format!("reauth_required\n{}", self.0))
+    }
+
+    pub fn decode(text: &str) -> Result<Self, InvalidValue> {
+        let wrong = InvalidValue("must be a cursor that this list gave");
+        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| wrong)?;
+        let text = String::from_utf8(bytes).map_err(|_| wrong)?;
+        text.strip_prefix("reauth_required\n").map(|position| Self(position.to_owned())).ok_or(wrong)
+    }
+}
+
+/// One page of the accounts that need their user, oldest first.
+#[derive(Debug, Clone)]
+pub struct StatusPage {
+    pub accounts: Vec<Account>,
+    /// The cursor of the next page, if there is one.
+    pub next: Option<Cursor>,
+}
+
+/// An item with a `dueAt` in the past.
+#[derive(Debug, Clone)]
+pub struct DueItem {
+    pub(super) key: key::Key,
+    pub(super) due_at: String,
+    pub due: Due,
+}
+
+/// The kind of a due item.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Due {
+    /// An event that the topic has not taken.
+    Event,
+    /// An account that is `verifying`.
+    Account(UserId, AccountId),
+}
+
+impl Store {
+    /// The accounts that need their user, oldest first, after `cursor`. The index is eventually consistent.
+    pub async fn accounts_in_need(&self, limit: usize, cursor: Option<&Cursor>) -> Result<StatusPage, StoreError> {
+        let behind = cursor.map_or("", |cursor| cursor.0.as_str());
+        let shards = (0..SHARDS).map(|shard| self.status_shard(key::status_partition(shard), behind, limit));
+        let mut found: Vec<(String, Item)> = try_join_all(shards).await?.into_iter().flatten().collect();
+        found.sort_by(|(a, _), (b, _)| a.cmp(b));
+        let more = found.len() > limit;
+        found.truncate(limit);
+        let next = found.last().filter(|_| more).map(|(position, _)| Cursor(position.clone()));
+        let account = |(_, item)| item::read::<AccountItem>(item)?.into_account();
+        Ok(StatusPage { accounts: found.into_iter().map(account).collect::<Result<_, _>>()?, next })
+    }
+
+    /// Up to `limit + 1` accounts of a shard, so that the caller knows whether there are more. DynamoDB returns at most
+    /// 1 MB per query, so that a page may hold fewer items than requested.
+    async fn status_shard(&self, shard: String, behind: &str, limit: usize) -> Result<Vec<(String, Item)>, StoreError> {
+        let (key, value) = match behind {
+            "" => ("statusShard = :shard", None),
+            position => ("statusShard = :shard AND statusSince > :behind", Some(text(position))),
+        };
+        let mut query = self
+            .client
+            .query()
+            .table_name(&*self.table)
+            .index_name("byStatus")
+            .key_condition_expression(key)
+            .expression_attribute_values(":shard", text(shard));
+        if let Some(value) = value {
+            query = query.expression_attribute_values(":behind", value);
+        }
+        let positioned = |item: Item| Some((item.get("statusSince")?.as_s().ok()?.clone(), item));
+        let (mut found, mut start) = (Vec::new(), None);
+        loop {
+            let missing = i32::try_from(limit + 1 - found.len()).unwrap_or(i32::MAX);
+            let page = query.clone().limit(missing).set_exclusive_start_key(start).send().await;
+            let page = page.map_err(|error| error::unavailable(&error))?;
+            found.extend(page.items.unwrap_or_default().into_iter().filter_map(positioned));
+            start = page.last_evaluated_key;
+            if start.is_none() || found.len() > limit {
+                return Ok(found);
+            }
+        }
+    }
+
+    /// The undelivered events that are due at `now`, up to `limit` of each of the 16 shards, longest due first.
+    pub async fn due_events(&self, now: Timestamp, limit: usize) -> Result<Vec<DueItem>, StoreError> {
+        self.due(key::due_events_partition, now, limit).await
+    }
+
+    /// The `verifying` accounts that are due at `now`, up to `limit` of each of the 16 shards, longest due first.
+    pub async fn due_accounts(&self, now: Timestamp, limit: usize) -> Result<Vec<DueItem>, StoreError> {
+        self.due(key::due_accounts_partition, now, limit).await
+    }
+
+    async fn due(&self, partition: fn(u8) -> String, now: Timestamp, limit: usize) -> Result<Vec<DueItem>, StoreError> {
+        let shards = (0..SHARDS).map(|shard| self.due_shard(partition(shard), now, limit));
+        let mut due: Vec<DueItem> = try_join_all(shards).await?.into_iter().flatten().collect();
+        due.sort_by(|a, b| a.due_at.cmp(&b.due_at));
+        Ok(due)
+    }
+
+    async fn due_shard(&self, shard: String, now: Timestamp, limit: usize) -> Result<Vec<DueItem>, StoreError> {
+        let query = self
+            .client
+            .query()
+            .table_name(&*self.table)
+            .index_name("byDue")
+            .key_condition_expression("dueShard = :shard AND dueAt <= :now")
+            .expression_attribute_values(":shard", text(shard))
+            .expression_attribute_values(":now", text(rfc3339::text(now)))
+            .limit(i32::try_from(limit).unwrap_or(i32::MAX));
+        let answer = query.send().await.map_err(|error| error::unavailable(&error))?;
+        Ok(answer.items.unwrap_or_default().into_iter().filter_map(due_item).collect())
+    }
+
+    /// Reschedules the verification of an account to `next`. False if another sweep rescheduled it first.
+    pub async fn reschedule_account(&self, due: &DueItem, next: Timestamp) -> Result<bool, StoreError> {
+        Ok(self.reschedule(due, next).await?.is_some())
+    }
+}
+
+fn due_item(item: Item) -> Option<DueItem> {
+    let field = |name: &str| item.get(name).and_then(|value: &AttributeValue| value.as_s().ok()).cloned();
+    let key = key::Key { pk: field("PK")?, sk: field("SK")? };
+    let due = match key.sk.strip_prefix(key::ACCOUNT) {
+        Some(account) => Due::Account(key.pk.strip_prefix("USER#")?.parse().ok()?, account.parse().ok()?),
+        None => Due::Event,
+    };
+    Some(DueItem { due_at: field("dueAt")?, key, due })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_reads_back_and_nothing_else_is_one() {
+        let cursor = Cursor("2026-11-23T09:00:00.000Z#u#1_a".into());
+        assert_eq!(Cursor::decode(&cursor.encode()), Ok(cursor));
+        for wrong in ["", "abc", "!", &URL_SAFE_NO_PAD.encode("other\nposition")] {
+            assert!(Cursor::decode(wrong).is_err(), "{wrong}");
+        }
+    }
+}

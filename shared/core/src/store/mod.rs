@@ -1,0 +1,92 @@
+//! The DynamoDB table. Every write that depends on what was read is conditional. The state of an account and its events
+//! are written in one transaction.
+
+mod accounts;
+mod error;
+mod events;
+mod forgetting;
+mod grants;
+mod item;
+mod key;
+mod links;
+mod listing;
+mod reauthorizations;
+mod transaction;
+
+use std::{collections::HashMap, sync::Arc};
+
+use aws_sdk_dynamodb::{Client, types::AttributeValue};
+use digime::ambient::Ambient;
+use serde::de::DeserializeOwned;
+
+pub use self::{
+    accounts::{AccountChange, Commit, UserAccounts},
+    error::{Condition, StoreError, Unavailable},
+    events::{DueEvent, HistoryCursor, HistoryPage, StoredEvent},
+    grants::{Grant, Lease},
+    links::{Link, LinkUse, RecordedUse, StoredLink},
+    listing::{Cursor, Due, DueItem, StatusPage},
+    reauthorizations::StoredReauthorization,
+};
+use crate::{keyring::Keyring, secrets::Rotating};
+
+pub(crate) type Item = HashMap<String, AttributeValue>;
+
+/// A value as it was read, with the version that a later write requires to be unchanged.
+#[derive(Debug, Clone, Default)]
+pub struct Versioned<T> {
+    pub value: T,
+    /// 0 when there was no item.
+    pub version: u64,
+}
+
+/// The table. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Store {
+    client: Client,
+    table: Arc<str>,
+    keys: Rotating<Keyring>,
+    ambient: Ambient,
+}
+
+impl Store {
+    /// `keys` seal and hash values before they are stored.
+    #[must_use]
+    pub fn new(client: Client, table: &str, keys: Rotating<Keyring>, ambient: &Ambient) -> Self {
+        Self { client, table: table.into(), keys, ambient: ambient.clone() }
+    }
+
+    async fn keyring(&self) -> Result<Arc<Keyring>, StoreError> {
+        self.keys.get().await.map_err(|error| StoreError::Unavailable(Unavailable::ServiceSecret(error)))
+    }
+
+    async fn get<T: DeserializeOwned>(&self, key: key::Key) -> Result<Option<T>, StoreError> {
+        let request = self.client.get_item().table_name(&*self.table).set_key(Some(key.into_item()));
+        let answer = request.consistent_read(true).send().await.map_err(|error| error::unavailable(&error))?;
+        answer.item.map(item::read).transpose()
+    }
+
+    /// All items of a partition whose sort keys begin with `prefix`, in order. An empty prefix returns all items.
+    async fn query(&self, partition: String, prefix: &str) -> Result<Vec<Item>, StoreError> {
+        let mut query = self.client.query().table_name(&*self.table).consistent_read(true);
+        query = query.expression_attribute_values(":pk", AttributeValue::S(partition));
+        // DynamoDB refuses an empty string in a key condition.
+        query = if prefix.is_empty() {
+            query.key_condition_expression("PK = :pk")
+        } else {
+            query
+                .key_condition_expression("PK = :pk AND begins_with(SK, :prefix)")
+                .expression_attribute_values(":prefix", AttributeValue::S(prefix.to_owned()))
+        };
+        let (mut items, mut start) = (Vec::new(), None);
+        loop {
+            let page = query.clone().set_exclusive_start_key(start).send().await;
+            let page = page.map_err(|error| error::unavailable(&error))?;
+            items.extend(page.items.unwrap_or_default());
+            start = page.last_evaluated_key;
+            if start.is_none() {
+                return Ok(items);
+            }
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! The HTTP layer of the functions behind API Gateway (payload format 2.0): requests, responses, problems, pages.
+
+mod input;
+pub mod page;
+mod problem;
+mod request;
+pub mod response;
+mod uri;
+
+use std::{future::Future, process::ExitCode, sync::Arc};
+
+use digime::ambient::Ambient;
+pub use lambda_http::Request;
+use lambda_http::{Adapter, RequestExt, request::LambdaRequest};
+use lambda_runtime::{Error, service_fn};
+use tracing::instrument;
+
+pub use self::{
+    input::Input,
+    problem::Problem,
+    request::{ApiRequest, Query},
+    response::{Response, ResponseExt},
+};
+use crate::{
+    config::{ConfigError, Environment},
+    lambda::{self, EventService, Invocation, RequestContext},
+};
+
+/// The cookie that identifies the browser in which a reconnection was started. With the `__Host-` prefix, browsers
+/// accept the cookie only from this host and only over TLS.
+pub const BROWSER_COOKIE: &str = "__Host-reauth";
+
+/// A Lambda function behind the HTTP API.
+pub trait HttpFunction: Sized + Send + Sync + 'static {
+    /// Builds the function: reads the configuration and creates the clients, without any network call.
+    fn new(environment: &Environment, ambient: &Ambient) -> Result<Self, ConfigError>;
+
+    /// Answers one request.
+    ///
+    /// # Errors
+    /// The problem that the caller gets in place of a response.
+    fn handle(&self, request: Request) -> impl Future<Output = Result<Response, Problem>> + Send;
+}
+
+/// Builds a function from the environment of the process, and serves requests until Lambda ends the process.
+pub async fn serve<F: HttpFunction>() -> ExitCode {
+    lambda::run(|environment, ambient| Ok(service(F::new(environment, ambient)?, ambient.clone()))).await
+}
+
+/// The service of a function: `lambda_http` between API Gateway's events and the function's requests and responses.
+pub fn service<F: HttpFunction>(function: F, ambient: Ambient) -> impl EventService<LambdaRequest> {
+    let function = Arc::new(function);
+    let handler = service_fn(move |request: Request| {
+        let (function, ambient) = (Arc::clone(&function), ambient.clone());
+        async move { Ok::<_, Error>(answer(&*function, request, &ambient).await) }
+    });
+    uri::EncodeUri(Adapter::from(handler))
+}
+
+/// Answers one request. A problem is logged here, with its cause. The caller gets the problem without the cause.
+#[instrument(name = "request", skip_all, fields(route = request.route(), request_id = request.request_id()))]
+async fn answer<F: HttpFunction>(function: &F, mut request: Request, ambient: &Ambient) -> Response {
+    let request_id = request.request_id().to_owned();
+    let deadline =
+        request.lambda_context_ref().map_or(lambda::NO_DEADLINE, |context| Invocation::from(context).deadline);
+    request.extensions_mut().insert(RequestContext { at: ambient.now(), deadline });
+    match Box::pin(function.handle(request)).await {
+        Ok(response) => response,
+        Err(problem) => {
+            problem.log();
+            response::problem(&problem, &request_id)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+    use lambda_runtime::{Context, LambdaEvent};
+    use reauth_domain::{AccountId, Locale, UserId, submission::parse_read_result};
+    use serde_json::json;
+    use tower::Service;
+
+    use super::*;
+
+    /// Reads every part of a request that the functions read.
+    struct Everything;
+
+    impl HttpFunction for Everything {
+        fn new(_: &Environment, _: &Ambient) -> Result<Self, ConfigError> {
+            Ok(Self)
+        }
+
+        async fn handle(&self, request: Request) -> Result<Response, Problem> {
+            request.require_principal()?;
+            let mut input = request.input();
+            let (user, account) = (input.path::<UserId>("userId"), input.path::<AccountId>("accountId"));
+            let (refresh, body) = (input.switch("refresh"), input.json());
+            let locale = input.text_field("locale", str::parse::<Locale>);
+            let result = input.required_field("readResult").and_then(|value| input.check(parse_read_result(&value)));
+            let whole = || Some((user?, account?, body?, result?));
+            let (user, account, body, result) = input.finish(whole)?;
+            let seen = json!({"user": user, "account": account, "body": body, "locale": locale, "refresh": refresh,
+                "accounts": result.entries.len(), "cookies": request.cookies(BROWSER_COOKIE).count(),
+                "state": request.query().is_ok_and(|query| query.get("state").is_some()),
+                "base": request.public_base_url(None)?});
+            response::json(StatusCode::OK, &seen).with_location(request.path_text("token"))
+        }
+    }
+
+    /// Every event that parses gets a response that API Gateway accepts: nothing in a URL, a header or a body makes the
+    /// function panic.
+    #[test]
+    fn fuzz_api_events() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        bolero::check!().for_each(|bytes: &[u8]| {
+            let Ok(event) = serde_json::from_slice::<LambdaRequest>(bytes) else { return };
+            let mut service = service(Everything, Ambient::system());
+            let reply = runtime.block_on(service.call(LambdaEvent::new(event, Context::default()))).unwrap();
+            let reply = serde_json::to_value(reply).unwrap();
+            assert!((200..600).contains(&reply["statusCode"].as_i64().unwrap()), "{reply}");
+        });
+    }
+}

@@ -1,0 +1,316 @@
+//! The client: one method for each call.
+
+mod answer;
+mod contract;
+mod error;
+mod keys;
+mod transport;
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{
+    HeaderValue, Method,
+    header::{AUTHORIZATION, CONTENT_TYPE},
+};
+use jiff::Timestamp;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Value, json};
+use url::Url;
+
+use self::{
+    contract::Claims,
+    keys::{KeyCache, KeySet},
+    transport::{Repeat, Transport},
+};
+pub use self::{
+    contract::{Contract, KeyError},
+    error::{ApiError, Cause, Error},
+};
+use crate::{
+    AccountId, ListedAccount, TokenPair,
+    ambient::{Ambient, Deadline},
+};
+
+/// The addresses of digi.me, and the time limit of a call.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The base URL of the API, with a trailing slash: `https://api.digi.me/v1.7/`.
+    pub base_url: Url,
+    /// The base URL of the pages that users visit, with a trailing slash: `https://api.digi.me/apps/saas/`.
+    pub onboard_url: Url,
+    /// The time limit of one request, including reading the answer.
+    pub timeout: Duration,
+}
+
+/// A code that opens a page of digi.me once.
+#[derive(Debug, Clone)]
+pub struct ReferenceCode {
+    /// The code, which stands in the page's URL.
+    pub value: SecretString,
+    /// When the code expires.
+    pub expires_at: Timestamp,
+}
+
+/// A read session.
+#[derive(Debug, Clone)]
+pub struct Session {
+    /// The key with which the session is queried.
+    pub key: SecretString,
+}
+
+/// A client of digi.me. Cheap to clone; clones share connections and the key set.
+#[derive(Debug, Clone)]
+pub struct Client {
+    transport: Arc<Transport>,
+    keys: Arc<KeyCache>,
+    settings: Arc<Settings>,
+}
+
+/// One request, before it is signed.
+struct Call<'a> {
+    method: Method,
+    /// The path below the base URL.
+    path: &'a str,
+    /// The claims that the call adds to the common claims.
+    claims: &'a Claims<'a>,
+    body: Option<Value>,
+    repeat: Repeat,
+}
+
+impl Client {
+    /// Builds the client without sending a request. `http` must not follow redirects: a redirect could send a bearer
+    /// token to another host. It should not retry by itself: a request contains a nonce that is valid once, and this
+    /// client signs each attempt with a new nonce.
+    #[must_use]
+    pub fn new(http: reqwest::Client, settings: Settings, ambient: &Ambient) -> Self {
+        Self {
+            transport: Arc::new(Transport { http, ambient: ambient.clone(), timeout: settings.timeout }),
+            keys: Arc::default(),
+            settings: Arc::new(settings),
+        }
+    }
+
+    /// The origin of the pages that users visit.
+    #[must_use]
+    pub fn onboard_origin(&self) -> String {
+        self.settings.onboard_url.origin().ascii_serialization()
+    }
+
+    /// `POST oauth/token/reference`: returns a code for the account reauthorization page.
+    ///
+    /// # Errors
+    /// [`Error::refuses_access_token`] tells whether the token must be refreshed first.
+    pub async fn token_reference(
+        &self,
+        contract: &Contract,
+        access_token: &SecretString,
+        redirect_uri: &Url,
+        state: &SecretString,
+        deadline: Deadline,
+    ) -> Result<ReferenceCode, Error> {
+        let claims = [
+            ("access_token", access_token.expose_secret()),
+            ("redirect_uri", redirect_uri.as_str()),
+            ("state", state.expose_secret()),
+        ];
+        let call = Call {
+            method: Method::POST,
+            path: "oauth/token/reference",
+            claims: &claims,
+            body: None,
+            repeat: Repeat::Freely,
+        };
+        // An error of the key set is ignored here. The verification of the answer fetches the key set again and reports
+        // the error.
+        let (answer, _) = tokio::join!(self.call(contract, call, deadline), self.warm_keys(deadline));
+        let payload = self.verified(&answer?, deadline).await?;
+        Ok(ReferenceCode {
+            value: answer::text(&payload, "reference_code")?.into(),
+            expires_at: answer::seconds(&payload, "expires_on")?,
+        })
+    }
+
+    /// `POST reference`: returns the identifier that the reauthorization page uses for the account.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn account_reference(
+        &self,
+        contract: &Contract,
+        account: &AccountId,
+        deadline: Deadline,
+    ) -> Result<String, Error> {
+        let body = Some(json!({"type": "accountId", "value": account}));
+        let call = Call { method: Method::POST, path: "reference", claims: &[], body, repeat: Repeat::Freely };
+        let answer = self.call(contract, call, deadline).await?;
+        Ok(answer::text(&answer::json(&answer)?, "id")?.to_owned())
+    }
+
+    /// `POST oauth/token` with a refresh token: returns the next pair. The request is retried only if the first one
+    /// cannot have been executed. It is not sent without the key set: an answer that cannot be verified would be lost,
+    /// and the new pair with it.
+    ///
+    /// # Errors
+    /// With [`Error::refuses_refresh_token`], only the user can authorize a new pair.
+    pub async fn refresh(
+        &self,
+        contract: &Contract,
+        refresh_token: &SecretString,
+        deadline: Deadline,
+    ) -> Result<TokenPair, Error> {
+        let claims = [("grant_type", "refresh_token"), ("refresh_token", refresh_token.expose_secret())];
+        let call = Call {
+            method: Method::POST,
+            path: "oauth/token",
+            claims: &claims,
+            body: None,
+            repeat: Repeat::IfNotExecuted,
+        };
+        self.warm_keys(deadline).await?;
+        let answer = self.call(contract, call, deadline).await?;
+        let payload = self.verified(&answer, deadline).await?;
+        TokenPair::parse(&payload).map_err(|_| Error::InvalidAnswer("it holds no complete token pair".into()))
+    }
+
+    /// `GET permission-access/accounts`: returns the user's accounts. An entry without a valid id is left out.
+    ///
+    /// # Errors
+    /// [`Error::refuses_access_token`] tells whether the token must be refreshed first.
+    pub async fn accounts(
+        &self,
+        contract: &Contract,
+        access_token: &SecretString,
+        deadline: Deadline,
+    ) -> Result<Vec<ListedAccount>, Error> {
+        let claims = [("access_token", access_token.expose_secret())];
+        let path = "permission-access/accounts";
+        let call = Call { method: Method::GET, path, claims: &claims, body: None, repeat: Repeat::Freely };
+        let answer = self.call(contract, call, deadline).await?;
+        answer::accounts(&answer::json(&answer)?)
+    }
+
+    /// `POST permission-access/trigger`: starts a read session of the given accounts, or of all accounts if none is
+    /// given.
+    ///
+    /// # Errors
+    /// [`Error::refuses_access_token`] tells whether the token must be refreshed first.
+    pub async fn trigger(
+        &self,
+        contract: &Contract,
+        access_token: &SecretString,
+        accounts: &[AccountId],
+        deadline: Deadline,
+    ) -> Result<Session, Error> {
+        let claims = [("access_token", access_token.expose_secret())];
+        let filter = json!({"sourceFetchFilter": {"account": {"id": accounts}}});
+        let body = Some(if accounts.is_empty() { json!({}) } else { filter });
+        let path = "permission-access/trigger";
+        let call = Call { method: Method::POST, path, claims: &claims, body, repeat: Repeat::Freely };
+        let answer = self.call(contract, call, deadline).await?;
+        let answer = answer::json(&answer)?;
+        let session = answer.get("session").ok_or_else(|| Error::InvalidAnswer("it has no session".into()))?;
+        Ok(Session { key: answer::text(session, "key")?.into() })
+    }
+
+    /// `GET permission-access/query/{sessionKey}`: returns the current read result in digi.me's form, for
+    /// [`ReadResult::parse`](crate::ReadResult::parse).
+    ///
+    /// # Errors
+    /// [`Error::refuses_access_token`] tells whether the token must be refreshed first.
+    pub async fn query(
+        &self,
+        contract: &Contract,
+        access_token: &SecretString,
+        session: &Session,
+        deadline: Deadline,
+    ) -> Result<Value, Error> {
+        let claims = [("access_token", access_token.expose_secret())];
+        let key =
+            percent_encoding::utf8_percent_encode(session.key.expose_secret(), percent_encoding::NON_ALPHANUMERIC);
+        let path = format!("permission-access/query/{key}");
+        let call = Call { method: Method::GET, path: &path, claims: &claims, body: None, repeat: Repeat::Freely };
+        let answer = self.call(contract, call, deadline).await?;
+        answer::json(&answer)
+    }
+
+    /// The URL of the page on which the user reauthorizes the account:
+    /// `{onboard}reauthorize?code=…&accountRef=…[&lng=…]`. `language` is a BCP 47 tag.
+    #[must_use]
+    pub fn reauthorize_url(&self, code: &ReferenceCode, account_reference: &str, language: Option<&str>) -> Url {
+        let mut url = self.settings.onboard_url.clone();
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().push("reauthorize");
+        }
+        url.query_pairs_mut()
+            .append_pair("code", code.value.expose_secret())
+            .append_pair("accountRef", account_reference)
+            .extend_pairs(language.map(|language| ("lng", language)));
+        url
+    }
+
+    /// Fetches the key set if no fresh set is cached, so that the verification of a later answer does not wait for it.
+    ///
+    /// # Errors
+    /// Those of `GET jwks/oauth`.
+    pub async fn warm_keys(&self, deadline: Deadline) -> Result<(), Error> {
+        self.keys.warm(&self.transport.ambient, self.fetch_keys(deadline)).await
+    }
+
+    async fn call(&self, contract: &Contract, call: Call<'_>, deadline: Deadline) -> Result<Bytes, Error> {
+        let url = self.url(call.path)?;
+        let body = call.body.map(|body| Bytes::from(body.to_string()));
+        let build = || {
+            let token = contract.request_token(call.claims, &self.transport.ambient)?;
+            let bearer = HeaderValue::try_from(format!("Bearer {}", token.expose_secret()));
+            let mut bearer = bearer.map_err(|_| Error::Signing)?;
+            bearer.set_sensitive(true);
+            let mut request = reqwest::Request::new(call.method.clone(), url.clone());
+            request.headers_mut().insert(AUTHORIZATION, bearer);
+            if let Some(body) = &body {
+                request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+                *request.body_mut() = Some(body.clone().into());
+            }
+            Ok(request)
+        };
+        // Boxed, because the future of an HTTP exchange is large.
+        Box::pin(self.transport.send(call.repeat, deadline, build)).await
+    }
+
+    fn url(&self, path: &str) -> Result<Url, Error> {
+        let url = self.settings.base_url.join(path);
+        url.map_err(|_| Error::InvalidAnswer("its session key does not fit into a URL".into()))
+    }
+
+    /// Verifies the signature of an answer's `token` and returns its payload.
+    async fn verified(&self, answer: &Bytes, deadline: Deadline) -> Result<Value, Error> {
+        let answer = answer::json(answer)?;
+        let token = answer::text(&answer, "token")?;
+        let hint = keys::key_hint(token)?;
+        let ambient = &self.transport.ambient;
+        let key = self.keys.key(&hint.kid, ambient, self.fetch_keys(deadline)).await?;
+        let payload = keys::verify(token, &key, ambient.now())?;
+        let foreign = |jku: &String| self.url("jwks/oauth").is_ok_and(|url| url.as_str() != jku.as_str());
+        if hint.jku.as_ref().is_some_and(foreign) {
+            tracing::warn!(
+                // Operators count lines with this field.
+                foreign_key_set = true,
+                "verify answer: the signature is valid, and the answer names another key set than the configured one"
+            );
+        }
+        Ok(payload)
+    }
+
+    /// `GET jwks/oauth`. The request has no bearer token.
+    async fn fetch_keys(&self, deadline: Deadline) -> Result<KeySet, Error> {
+        let url = self.url("jwks/oauth")?;
+        let build = || Ok(reqwest::Request::new(Method::GET, url.clone()));
+        let answer = Box::pin(self.transport.send(Repeat::Freely, deadline, build)).await;
+        // The error code is dropped: an error of this request says nothing about a token or a client.
+        let answer = answer.map_err(|error| match error {
+            Error::Api(error) => Error::Api(ApiError { code: String::new(), ..error }),
+            error => error,
+        });
+        keys::read_keys(&answer::json(&answer?)?)
+    }
+}

@@ -1,0 +1,110 @@
+//! One HTTP call to digi.me with its retries. Every attempt is built and signed anew.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::StatusCode;
+use reqwest::{Request, Response};
+
+use super::{ApiError, Error, error::Cause};
+use crate::ambient::{Ambient, Deadline};
+
+const MAX_RETRIES: u32 = 2;
+/// The longest pause before the first retry. The second retry waits up to twice as long.
+const RETRY_PAUSE: Duration = Duration::from_millis(150);
+/// If `Retry-After` is longer, the call is not retried.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(3);
+/// digi.me's answers are shorter. A longer answer is refused.
+const MAX_ANSWER: usize = 16 * 1024 * 1024;
+
+/// Which failed calls are retried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Repeat {
+    /// Every call that may succeed later. The call changes nothing, or may be executed twice without harm.
+    Freely,
+    /// Only calls that cannot have been executed, such as a refresh without a connection.
+    IfNotExecuted,
+}
+
+/// The HTTP client, the clock and the time limit that all calls share.
+#[derive(Debug)]
+pub(super) struct Transport {
+    pub(super) http: reqwest::Client,
+    pub(super) ambient: Ambient,
+    /// The time limit of one request, from connecting to the last byte of the answer.
+    pub(super) timeout: Duration,
+}
+
+impl Transport {
+    /// Sends the request that `build` returns: up to three attempts, all before the deadline.
+    pub(super) async fn send(
+        &self,
+        repeat: Repeat,
+        deadline: Deadline,
+        build: impl Fn() -> Result<Request, Error>,
+    ) -> Result<Bytes, Error> {
+        let mut retries = 0;
+        loop {
+            let limit = self.timeout.min(self.ambient.remaining(deadline));
+            let error = match tokio::time::timeout(limit, self.exchange(build()?)).await {
+                Ok(Ok(answer)) => return Ok(answer),
+                Ok(Err(error)) => error,
+                Err(_) => Error::Unreachable { cause: Cause::Timeout },
+            };
+            retries += 1;
+            let Some(pause) = self.pause(&error, repeat, retries) else {
+                return Err(error);
+            };
+            if retries > MAX_RETRIES || pause >= self.ambient.remaining(deadline) {
+                return Err(error);
+            }
+            tracing::debug!(error = %error, retries, "call digi.me: retrying");
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// How long to wait before the next attempt. `None` if another attempt cannot succeed or could do harm.
+    fn pause(&self, error: &Error, repeat: Repeat, retry: u32) -> Option<Duration> {
+        let jitter = || self.ambient.jitter(RETRY_PAUSE * retry);
+        match error {
+            Error::Unreachable { cause: Cause::Connect } => Some(jitter()),
+            Error::Unreachable { cause: Cause::Broken } if repeat == Repeat::Freely => Some(jitter()),
+            Error::Api(api) if api.status == StatusCode::TOO_MANY_REQUESTS => match api.retry_after {
+                Some(wait) => (wait <= MAX_RETRY_AFTER).then_some(wait),
+                None => Some(jitter()),
+            },
+            Error::Api(api) if api.status.is_server_error() && repeat == Repeat::Freely => {
+                match api.retry_after {
+                    Some(wait) => (wait <= MAX_RETRY_AFTER).then_some(wait),
+                    // 511 means that the user must reauthorize at the source. A retry does not change that.
+                    None => (api.status != StatusCode::NETWORK_AUTHENTICATION_REQUIRED).then(jitter),
+                }
+            }
+            _ => None,
+        }
+    }
+
+    async fn exchange(&self, request: Request) -> Result<Bytes, Error> {
+        let answer = self.http.execute(request).await.map_err(|error| unreachable(&error))?;
+        let (status, headers) = (answer.status(), answer.headers().clone());
+        let body = body(answer).await?;
+        if status.is_success() { Ok(body) } else { Err(ApiError::read(status, &headers, &body).into()) }
+    }
+}
+
+async fn body(mut answer: Response) -> Result<Bytes, Error> {
+    let mut body = BytesMut::new();
+    while let Some(chunk) = answer.chunk().await.map_err(|error| unreachable(&error))? {
+        if body.len() + chunk.len() > MAX_ANSWER {
+            return Err(Error::InvalidAnswer("it is too long".into()));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body.freeze())
+}
+
+/// The text of the HTTP client's error is dropped, because it may contain the URL.
+fn unreachable(error: &reqwest::Error) -> Error {
+    let cause = if error.is_connect() { Cause::Connect } else { Cause::Broken };
+    Error::Unreachable { cause }
+}

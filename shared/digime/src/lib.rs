@@ -1,0 +1,25 @@
+#![doc = include_str!("../README.md")]
+#![warn(missing_docs)]
+
+#[cfg(feature = "client")]
+pub mod ambient;
+#[cfg(feature = "client")]
+pub mod cached;
+#[cfg(feature = "client")]
+mod client;
+pub mod id;
+pub mod invalid;
+mod listed_account;
+pub mod read_result;
+pub mod time;
+mod token;
+
+#[cfg(feature = "client")]
+pub use self::client::{ApiError, Cause, Client, Contract, Error, KeyError, ReferenceCode, Session, Settings};
+pub use self::{
+    id::{AccountId, ContractId, InvalidValue},
+    invalid::{InvalidField, InvalidFields},
+    listed_account::ListedAccount,
+    read_result::ReadResult,
+    token::{Token, TokenPair},
+};

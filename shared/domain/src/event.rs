@@ -1,0 +1,219 @@
+//! Events: the changes of an account that the application is notified of, in order.
+
+use digime::read_result::AccountError;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::time::rfc3339;
+use crate::{AccountId, ContractId, EpisodeId, EventId, FailureCode, ReauthorizationId, UserId};
+
+/// One event of one account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// When the event happened.
+    pub timestamp: Timestamp,
+    pub subject: Subject,
+    pub detail: EventDetail,
+}
+
+/// The fields that the `data` of every event contains.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Subject {
+    /// The same for every delivery of the event.
+    pub event_id: EventId,
+    pub user_id: UserId,
+    pub account_id: AccountId,
+    /// Grows with each event of the account. Deliveries may arrive out of order, so that receivers compare it.
+    pub sequence: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub contract_id: Option<ContractId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service_name: Option<String>,
+    /// The episode that the event belongs to, if any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub episode_id: Option<EpisodeId>,
+}
+
+/// What happened. The serialized names are the documented event types and fields: receivers depend on them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", content = "data", rename_all_fields = "camelCase")]
+pub enum EventDetail {
+    /// A read says that the account's user must reauthorize it.
+    #[serde(rename = "account.reauthorization_required")]
+    ReauthorizationRequired {
+        /// The error that the read returned.
+        #[serde(default)]
+        error: AccountError,
+        /// When the failed read session was started.
+        #[serde(with = "rfc3339")]
+        since: Timestamp,
+        /// 0 for the first notification; 1, 2, … for reminders.
+        reminder: u32,
+    },
+    /// The account is active again.
+    #[serde(rename = "account.reauthorized")]
+    Reauthorized {
+        via: Via,
+        /// Whether digi.me or a completed read confirmed it.
+        verified: bool,
+    },
+    /// A reauthorization ended without success.
+    #[serde(rename = "account.reauthorization_failed")]
+    ReauthorizationFailed {
+        reauthorization_id: ReauthorizationId,
+        error_code: FailureCode,
+        /// Whether another attempt can succeed.
+        retryable: bool,
+    },
+    /// digi.me's list under the account's contract no longer contains the account.
+    #[serde(rename = "account.removed")]
+    Removed {},
+}
+
+/// How the service learned that an account is active again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Via {
+    /// digi.me confirmed a callback.
+    Callback,
+    /// A read of the account completed.
+    ReadResult,
+    /// The sweep verified the account at digi.me, or ended the verification after too long.
+    Sweep,
+    /// The application accepted the login that digi.me names now.
+    Application,
+}
+
+/// The reconnect link that some events contain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReconnectLink {
+    pub url: String,
+    /// When the link stops working, unless the episode ends earlier.
+    pub expires_at: Timestamp,
+}
+
+impl EventDetail {
+    /// The event's `type`.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::ReauthorizationRequired { .. } => "account.reauthorization_required",
+            Self::Reauthorized { .. } => "account.reauthorized",
+            Self::ReauthorizationFailed { .. } => "account.reauthorization_failed",
+            Self::Removed {} => "account.removed",
+        }
+    }
+
+    /// Whether the delivered event contains a reconnect link.
+    #[must_use]
+    pub fn carries_link(&self) -> bool {
+        matches!(self, Self::ReauthorizationRequired { .. })
+    }
+}
+
+impl Event {
+    /// The event as it is delivered: `{"type", "timestamp", "data"}`. Without a link, the output has the form of the
+    /// history.
+    ///
+    /// # Errors
+    /// None is expected: every value of an event can be written as JSON.
+    pub fn to_json(&self, link: Option<&ReconnectLink>) -> Result<Value, serde_json::Error> {
+        let mut data = object(serde_json::to_value(&self.subject)?);
+        if let Value::Object(mut detail) = serde_json::to_value(&self.detail)? {
+            data.extend(object(detail.remove("data").unwrap_or_default()));
+        }
+        if let Some(link) = link {
+            data.insert("reconnectUrl".into(), link.url.clone().into());
+            data.insert("reconnectUrlExpiresAt".into(), rfc3339::text(link.expires_at).into());
+        }
+        Ok(serde_json::json!({
+            "type": self.detail.kind(),
+            "timestamp": rfc3339::text(self.timestamp),
+            "data": data,
+        }))
+    }
+
+    /// Parses the output of [`Event::to_json`].
+    pub fn from_json(value: Value) -> Result<Self, serde_json::Error> {
+        #[derive(Deserialize)]
+        struct Timed {
+            #[serde(with = "rfc3339")]
+            timestamp: Timestamp,
+        }
+        let Timed { timestamp } = Timed::deserialize(&value)?;
+        let subject = Subject::deserialize(value.get("data").unwrap_or(&Value::Null))?;
+        Ok(Self { timestamp, subject, detail: serde_json::from_value(value)? })
+    }
+}
+
+fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(map) => map,
+        _ => Map::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(detail: EventDetail) -> Event {
+        Event {
+            timestamp: "2026-11-23T09:00:00Z".parse().unwrap(),
+            subject: Subject {
+                event_id: EventId::from([1; 16]),
+                user_id: "u".parse().unwrap(),
+                account_id: "1_a".parse().unwrap(),
+                sequence: 3,
+                contract_id: Some("c".parse().unwrap()),
+                service_name: Some("Instagram".into()),
+                episode_id: Some(EpisodeId::from([2; 16])),
+            },
+            detail,
+        }
+    }
+
+    #[test]
+    fn the_delivered_form_is_the_contracts() {
+        let required = event(EventDetail::ReauthorizationRequired {
+            error: AccountError {
+                code: Some("ServiceAuthorizationError".into()),
+                status_code: Some(511),
+                message: Some("Service authorization required".into()),
+            },
+            since: "2026-11-23T08:59:00Z".parse().unwrap(),
+            reminder: 0,
+        });
+        let link = ReconnectLink {
+            url: "https://api.example/reconnect/t".into(),
+            expires_at: "2026-12-07T09:00:00Z".parse().unwrap(),
+        };
+        insta::assert_json_snapshot!(required.to_json(Some(&link)).unwrap());
+    }
+
+    #[test]
+    fn every_event_reads_back_what_it_wrote() {
+        let details = [
+            EventDetail::ReauthorizationRequired {
+                error: AccountError::default(),
+                since: Timestamp::UNIX_EPOCH,
+                reminder: 2,
+            },
+            EventDetail::Reauthorized { via: Via::ReadResult, verified: true },
+            EventDetail::ReauthorizationFailed {
+                reauthorization_id: ReauthorizationId::from([3; 16]),
+                error_code: FailureCode::UserCancel,
+                retryable: true,
+            },
+            EventDetail::Removed {},
+        ];
+        for detail in details {
+            let event = event(detail);
+            let json = event.to_json(None).unwrap();
+            assert_eq!(json["type"], event.detail.kind());
+            assert_eq!(Event::from_json(json).unwrap(), event);
+        }
+    }
+}

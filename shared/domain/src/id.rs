@@ -1,0 +1,109 @@
+//! Identifiers and other short values, parsed where they enter the service.
+
+use digime::{InvalidValue, id::check, text_newtype};
+
+/// A language tag with many extensions can be long. The registered ones have up to 35 characters.
+const MAX_LOCALE_LENGTH: usize = 128;
+
+text_newtype!(
+    /// The application's identifier of a user. Opaque: 1 to 128 of `[A-Za-z0-9._:@|+=~-]`, not `.` or `..`.
+    UserId,
+    |value| check(value, b"._:@|+=~-", "must be 1 to 128 characters of A-Z a-z 0-9 . _ : @ | + = ~ -, and not . or ..")
+);
+
+text_newtype!(
+    /// A language tag (BCP 47), such as `en` or `pt-BR`.
+    Locale,
+    |value| {
+        let message = InvalidValue("must be a BCP 47 language tag such as en or pt-BR");
+        if value.len() > MAX_LOCALE_LENGTH {
+            return Err(message);
+        }
+        oxilangtag::LanguageTag::parse(value).map(drop).map_err(|_| message)
+    }
+);
+
+macro_rules! random_id {
+    ($(#[$doc:meta])* $name:ident, $prefix:literal) => {
+        text_newtype!(
+            $(#[$doc])*
+            $name,
+            |value| {
+                let hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+                match value.strip_prefix($prefix) {
+                    Some(rest) if rest.len() == 32 && rest.bytes().all(hex) => Ok(()),
+                    _ => Err(InvalidValue(concat!("must be ", $prefix, " and 32 hexadecimal digits"))),
+                }
+            }
+        );
+
+        impl From<[u8; 16]> for $name {
+            /// Creates the identifier from 16 random bytes.
+            fn from(random: [u8; 16]) -> Self {
+                Self(format!(concat!($prefix, "{:032x}"), u128::from_be_bytes(random)))
+            }
+        }
+    };
+}
+
+random_id!(
+    /// Identifies one event.
+    EventId,
+    "evt_"
+);
+
+random_id!(
+    /// Identifies one episode: the time from an account's authorization error until it is active again.
+    EpisodeId,
+    "ep_"
+);
+
+random_id!(
+    /// Identifies one reauthorization.
+    ReauthorizationId,
+    "ra_"
+);
+
+#[cfg(test)]
+mod tests {
+    use digime::{AccountId, ContractId};
+
+    use super::*;
+
+    #[test]
+    fn user_ids_hold_what_identity_providers_use() {
+        for value in ["auth0|5f7c8ec7c33c6c004bbafe82", "a", "x@y", "urn:user:1", "~", "a+b=c", &"a".repeat(128)] {
+            assert!(value.parse::<UserId>().is_ok(), "{value}");
+        }
+        for value in ["", ".", "..", "a b", "a/b", "a#b", "ä", "a\0", &"a".repeat(129)] {
+            assert!(value.parse::<UserId>().is_err(), "{value:?}");
+        }
+    }
+
+    #[test]
+    fn account_and_contract_ids_are_narrower() {
+        assert!("1_1xxxxxxxxx".parse::<AccountId>().is_ok());
+        for value in ["a:b", "a@b", "..", "", "a#b"] {
+            assert!(value.parse::<AccountId>().is_err(), "{value:?}");
+            assert!(value.parse::<ContractId>().is_err(), "{value:?}");
+        }
+    }
+
+    #[test]
+    fn locales_are_language_tags() {
+        for value in ["en", "pt-BR", "zh-Hant-TW", "de-CH-1996"] {
+            assert!(value.parse::<Locale>().is_ok(), "{value}");
+        }
+        for value in ["", "e", "en_GB", "en-", "&lng=x", "english language"] {
+            assert!(value.parse::<Locale>().is_err(), "{value:?}");
+        }
+    }
+
+    #[test]
+    fn random_ids_read_back_what_they_print() {
+        let id = ReauthorizationId::from([7; 16]);
+        assert_eq!(id.as_str().parse(), Ok(id));
+        assert!("ra_XYZ".parse::<ReauthorizationId>().is_err());
+        assert!(EventId::from([7; 16]).as_str().parse::<ReauthorizationId>().is_err());
+    }
+}

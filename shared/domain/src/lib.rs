@@ -1,0 +1,25 @@
+//! The domain: accounts, read results, reauthorizations and events, and every decision about them.
+//!
+//! The code is pure: it does no I/O, and callers pass in the time and random values. The manifest has no dependency
+//! that could do otherwise.
+
+pub mod account;
+pub mod event;
+pub mod failure;
+pub mod id;
+pub mod last_reads;
+pub mod rate_limit;
+pub mod reauthorization;
+pub mod return_url;
+pub mod submission;
+pub mod time;
+pub mod verification;
+
+pub use account::{Account, Attempt, Change, Outcome, Signal, Status};
+pub use digime::{AccountId, ContractId, InvalidField, InvalidFields, InvalidValue};
+pub use event::{Event, EventDetail, Via};
+pub use failure::FailureCode;
+pub use id::{EpisodeId, EventId, Locale, ReauthorizationId, UserId};
+pub use last_reads::{LastReads, Watermark};
+pub use rate_limit::RecentUses;
+pub use return_url::{AllowedOrigins, InvalidReturnUrl, ReturnUrl};

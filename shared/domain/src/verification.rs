@@ -1,0 +1,78 @@
+//! Verification of a claimed reauthorization with digi.me's list of accounts.
+
+use digime::ListedAccount;
+
+use crate::FailureCode;
+
+/// The result of a verification.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// The account is authorized.
+    Authorized,
+    /// The reauthorization did not succeed.
+    Refused(Refusal),
+    /// digi.me does not say whether the account is authorized.
+    Unknown,
+}
+
+/// Why a claimed reauthorization did not succeed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    pub code: FailureCode,
+    /// The username that digi.me names, if it is different from the one before.
+    pub found: Option<String>,
+}
+
+impl From<FailureCode> for Refusal {
+    fn from(code: FailureCode) -> Self {
+        Self { code, found: None }
+    }
+}
+
+/// Verifies a claimed reauthorization of the account with the given `username` by the account's entry in digi.me's
+/// list.
+#[must_use]
+pub fn verdict(username: Option<&str>, listed: Option<&ListedAccount>) -> Verdict {
+    let Some(listed) = listed else {
+        return Verdict::Refused(FailureCode::AccountNotFound.into());
+    };
+    if let (Some(before), Some(now)) = (username, listed.username.as_deref())
+        && before != now
+    {
+        return Verdict::Refused(Refusal { code: FailureCode::WrongAccount, found: Some(now.to_owned()) });
+    }
+    match listed.authorized {
+        Some(true) => Verdict::Authorized,
+        Some(false) => Verdict::Refused(FailureCode::NotAuthorized.into()),
+        None => Verdict::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listed(username: Option<&str>, authorized: Option<bool>) -> ListedAccount {
+        ListedAccount {
+            id: "1_a".parse().unwrap(),
+            username: username.map(Into::into),
+            service_name: None,
+            authorized,
+            authorization_expires_at: None,
+        }
+    }
+
+    #[test]
+    fn the_table_of_the_callback_contract() {
+        let refused = |code: FailureCode| Verdict::Refused(code.into());
+        let wrong = Refusal { code: FailureCode::WrongAccount, found: Some("bob".into()) };
+        assert_eq!(verdict(None, None), refused(FailureCode::AccountNotFound));
+        assert_eq!(verdict(None, Some(&listed(None, Some(true)))), Verdict::Authorized);
+        assert_eq!(verdict(Some("ann"), Some(&listed(Some("ann"), Some(true)))), Verdict::Authorized);
+        assert_eq!(verdict(Some("ann"), Some(&listed(None, Some(true)))), Verdict::Authorized);
+        assert_eq!(verdict(Some("ann"), Some(&listed(Some("bob"), Some(true)))), Verdict::Refused(wrong.clone()));
+        assert_eq!(verdict(Some("ann"), Some(&listed(Some("bob"), None))), Verdict::Refused(wrong));
+        assert_eq!(verdict(Some("ann"), Some(&listed(Some("ann"), Some(false)))), refused(FailureCode::NotAuthorized));
+        assert_eq!(verdict(None, Some(&listed(None, None))), Verdict::Unknown);
+    }
+}
