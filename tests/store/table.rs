@@ -27,7 +27,7 @@ pub(crate) struct Table {
 
 impl Table {
     async fn open() -> Self {
-        let world = World::new().await;
+        let world = World::builder().start().await;
         let clock = world.clock.clone();
         let mut environment = world.system.endpoints.environment(Function::SweepAccounts);
         // Not one of the functions: what these tests do says nothing of any role.

@@ -10,6 +10,8 @@ use axum::{
 use http::{HeaderMap, StatusCode, header};
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
+use crate::DeliveredEvent;
+
 /// The signing secret of the tests' webhooks: 32 bytes of `a`.
 pub const WEBHOOK_SECRET: &str = "whsec_YWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWE=";
 
@@ -34,6 +36,12 @@ pub struct Delivery {
 }
 
 impl Delivery {
+    /// The event in the body.
+    #[must_use]
+    pub fn event(&self) -> DeliveredEvent {
+        DeliveredEvent::from(&serde_json::from_str(&self.body).expect("a body in JSON"))
+    }
+
     /// A header's text; empty if there is none.
     #[must_use]
     pub fn header(&self, name: &str) -> &str {

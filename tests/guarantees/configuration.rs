@@ -28,7 +28,7 @@ async fn refusal(endpoints: &Endpoints, function: Function, variable: &str, valu
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_variable_stops_the_function_and_is_named() {
-    let world = World::new().await;
+    let world = World::builder().start().await;
     for function in Function::ALL {
         for variable in required(function) {
             let said = refusal(&world.system.endpoints, function, variable, None).await;
@@ -39,7 +39,7 @@ async fn a_missing_variable_stops_the_function_and_is_named() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_malformed_variable_stops_the_function_and_is_named_but_not_shown() {
-    let world = World::new().await;
+    let world = World::builder().start().await;
     for (function, variable, value) in [
         (Function::CreateReauthUrl, "DIGIME_BASE_URL", "wrong-value"),
         (Function::CreateReauthUrl, "CONTRACT_SECRET_PREFIX", "wrong-value"),

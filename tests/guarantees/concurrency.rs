@@ -7,16 +7,14 @@ use futures::future::join_all;
 use http::StatusCode;
 use local::{Function, Functions, Gateway, Invoke, aws::Operation, system_clock};
 use serde_json::json;
-use tests::{Reply, World, start_concurrent};
+use tests::{BANK, DEMO_USER, Reply, World, start_concurrent};
 use tokio::sync::Barrier;
-
-use super::{BANK, DEMO_USER};
 
 const AT_ONCE: usize = 16;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sixteen_events_in_one_process_go_side_by_side_and_fetch_everything_once() {
-    let world = World::with_binaries().await;
+    let world = World::builder().binaries().start().await;
     let environment = world.system.endpoints.environment(Function::CreateReauthUrl);
     let function = Arc::new(start_concurrent(Function::CreateReauthUrl, environment, AT_ONCE).await.unwrap());
     let every = Functions::each(|_| Arc::clone(&function) as Arc<dyn Invoke>);

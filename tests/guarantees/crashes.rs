@@ -7,9 +7,7 @@ use digime_simulator::{AccessTokenStatus, Account, ErrorShape, Failure};
 use http::{Method, StatusCode};
 use local::aws::Fault;
 use serde_json::{Value, json};
-use tests::{Crashes, Decision, Reply, World};
-
-use super::{DEMO_CONTRACT, broken};
+use tests::{DEMO_CONTRACT, Decision, DeliveredEvent, Reply, World, broken};
 
 const ACCOUNTS: &str = "/v1.7/permission-access/accounts";
 /// More points than any walk has.
@@ -68,19 +66,17 @@ impl<'a> Walk<'a> {
         self.world.run_until_idle().await;
     }
 
-    /// What the application was told of this user, oldest first.
-    fn told(&self) -> Vec<Value> {
-        let told = self.world.published().into_iter();
-        told.filter(|event| event["data"]["userId"] == self.user.as_str()).collect()
+    /// The published events of this user, oldest first.
+    fn published(&self) -> Vec<DeliveredEvent> {
+        self.world.published().into_iter().filter(|event| event.user_id == self.user).collect()
     }
 
-    /// The user follows the link that the application was told last, and decides.
+    /// The user follows the link of his newest event, and decides.
     async fn reconnect(&self, decision: Decision) -> Reply {
-        let told = self.told();
-        let link = told.iter().rev().find_map(|event| event["data"]["reconnectUrl"].as_str()).unwrap();
-        let link = link.strip_prefix(&self.world.system.endpoints.public_base_url).unwrap();
-        self.until(StatusCode::OK, async || self.world.get(link).await).await;
-        let reply = self.until(StatusCode::SEE_OTHER, async || self.world.call(Method::POST, link, "").await).await;
+        let link = self.published().into_iter().rev().find_map(|event| event.reconnect_url);
+        let link = self.world.path(&link.unwrap());
+        self.until(StatusCode::OK, async || self.world.get(&link).await).await;
+        let reply = self.until(StatusCode::SEE_OTHER, async || self.world.call(Method::POST, &link, "").await).await;
         self.come_back(reply.header("location"), decision).await
     }
 
@@ -98,45 +94,46 @@ impl<'a> Walk<'a> {
     }
 
     /// A process died between digi.me's answer to a refresh and its storing: the one thing that only the user can mend.
-    fn may_have_lost_a_pair(&self, crashes: &Crashes) -> bool {
+    fn may_have_lost_a_pair(&self) -> bool {
         let asked = "Before POST /v1.7/oauth/token";
-        crashes.trace().is_some_and(|trace| trace.iter().any(|point| point == asked))
+        self.world.crashes.trace().is_some_and(|trace| trace.iter().any(|point| point == asked))
     }
 
     /// Nothing waits for anything, everything was told, and in the right order.
-    async fn is_as_if_nothing_had_happened(&self, status: &str, history: &[&str], crashes: &Crashes) {
-        crashes.disarm();
+    async fn is_as_if_nothing_had_happened(&self, status: &str, history: &[&str]) {
+        self.world.crashes.disarm();
         self.world.advance(3_600);
         self.sweep().await;
         let account = self.world.account(&self.user, &self.account).await;
         assert_eq!(account["status"], status, "{account}");
-        let events = account["events"].as_array().unwrap();
-        let types: Vec<_> = events.iter().map(|event| event["type"].as_str().unwrap()).collect();
-        assert_eq!(types, history);
-        let mut told: BTreeMap<String, Vec<Value>> = BTreeMap::new();
-        for event in self.told() {
-            told.entry(event["data"]["eventId"].as_str().unwrap().to_owned()).or_default().push(event);
+        let events = self.world.events(&self.user, &self.account).await;
+        assert_eq!(events.iter().map(|event| &*event.kind).collect::<Vec<_>>(), history);
+        let mut published: BTreeMap<String, Vec<DeliveredEvent>> = BTreeMap::new();
+        for event in self.published() {
+            published.entry(event.event_id.clone()).or_default().push(event);
         }
-        assert_eq!(told.len(), events.len(), "each event is told, and no other");
+        assert_eq!(published.len(), events.len(), "each event is published, and no other");
         for event in events {
-            let copies = &told[event["data"]["eventId"].as_str().unwrap()];
-            assert!(copies.iter().all(|copy| *copy == copies[0]), "the same id has the same link: {copies:?}");
-            if copies.len() > 1 {
-                let trace = crashes.trace().unwrap();
-                let last: Vec<_> = trace.iter().rev().take(2).collect();
-                let between = last.iter().any(|point| *point == "After notify-reauth sns:Publish");
-                let marking = last[0].ends_with("notify-reauth dynamodb:UpdateItem");
-                assert!(between || marking, "told twice, though it died at {last:?}");
-            }
+            self.assert_copies(&published[&event.event_id]);
         }
         assert_eq!(self.due(), [] as [Value; 0], "nothing waits for anything");
     }
 
+    /// Copies of one event are equal, and there is more than one only if a process died between publication and receipt.
+    fn assert_copies(&self, copies: &[DeliveredEvent]) {
+        assert!(copies.iter().all(|copy| *copy == copies[0]), "the same id has the same link: {copies:?}");
+        if copies.len() > 1 {
+            let trace = self.world.crashes.trace().unwrap();
+            let last: Vec<_> = trace.iter().rev().take(2).collect();
+            let between = last.iter().any(|point| *point == "After notify-reauth sns:Publish");
+            let receipt = last[0].ends_with("notify-reauth dynamodb:UpdateItem");
+            assert!(between || receipt, "published twice, though it died at {last:?}");
+        }
+    }
+
     fn items(&self) -> Vec<Value> {
-        let scan = serde_json::from_value(json!({"TableName": local::names::TABLE})).unwrap();
-        let items = serde_json::to_value(self.world.system.database.scan(scan).unwrap()).unwrap();
-        let ours = |item: &&Value| item.to_string().contains(&format!("{}\"", self.user));
-        items["Items"].as_array().unwrap().iter().filter(ours).cloned().collect()
+        let ours = |item: &Value| item.to_string().contains(&format!("{}\"", self.user));
+        self.world.items().into_iter().filter(ours).collect()
     }
 
     fn due(&self) -> Vec<Value> {
@@ -156,20 +153,19 @@ impl<'a> Walk<'a> {
 }
 
 /// Runs the walk once for each point, until there are no more.
-async fn at_every_point(walk: impl AsyncFn(Walk<'_>, &Crashes)) {
-    at_every_point_of(World::with_crashes().await, walk).await;
+async fn at_every_point(walk: impl AsyncFn(Walk<'_>)) {
+    // What no channel takes ends as a dead letter.
+    let world = World::builder().crashes().expect_leftovers().start().await;
+    at_every_point_of(world, walk).await;
 }
 
-async fn at_every_point_of((mut world, crashes): (World, Crashes), walk: impl AsyncFn(Walk<'_>, &Crashes)) {
-    // What no channel takes ends as a dead letter.
-    world.expect_leftovers();
+async fn at_every_point_of(world: World, walk: impl AsyncFn(Walk<'_>)) {
     for point in 0..MAX_POINTS {
         // So that each process starts with empty caches: what they hold is too old by now.
         world.advance(3_600);
-        crashes.arm(point);
-        let begun = Walk::begin(&world, point).await;
-        walk(begun, &crashes).await;
-        match crashes.trace() {
+        world.crashes.arm(point);
+        walk(Walk::begin(&world, point).await).await;
+        match world.crashes.trace() {
             Some(trace) => println!("{point}: {}", trace.last().unwrap()),
             None => {
                 assert!(point > 20, "there are as many points as requests");
@@ -181,32 +177,32 @@ async fn at_every_point_of((mut world, crashes): (World, Crashes), walk: impl As
 }
 
 /// The account is lost, its user gives up once and comes back.
-async fn the_loop(walk: Walk<'_>, crashes: &Crashes) {
+async fn the_loop(walk: Walk<'_>) {
     walk.lose().await;
     let reply = walk.reconnect(Decision::Error("USER_CANCEL")).await;
     assert!(reply.header("location").contains("status=failed"), "{}", reply.header("location"));
     let reply = walk.reconnect(Decision::Success).await;
     assert!(reply.header("location").contains("status=succeeded"), "{}", reply.header("location"));
     let history = ["account.reauthorization_required", "account.reauthorization_failed", "account.reauthorized"];
-    walk.is_as_if_nothing_had_happened("active", &history, crashes).await;
+    walk.is_as_if_nothing_had_happened("active", &history).await;
 }
 
 #[tokio::test]
 async fn killed_anywhere_the_loop_ends_as_undisturbed() {
-    at_every_point(async |walk, crashes| the_loop(walk, crashes).await).await;
+    at_every_point(the_loop).await;
 }
 
 /// The functions' binaries, each a process that the operating system kills. The other walks need a clock that the test
 /// moves: there, a process is a future that is dropped, and its memory with it.
 #[tokio::test(flavor = "multi_thread")]
 async fn real_processes_killed_anywhere_leave_the_loop_as_undisturbed() {
-    let killed = World::with_binaries_and_crashes().await;
-    at_every_point_of(killed, async |walk, crashes| the_loop(walk, crashes).await).await;
+    let world = World::builder().binaries().crashes().expect_leftovers().start().await;
+    at_every_point_of(world, the_loop).await;
 }
 
 #[tokio::test]
 async fn killed_anywhere_during_refreshes_only_the_user_may_be_needed() {
-    at_every_point(async |walk, crashes| {
+    at_every_point(async |walk| {
         let control = walk.world.system.simulator.control();
         walk.lose().await;
         control.expire_access_tokens(&walk.user);
@@ -215,7 +211,7 @@ async fn killed_anywhere_during_refreshes_only_the_user_may_be_needed() {
         let mut reply = walk.answered(ask).await;
         if reply.status == StatusCode::CONFLICT {
             assert_eq!(reply.json()["code"], "user_reauthorization_required");
-            assert!(walk.may_have_lost_a_pair(crashes));
+            assert!(walk.may_have_lost_a_pair());
             walk.authorize().await;
             reply = walk.until(StatusCode::CREATED, ask).await;
         }
@@ -223,20 +219,20 @@ async fn killed_anywhere_during_refreshes_only_the_user_may_be_needed() {
         control.expire_access_tokens(&walk.user);
         let reply = walk.come_back(reply.json()["url"].as_str().unwrap(), Decision::Success).await;
         if reply.header("location").contains("status=verifying") {
-            assert!(walk.may_have_lost_a_pair(crashes));
+            assert!(walk.may_have_lost_a_pair());
             walk.authorize().await;
             walk.world.advance(60);
             walk.sweep().await;
         }
         let history = ["account.reauthorization_required", "account.reauthorized"];
-        walk.is_as_if_nothing_had_happened("active", &history, crashes).await;
+        walk.is_as_if_nothing_had_happened("active", &history).await;
     })
     .await;
 }
 
 #[tokio::test]
 async fn killed_anywhere_a_verifying_account_is_settled() {
-    at_every_point(async |walk, crashes| {
+    at_every_point(async |walk| {
         let control = walk.world.system.simulator.control();
         walk.lose().await;
         control.set_access_token_status(AccessTokenStatus::Absent);
@@ -247,41 +243,41 @@ async fn killed_anywhere_a_verifying_account_is_settled() {
         walk.sweep_until_nothing_is_due(120).await;
         control.set_access_token_status(AccessTokenStatus::default());
         let history = ["account.reauthorization_required", "account.reauthorized"];
-        walk.is_as_if_nothing_had_happened("active", &history, crashes).await;
+        walk.is_as_if_nothing_had_happened("active", &history).await;
     })
     .await;
 }
 
 #[tokio::test]
 async fn killed_anywhere_the_sweep_brings_what_no_channel_took() {
-    at_every_point(async |walk, crashes| {
+    at_every_point(async |walk| {
         walk.world.system.aws.fail(Fault::error("sns:Publish", 400, "InvalidParameter", 1_000));
         walk.lose().await;
         walk.world.system.aws.heal();
         // Five minutes after the event, and again fifteen minutes after a sweep that died.
         walk.sweep_until_nothing_is_due(1_000).await;
-        walk.is_as_if_nothing_had_happened("reauth_required", &["account.reauthorization_required"], crashes).await;
+        walk.is_as_if_nothing_had_happened("reauth_required", &["account.reauthorization_required"]).await;
     })
     .await;
 }
 
 #[tokio::test]
 async fn killed_anywhere_a_forgotten_user_is_gone() {
-    at_every_point(async |walk, crashes| {
+    at_every_point(async |walk| {
         walk.lose().await;
         let accounts = format!("/users/{}/accounts?refresh=true", walk.user);
         walk.until(StatusCode::OK, async || walk.world.get(&accounts).await).await;
         walk.world.system.simulator.control().fail(ACCOUNTS, Failure::status(500, 3));
         walk.reconnect(Decision::Success).await;
         walk.world.system.simulator.control().clear_failures();
-        let told = walk.told();
+        let published = walk.published();
         walk.world.advance(1);
         let path = format!("/users/{}", walk.user);
         walk.until(StatusCode::NO_CONTENT, async || walk.world.call(Method::DELETE, &path, "").await).await;
-        crashes.disarm();
+        walk.world.crashes.disarm();
         walk.world.advance(3_600);
         walk.sweep().await;
-        assert_eq!(walk.told(), told);
+        assert_eq!(walk.published(), published);
         let left = walk.items();
         assert!(left.is_empty(), "{left:?}");
     })

@@ -2,15 +2,13 @@
 
 use aws_lc_rs::hmac;
 use base64::{Engine, engine::general_purpose::STANDARD};
-use bytes::Bytes;
 use local::{
+    Function,
     aws::Fault,
     names::{self, Queue},
 };
-use serde_json::Value;
-use tests::{Answer, Delivery, Receiver, World};
-
-use super::{BANK, DEMO_USER, broken};
+use serde_json::{Value, json};
+use tests::{Answer, BANK, DEMO_USER, Delivery, ReadResult, Receiver, SqsMessage, World, broken, healthy};
 
 /// The signatures of a delivery hold, one of them with each of the keys.
 fn assert_signed(delivery: &Delivery, keys: &[&[u8]]) {
@@ -34,49 +32,30 @@ fn sent(world: &World, action: &str) -> u64 {
     operations.filter(|(operation, _)| operation.action == action).map(|(_, count)| count).sum()
 }
 
-/// A batch of one message, as Lambda gives it to a function.
-fn batch(world: &World, body: &str) -> Bytes {
-    let sent_at = world.clock_now().as_millisecond().to_string();
-    let attributes = serde_json::json!({"SentTimestamp": sent_at, "ApproximateReceiveCount": "1"});
-    let record = serde_json::json!({"messageId": "m", "body": body, "attributes": attributes});
-    serde_json::json!({"Records": [record]}).to_string().into()
-}
-
-/// Gives a read result to its function, and moves nothing besides.
-async fn take_in(world: &World, entries: &Value) {
-    let event = batch(world, &read_result(entries));
-    let reply = world.system.functions.record_read_result.invoke(event).await.unwrap();
-    assert_eq!(serde_json::from_slice::<Value>(&reply).unwrap()["batchItemFailures"], serde_json::json!([]));
-}
-
 /// Puts that many more copies of each waiting event on the queue.
 async fn copy_notifications(world: &World, copies: usize) {
     world.system.move_stream().await.unwrap();
     for message in world.system.queues.messages(Queue::Notifications, 10).unwrap() {
         for _ in 0..copies {
-            let copy = local::NewMessage { body: message.body.clone(), ..local::NewMessage::default() };
-            world.system.queues.send(Queue::Notifications, &copy).unwrap();
+            world.enqueue(Queue::Notifications, &message.body);
         }
     }
 }
 
-fn read_result(entries: &Value) -> String {
-    serde_json::json!({"userId": DEMO_USER, "readResult": entries}).to_string()
-}
-
+/// Whether anything in the table waits for the sweep.
 fn is_due(world: &World) -> bool {
-    let scan = serde_json::from_value(serde_json::json!({"TableName": names::TABLE})).unwrap();
-    serde_json::to_string(&world.system.database.scan(scan).unwrap()).unwrap().contains("dueAt")
+    world.items().iter().any(|item| item.get("dueAt").is_some())
 }
 
 #[tokio::test]
 async fn each_channel_is_sent_an_event_with_the_same_id_and_link() {
-    let (world, receiver) = World::with_webhook().await;
+    let world = World::builder().webhook().start().await;
+    let receiver = world.webhook();
     world.hand_in(DEMO_USER, None, &broken(BANK)).await;
-    let (published, posted) = (world.published(), receiver.deliveries());
+    let (published, posted) = (world.published_json(), receiver.deliveries());
     assert_eq!((published.len(), posted.len()), (1, 1));
     assert_eq!(serde_json::from_str::<Value>(&posted[0].body).unwrap(), published[0]);
-    assert_eq!(published[0]["data"]["eventId"], posted[0].header("webhook-id"));
+    assert_eq!(posted[0].event().event_id, posted[0].header("webhook-id"));
     assert_eq!(posted[0].header("webhook-timestamp"), world.clock_now().as_second().to_string());
     assert_eq!(posted[0].header("content-type"), "application/json");
     assert_signed(&posted[0], &[&[b'a'; 32]]);
@@ -85,7 +64,8 @@ async fn each_channel_is_sent_an_event_with_the_same_id_and_link() {
 
 #[tokio::test]
 async fn while_the_signing_secret_is_rotated_both_versions_sign() {
-    let (world, receiver) = World::with_webhook().await;
+    let world = World::builder().webhook().start().await;
+    let receiver = world.webhook();
     let new = format!("whsec_{}", STANDARD.encode([b'b'; 24]));
     world.system.secrets.put(names::WEBHOOK_SECRET, &new);
     world.hand_in(DEMO_USER, None, &broken(BANK)).await;
@@ -94,9 +74,10 @@ async fn while_the_signing_secret_is_rotated_both_versions_sign() {
 
 #[tokio::test]
 async fn a_webhook_that_fails_gets_the_event_again_and_the_topic_does_not() {
-    let (world, receiver) = World::with_webhook().await;
-    let stranger = Receiver::start().await;
-    for answer in [Answer::Status(500), Answer::Status(410), Answer::Redirect(stranger.url.clone())] {
+    let world = World::builder().webhook().start().await;
+    let receiver = world.webhook();
+    let elsewhere = Receiver::start().await;
+    for answer in [Answer::Status(500), Answer::Status(410), Answer::Redirect(elsewhere.url.clone())] {
         let before = (world.published().len(), receiver.deliveries().len());
         receiver.answer(answer.clone());
         world.advance(RETRY_INTERVAL);
@@ -121,15 +102,15 @@ async fn a_webhook_that_fails_gets_the_event_again_and_the_topic_does_not() {
         assert!(posted.iter().all(same), "{answer:?}");
         assert_eq!(world.published().len() - before.0, 1, "{answer:?}");
         world.advance(60);
-        world.hand_in(DEMO_USER, None, &super::healthy(BANK)).await;
+        world.hand_in(DEMO_USER, None, &healthy(BANK)).await;
     }
-    assert_eq!(stranger.deliveries().len(), 0, "a redirect is not followed");
+    assert_eq!(elsewhere.deliveries().len(), 0, "a redirect is not followed");
 }
 
 #[tokio::test]
 async fn a_topic_that_fails_gets_the_event_from_the_sweep_and_the_webhook_gets_it_once() {
-    let (mut world, receiver) = World::with_webhook().await;
-    world.expect_leftovers();
+    let world = World::builder().webhook().expect_leftovers().start().await;
+    let receiver = world.webhook();
     world.system.aws.fail(Fault::refuse("sns:Publish", 1_000));
     world.hand_in(DEMO_USER, None, &broken(BANK)).await;
     assert_eq!((world.published().len(), receiver.deliveries().len()), (0, 0));
@@ -143,8 +124,8 @@ async fn a_topic_that_fails_gets_the_event_from_the_sweep_and_the_webhook_gets_i
 
 #[tokio::test]
 async fn a_webhook_that_is_down_for_two_days_adds_no_message_and_is_posted_to_again_when_redriven() {
-    let (mut world, receiver) = World::with_webhook().await;
-    world.expect_leftovers();
+    let world = World::builder().webhook().expect_leftovers().start().await;
+    let receiver = world.webhook();
     receiver.answer(Answer::Status(503));
     world.hand_in(DEMO_USER, None, &broken(BANK)).await;
     let before = sent(&world, "sqs:SendMessage");
@@ -168,14 +149,15 @@ async fn a_webhook_that_is_down_for_two_days_adds_no_message_and_is_posted_to_ag
 
 #[tokio::test]
 async fn a_webhook_that_hangs_holds_up_no_notification() {
-    let (world, receiver) = World::with_webhook().await;
+    let world = World::builder().webhook().start().await;
+    let receiver = world.webhook();
     receiver.answer(Answer::NotYet);
-    take_in(&world, &broken(BANK)).await;
+    world.take_in(ReadResult::new(DEMO_USER, &broken(BANK))).await;
     world.system.move_stream().await.unwrap();
     let message = world.system.queues.take(Queue::Notifications, 10).unwrap().remove(0);
-    let event = batch(&world, &message.body);
-    let reply = world.system.functions.notify_reauth.invoke(event).await.unwrap();
-    assert_eq!(serde_json::from_slice::<Value>(&reply).unwrap()["batchItemFailures"], serde_json::json!([]));
+    let batch = SqsMessage::new(&message.body, world.clock_now()).queue(Queue::Notifications).alone();
+    let reply = world.invoke(Function::NotifyReauth, &batch).await;
+    assert_eq!(reply["batchItemFailures"], json!([]));
     world.system.queues.delete(&message).unwrap();
     assert_eq!((world.published().len(), receiver.deliveries().len()), (1, 0), "nobody waits for the webhook");
     assert!(!is_due(&world));
@@ -188,10 +170,11 @@ async fn a_webhook_that_hangs_holds_up_no_notification() {
 
 #[tokio::test]
 async fn the_posts_of_one_batch_go_out_side_by_side() {
-    let (world, receiver) = World::with_webhook().await;
+    let world = World::builder().webhook().start().await;
+    let receiver = world.webhook();
     receiver.answer(Answer::NotYet);
     for account in [BANK, "2_demo-hospital", "3_demo-instagram"] {
-        world.enqueue(&read_result(&broken(account)));
+        world.enqueue(Queue::ReadResults, &ReadResult::new(DEMO_USER, &broken(account)));
     }
     let answered = async {
         receiver.has_seen(3).await;
@@ -203,8 +186,9 @@ async fn the_posts_of_one_batch_go_out_side_by_side() {
 
 #[tokio::test]
 async fn copies_of_one_event_in_one_batch_are_published_once() {
-    let (world, receiver) = World::with_webhook().await;
-    take_in(&world, &broken(BANK)).await;
+    let world = World::builder().webhook().start().await;
+    let receiver = world.webhook();
+    world.take_in(ReadResult::new(DEMO_USER, &broken(BANK))).await;
     copy_notifications(&world, 4).await;
     world.run_until_idle().await;
     assert_eq!(sent(&world, "sns:Publish"), 1);
@@ -213,10 +197,9 @@ async fn copies_of_one_event_in_one_batch_are_published_once() {
 
 #[tokio::test]
 async fn copies_of_an_event_that_the_topic_refuses_fail_together() {
-    let (mut world, _receiver) = World::with_webhook().await;
-    world.expect_leftovers();
+    let world = World::builder().webhook().expect_leftovers().start().await;
     world.system.aws.fail(Fault::error("sns:Publish", 400, "InvalidParameter", 1_000));
-    take_in(&world, &broken(BANK)).await;
+    world.take_in(ReadResult::new(DEMO_USER, &broken(BANK))).await;
     copy_notifications(&world, 4).await;
     world.run_until_idle().await;
     assert_eq!(world.system.queues.dead_letters(Queue::Notifications, 10).unwrap().len(), 5);

@@ -8,10 +8,8 @@ use std::sync::{
 use digime_simulator::Moment;
 use http::StatusCode;
 use local::{DEMO_CONTRACT, names::SERVICE_SECRET};
-use tests::World;
+use tests::{BANK, DEMO_USER, World};
 use tokio::sync::Notify;
-
-use super::{BANK, DEMO_USER};
 
 /// A little longer than the functions use a secret that they fetched.
 const LIFETIME: u64 = 16 * 60;
@@ -22,7 +20,7 @@ fn grant() -> String {
 
 #[tokio::test]
 async fn two_equal_versions_of_the_service_secret_stop_no_write() {
-    let world = World::new().await;
+    let world = World::builder().start().await;
     let secret = world.system.secrets.get(SERVICE_SECRET).unwrap();
     world.system.secrets.put(SERVICE_SECRET, &secret);
     world.advance(LIFETIME);
@@ -31,7 +29,7 @@ async fn two_equal_versions_of_the_service_secret_stop_no_write() {
 
 #[tokio::test]
 async fn an_unusable_previous_version_is_ignored_and_an_unusable_current_one_is_not() {
-    let world = World::new().await;
+    let world = World::builder().start().await;
     let secret = world.system.secrets.get(SERVICE_SECRET).unwrap();
     world.system.secrets.put(SERVICE_SECRET, "short");
     world.advance(LIFETIME);
@@ -63,7 +61,7 @@ fn rotate_after_the_first_fetch(world: &World, next: &str) {
 
 #[tokio::test]
 async fn a_rotation_between_the_two_fetches_leaves_both_versions_in_use() {
-    let world = World::new().await;
+    let world = World::builder().start().await;
     world.advance(LIFETIME);
     rotate_after_the_first_fetch(&world, &"b".repeat(40));
     let read = world.get(&grant()).await;

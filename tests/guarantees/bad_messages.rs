@@ -2,22 +2,18 @@
 
 use local::{Function, names::Queue};
 use serde_json::json;
-use tests::World;
-
-use super::broken;
+use tests::{ReadResult, SqsMessage, World, broken};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bad_messages_fail_alone_and_become_dead_letters() {
-    let mut world = World::with_binaries().await;
-    world.expect_leftovers();
+    let world = World::builder().binaries().expect_leftovers().start().await;
     let bad =
         ["not json: a-private-word", "[]", r#"{"userId":"u"}"#, r#"{"userId":"u","readResult":{"private":"word"}}"#];
-    let good = |user: &str| json!({"userId": user, "readResult": broken("1_a")}).to_string();
-    world.enqueue(&good("first"));
+    world.enqueue(Queue::ReadResults, &ReadResult::new("first", &broken("1_a")));
     for body in bad {
-        world.enqueue(body);
+        world.enqueue(Queue::ReadResults, body);
     }
-    world.enqueue(&good("last"));
+    world.enqueue(Queue::ReadResults, &ReadResult::new("last", &broken("1_a")));
     world.run_until_idle().await;
 
     assert_eq!(world.published().len(), 2);
@@ -40,8 +36,7 @@ async fn bad_messages_fail_alone_and_become_dead_letters() {
 
 #[tokio::test]
 async fn what_is_no_read_result_becomes_a_dead_letter() {
-    let mut world = World::new().await;
-    world.expect_leftovers();
+    let world = World::builder().expect_leftovers().start().await;
     let many: serde_json::Map<_, _> = (0..2_001).map(|n| (format!("{n}_a"), json!({"state": "running"}))).collect();
     let entry = broken("1_a")["1_a"].clone();
     let bad = [
@@ -55,9 +50,9 @@ async fn what_is_no_read_result_becomes_a_dead_letter() {
         json!(many),
     ];
     for read_result in &bad {
-        world.enqueue(&json!({"userId": "u", "readResult": read_result}).to_string());
+        world.enqueue(Queue::ReadResults, &ReadResult::new("u", read_result));
     }
-    world.enqueue(&json!({"userId": "u", "readResult": {}, "submittedAt": "yesterday"}).to_string());
+    world.enqueue(Queue::ReadResults, &json!({"userId": "u", "readResult": {}, "submittedAt": "yesterday"}));
     world.run_until_idle().await;
     assert_eq!(world.published().len(), 0);
     let dead = world.system.queues.dead_letters(Queue::ReadResults, 20).unwrap();
@@ -66,7 +61,7 @@ async fn what_is_no_read_result_becomes_a_dead_letter() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn entries_that_are_not_accounts_are_named_and_the_others_taken() {
-    let world = World::with_binaries().await;
+    let world = World::builder().binaries().start().await;
     let mut details = broken("1_a");
     for n in 0..30 {
         details[format!("no id {n:02}")] = json!({"state": "completed"});
@@ -95,37 +90,27 @@ async fn entries_that_are_not_accounts_are_named_and_the_others_taken() {
 
 #[tokio::test]
 async fn a_notification_that_holds_no_event_becomes_a_dead_letter() {
-    let mut world = World::new().await;
-    world.expect_leftovers();
+    let world = World::builder().expect_leftovers().start().await;
     for body in ["x", "{}", r#"{"eventName":"INSERT","dynamodb":{"NewImage":{"PK":{"S":"USER#u"}}}}"#] {
-        let message = local::NewMessage { body: body.to_owned(), ..local::NewMessage::default() };
-        world.system.queues.send(Queue::Notifications, &message).unwrap();
+        world.enqueue(Queue::Notifications, body);
     }
     world.hand_in("u", None, &broken("1_a")).await;
     assert_eq!(world.published().len(), 1);
     assert_eq!(world.system.queues.dead_letters(Queue::Notifications, 10).unwrap().len(), 3);
 }
 
-/// A batch with one message, as Lambda gives it to the function.
-fn received(count: u32, body: &str) -> String {
-    let attributes = json!({"ApproximateReceiveCount": count.to_string(), "SentTimestamp": "1795424400000"});
-    json!({"Records": [{"messageId": "m", "body": body, "attributes": attributes}]}).to_string()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_webhook_message_that_holds_no_event_fails_alone_and_is_logged_once() {
-    let (mut world, receiver) = World::with_talkative_binaries().await;
-    world.expect_leftovers();
+    let world = World::builder().webhook().binaries().trace_logs().expect_leftovers().start().await;
+    let receiver = world.webhook();
     let bad = r#"{"type":"private","timestamp":"2026-11-23T09:00:00Z","data":{"eventId":"word"}}"#;
-    let message = local::NewMessage { body: bad.to_owned(), ..local::NewMessage::default() };
-    world.system.queues.send(Queue::Webhooks, &message).unwrap();
+    world.enqueue(Queue::Webhooks, bad);
     world.hand_in("u", None, &broken("1_a")).await;
     assert_eq!(receiver.deliveries().len(), 1, "the event beside it is posted, and it is not");
     assert_eq!(world.system.queues.depth(Queue::Webhooks).unwrap().hidden, 1, "it comes again");
 
-    let function = world.system.functions.get(Function::PostWebhook);
-    let reply = function.invoke(received(2, bad).into()).await.unwrap();
-    let reply: serde_json::Value = serde_json::from_slice(&reply).unwrap();
+    let again = SqsMessage::new(bad, world.clock_now()).queue(Queue::Webhooks).receive_count(2).alone();
+    let reply = world.invoke(Function::PostWebhook, &again).await;
     assert_eq!(reply["batchItemFailures"], json!([{"itemIdentifier": "m"}]));
     let log = world.log(Function::PostWebhook);
     assert_eq!(log.matches("a message holds no event").count(), 1, "{log}");

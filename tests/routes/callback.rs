@@ -3,20 +3,11 @@
 use digime_simulator::{AccessTokenStatus, ErrorShape, Failure};
 use http::StatusCode;
 use serde_json::json;
-use tests::{Decision, World};
-
-use super::{BANK, DEMO_USER, broken, healthy};
-
-async fn broken_world() -> World {
-    let world = World::new().await;
-    world.system.simulator.control().break_account(BANK, ErrorShape::Documented);
-    world.hand_in(DEMO_USER, Some("2026-11-23T08:00:00Z"), &broken(BANK)).await;
-    world
-}
+use tests::{BANK, DEMO_USER, Decision, World, broken, healthy};
 
 #[tokio::test]
 async fn a_forged_success_is_not_believed() {
-    let world = broken_world().await;
+    let (world, _) = World::in_need().await;
     let (id, url) = world.make_reauthorization(DEMO_USER, BANK).await;
     let callback = world.decide(&url, Decision::Error("USER_CANCEL")).await;
     let forged = callback.replace("success=false", "success=true").replace("&errorCode=USER_CANCEL", "");
@@ -37,17 +28,17 @@ async fn a_forged_success_is_not_believed() {
 
 #[tokio::test]
 async fn another_account_of_the_service_is_the_wrong_one() {
-    let world = broken_world().await;
+    let (world, _) = World::in_need().await;
     let (_, url) = world.make_reauthorization(DEMO_USER, BANK).await;
-    let ending = world.reauthorize(&url, Decision::Another).await;
-    assert_eq!(ending.parameter("errorCode").as_deref(), Some("WRONG_ACCOUNT"));
+    let result = world.reauthorize(&url, Decision::Another).await;
+    assert_eq!(result.parameter("errorCode").as_deref(), Some("WRONG_ACCOUNT"));
     world.run_until_idle().await;
     assert_eq!(world.account(DEMO_USER, BANK).await["status"], "reauth_required");
 }
 
 #[tokio::test]
 async fn an_account_that_digime_lost_is_not_found() {
-    let world = broken_world().await;
+    let (world, _) = World::in_need().await;
     let (_, url) = world.make_reauthorization(DEMO_USER, BANK).await;
     let callback = world.decide(&url, Decision::Success).await;
     world.system.simulator.control().remove_account(BANK);
@@ -58,22 +49,22 @@ async fn an_account_that_digime_lost_is_not_found() {
 
 #[tokio::test]
 async fn success_is_final_and_repeatable() {
-    let world = broken_world().await;
+    let (world, _) = World::in_need().await;
     let (id, url) = world.make_reauthorization(DEMO_USER, BANK).await;
-    let ending = world.reauthorize(&url, Decision::Success).await;
+    let result = world.reauthorize(&url, Decision::Success).await;
     world.run_until_idle().await;
-    let told = world.published().len();
-    assert_eq!(world.get(&ending.callback).await.header("location"), ending.reply.header("location"));
-    let failure = ending.callback.replace("success=true", "success=false&errorCode=USER_CANCEL");
-    assert_eq!(world.get(&failure).await.header("location"), ending.reply.header("location"));
+    let published = world.published().len();
+    assert_eq!(world.get(&result.callback).await.header("location"), result.reply.header("location"));
+    let failure = result.callback.replace("success=true", "success=false&errorCode=USER_CANCEL");
+    assert_eq!(world.get(&failure).await.header("location"), result.reply.header("location"));
     world.run_until_idle().await;
-    assert_eq!(world.published().len(), told);
+    assert_eq!(world.published().len(), published);
     assert_eq!(world.get(&format!("/reauthorizations/{id}")).await.json()["status"], "succeeded");
 }
 
 #[tokio::test]
 async fn a_failure_may_be_overtaken_by_a_success() {
-    let world = broken_world().await;
+    let (world, _) = World::in_need().await;
     let (_, url) = world.make_reauthorization(DEMO_USER, BANK).await;
     let success = world.decide(&url, Decision::Success).await;
     let failure = success.replace("success=true", "success=false&errorCode=ONBOARD_ERROR");
@@ -91,7 +82,7 @@ async fn a_failure_may_be_overtaken_by_a_success() {
 
 #[tokio::test]
 async fn an_unknown_or_expired_state_gives_a_page_and_changes_nothing() {
-    let world = broken_world().await;
+    let (world, _) = World::in_need().await;
     let (id, url) = world.make_reauthorization(DEMO_USER, BANK).await;
     let callback = world.decide(&url, Decision::Success).await;
     let secret = callback.split_once(&format!("state={id}.")).unwrap().1.split('&').next().unwrap();
@@ -122,22 +113,22 @@ async fn an_unknown_or_expired_state_gives_a_page_and_changes_nothing() {
 
 #[tokio::test]
 async fn equal_duplicates_of_a_parameter_count_once() {
-    let world = broken_world().await;
+    let (world, _) = World::in_need().await;
     world.system.simulator.control().echo_state(true);
     let (_, url) = world.make_reauthorization(DEMO_USER, BANK).await;
-    let ending = world.reauthorize(&url, Decision::Success).await;
-    assert_eq!(ending.callback.matches("state=").count(), 2, "digi.me echoes the state: {}", ending.callback);
-    assert_eq!(ending.parameter("status").as_deref(), Some("succeeded"));
+    let result = world.reauthorize(&url, Decision::Success).await;
+    assert_eq!(result.callback.matches("state=").count(), 2, "digi.me echoes the state: {}", result.callback);
+    assert_eq!(result.parameter("status").as_deref(), Some("succeeded"));
     world.run_until_idle().await;
 }
 
 #[tokio::test]
 async fn what_digime_cannot_confirm_is_verifying_until_a_read_settles_it() {
-    let world = broken_world().await;
+    let (world, _) = World::in_need().await;
     world.system.simulator.control().set_access_token_status(AccessTokenStatus::Absent);
     let (id, url) = world.make_reauthorization(DEMO_USER, BANK).await;
-    let ending = world.reauthorize(&url, Decision::Success).await;
-    assert_eq!(ending.parameter("status").as_deref(), Some("verifying"));
+    let result = world.reauthorize(&url, Decision::Success).await;
+    assert_eq!(result.parameter("status").as_deref(), Some("verifying"));
     assert_eq!(world.account(DEMO_USER, BANK).await["status"], "verifying");
     assert_eq!(world.get(&format!("/reauthorizations/{id}")).await.json()["status"], "pending");
 
@@ -154,7 +145,7 @@ async fn what_digime_cannot_confirm_is_verifying_until_a_read_settles_it() {
 
 #[tokio::test]
 async fn an_error_while_verifying_ends_the_reauthorization_in_the_same_episode() {
-    let world = broken_world().await;
+    let (world, _) = World::in_need().await;
     let episode = world.account(DEMO_USER, BANK).await["episodeId"].clone();
     let (id, url) = world.make_reauthorization(DEMO_USER, BANK).await;
     let callback = world.decide(&url, Decision::Success).await;
@@ -173,7 +164,7 @@ async fn an_error_while_verifying_ends_the_reauthorization_in_the_same_episode()
 
 #[tokio::test]
 async fn an_odd_error_code_counts_as_unknown_and_is_not_shown() {
-    let world = broken_world().await;
+    let (world, _) = World::in_need().await;
     let (_, url) = world.make_reauthorization(DEMO_USER, BANK).await;
     let callback = world.decide(&url, Decision::Error("USER_CANCEL")).await;
     let reply = world.get(&callback.replace("USER_CANCEL", "%3Cscript%3E")).await;
@@ -183,7 +174,7 @@ async fn an_odd_error_code_counts_as_unknown_and_is_not_shown() {
 
 #[tokio::test]
 async fn a_callback_that_is_reloaded_tells_nobody_again_and_asks_digime_five_times() {
-    let world = broken_world().await;
+    let (world, _) = World::in_need().await;
     let (_, url) = world.make_reauthorization(DEMO_USER, BANK).await;
     let cancelled = world.decide(&url, Decision::Error("USER_CANCEL")).await;
     let forged = cancelled.replace("success=false&errorCode=USER_CANCEL", "success=true");
@@ -208,7 +199,7 @@ async fn a_callback_that_is_reloaded_tells_nobody_again_and_asks_digime_five_tim
 
 #[tokio::test(flavor = "multi_thread")]
 async fn callbacks_that_are_loaded_at_once_ask_digime_five_times() {
-    let world = broken_world().await;
+    let (world, _) = World::in_need().await;
     let (_, url) = world.make_reauthorization(DEMO_USER, BANK).await;
     let cancelled = world.decide(&url, Decision::Error("USER_CANCEL")).await;
     let forged = cancelled.replace("success=false&errorCode=USER_CANCEL", "success=true");
@@ -221,7 +212,7 @@ async fn callbacks_that_are_loaded_at_once_ask_digime_five_times() {
 
 #[tokio::test]
 async fn each_failure_of_a_reauthorization_is_told_once() {
-    let world = broken_world().await;
+    let (world, _) = World::in_need().await;
     let (_, url) = world.make_reauthorization(DEMO_USER, BANK).await;
     let callback = world.decide(&url, Decision::Another).await;
     let control = world.system.simulator.control();
@@ -236,7 +227,6 @@ async fn each_failure_of_a_reauthorization_is_told_once() {
     control.set_username(BANK, Some("someone-else".into()));
     assert!(world.get(&callback).await.header("location").contains("WRONG_ACCOUNT"));
     world.run_until_idle().await;
-    let account = world.account(DEMO_USER, BANK).await;
-    let codes = account["events"].as_array().unwrap().iter().filter_map(|event| event["data"]["errorCode"].as_str());
+    let codes = world.events(DEMO_USER, BANK).await.into_iter().filter_map(|event| event.error_code);
     assert_eq!(codes.collect::<Vec<_>>(), ["WRONG_ACCOUNT", "NOT_AUTHORIZED"]);
 }

@@ -1,11 +1,9 @@
 //! What digi.me's list of accounts does to accounts, and what the API shows of them.
 
-use digime_simulator::{ErrorShape, Failure};
+use digime_simulator::Failure;
 use http::StatusCode;
 use serde_json::{Value, json};
-use tests::{Decision, World};
-
-use super::{BANK, DEMO_USER, broken, healthy};
+use tests::{BANK, DEMO_USER, Decision, World, broken, healthy};
 
 const ACCOUNTS: &str = "/v1.7/permission-access/accounts";
 
@@ -18,7 +16,7 @@ async fn refresh(world: &World) -> Value {
 
 #[tokio::test]
 async fn an_account_that_the_list_names_twice_is_one_account() {
-    let world = World::new().await;
+    let world = World::builder().start().await;
     let one = json!({"id": "7_twice", "username": "alex.morgan", "serviceTypeName": "Meadow Bank"});
     let twice = Failure { body: Some(json!([one, one]).to_string()), ..Failure::status(200, 1) };
     world.system.simulator.control().fail(ACCOUNTS, twice);
@@ -30,23 +28,23 @@ async fn an_account_that_the_list_names_twice_is_one_account() {
 
 #[tokio::test]
 async fn an_account_that_digime_has_no_more_is_removed_with_an_event() {
-    let world = World::new().await;
+    let world = World::builder().start().await;
     world.hand_in(DEMO_USER, Some("2026-11-23T08:00:00Z"), &broken(BANK)).await;
     world.system.simulator.control().remove_account(BANK);
     let listed = refresh(&world).await;
     assert!(!listed.to_string().contains(BANK), "{listed}");
-    let told = world.published().pop().unwrap();
-    assert_eq!((&told["type"], &told["data"]["accountId"]), (&json!("account.removed"), &json!(BANK)));
+    let event = world.last_published();
+    assert_eq!((&*event.kind, &*event.account_id), ("account.removed", BANK));
     assert_eq!(world.get("/accounts?status=reauth_required").await.json(), json!({"accounts": []}));
     assert_eq!(world.get(&format!("/users/{DEMO_USER}/accounts/{BANK}")).await.status, StatusCode::NOT_FOUND);
-    let told = world.published().len();
+    let published = world.published().len();
     refresh(&world).await;
-    assert_eq!(world.published().len(), told, "it is told once");
+    assert_eq!(world.published().len(), published, "the event is published once");
 }
 
 #[tokio::test]
 async fn an_account_that_was_never_listed_is_not_removed() {
-    let world = World::new().await;
+    let world = World::builder().start().await;
     world.hand_in(DEMO_USER, Some("2026-11-23T08:00:00Z"), &broken("8_elsewhere")).await;
     refresh(&world).await;
     assert_eq!(world.account(DEMO_USER, "8_elsewhere").await["status"], "reauth_required");
@@ -54,7 +52,7 @@ async fn an_account_that_was_never_listed_is_not_removed() {
 
 #[tokio::test]
 async fn only_an_active_account_is_verified_and_says_when_its_authorization_ends() {
-    let world = World::new().await;
+    let world = World::builder().start().await;
     let (_, url) = world.make_reauthorization(DEMO_USER, BANK).await;
     world.reauthorize(&url, Decision::Success).await;
     world.run_until_idle().await;
@@ -74,16 +72,13 @@ async fn only_an_active_account_is_verified_and_says_when_its_authorization_ends
 }
 
 #[tokio::test]
-async fn an_account_in_need_shows_the_link_that_was_told() {
-    let world = World::new().await;
-    world.system.simulator.control().break_account(BANK, ErrorShape::Documented);
-    world.hand_in(DEMO_USER, Some("2026-11-23T08:00:00Z"), &broken(BANK)).await;
-    let told = world.published().pop().unwrap();
+async fn an_account_in_need_shows_the_link_of_its_event() {
+    let (world, link) = World::in_need().await;
+    let event = world.last_published();
     let account = world.account(DEMO_USER, BANK).await;
-    for name in ["reconnectUrl", "reconnectUrlExpiresAt"] {
-        assert!(account[name].is_string() && account[name] == told["data"][name], "{account} {told}");
-    }
-    let url = world.follow(&world.last_link()).await;
+    assert_eq!(account["reconnectUrl"], event.reconnect_url());
+    assert_eq!(account["reconnectUrlExpiresAt"], json!(event.reconnect_url_expires_at.unwrap()));
+    let url = world.follow(&link).await;
     world.reauthorize(&url, Decision::Success).await;
     world.run_until_idle().await;
     assert_eq!(world.account(DEMO_USER, BANK).await["reconnectUrl"], Value::Null);
@@ -91,7 +86,7 @@ async fn an_account_in_need_shows_the_link_that_was_told() {
 
 #[tokio::test]
 async fn a_link_that_has_expired_is_not_shown() {
-    let world = World::new().await;
+    let world = World::builder().start().await;
     world.hand_in(DEMO_USER, Some("2026-11-23T08:00:00Z"), &broken(BANK)).await;
     world.advance(14 * 86_400);
     assert_eq!(world.account(DEMO_USER, BANK).await["reconnectUrl"], Value::Null);
@@ -99,7 +94,7 @@ async fn a_link_that_has_expired_is_not_shown() {
 
 #[tokio::test]
 async fn a_long_history_comes_in_pages() {
-    let world = World::new().await;
+    let world = World::builder().start().await;
     for minute in 0..52 {
         let at = format!("2026-11-23T08:{minute:02}:00Z");
         world.hand_in(DEMO_USER, Some(&at), &broken(BANK)).await;
@@ -114,4 +109,25 @@ async fn a_long_history_comes_in_pages() {
     assert_eq!(older["events"].as_array().unwrap().len(), 4);
     assert_eq!(older["cursor"], Value::Null);
     assert_eq!(world.get(&format!("{path}&cursor=other")).await.status, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn the_list_of_accounts_in_need_is_oldest_first_in_pages() {
+    let world = World::builder().start().await;
+    for n in 0..7 {
+        let at = format!("2026-11-23T08:00:0{n}Z");
+        world.hand_in(&format!("user-{n}"), Some(&at), &broken("1_a")).await;
+    }
+    let mut users = Vec::new();
+    let mut cursor = String::new();
+    for _ in 0..4 {
+        let page = world.get(&format!("/accounts?status=reauth_required&limit=2{cursor}")).await.json();
+        let accounts = page["accounts"].as_array().unwrap();
+        users.extend(accounts.iter().map(|account| account["userId"].as_str().unwrap().to_owned()));
+        match page["cursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => break,
+        }
+    }
+    assert_eq!(users, (0..7).map(|n| format!("user-{n}")).collect::<Vec<_>>());
 }

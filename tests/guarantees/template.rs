@@ -13,9 +13,7 @@ use reauth_core::{
     web::HttpFunction as _,
 };
 use serde_json::Value;
-use tests::World;
-
-use super::broken;
+use tests::{BANK, DEMO_USER, World, broken};
 
 /// The template's functions by the name of their binary.
 fn functions(template: &Value) -> BTreeMap<String, Value> {
@@ -97,7 +95,7 @@ fn read_by<F>(
 
 #[tokio::test]
 async fn every_variable_that_a_function_reads_is_in_the_template_and_the_local_system_and_the_reverse() {
-    let world = World::new().await;
+    let world = World::builder().start().await;
     let template = local::template().unwrap();
     let names = |variables: &Value| -> BTreeSet<String> {
         variables.as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect()
@@ -124,8 +122,7 @@ async fn every_variable_that_a_function_reads_is_in_the_template_and_the_local_s
 
 #[tokio::test]
 async fn every_function_answers_its_sample_event() {
-    let (mut world, _receiver) = World::with_webhook().await;
-    world.expect_leftovers();
+    let world = World::builder().webhook().expect_leftovers().start().await;
     world.hand_in("example-user", Some("2026-11-23T08:00:00Z"), &broken("1_1xxxxxxxxx")).await;
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../infra/events");
     let mut answered = BTreeSet::new();
@@ -182,9 +179,9 @@ async fn a_foreign_key_set_is_logged_in_the_form_that_the_metric_filters_count()
     for filter in filters {
         assert_eq!(filter["Properties"]["FilterPattern"], "{ $.fields.foreign_key_set IS TRUE }");
     }
-    let world = World::with_binaries().await;
+    let world = World::builder().binaries().start().await;
     world.system.simulator.control().set_forged_jku(Some("https://elsewhere.example/jwks/oauth"));
-    world.make_reauthorization(super::DEMO_USER, super::BANK).await;
+    world.make_reauthorization(DEMO_USER, BANK).await;
     let log = world.log(Function::CreateReauthUrl);
     let mut lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     assert!(lines.any(|line| line["fields"]["foreign_key_set"] == true), "{log}");

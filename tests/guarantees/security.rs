@@ -1,51 +1,40 @@
 //! Links and callbacks in the wrong hands: another browser, another user, many tries, forged cursors.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use digime_simulator::{ErrorShape, Failure};
+use digime_simulator::Failure;
 use futures::future::join_all;
-use http::{Method, StatusCode};
+use http::StatusCode;
+use local::Function;
 use serde_json::json;
-use tests::{Decision, World};
-
-use super::{BANK, DEMO_CONTRACT, DEMO_USER, broken};
-
-async fn told(account: &str) -> (World, String) {
-    let world = World::new().await;
-    world.system.simulator.control().break_account(account, ErrorShape::Documented);
-    world.hand_in(DEMO_USER, Some("2026-11-23T08:00:00Z"), &broken(account)).await;
-    let link = world.last_link();
-    (world, link)
-}
+use tests::{BANK, DEMO_USER, Decision, World};
 
 #[tokio::test]
-async fn the_browser_that_begins_a_reconnection_is_marked() {
-    let (world, link) = told(BANK).await;
-    let reply = world.call(Method::POST, &link, "").await;
+async fn the_browser_that_begins_a_reconnection_gets_a_binding_cookie() {
+    let (world, link) = World::in_need().await;
+    let reply = world.use_link(&link).await;
     let cookie = reply.header("set-cookie");
     let (name_and_value, attributes) = cookie.split_once("; ").unwrap();
-    let mark = name_and_value.strip_prefix("__Host-reauth=").unwrap();
-    assert_eq!(mark.len(), 43);
+    let binding = name_and_value.strip_prefix("__Host-reauth=").unwrap();
+    assert_eq!(binding.len(), 43);
     assert_eq!(attributes, "Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=3600");
-    let scan = serde_json::from_value(json!({"TableName": local::names::TABLE})).unwrap();
-    let table = serde_json::to_value(world.system.database.scan(scan).unwrap()).unwrap().to_string();
-    assert!(!table.contains(mark), "only its hash is kept");
+    assert!(!json!(world.items()).to_string().contains(binding), "only its hash is kept");
 }
 
 #[tokio::test]
 async fn another_browser_is_not_sent_on_and_the_account_is_healed_all_the_same() {
-    let (world, link) = told(BANK).await;
+    let (world, link) = World::in_need().await;
     let url = world.follow(&link).await;
     world.change_browser();
-    let ending = world.reauthorize(&url, Decision::Success).await;
-    assert_eq!((ending.reply.status, ending.reply.header("location")), (StatusCode::OK, ""));
-    assert!(ending.reply.body.contains("Connected again"));
+    let result = world.reauthorize(&url, Decision::Success).await;
+    assert_eq!((result.reply.status, result.reply.header("location")), (StatusCode::OK, ""));
+    assert!(result.reply.body.contains("Connected again"));
     assert_eq!(world.account(DEMO_USER, BANK).await["status"], "active");
     world.run_until_idle().await;
 }
 
 #[tokio::test]
-async fn a_forged_mark_is_no_better_than_none() {
-    let (world, link) = told(BANK).await;
+async fn a_forged_binding_cookie_is_no_better_than_none() {
+    let (world, link) = World::in_need().await;
     let url = world.follow(&link).await;
     world.change_browser();
     let callback = world.decide(&url, Decision::Success).await;
@@ -60,20 +49,19 @@ async fn a_forged_mark_is_no_better_than_none() {
 
 #[tokio::test]
 async fn two_reconnections_in_one_browser_both_end_where_they_should() {
-    let (world, first) = told(BANK).await;
-    world.system.simulator.control().break_account("2_demo-hospital", ErrorShape::Documented);
-    world.hand_in(DEMO_USER, Some("2026-11-23T08:00:00Z"), &broken("2_demo-hospital")).await;
+    let (world, first) = World::in_need().await;
+    world.lose_authorization("2_demo-hospital").await;
     let urls = [world.follow(&first).await, world.follow(&world.last_link()).await];
     for url in urls {
-        let ending = world.reauthorize(&url, Decision::Success).await;
-        assert_eq!(ending.parameter("status").as_deref(), Some("succeeded"));
+        let result = world.reauthorize(&url, Decision::Success).await;
+        assert_eq!(result.parameter("status").as_deref(), Some("succeeded"));
     }
     world.run_until_idle().await;
 }
 
 #[tokio::test]
 async fn the_page_tells_whose_account_it_is_and_not_its_name() {
-    let (world, link) = told(BANK).await;
+    let (world, link) = World::in_need().await;
     let page = world.get(&link).await;
     assert!(page.body.contains("Account: <strong>a…n</strong>. Not yours?"), "{}", page.body);
     assert!(!page.body.contains("alex.morgan"));
@@ -82,67 +70,65 @@ async fn the_page_tells_whose_account_it_is_and_not_its_name() {
 
 #[tokio::test]
 async fn a_link_is_followed_five_times_in_ten_minutes_and_no_more() {
-    let (world, link) = told(BANK).await;
+    let (world, link) = World::in_need().await;
     for _ in 0..5 {
         world.advance(60);
-        assert_eq!(world.call(Method::POST, &link, "").await.status, StatusCode::SEE_OTHER);
+        assert_eq!(world.use_link(&link).await.status, StatusCode::SEE_OTHER);
     }
     world.system.simulator.clear_requests();
-    let page = world.call(Method::POST, &link, "").await;
+    let page = world.use_link(&link).await;
     assert_eq!(page.status, StatusCode::TOO_MANY_REQUESTS);
     assert!(page.header("content-type").starts_with("text/html"));
     assert_eq!(page.header("retry-after"), "360", "the first of the five was four minutes ago");
     assert!(page.body.contains("Try again in 6 minutes"), "{}", page.body);
     assert!(world.system.simulator.requests().is_empty(), "digi.me is not called");
     assert_eq!(world.get(&link).await.status, StatusCode::OK, "the page itself may be looked at");
-    for (seconds, retry_after, told) in
+    for (seconds, retry_after, shown) in
         [(255, "105", "in 2 minutes."), (75, "30", "in 30 seconds."), (29, "1", "in 1 second.")]
     {
         world.advance(seconds);
-        let page = world.call(Method::POST, &link, "").await;
+        let page = world.use_link(&link).await;
         assert_eq!(page.header("retry-after"), retry_after);
-        assert!(page.body.contains(told), "{}", page.body);
+        assert!(page.body.contains(shown), "{}", page.body);
     }
     world.advance(1);
-    assert_eq!(world.call(Method::POST, &link, "").await.status, StatusCode::SEE_OTHER);
-    assert_eq!(world.call(Method::POST, &link, "").await.status, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(world.use_link(&link).await.status, StatusCode::SEE_OTHER);
+    assert_eq!(world.use_link(&link).await.status, StatusCode::TOO_MANY_REQUESTS);
 }
 
 #[tokio::test]
 async fn a_use_that_fails_on_our_side_is_not_counted() {
-    let (world, link) = told(BANK).await;
+    let (world, link) = World::in_need().await;
     let control = world.system.simulator.control();
     for _ in 0..6 {
         control.fail("/v1.7/reference", Failure::status(503, 3));
-        let page = world.call(Method::POST, &link, "").await;
+        let page = world.use_link(&link).await;
         assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE);
         control.clear_failures();
     }
     control.expire_access_tokens(DEMO_USER);
     control.kill_refresh_tokens(DEMO_USER);
     for _ in 0..6 {
-        assert_eq!(world.call(Method::POST, &link, "").await.status, StatusCode::CONFLICT);
+        assert_eq!(world.use_link(&link).await.status, StatusCode::CONFLICT);
     }
-    let grant = serde_json::to_value(control.issue_tokens(DEMO_USER, DEMO_CONTRACT)).unwrap();
-    let stored = world.put(&format!("/users/{DEMO_USER}/grants/{DEMO_CONTRACT}?replace=true"), &grant).await;
-    assert_eq!(stored.status, StatusCode::NO_CONTENT, "{}", stored.body);
+    world.store_grant(DEMO_USER).await;
     for _ in 0..5 {
         world.follow(&link).await;
     }
-    assert_eq!(world.call(Method::POST, &link, "").await.status, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(world.use_link(&link).await.status, StatusCode::TOO_MANY_REQUESTS);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn many_uses_at_once_are_five() {
-    let (world, link) = told(BANK).await;
-    let replies = join_all((0..12).map(|_| world.call(Method::POST, &link, ""))).await;
+    let (world, link) = World::in_need().await;
+    let replies = join_all((0..12).map(|_| world.use_link(&link))).await;
     let count = |status| replies.iter().filter(|reply| reply.status == status).count();
     assert_eq!((count(StatusCode::SEE_OTHER), count(StatusCode::TOO_MANY_REQUESTS)), (5, 7));
 }
 
 #[tokio::test]
 async fn one_reauthorizations_secret_is_no_other_ones() {
-    let (world, _) = told(BANK).await;
+    let (world, _) = World::in_need().await;
     let mut callbacks = Vec::new();
     for account in [BANK, "2_demo-hospital"] {
         let (id, url) = world.make_reauthorization(DEMO_USER, account).await;
@@ -159,9 +145,8 @@ async fn one_reauthorizations_secret_is_no_other_ones() {
 
 #[tokio::test]
 async fn a_callback_full_of_rubbish_changes_nothing_and_shows_nothing() {
-    let world = World::with_settings(&[("DEFAULT_RETURN_URL", "")]).await;
-    world.system.simulator.control().break_account(BANK, ErrorShape::Documented);
-    world.hand_in(DEMO_USER, Some("2026-11-23T08:00:00Z"), &broken(BANK)).await;
+    let world = World::builder().setting("DEFAULT_RETURN_URL", "").start().await;
+    world.lose_authorization(BANK).await;
     let (_, url) = world.make_reauthorization(DEMO_USER, BANK).await;
     let callback = world.decide(&url, Decision::Error("USER_CANCEL")).await;
     let before = world.account(DEMO_USER, BANK).await;
@@ -178,8 +163,7 @@ async fn a_callback_full_of_rubbish_changes_nothing_and_shows_nothing() {
         serde_json::from_str(include_str!("../../infra/events/reauth-callback.json")).unwrap();
     let query = callback.split_once('?').unwrap().1;
     event["rawQueryString"] = json!(format!("{query}&x={}", "y".repeat(64 * 1024)));
-    let reply = world.system.functions.reauth_callback.invoke(event.to_string().into()).await.unwrap();
-    let reply: serde_json::Value = serde_json::from_slice(&reply).unwrap();
+    let reply = world.invoke(Function::ReauthCallback, &event).await;
     assert_eq!(reply["statusCode"], 400);
     world.run_until_idle().await;
     assert_eq!(world.account(DEMO_USER, BANK).await, before);
@@ -191,7 +175,7 @@ async fn a_callback_full_of_rubbish_changes_nothing_and_shows_nothing() {
 
 #[tokio::test]
 async fn a_forged_cursor_reads_nothing_but_its_own_list() {
-    let (world, _) = told(BANK).await;
+    let (world, _) = World::in_need().await;
     let reply = |cursor: String| {
         let world = &world;
         async move { world.get(&format!("/accounts?status=reauth_required&cursor={cursor}")).await }

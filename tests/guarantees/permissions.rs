@@ -3,9 +3,7 @@
 use digime_simulator::{AccessTokenStatus, ErrorShape, Failure};
 use http::Method;
 use serde_json::json;
-use tests::{Decision, World, granted, needed};
-
-use super::{BANK, DEMO_CONTRACT, DEMO_USER, broken, healthy};
+use tests::{BANK, DEMO_CONTRACT, DEMO_USER, Decision, World, broken, granted, healthy, needed};
 
 /// Everything that the functions do: grants, refreshes, reads, links, callbacks of every outcome, sweeps, forgetting.
 async fn everything(world: &World) {
@@ -71,8 +69,7 @@ async fn everything(world: &World) {
 /// allow all done in one walk, the whole suite needs exactly that.
 #[tokio::test]
 async fn every_function_is_allowed_exactly_what_it_does() {
-    let (mut world, _receiver) = World::with_webhook().await;
-    world.expect_leftovers();
+    let world = World::builder().webhook().expect_leftovers().start().await;
     everything(&world).await;
     let (needed, granted) = (needed(world.system.aws.permissions()), granted());
     let superfluous: Vec<_> = granted.difference(&needed).collect();

@@ -1,43 +1,40 @@
 //! The sweep: events that were not delivered, accounts that nobody confirmed.
 
 use digime_simulator::{AccessTokenStatus, ErrorShape, Failure};
-use local::aws::Fault;
+use local::{
+    aws::Fault,
+    names::{Queue, TABLE},
+};
 use serde_json::json;
-use tests::{Decision, World};
-
-use super::{BANK, DEMO_USER, broken};
+use tests::{BANK, DEMO_USER, Decision, World, broken};
 
 #[tokio::test]
 async fn an_event_that_no_channel_took_is_delivered_by_the_sweep_with_the_same_id_and_link() {
-    let mut world = World::new().await;
+    let world = World::builder().expect_leftovers().start().await;
     world.system.aws.fail(Fault::refuse("sns:Publish", 1_000));
     world.hand_in(DEMO_USER, None, &broken(BANK)).await;
     assert!(world.published().is_empty());
-    world.expect_leftovers();
 
     world.system.aws.heal();
     assert_eq!(world.sweep().await["requeued"], 0, "it is not due yet");
     world.advance(5 * 60);
     assert_eq!(world.sweep().await["requeued"], 1);
-    let first = world.published().pop().unwrap();
-    assert_eq!(first["type"], "account.reauthorization_required");
+    let event = world.last_published();
+    assert_eq!(event.kind, "account.reauthorization_required");
     world.advance(86_400);
     assert_eq!(world.sweep().await["requeued"], 0, "what is delivered is not due");
     assert_eq!(world.published().len(), 1);
 
-    let dead = local::names::Queue::Notifications;
-    world.system.queues.redrive(dead).unwrap();
+    world.system.queues.redrive(Queue::Notifications).unwrap();
     world.run_until_idle().await;
     assert_eq!(world.published().len(), 1, "a channel that has taken an event is not sent it again");
-    assert_eq!(first["data"]["eventId"], world.account(DEMO_USER, BANK).await["events"][0]["data"]["eventId"]);
+    assert_eq!(event.event_id, world.events(DEMO_USER, BANK).await[0].event_id);
     world.follow(&world.last_link()).await;
 }
 
 async fn verifying() -> (World, String) {
-    let world = World::new().await;
+    let (world, _) = World::in_need().await;
     let control = world.system.simulator.control();
-    control.break_account(BANK, ErrorShape::Documented);
-    world.hand_in(DEMO_USER, Some("2026-11-23T08:00:00Z"), &broken(BANK)).await;
     let (id, url) = world.make_reauthorization(DEMO_USER, BANK).await;
     let callback = world.decide(&url, Decision::Success).await;
     control.fail("/v1.7/permission-access/accounts", Failure::status(500, 3));
@@ -53,7 +50,7 @@ async fn a_verifying_account_is_confirmed_when_digime_answers_again() {
     assert_eq!(world.sweep().await["settled"], 1);
     let account = world.account(DEMO_USER, BANK).await;
     assert_eq!((&account["status"], &account["verified"]), (&json!("active"), &json!(true)));
-    assert_eq!(world.published().pop().unwrap()["data"]["via"], "sweep");
+    assert_eq!(world.last_published().via.as_deref(), Some("sweep"));
     assert_eq!(world.get(&format!("/reauthorizations/{id}")).await.json()["status"], "succeeded");
 }
 
@@ -101,8 +98,7 @@ async fn after_a_day_without_an_answer_the_account_counts_as_reauthorized_unveri
 #[tokio::test]
 async fn a_reauthorization_that_is_gone_does_not_keep_its_account_waiting() {
     let (world, id) = verifying().await;
-    let request =
-        json!({"TableName": local::names::TABLE, "Key": {"PK": {"S": format!("REAUTH#{id}")}, "SK": {"S": "REAUTH"}}});
+    let request = json!({"TableName": TABLE, "Key": {"PK": {"S": format!("REAUTH#{id}")}, "SK": {"S": "REAUTH"}}});
     world.system.database.delete_item(serde_json::from_value(request).unwrap()).unwrap();
     world.advance(60);
     assert_eq!(world.sweep().await["settled"], 1);
@@ -112,13 +108,12 @@ async fn a_reauthorization_that_is_gone_does_not_keep_its_account_waiting() {
 
 #[tokio::test]
 async fn events_are_put_back_first_and_a_digime_that_fails_is_not_asked_for_every_account() {
-    let mut world = World::new().await;
+    let world = World::builder().expect_leftovers().start().await;
     let control = world.system.simulator.control();
     for number in 0..40 {
         let (user, account) = (format!("user-{number}"), format!("{number}_bank"));
         control.add_account(&user, digime_simulator::Account::new(account.clone(), "Meadow Bank", Some("alex.morgan")));
-        let tokens = serde_json::to_value(control.issue_tokens(&user, super::DEMO_CONTRACT)).unwrap();
-        world.put(&format!("/users/{user}/grants/{}", super::DEMO_CONTRACT), &tokens).await;
+        world.store_grant(&user).await;
         let (_, url) = world.make_reauthorization(&user, &account).await;
         let callback = world.decide(&url, Decision::Success).await;
         control.fail("/v1.7/permission-access/accounts", Failure::status(500, 3));
@@ -128,7 +123,6 @@ async fn events_are_put_back_first_and_a_digime_that_fails_is_not_asked_for_ever
     world.system.aws.fail(Fault::refuse("sns:Publish", 1_000));
     world.hand_in(DEMO_USER, None, &broken(BANK)).await;
     world.system.aws.heal();
-    world.expect_leftovers();
     world.advance(5 * 60);
     control.fail("/v1.7/permission-access/accounts", Failure::status(500, 1_000));
     world.system.simulator.clear_requests();

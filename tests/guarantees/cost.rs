@@ -4,12 +4,10 @@
 use std::{collections::BTreeMap, fmt::Write};
 
 use digime_simulator::{Account, ErrorShape};
-use http::{Method, StatusCode};
-use local::{DEMO_CONTRACT, Function};
-use serde_json::json;
-use tests::{Decision, World};
-
-use super::{BANK, DEMO_USER, broken, healthy};
+use http::StatusCode;
+use local::{Function, names::Queue};
+use serde_json::{Value, json};
+use tests::{BANK, DEMO_CONTRACT, DEMO_USER, Decision, ReadResult, World, broken, healthy};
 
 const HOSPITAL: &str = "2_demo-hospital";
 
@@ -60,35 +58,37 @@ fn list(items: impl Iterator<Item = String>) -> String {
     if items.is_empty() { "–".to_owned() } else { items.join(", ") }
 }
 
-#[tokio::test]
-async fn no_flow_costs_more_than_is_written_down() {
-    let (world, _receiver) = World::with_webhook().await;
-    let control = world.system.simulator.control();
-    let mut costs = Costs { world: &world, lines: String::new() };
-    let grant = format!("/users/{DEMO_USER}/grants/{DEMO_CONTRACT}");
-    let tokens = || serde_json::to_value(control.issue_tokens(DEMO_USER, DEMO_CONTRACT)).unwrap();
-    let hand_in = async |entries: &serde_json::Value, minute: u32| {
-        let at = format!("2026-11-23T08:{minute:02}:00Z");
-        let body = json!({"userId": DEMO_USER, "contractId": DEMO_CONTRACT, "observedAt": at, "readResult": entries});
-        world.enqueue(&body.to_string());
-        world.run_until_idle().await;
-    };
-    // Every function has what it caches.
-    control.break_account(HOSPITAL, ErrorShape::Documented);
-    hand_in(&broken(HOSPITAL), 0).await;
+/// The path of the demo user's grant.
+fn grant() -> String {
+    format!("/users/{DEMO_USER}/grants/{DEMO_CONTRACT}")
+}
+
+/// Takes a read result in from the queue, and lets everything settle.
+async fn hand_in(world: &World, accounts: &Value, minute: u32) {
+    let result = ReadResult::new(DEMO_USER, accounts).contract(DEMO_CONTRACT);
+    world.enqueue(Queue::ReadResults, &result.observed_at(format!("2026-11-23T08:{minute:02}:00Z")));
+    world.run_until_idle().await;
+}
+
+/// Every function fetches what it caches.
+async fn warm_up(world: &World) {
+    world.system.simulator.control().break_account(HOSPITAL, ErrorShape::Documented);
+    hand_in(world, &broken(HOSPITAL), 0).await;
     let url = world.follow(&world.last_link()).await;
     world.reauthorize(&url, Decision::Success).await;
     world.sweep().await;
-    let tokens_now = tokens();
-    world.put(&format!("{grant}?replace=true"), &tokens_now).await;
+    world.store_grant(DEMO_USER).await;
+}
 
+async fn urls_and_callbacks(costs: &mut Costs<'_>) {
+    let world = costs.world;
     costs.begin();
     world.make_reauthorization(DEMO_USER, BANK).await;
     costs.end("URL", Function::CreateReauthUrl);
 
-    let mut expired = tokens();
+    let mut expired = world.issue_tokens(DEMO_USER);
     expired["access_token"]["expires_on"] = json!(world.clock_now().as_second() - 60);
-    world.put(&format!("{grant}?replace=true"), &expired).await;
+    world.put(&format!("{}?replace=true", grant()), &expired).await;
     costs.begin();
     let (_, url) = world.make_reauthorization(DEMO_USER, BANK).await;
     costs.end("URL, access token expired", Function::CreateReauthUrl);
@@ -101,53 +101,64 @@ async fn no_flow_costs_more_than_is_written_down() {
     world.get(&callback).await;
     costs.end("the same callback again", Function::ReauthCallback);
     world.run_until_idle().await;
+}
 
-    let needy = (0..5).map(|number| format!("{number}_many"));
-    for account in needy.chain(["4_bank".to_owned()]) {
+async fn results_of_one_account(costs: &mut Costs<'_>) {
+    let world = costs.world;
+    let control = world.system.simulator.control();
+    let many = (0..5).map(|number| format!("{number}_many"));
+    for account in many.chain(["4_bank".to_owned()]) {
         control.add_account(DEMO_USER, Account::new(account, "Meadow Bank", None));
     }
     world.get(&format!("/users/{DEMO_USER}/accounts?refresh=true")).await;
-    let bank = |needs_user| if needs_user { broken("4_bank") } else { healthy("4_bank") };
     costs.begin();
-    hand_in(&bank(false), 1).await;
+    hand_in(world, &healthy("4_bank"), 1).await;
     costs.end("read result, one account, healthy", Function::RecordReadResult);
     costs.begin();
-    hand_in(&bank(true), 2).await;
+    hand_in(world, &broken("4_bank"), 2).await;
     costs.end("read result, one account in need", Function::RecordReadResult);
     costs.end("its notification", Function::NotifyReauth);
     costs.begin();
-    hand_in(&bank(true), 3).await;
+    hand_in(world, &broken("4_bank"), 3).await;
     costs.end("read result, still in need", Function::RecordReadResult);
 
     control.add_account(DEMO_USER, Account::new("6_unlisted", "Meadow Bank", None));
     costs.begin();
-    hand_in(&broken("6_unlisted"), 3).await;
+    hand_in(world, &broken("6_unlisted"), 3).await;
     costs.end("read result, one account in need that was never listed", Function::RecordReadResult);
+}
 
+async fn reconnect_link(costs: &mut Costs<'_>) {
+    let link = costs.world.last_link();
     costs.begin();
-    world.get(&world.last_link()).await;
+    costs.world.get(&link).await;
     costs.end("reconnect link, the page", Function::CreateReauthUrl);
     costs.begin();
-    assert_eq!(world.call(Method::POST, &world.last_link(), "").await.status, StatusCode::SEE_OTHER);
+    assert_eq!(costs.world.use_link(&link).await.status, StatusCode::SEE_OTHER);
     costs.end("reconnect link, the button", Function::CreateReauthUrl);
+}
 
-    let many = |needy: u32| {
+async fn result_of_many_accounts(costs: &mut Costs<'_>) {
+    let many = |in_need: u32| {
         let entry = |account: u32| {
-            let one = if account < needy { broken("x") } else { healthy("x") };
+            let one = if account < in_need { broken("x") } else { healthy("x") };
             (format!("{account}_many"), one["x"].clone())
         };
-        serde_json::Value::Object((0..500).map(entry).collect())
+        Value::Object((0..500).map(entry).collect())
     };
-    hand_in(&many(0), 4).await;
+    hand_in(costs.world, &many(0), 4).await;
     costs.begin();
-    hand_in(&many(5), 5).await;
+    hand_in(costs.world, &many(5), 5).await;
     costs.end("read result, 500 accounts, 5 in need", Function::RecordReadResult);
+}
 
+async fn grants_accounts_sweep_and_erasure(costs: &mut Costs<'_>) {
+    let world = costs.world;
     costs.begin();
-    world.put(&format!("{grant}?replace=true"), &tokens()).await;
+    world.store_grant(DEMO_USER).await;
     costs.end("grant stored", Function::Accounts);
     costs.begin();
-    world.get(&grant).await;
+    world.get(&grant()).await;
     costs.end("grant shown", Function::Accounts);
     costs.begin();
     world.get(&format!("/users/{DEMO_USER}/accounts/{BANK}")).await;
@@ -160,9 +171,20 @@ async fn no_flow_costs_more_than_is_written_down() {
     world.sweep().await;
     costs.end("sweep, nothing due", Function::SweepAccounts);
     costs.begin();
-    let gone = world.call(Method::DELETE, &format!("/users/{DEMO_USER}"), "").await;
-    assert_eq!(gone.status, http::StatusCode::NO_CONTENT);
+    world.erase(DEMO_USER).await;
     costs.end("user forgotten, with all of the above", Function::Accounts);
+}
+
+#[tokio::test]
+async fn no_flow_costs_more_than_is_written_down() {
+    let world = World::builder().webhook().start().await;
+    let mut costs = Costs { world: &world, lines: String::new() };
+    warm_up(&world).await;
+    urls_and_callbacks(&mut costs).await;
+    results_of_one_account(&mut costs).await;
+    reconnect_link(&mut costs).await;
+    result_of_many_accounts(&mut costs).await;
+    grants_accounts_sweep_and_erasure(&mut costs).await;
 
     let documented = include_str!("../../docs/performance.md");
     assert!(documented.contains(&costs.lines), "docs/performance.md should say:\n{}", costs.lines);

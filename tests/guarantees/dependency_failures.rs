@@ -9,9 +9,7 @@ use local::{
     aws::{Fault, Operation},
 };
 use serde_json::json;
-use tests::{Decision, Reply, World};
-
-use super::{BANK, DEMO_CONTRACT, DEMO_USER, broken};
+use tests::{BANK, DEMO_CONTRACT, DEMO_USER, Decision, Reply, World, broken, healthy};
 
 const REAUTHORIZATIONS: &str = "/users/demo-user/accounts/1_demo-bank/reauthorizations";
 const FOR_EVER: u32 = 1_000;
@@ -43,7 +41,7 @@ fn digime_faults() -> Vec<(&'static str, Failure, u16, &'static str, usize)> {
 
 #[tokio::test]
 async fn a_url_cannot_be_made_while_digime_fails_and_the_caller_is_told_when_to_come_back() {
-    let world = World::new().await;
+    let world = World::builder().start().await;
     let control = world.system.simulator.control();
     for path in ["/v1.7/oauth/token/reference", "/v1.7/reference"] {
         for (what, failure, status, code, tries) in digime_faults() {
@@ -64,7 +62,7 @@ async fn a_url_cannot_be_made_while_digime_fails_and_the_caller_is_told_when_to_
 
 #[tokio::test]
 async fn a_callback_waits_for_confirmation_while_digime_fails() {
-    let world = World::new().await;
+    let world = World::builder().start().await;
     let control = world.system.simulator.control();
     for (what, failure, _, _, tries) in digime_faults() {
         control.break_account(BANK, ErrorShape::Documented);
@@ -85,7 +83,7 @@ async fn a_callback_waits_for_confirmation_while_digime_fails() {
 
 #[tokio::test]
 async fn a_refresh_that_fails_keeps_the_stored_pair() {
-    let world = World::new().await;
+    let world = World::builder().start().await;
     let control = world.system.simulator.control();
     let executed = |failure: &Failure| failure.status == 200;
     for (what, failure, ..) in digime_faults().into_iter().filter(|(_, failure, ..)| !executed(failure)) {
@@ -101,7 +99,7 @@ async fn a_refresh_that_fails_keeps_the_stored_pair() {
 
 #[tokio::test]
 async fn a_refresh_answered_without_a_refresh_token_keeps_the_stored_pair() {
-    let world = World::new().await;
+    let world = World::builder().start().await;
     let control = world.system.simulator.control();
     let grant = format!("/users/{DEMO_USER}/grants/{DEMO_CONTRACT}");
     control.expire_access_tokens(DEMO_USER);
@@ -116,7 +114,7 @@ async fn a_refresh_answered_without_a_refresh_token_keeps_the_stored_pair() {
 
 #[tokio::test]
 async fn no_refresh_is_begun_while_its_answer_could_not_be_checked() {
-    let world = World::new().await;
+    let world = World::builder().start().await;
     let control = world.system.simulator.control();
     control.expire_access_tokens(DEMO_USER);
     control.fail("/v1.7/jwks/oauth", Failure::status(500, FOR_EVER));
@@ -134,7 +132,7 @@ async fn no_refresh_is_begun_while_its_answer_could_not_be_checked() {
 
 #[tokio::test]
 async fn a_refresh_whose_preparations_took_too_long_is_not_begun() {
-    let world = World::new().await;
+    let world = World::builder().start().await;
     let control = world.system.simulator.control();
     // A token that is known to have expired. What is cached of the key set is too old.
     let mut tokens = serde_json::to_value(control.issue_tokens(DEMO_USER, DEMO_CONTRACT)).unwrap();
@@ -159,7 +157,7 @@ async fn a_refresh_whose_preparations_took_too_long_is_not_begun() {
 
 #[tokio::test]
 async fn what_dynamodb_leaves_out_of_a_batch_is_read_by_itself() {
-    let world = World::new().await;
+    let world = World::builder().start().await;
     // From now on it is known which contract is likely.
     world.make_reauthorization(DEMO_USER, BANK).await;
     let unprocessed = json!({"Responses": {}, "UnprocessedKeys": {world.system.endpoints.table_name(): {"Keys": [
@@ -177,7 +175,7 @@ async fn what_dynamodb_leaves_out_of_a_batch_is_read_by_itself() {
 
 #[tokio::test]
 async fn a_use_that_transactions_hold_up_is_given_up() {
-    let world = World::new().await;
+    let world = World::builder().start().await;
     world.hand_in(DEMO_USER, None, &broken(BANK)).await;
     let link = world.last_link();
     world.system.aws.clear_record();
@@ -192,7 +190,7 @@ async fn a_use_that_transactions_hold_up_is_given_up() {
 
 #[tokio::test]
 async fn keys_that_are_rotated_in_mid_flight_cost_nothing() {
-    let world = World::new().await;
+    let world = World::builder().start().await;
     let control = world.system.simulator.control();
     // The key set is fetched, and cached.
     assert_eq!(world.post(REAUTHORIZATIONS, &json!({})).await.status, StatusCode::CREATED);
@@ -215,7 +213,7 @@ async fn keys_that_are_rotated_in_mid_flight_cost_nothing() {
 #[tokio::test]
 async fn a_clock_that_is_off_by_minutes_does_no_harm() {
     for minutes in [-5, 5] {
-        let world = World::with_clock_off_by(minutes).await;
+        let world = World::builder().functions_ahead_by(minutes).start().await;
         world.system.simulator.control().break_account(BANK, ErrorShape::Documented);
         world.hand_in(DEMO_USER, None, &broken(BANK)).await;
         let url = world.follow(&world.last_link()).await;
@@ -228,7 +226,7 @@ async fn a_clock_that_is_off_by_minutes_does_no_harm() {
 
 #[tokio::test]
 async fn digime_slower_than_the_timeout_is_asked_once_and_told_as_unavailable() {
-    let world = World::with_settings(&[("DIGIME_TIMEOUT", "1s")]).await;
+    let world = World::builder().setting("DIGIME_TIMEOUT", "1s").start().await;
     let latency = std::time::Duration::from_secs(30);
     world.system.simulator.control().set_latency(Some("/v1.7/oauth/token/reference"), latency);
     assert_problem(&world.post(REAUTHORIZATIONS, &json!({})).await, 503, "digime_unavailable");
@@ -244,7 +242,7 @@ fn sent(world: &World, function: Function, action: &str) -> u64 {
 
 #[tokio::test]
 async fn the_api_says_when_to_come_back_while_aws_fails() {
-    let world = World::new().await;
+    let world = World::builder().start().await;
     let read = format!("/users/{DEMO_USER}/accounts");
     let hand_in = format!("/users/{DEMO_USER}/read-results");
     let body = json!({"readResult": broken(BANK)});
@@ -276,8 +274,7 @@ async fn the_api_says_when_to_come_back_while_aws_fails() {
 
 #[tokio::test]
 async fn without_secrets_manager_nothing_is_lost() {
-    let mut world = World::new().await;
-    world.expect_leftovers();
+    let world = World::builder().expect_leftovers().start().await;
     // What is cached is too old.
     world.advance(3_600);
     world.system.aws.fail(Fault::refuse("secretsmanager:GetSecretValue", FOR_EVER));
@@ -293,8 +290,7 @@ async fn without_secrets_manager_nothing_is_lost() {
 
 #[tokio::test]
 async fn a_queue_message_comes_again_while_the_table_fails() {
-    let mut world = World::new().await;
-    world.expect_leftovers();
+    let world = World::builder().expect_leftovers().start().await;
     for (fault, healed) in [
         (Fault::error("dynamodb:TransactWriteItems", 400, "ThrottlingException", 3), true),
         (Fault::refuse("dynamodb:Query", FOR_EVER), false),
@@ -310,7 +306,7 @@ async fn a_queue_message_comes_again_while_the_table_fails() {
         world.run_until_idle().await;
         let account = world.account(DEMO_USER, BANK).await;
         assert_eq!(account["status"], "reauth_required");
-        let healthy = super::healthy(BANK);
+        let healthy = healthy(BANK);
         world.advance(60);
         world.hand_in(DEMO_USER, None, &healthy).await;
     }
@@ -318,7 +314,7 @@ async fn a_queue_message_comes_again_while_the_table_fails() {
 
 #[tokio::test]
 async fn conflicting_transactions_are_waited_out() {
-    let world = World::new().await;
+    let world = World::builder().start().await;
     world.system.simulator.control().break_account(BANK, ErrorShape::Documented);
     world.system.aws.fail(Fault::conflict("dynamodb:TransactWriteItems", 3));
     world.hand_in(DEMO_USER, Some("2026-11-23T08:00:00Z"), &broken(BANK)).await;
@@ -340,8 +336,7 @@ async fn conflicting_transactions_are_waited_out() {
 
 #[tokio::test]
 async fn the_sweep_goes_on_past_what_fails() {
-    let mut world = World::new().await;
-    world.expect_leftovers();
+    let world = World::builder().expect_leftovers().start().await;
     world.system.aws.fail(Fault::refuse("sns:Publish", FOR_EVER));
     world.hand_in(DEMO_USER, None, &broken(BANK)).await;
     world.hand_in(DEMO_USER, None, &broken("2_demo-hospital")).await;

@@ -2,34 +2,16 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use digime_simulator::{ErrorShape, Failure};
 use futures::future::join_all;
-use serde_json::json;
-use tests::{Decision, World};
-
-use super::{BANK, DEMO_USER, broken, healthy};
-
-/// An event of the queue of read results with one message.
-fn sqs(user: &str, observed_at: &str, read_result: &serde_json::Value) -> Bytes {
-    let body = json!({"userId": user, "observedAt": observed_at, "readResult": read_result}).to_string();
-    let sent_at = "1795424400000"; // 2026-11-23T09:00:00Z
-    let record = json!({"messageId": "m", "receiptHandle": "r", "body": body, "attributes": {"SentTimestamp": sent_at},
-        "messageAttributes": {}, "eventSource": "aws:sqs", "awsRegion": "eu-west-1"});
-    json!({"Records": [record]}).to_string().into()
-}
-
-async fn take_in(world: &World, event: Bytes) {
-    let reply = world.system.functions.record_read_result.invoke(event).await.unwrap();
-    let reply: serde_json::Value = serde_json::from_slice(&reply).unwrap();
-    assert_eq!(reply["batchItemFailures"], json!([]));
-}
+use local::aws::Fault;
+use tests::{BANK, DEMO_USER, Decision, ReadResult, World, broken, healthy};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn many_equal_read_results_are_one_episode() {
-    let world = World::new().await;
-    let event = sqs(DEMO_USER, "2026-11-23T08:00:00Z", &broken(BANK));
-    join_all((0..6).map(|_| take_in(&world, event.clone()))).await;
+    let world = World::builder().start().await;
+    let event = ReadResult::new(DEMO_USER, &broken(BANK)).observed_at("2026-11-23T08:00:00Z");
+    join_all((0..6).map(|_| world.take_in(event.clone()))).await;
     world.run_until_idle().await;
     assert_eq!(world.history(DEMO_USER, BANK).await, ["account.reauthorization_required"]);
     assert_eq!(world.published().len(), 1);
@@ -38,10 +20,10 @@ async fn many_equal_read_results_are_one_episode() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_error_and_a_later_healthy_read_end_healthy_in_any_order() {
     for _ in 0..5 {
-        let world = World::new().await;
-        let error = sqs(DEMO_USER, "2026-11-23T08:00:00Z", &broken(BANK));
-        let later = sqs(DEMO_USER, "2026-11-23T08:10:00Z", &healthy(BANK));
-        tokio::join!(take_in(&world, error), take_in(&world, later));
+        let world = World::builder().start().await;
+        let error = ReadResult::new(DEMO_USER, &broken(BANK)).observed_at("2026-11-23T08:00:00Z");
+        let later = ReadResult::new(DEMO_USER, &healthy(BANK)).observed_at("2026-11-23T08:10:00Z");
+        tokio::join!(world.take_in(error), world.take_in(later));
         world.run_until_idle().await;
         let account = world.account(DEMO_USER, BANK).await;
         assert_eq!(account["status"], "active", "{account}");
@@ -50,9 +32,8 @@ async fn an_error_and_a_later_healthy_read_end_healthy_in_any_order() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn many_equal_callbacks_heal_once() {
-    let world = World::new().await;
-    world.system.simulator.control().break_account(BANK, ErrorShape::Documented);
-    world.hand_in(DEMO_USER, Some("2026-11-23T08:00:00Z"), &broken(BANK)).await;
+    let world = World::builder().start().await;
+    world.lose_authorization(BANK).await;
     let (_, url) = world.make_reauthorization(DEMO_USER, BANK).await;
     let callback = world.decide(&url, Decision::Success).await;
     let replies = join_all((0..6).map(|_| world.get(&callback))).await;
@@ -63,8 +44,8 @@ async fn many_equal_callbacks_heal_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_notification_that_comes_twice_has_the_same_id_and_link() {
-    let world = World::new().await;
-    world.system.aws.fail(local::aws::Fault::lose_reply("sns:Publish", 3));
+    let world = World::builder().start().await;
+    world.system.aws.fail(Fault::lose_reply("sns:Publish", 3));
     world.hand_in(DEMO_USER, None, &broken(BANK)).await;
     let published = world.published();
     assert!(published.len() > 1, "the reply was lost, so it was sent again");
@@ -73,7 +54,7 @@ async fn a_notification_that_comes_twice_has_the_same_id_and_link() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn all_reauthorizations_that_wait_are_settled() {
-    let world = World::new().await;
+    let world = World::builder().start().await;
     let control = world.system.simulator.control();
     control.break_account(BANK, ErrorShape::Documented);
     world.hand_in(DEMO_USER, Some("2026-11-23T08:00:00Z"), &broken(BANK)).await;
@@ -95,30 +76,24 @@ async fn all_reauthorizations_that_wait_are_settled() {
     assert_eq!(world.history(DEMO_USER, BANK).await, ["account.reauthorization_required", "account.reauthorized"]);
 }
 
-/// An event of the queue with one message, under a contract.
-fn under(contract: &str, user: &str, observed_at: &str, read_result: &serde_json::Value) -> Bytes {
-    let body = json!({"userId": user, "contractId": contract, "observedAt": observed_at, "readResult": read_result});
-    let record = json!({"messageId": "m", "receiptHandle": "r", "body": body.to_string(), "messageAttributes": {},
-        "attributes": {"SentTimestamp": "1795424400000"}, "eventSource": "aws:sqs", "awsRegion": "eu-west-1"});
-    json!({"Records": [record]}).to_string().into()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn results_under_two_contracts_at_the_same_moment_are_ordered() {
-    let world = World::new().await;
+    let world = World::builder().start().await;
     world.system.aws.hold_transactions(Duration::from_millis(3));
     for number in 0..10 {
         let user = format!("user-{number}");
-        let error = under("first", &user, "2026-11-23T08:00:00Z", &broken(BANK));
-        let completed = under("second", &user, "2026-11-23T08:10:00Z", &healthy(BANK));
-        tokio::join!(take_in(&world, error), take_in(&world, completed));
+        let error = ReadResult::new(&user, &broken(BANK)).contract("first").observed_at("2026-11-23T08:00:00Z");
+        let completed = ReadResult::new(&user, &healthy(BANK)).contract("second").observed_at("2026-11-23T08:10:00Z");
+        tokio::join!(world.take_in(error), world.take_in(completed));
         let account = world.account(&user, BANK).await;
         assert_eq!(account["status"], "active", "the newer read completed: {account}");
 
-        let completed = under("first", &user, "2026-11-23T08:30:00Z", &healthy(BANK));
-        let error = under("second", &user, "2026-11-23T08:40:00Z", &broken(BANK));
-        take_in(&world, under("first", &user, "2026-11-23T08:20:00Z", &broken(BANK))).await;
-        tokio::join!(take_in(&world, completed), take_in(&world, error));
+        let completed = ReadResult::new(&user, &healthy(BANK)).contract("first").observed_at("2026-11-23T08:30:00Z");
+        let error = ReadResult::new(&user, &broken(BANK)).contract("second").observed_at("2026-11-23T08:40:00Z");
+        world
+            .take_in(ReadResult::new(&user, &broken(BANK)).contract("first").observed_at("2026-11-23T08:20:00Z"))
+            .await;
+        tokio::join!(world.take_in(completed), world.take_in(error));
         let account = world.account(&user, BANK).await;
         assert_eq!(account["status"], "reauth_required", "the newer read failed: {account}");
         assert_eq!(account["lastReadAt"], "2026-11-23T08:40:00.000Z");
@@ -129,20 +104,21 @@ async fn results_under_two_contracts_at_the_same_moment_are_ordered() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn transactions_of_one_user_at_the_same_moment_all_come_through() {
-    let world = World::new().await;
+    let world = World::builder().start().await;
     let control = world.system.simulator.control();
     control.break_account(BANK, ErrorShape::Documented);
     world.system.aws.hold_transactions(Duration::from_millis(10));
     let accounts: Vec<String> = (0..4).map(|number| format!("{number}_more")).collect();
-    let results =
-        accounts.iter().map(|account| take_in(&world, sqs(DEMO_USER, "2026-11-23T08:00:00Z", &broken(account))));
+    let results = accounts
+        .iter()
+        .map(|account| world.take_in(ReadResult::new(DEMO_USER, &broken(account)).observed_at("2026-11-23T08:00:00Z")));
     let urls = (0..4).map(|_| world.make_reauthorization(DEMO_USER, BANK));
     let (_, urls) = tokio::join!(join_all(results), join_all(urls));
     let mut callbacks = Vec::new();
     for (_, url) in &urls {
         callbacks.push(world.decide(url, Decision::Success).await);
     }
-    let more = take_in(&world, sqs(DEMO_USER, "2026-11-23T08:10:00Z", &broken("9_more")));
+    let more = world.take_in(ReadResult::new(DEMO_USER, &broken("9_more")).observed_at("2026-11-23T08:10:00Z"));
     let (replies, ()) = tokio::join!(join_all(callbacks.iter().map(|callback| world.get(callback))), more);
     assert!(replies.iter().all(|reply| reply.header("location").contains("status=succeeded")), "{replies:?}");
     world.system.aws.release_transactions();

@@ -7,9 +7,7 @@ use http::StatusCode;
 use local::{Function, aws::Fault, names::CONTRACT_SECRET_PREFIX};
 use reauth_core::{aws::Aws, services};
 use serde_json::{Value, json};
-use tests::World;
-
-use super::{BANK, DEMO_CONTRACT, DEMO_USER};
+use tests::{BANK, DEMO_CONTRACT, DEMO_USER, World, broken};
 
 const GRANT: &str = "/users/demo-user/grants/demo-contract";
 
@@ -37,7 +35,7 @@ fn refreshes(world: &World) -> usize {
 
 #[tokio::test]
 async fn both_forms_are_stored_and_given_back_in_one() {
-    let world = World::new().await;
+    let world = World::builder().start().await;
     let api = serde_json::to_value(world.system.simulator.control().issue_tokens(DEMO_USER, DEMO_CONTRACT)).unwrap();
     assert_eq!(world.put(GRANT, &api).await.status, StatusCode::NO_CONTENT);
     let node = world.get(GRANT).await.json();
@@ -49,7 +47,7 @@ async fn both_forms_are_stored_and_given_back_in_one() {
 
 #[tokio::test]
 async fn an_older_pair_does_not_replace_a_newer_one_unless_told_to() {
-    let world = World::new().await;
+    let world = World::builder().start().await;
     let stored = world.get(GRANT).await.json();
     let older = pair(stored["accessToken"]["expiry"].as_i64().unwrap() - 1);
     let reply = world.put(GRANT, &older).await;
@@ -63,7 +61,7 @@ async fn an_older_pair_does_not_replace_a_newer_one_unless_told_to() {
 
 #[tokio::test]
 async fn a_pair_of_another_digime_user_is_not_stored_unless_told_to() {
-    let world = World::new().await;
+    let world = World::builder().start().await;
     let stored = world.get(GRANT).await.json();
     let mut other = pair(1_895_000_000);
     for (form, user) in [("user", json!({"id": "another"})), ("sub", json!("another"))] {
@@ -82,7 +80,7 @@ async fn a_pair_of_another_digime_user_is_not_stored_unless_told_to() {
 
 #[tokio::test]
 async fn a_grant_under_a_contract_without_a_key_is_not_stored() {
-    let world = World::new().await;
+    let world = World::builder().start().await;
     world.system.aws.clear_record();
     let reply = world.put("/users/new/grants/unknown", &pair(1_895_000_000)).await;
     assert_eq!((reply.status, &reply.json()["code"]), (StatusCode::CONFLICT, &json!("contract_not_configured")));
@@ -96,7 +94,7 @@ async fn a_grant_under_a_contract_without_a_key_is_not_stored() {
 
 #[tokio::test]
 async fn a_grant_is_stored_though_the_contracts_key_cannot_be_used() {
-    let world = World::new().await;
+    let world = World::builder().start().await;
     world.system.secrets.put(&format!("{CONTRACT_SECRET_PREFIX}unusable"), "no key");
     let reply = world.put("/users/new/grants/unusable", &pair(1_895_000_000)).await;
     assert_eq!(reply.status, StatusCode::NO_CONTENT, "{}", reply.body);
@@ -111,7 +109,7 @@ async fn a_grant_is_stored_though_the_contracts_key_cannot_be_used() {
 
 #[tokio::test]
 async fn a_grant_that_is_missing_names_the_contracts_of_those_that_are_there() {
-    let world = World::new().await;
+    let world = World::builder().start().await;
     for path in ["/users/demo-user/grants/other", "/users/demo-user/accounts/1_demo-bank/reauthorizations"] {
         let reply = match path.ends_with("other") {
             true => world.get(path).await,
@@ -121,14 +119,14 @@ async fn a_grant_that_is_missing_names_the_contracts_of_those_that_are_there() {
         assert_eq!(reply.json()["code"], "grant_not_found", "{path}");
         assert_eq!(reply.json()["detail"], expected, "{path}");
     }
-    world.hand_in("no-grant", None, &super::broken("1_a")).await;
+    world.hand_in("no-grant", None, &broken("1_a")).await;
     let reply = world.get("/users/no-grant/grants/other").await.json();
     assert!(reply["detail"].as_str().unwrap().starts_with("No grant of the user is stored."), "{reply}");
 }
 
 #[tokio::test]
 async fn storing_a_grant_reads_the_accounts_once_a_day() {
-    let world = World::new().await;
+    let world = World::builder().start().await;
     let accounts = world.get(&format!("/users/{DEMO_USER}/accounts")).await.json();
     assert_eq!(accounts["accounts"].as_array().unwrap().len(), 3);
     world.system.simulator.clear_requests();
@@ -147,7 +145,7 @@ async fn storing_a_grant_reads_the_accounts_once_a_day() {
 
 #[tokio::test]
 async fn a_grant_is_stored_though_digime_is_down() {
-    let world = World::new().await;
+    let world = World::builder().start().await;
     world.advance(2 * 86_400);
     world.system.simulator.control().fail("/v1.7/*", Failure::status(500, 1_000));
     world.system.simulator.clear_requests();
@@ -159,7 +157,7 @@ async fn a_grant_is_stored_though_digime_is_down() {
 
 #[tokio::test]
 async fn storing_a_grant_begins_no_refresh_that_could_be_cut_off() {
-    let world = World::new().await;
+    let world = World::builder().start().await;
     let issued = serde_json::to_value(world.system.simulator.control().issue_tokens(DEMO_USER, DEMO_CONTRACT)).unwrap();
     world.advance(2 * 86_400);
     let stored = world.put(&format!("{GRANT}?replace=true"), &issued).await;
@@ -170,7 +168,7 @@ async fn storing_a_grant_begins_no_refresh_that_could_be_cut_off() {
 
 #[tokio::test]
 async fn a_pair_near_its_end_is_refreshed_before_it_is_given() {
-    let world = World::new().await;
+    let world = World::builder().start().await;
     let before = world.get(GRANT).await.json();
     world.advance(86_400 - 30);
     let after = world.get(GRANT).await.json();
@@ -181,7 +179,7 @@ async fn a_pair_near_its_end_is_refreshed_before_it_is_given() {
 
 #[tokio::test]
 async fn many_who_find_the_token_expired_share_one_refresh() {
-    let world = World::new().await;
+    let world = World::builder().start().await;
     world.advance(2 * 86_400);
     let (a, b, c) = tokio::join!(world.get(GRANT), world.get(GRANT), world.get(GRANT));
     assert_eq!((a.status, b.status, c.status), (StatusCode::OK, StatusCode::OK, StatusCode::OK), "{}", a.body);
@@ -191,7 +189,7 @@ async fn many_who_find_the_token_expired_share_one_refresh() {
 
 #[tokio::test]
 async fn a_dead_refresh_token_asks_for_the_user() {
-    let world = World::new().await;
+    let world = World::builder().start().await;
     let control = world.system.simulator.control();
     control.expire_access_tokens(DEMO_USER);
     control.kill_refresh_tokens(DEMO_USER);
@@ -210,7 +208,7 @@ async fn a_dead_refresh_token_asks_for_the_user() {
 
 #[tokio::test]
 async fn the_last_pair_is_given_though_its_refresh_token_is_dead() {
-    let world = World::new().await;
+    let world = World::builder().start().await;
     let before = world.get(GRANT).await.json();
     assert_eq!(before["status"], "active");
     let control = world.system.simulator.control();
@@ -232,7 +230,7 @@ async fn the_last_pair_is_given_though_its_refresh_token_is_dead() {
 
 #[tokio::test]
 async fn a_refresh_token_that_is_found_dead_while_the_access_token_works_is_told() {
-    let world = World::new().await;
+    let world = World::builder().start().await;
     let before = world.get(GRANT).await.json();
     world.system.simulator.control().kill_refresh_tokens(DEMO_USER);
     world.advance(86_400 - 30);
@@ -244,7 +242,7 @@ async fn a_refresh_token_that_is_found_dead_while_the_access_token_works_is_told
 
 #[tokio::test]
 async fn a_refresh_token_that_has_ended_is_not_tried() {
-    let world = World::new().await;
+    let world = World::builder().start().await;
     let mut ended = pair(world.clock_now().as_second() - 60);
     ended["refreshToken"]["expiry"] = json!(world.clock_now().as_second() - 30);
     world.put(&format!("{GRANT}?replace=true"), &ended).await;
@@ -259,7 +257,7 @@ async fn a_refresh_token_that_has_ended_is_not_tried() {
 
 #[tokio::test]
 async fn a_new_reauthorization_says_how_long_its_url_and_its_callback_are_good() {
-    let world = World::new().await;
+    let world = World::builder().start().await;
     let reply = world.post(&format!("/users/{DEMO_USER}/accounts/{BANK}/reauthorizations"), &json!({})).await;
     let made = reply.json();
     let id = made["reauthorizationId"].as_str().unwrap();
@@ -273,7 +271,7 @@ async fn a_new_reauthorization_says_how_long_its_url_and_its_callback_are_good()
 
 #[tokio::test]
 async fn a_refresh_that_may_have_been_executed_is_not_repeated() {
-    let world = World::new().await;
+    let world = World::builder().start().await;
     world.advance(2 * 86_400);
     world.system.simulator.control().fail("/v1.7/oauth/token", Failure { executed: true, ..Failure::reset(1) });
     let reply = world.get(GRANT).await;
@@ -284,7 +282,7 @@ async fn a_refresh_that_may_have_been_executed_is_not_repeated() {
 
 #[tokio::test]
 async fn the_contract_is_the_one_given_or_the_accounts_or_the_only_one() {
-    let world = World::new().await;
+    let world = World::builder().start().await;
     let url = |user: &str, account: &str| format!("/users/{user}/accounts/{account}/reauthorizations");
     let code =
         |reply: &tests::Reply| (reply.status.as_u16(), reply.json()["code"].as_str().unwrap_or_default().to_owned());
@@ -292,7 +290,7 @@ async fn the_contract_is_the_one_given_or_the_accounts_or_the_only_one() {
     let reply = world.post(&url("nobody", "1_a"), &json!({})).await;
     assert_eq!(code(&reply), (404, "user_not_found".into()));
 
-    world.hand_in("no-grant", None, &super::broken("1_a")).await;
+    world.hand_in("no-grant", None, &broken("1_a")).await;
     let reply = world.post(&url("no-grant", "1_a"), &json!({})).await;
     assert_eq!(code(&reply), (409, "grant_not_found".into()));
 
@@ -313,7 +311,7 @@ async fn the_contract_is_the_one_given_or_the_accounts_or_the_only_one() {
 
 #[tokio::test]
 async fn an_account_that_only_digime_knows_is_found_there() {
-    let world = World::new().await;
+    let world = World::builder().start().await;
     let control = world.system.simulator.control();
     control.add_account(DEMO_USER, digime_simulator::Account::new("4_new", "New Service", Some("alex")));
     let (_, url) = world.make_reauthorization(DEMO_USER, "4_new").await;
@@ -323,7 +321,7 @@ async fn an_account_that_only_digime_knows_is_found_there() {
 
 #[tokio::test]
 async fn a_grant_that_the_application_stores_during_a_refresh_stays() {
-    let world = World::new().await;
+    let world = World::builder().start().await;
     let control = world.system.simulator.control();
     let mut newer = serde_json::to_value(control.issue_tokens(DEMO_USER, DEMO_CONTRACT)).unwrap();
     newer["access_token"]["expires_on"] = json!(world.clock_now().as_second() + 86_400 * 30);
@@ -351,7 +349,7 @@ async fn a_grant_that_the_application_stores_during_a_refresh_stays() {
 
 #[tokio::test]
 async fn the_last_access_token_is_kept_though_digime_refuses_the_pair() {
-    let world = World::new().await;
+    let world = World::builder().start().await;
     let control = world.system.simulator.control();
     let before = world.get(GRANT).await.json();
     control.expire_access_tokens(DEMO_USER);
@@ -367,7 +365,7 @@ async fn the_last_access_token_is_kept_though_digime_refuses_the_pair() {
 
 #[tokio::test]
 async fn a_refreshed_pair_replaces_the_one_it_came_from_whatever_was_said_of_that_meanwhile() {
-    let world = Arc::new(World::new().await);
+    let world = Arc::new(World::builder().start().await);
     let before = world.get(GRANT).await.json();
     world.advance(86_400 - 30);
     // While digi.me refreshes, the application stores the old pair, and says that it lasts longer.
@@ -393,7 +391,7 @@ async fn a_refreshed_pair_replaces_the_one_it_came_from_whatever_was_said_of_tha
 
 #[tokio::test]
 async fn a_lease_whose_reply_is_lost_is_used_all_the_same() {
-    let world = World::new().await;
+    let world = World::builder().start().await;
     world.advance(2 * 86_400);
     world.system.aws.fail(local::aws::Fault::lose_reply("dynamodb:UpdateItem", 1));
     assert_eq!(world.get(GRANT).await.json()["status"], "active");

@@ -3,9 +3,7 @@
 use http::{Method, StatusCode};
 use local::{ROUTES, names::Queue};
 use serde_json::{Value, json};
-use tests::World;
-
-use super::{BANK, DEMO_USER};
+use tests::{BANK, DEMO_USER, World, broken};
 
 /// Everything that the table and the queues hold.
 fn state(world: &World) -> Value {
@@ -60,7 +58,7 @@ async fn refused(world: &World, (method, path, body, status, field): Case<'_>) {
 
 #[tokio::test]
 async fn bad_identifiers_in_paths() {
-    let world = World::new().await;
+    let world = World::builder().start().await;
     let long = "a".repeat(129);
     for bad in ["a%20b", "a%2Fb", "%00", "..%2F..", "%C3%A4", "%2E%2E", &long] {
         let routes: [Case<'_>; 9] = [
@@ -82,7 +80,7 @@ async fn bad_identifiers_in_paths() {
 
 #[tokio::test]
 async fn bad_bodies_of_a_reauthorization() {
-    let world = World::new().await;
+    let world = World::builder().start().await;
     let path = format!("/users/{DEMO_USER}/accounts/{BANK}/reauthorizations");
     let long = format!(r#"{{"returnUrl":"{}/{}"}}"#, world.system.endpoints.public_base_url, "a".repeat(2_048));
     for (body, field) in [
@@ -108,9 +106,11 @@ async fn bad_bodies_of_a_reauthorization() {
 #[tokio::test]
 async fn a_refused_return_url_names_the_setting_and_its_values() {
     let origins = "https://a.example, https://b.example";
-    let world =
-        World::with_settings(&[("ALLOWED_RETURN_ORIGINS", origins), ("DEFAULT_RETURN_URL", "https://a.example/back")])
-            .await;
+    let world = World::builder()
+        .setting("ALLOWED_RETURN_ORIGINS", origins)
+        .setting("DEFAULT_RETURN_URL", "https://a.example/back")
+        .start()
+        .await;
     let path = format!("/users/{DEMO_USER}/accounts/{BANK}/reauthorizations");
     for url in ["https://evil.example/", "http://a.example/", "/back", "https://a.example/#fragment"] {
         let reply = world.post(&path, &json!({"returnUrl": url})).await.json();
@@ -122,7 +122,7 @@ async fn a_refused_return_url_names_the_setting_and_its_values() {
 
 #[tokio::test]
 async fn everything_that_is_wrong_is_named_at_once() {
-    let world = World::new().await;
+    let world = World::builder().start().await;
     for (method, path, body, fields) in [
         (
             Method::PUT,
@@ -154,7 +154,7 @@ async fn everything_that_is_wrong_is_named_at_once() {
 
 #[tokio::test]
 async fn every_application_route_refuses_unknown_parameters_by_name() {
-    let world = World::new().await;
+    let world = World::builder().start().await;
     let long = "x".repeat(5_000);
     for route in ROUTES.iter().filter(|route| route.iam) {
         for (query, name) in [("return_url=1", "return_url"), ("%E2%80%AE=1", "\u{202e}"), (&*long, "xxxx")] {
@@ -174,8 +174,8 @@ async fn every_application_route_refuses_unknown_parameters_by_name() {
 
 #[tokio::test]
 async fn digime_and_mail_services_may_add_parameters() {
-    let world = World::new().await;
-    world.hand_in(DEMO_USER, None, &super::broken(BANK)).await;
+    let world = World::builder().start().await;
+    world.hand_in(DEMO_USER, None, &broken(BANK)).await;
     let link = format!("{}?utm_source=mail", world.last_link());
     let url = world.follow(&link).await;
     let callback = world.decide(&url, tests::Decision::Success).await;
@@ -189,7 +189,7 @@ const ALL_OF_A_GRANT: &str =
 
 #[tokio::test]
 async fn bad_bodies_of_a_grant() {
-    let world = World::new().await;
+    let world = World::builder().start().await;
     let path = format!("/users/{DEMO_USER}/grants/demo-contract");
     for (body, field) in [
         ("", ""),
@@ -215,7 +215,7 @@ async fn bad_bodies_of_a_grant() {
 
 #[tokio::test]
 async fn bad_read_results() {
-    let world = World::new().await;
+    let world = World::builder().start().await;
     let path = format!("/users/{DEMO_USER}/read-results");
     for (body, field) in [
         ("", "readResult"),
@@ -245,9 +245,9 @@ async fn bad_read_results() {
 
 #[tokio::test]
 async fn what_is_no_read_result_is_refused() {
-    let world = World::new().await;
+    let world = World::builder().start().await;
     let path = format!("/users/{DEMO_USER}/read-results");
-    let broken = super::broken("1_a")["1_a"].clone();
+    let broken = broken("1_a")["1_a"].clone();
     let listed = json!([{"id": "1_a", "accessTokenStatus": {"authorized": true}}]);
     for (read_result, fields) in [
         // A readAccounts answer.
@@ -289,7 +289,7 @@ async fn what_is_no_read_result_is_refused() {
 
 #[tokio::test]
 async fn bad_queries() {
-    let world = World::new().await;
+    let world = World::builder().start().await;
     for (path, field) in [
         ("/accounts", "status"),
         ("/accounts?status=active", "status"),
@@ -312,7 +312,7 @@ async fn bad_queries() {
 
 #[tokio::test]
 async fn unknown_things_are_not_found() {
-    let world = World::new().await;
+    let world = World::builder().start().await;
     for (path, code) in [
         ("/users/nobody/accounts", "user_not_found"),
         ("/users/nobody/accounts?refresh=true", "user_not_found"),
@@ -329,7 +329,7 @@ async fn unknown_things_are_not_found() {
 
 #[tokio::test]
 async fn no_application_route_answers_a_caller_without_a_principal() {
-    let world = World::new().await;
+    let world = World::builder().start().await;
     world.system.gateway.set_iam_principal(false);
     let mut asked = 0;
     for route in ROUTES.iter().filter(|route| route.iam) {

@@ -2,26 +2,12 @@
 
 use digime_simulator::{AccessTokenStatus, ErrorShape};
 use http::{Method, StatusCode};
-use local::{
-    NewMessage,
-    names::{Queue, TABLE},
-};
-use serde_json::{Value, json};
-use tests::{Decision, World};
-
-use super::{BANK, DEMO_USER, broken, healthy};
-
-async fn told() -> (World, String) {
-    let world = World::new().await;
-    world.system.simulator.control().break_account(BANK, ErrorShape::Documented);
-    world.hand_in(DEMO_USER, Some("2026-11-23T08:00:00Z"), &broken(BANK)).await;
-    let link = world.last_link();
-    (world, link)
-}
+use local::names::Queue;
+use tests::{BANK, DEMO_USER, Decision, World, broken, healthy, inserted};
 
 #[tokio::test]
 async fn the_page_names_the_service_and_calls_nobody() {
-    let (world, link) = told().await;
+    let (world, link) = World::in_need().await;
     world.system.simulator.clear_requests();
     world.system.aws.clear_record();
     let page = world.get(&link).await;
@@ -40,7 +26,7 @@ async fn the_page_names_the_service_and_calls_nobody() {
 
 #[tokio::test]
 async fn the_link_works_a_week_later_and_not_after_it_expired() {
-    let (world, link) = told().await;
+    let (world, link) = World::in_need().await;
     world.advance(7 * 86_400);
     world.follow(&link).await;
     world.advance(7 * 86_400);
@@ -53,7 +39,7 @@ async fn the_link_works_a_week_later_and_not_after_it_expired() {
 
 #[tokio::test]
 async fn the_link_of_an_account_that_is_connected_starts_nothing() {
-    let (world, link) = told().await;
+    let (world, link) = World::in_need().await;
     world.hand_in(DEMO_USER, Some("2026-11-23T08:30:00Z"), &healthy(BANK)).await;
     for method in [Method::GET, Method::POST] {
         let page = world.call(method, &link, "").await;
@@ -64,7 +50,7 @@ async fn the_link_of_an_account_that_is_connected_starts_nothing() {
 
 #[tokio::test]
 async fn the_link_of_an_earlier_episode_leads_on_until_it_expires() {
-    let (world, link) = told().await;
+    let (world, link) = World::in_need().await;
     world.hand_in(DEMO_USER, Some("2026-11-23T08:30:00Z"), &healthy(BANK)).await;
     world.hand_in(DEMO_USER, Some("2026-11-23T08:40:00Z"), &broken(BANK)).await;
     assert_ne!(world.last_link(), link, "a new episode has a link of its own");
@@ -86,7 +72,7 @@ async fn the_link_of_an_earlier_episode_leads_on_until_it_expires() {
 
 #[tokio::test]
 async fn while_digime_has_not_confirmed_it_the_page_says_that_the_connection_is_checked() {
-    let (world, link) = told().await;
+    let (world, link) = World::in_need().await;
     world.system.simulator.control().set_access_token_status(AccessTokenStatus::Absent);
     world.reauthorize(&world.follow(&link).await, Decision::Success).await;
     assert_eq!(world.account(DEMO_USER, BANK).await["status"], "verifying");
@@ -99,7 +85,7 @@ async fn while_digime_has_not_confirmed_it_the_page_says_that_the_connection_is_
 
 #[tokio::test]
 async fn an_account_that_is_checked_without_an_episode_is_not_called_connected() {
-    let (world, link) = told().await;
+    let (world, link) = World::in_need().await;
     world.hand_in(DEMO_USER, Some("2026-11-23T08:30:00Z"), &healthy(BANK)).await;
     world.system.simulator.control().set_access_token_status(AccessTokenStatus::Absent);
     let (_, url) = world.make_reauthorization(DEMO_USER, BANK).await;
@@ -115,14 +101,9 @@ async fn an_account_that_is_checked_without_an_episode_is_not_called_connected()
 
 /// Puts every event of the table on the queue of notifications once more.
 async fn deliver_again(world: &World) {
-    let scan = serde_json::from_value(json!({"TableName": TABLE})).unwrap();
-    let items = serde_json::to_value(world.system.database.scan(scan).unwrap()).unwrap();
-    for item in items["Items"].as_array().unwrap() {
+    for item in world.items() {
         if item["SK"]["S"].as_str().unwrap().starts_with("EVENT#") {
-            let record: Value = json!({"eventName": "INSERT", "dynamodb": {"NewImage": item}});
-            let (body, sender) = (record.to_string(), "test".to_owned());
-            let message = NewMessage { body, sender, ..NewMessage::default() };
-            world.system.queues.send(Queue::Notifications, &message).unwrap();
+            world.enqueue(Queue::Notifications, &inserted(&item));
         }
     }
     world.run_until_idle().await;
@@ -130,17 +111,17 @@ async fn deliver_again(world: &World) {
 
 #[tokio::test]
 async fn an_event_that_is_delivered_again_leaves_the_count_of_its_links_uses() {
-    let (world, link) = told().await;
+    let (world, link) = World::in_need().await;
     for _ in 0..5 {
         world.follow(&link).await;
     }
     deliver_again(&world).await;
-    assert_eq!(world.call(Method::POST, &link, "").await.status, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(world.use_link(&link).await.status, StatusCode::TOO_MANY_REQUESTS);
 }
 
 #[tokio::test]
 async fn an_unknown_link_is_refused_before_anything_is_read() {
-    let (world, link) = told().await;
+    let (world, link) = World::in_need().await;
     world.system.aws.clear_record();
     for wrong in ["/reconnect/x", "/reconnect/..", &link[..link.len() - 1], &format!("{link}A"), "/reconnect/%00"] {
         let reply = world.get(wrong).await;
@@ -154,10 +135,10 @@ async fn an_unknown_link_is_refused_before_anything_is_read() {
 
 #[tokio::test]
 async fn without_digime_the_button_says_to_try_again() {
-    let (world, link) = told().await;
+    let (world, link) = World::in_need().await;
     let control = world.system.simulator.control();
     control.fail("/v1.7/reference", digime_simulator::Failure::status(503, 3));
-    let reply = world.call(Method::POST, &link, "").await;
+    let reply = world.use_link(&link).await;
     assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(reply.body.contains("Try again"));
     world.reauthorize(&world.follow(&link).await, Decision::Success).await;
