@@ -14,7 +14,7 @@ use http::{Method, StatusCode};
 use local::{Endpoints, Function, Functions, Gateway, Invoke, system_clock};
 use reauth_core::aws::Aws;
 use serde_json::{Value, json};
-use tests::{Receiver, Reply, WEBHOOK_SECRET, create_table, start_instances};
+use tests::{Receiver, Reply, SqsMessage, WEBHOOK_SECRET, create_table, sqs_batch, start_instances};
 use tokio::sync::Mutex;
 
 pub(crate) const USER: &str = "user";
@@ -173,9 +173,11 @@ impl Deployment {
         if messages.is_empty() {
             return 0;
         }
-        let bodies: Vec<_> =
-            messages.iter().map(|one| (one.message_id.as_deref().unwrap(), one.body.as_deref().unwrap())).collect();
-        let reply = self.invoke(function, sqs_event(&bodies)).await;
+        let now = Ambient::system().now();
+        let batch = messages
+            .iter()
+            .map(|one| SqsMessage::new(one.body.as_deref().unwrap(), now).id(one.message_id.as_deref().unwrap()));
+        let reply = self.invoke(function, sqs_batch(batch)).await;
         assert_eq!(reply["batchItemFailures"], json!([]), "{reply}");
         for message in &messages {
             let handle = message.receipt_handle.as_deref().unwrap();
@@ -198,7 +200,7 @@ impl Deployment {
         moved
     }
 
-    /// What is in the stream by now reaches nobody.
+    /// Discards what is in the stream.
     pub(crate) async fn lose_stream(&self) {
         assert!(!self.records().await.is_empty());
     }
@@ -234,7 +236,7 @@ impl Deployment {
         answer.json().await.unwrap()
     }
 
-    /// What the subscriber's queue has received since the last call: the envelopes of SNS.
+    /// What the subscriber's queue has received since the last call: SNS envelopes.
     pub(crate) async fn notifications(&self) -> Vec<Value> {
         let mut envelopes = Vec::new();
         loop {
@@ -258,7 +260,7 @@ impl Deployment {
         items.iter().map(|item| format!("{} {}", text(&item["PK"]), text(&item["SK"]))).collect()
     }
 
-    /// As if everything that waits for a look had waited long enough.
+    /// Makes everything due that has a due time.
     pub(crate) async fn make_everything_due(&self) {
         let items = self.dynamodb.scan().table_name(&self.table).send().await.unwrap().items.unwrap_or_default();
         for item in items.into_iter().filter(|item| item.contains_key("dueAt")) {
@@ -331,15 +333,4 @@ async fn functions(endpoints: &Endpoints, settings: &[(&str, String)]) -> Functi
         started.insert(function, Arc::new(start_instances(function, environment, INSTANCES).await.unwrap()));
     }
     Functions::each(|function| Arc::clone(&started[&function]))
-}
-
-/// The event that Lambda makes of a batch: identifiers and bodies.
-pub(crate) fn sqs_event(messages: &[(&str, &str)]) -> Value {
-    let record = |(id, body): &(&str, &str)| {
-        let sent = Ambient::system().now().as_millisecond().to_string();
-        json!({"messageId": id, "receiptHandle": "r", "body": body, "eventSource": "aws:sqs", "awsRegion": "eu-west-1",
-            "eventSourceARN": "arn:aws:sqs:eu-west-1:123456789012:queue", "messageAttributes": {}, "md5OfBody": "",
-            "attributes": {"SentTimestamp": sent, "ApproximateReceiveCount": "1"}})
-    };
-    json!({"Records": messages.iter().map(record).collect::<Vec<_>>()})
 }

@@ -26,7 +26,7 @@ use local::{
 };
 use serde_json::{Value, json};
 use tests::{
-    Decision, Reply, SqsMessage, WEBHOOK_SECRET, binaries, decide, options, published,
+    Decision, Reply, SqsMessage, WEBHOOK_SECRET, binaries, broken, decide, options, published,
     runtime_api::{LambdaFunction, Spec},
     sqs_batch,
 };
@@ -189,8 +189,7 @@ impl Stage {
 
     /// A read says that the account needs its user, and the application is told.
     pub(crate) async fn needs_user(&self, user: &str, account: &str) {
-        let body = json!({"contractId": DEMO_CONTRACT, "readResult": {account: {"state": "partial",
-            "error": {"code": "ServiceAuthorizationError", "error": {"reauth": true}, "statusCode": 511}}}});
+        let body = json!({"contractId": DEMO_CONTRACT, "readResult": broken(account)});
         let path = format!("/users/{user}/read-results");
         self.expect(StatusCode::ACCEPTED, Method::POST, &path, &body.to_string()).await;
         self.run_until_idle().await;
