@@ -59,35 +59,6 @@ async fn what_is_no_read_result_becomes_a_dead_letter() {
     assert_eq!(dead.len(), bad.len() + 1);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn entries_that_are_not_accounts_are_named_and_the_others_taken() {
-    let world = World::builder().binaries().start().await;
-    let mut details = broken("1_a");
-    for n in 0..30 {
-        details[format!("no id {n:02}")] = json!({"state": "completed"});
-    }
-    details["2_b"] = json!("completed");
-    details["3_c"] = json!({});
-    details["x".repeat(5_000)] = json!({});
-    let body = json!({"readResult": {"status": {"details": details}}});
-    let reply = world.post("/users/u/read-results", &body).await.json();
-    let ignored = reply["ignored"].as_array().unwrap();
-    assert_eq!((&reply["accounts"], ignored.len()), (&json!(2), 20));
-    assert_eq!(ignored[0]["accountId"], "2_b");
-    assert!(ignored.iter().all(|entry| entry["reason"].as_str().is_some_and(|reason| !reason.is_empty())));
-    let queued = world.system.queues.messages(Queue::ReadResults, 10).unwrap();
-    let message: serde_json::Value = serde_json::from_str(&queued[0].body).unwrap();
-    assert!(message["submittedAt"].as_str().unwrap().parse::<jiff::Timestamp>().is_ok(), "{message}");
-    world.run_until_idle().await;
-    assert_eq!(world.account("u", "1_a").await["status"], "reauth_required");
-    let warning = "read-results: ignored entries that are not accounts";
-    let log = world.log(Function::Accounts);
-    assert!(log.lines().any(|line| line.contains(warning) && line.contains("\"ignored\":32")), "{log}");
-
-    let reply = world.post("/users/u/read-results", &json!({"readResult": {"state": "pending"}})).await;
-    assert_eq!(reply.json(), json!({"accounts": 0, "ignored": []}));
-}
-
 #[tokio::test]
 async fn a_notification_that_holds_no_event_becomes_a_dead_letter() {
     let world = World::builder().expect_leftovers().start().await;

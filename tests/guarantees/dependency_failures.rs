@@ -1,43 +1,14 @@
 //! Dependencies that fail: digi.me, DynamoDB, Secrets Manager, SQS, SNS. What comes of it, and how often they are asked.
 
-use std::sync::Arc;
-
-use digime_simulator::{ErrorShape, Failure, KeyForm, Moment};
+use digime_simulator::{ErrorShape, KeyForm};
 use http::{Method, StatusCode};
-use local::{
-    Function,
-    aws::{Fault, Operation},
-};
+use local::{Function, aws::Fault};
 use serde_json::json;
-use tests::{BANK, DEMO_CONTRACT, DEMO_USER, Decision, Reply, World, broken, healthy};
+use tests::{BANK, DEMO_CONTRACT, DEMO_USER, Decision, World, broken, healthy};
+
+use crate::failures::{FOR_EVER, asked, assert_problem, digime_faults, sent};
 
 const REAUTHORIZATIONS: &str = "/users/demo-user/accounts/1_demo-bank/reauthorizations";
-const FOR_EVER: u32 = 1_000;
-
-/// How often digi.me was asked for a path.
-fn asked(world: &World, path: &str) -> usize {
-    world.system.simulator.requests().iter().filter(|request| request.path.ends_with(path)).count()
-}
-
-fn assert_problem(reply: &Reply, status: u16, code: &str) {
-    assert_eq!((reply.status.as_u16(), reply.json()["code"].as_str()), (status, Some(code)), "{}", reply.body);
-    assert_eq!(reply.status == StatusCode::SERVICE_UNAVAILABLE, !reply.header("retry-after").is_empty());
-}
-
-/// What digi.me may do wrong, what the application is told, and how often digi.me is asked at most.
-fn digime_faults() -> Vec<(&'static str, Failure, u16, &'static str, usize)> {
-    let body = |text: &str| Failure { body: Some(text.to_owned()), ..Failure::status(200, FOR_EVER) };
-    let wait = |seconds| Failure { retry_after: Some(seconds), ..Failure::status(429, FOR_EVER) };
-    vec![
-        ("reset", Failure::reset(FOR_EVER), 503, "digime_unavailable", 3),
-        ("500", Failure::status(500, FOR_EVER), 503, "digime_unavailable", 3),
-        ("429", Failure::status(429, FOR_EVER), 503, "digime_unavailable", 3),
-        ("429 with a long Retry-After", wait(60), 503, "digime_unavailable", 1),
-        ("HTML", body("<html>Bad gateway</html>"), 502, "digime_invalid_answer", 1),
-        ("truncated JSON", body(r#"{"token":"ey"#), 502, "digime_invalid_answer", 1),
-        ("403", Failure::status(403, FOR_EVER), 502, "digime_refused", 1),
-    ]
-}
 
 #[tokio::test]
 async fn a_url_cannot_be_made_while_digime_fails_and_the_caller_is_told_when_to_come_back() {
@@ -48,7 +19,7 @@ async fn a_url_cannot_be_made_while_digime_fails_and_the_caller_is_told_when_to_
             let retry_after = failure.retry_after;
             world.system.simulator.clear_requests();
             control.fail(path, failure);
-            let reply = world.post(REAUTHORIZATIONS, &json!({})).await;
+            let reply = world.request_reauthorization().await;
             control.clear_failures();
             assert_problem(&reply, status, code);
             if let Some(seconds) = retry_after {
@@ -57,7 +28,7 @@ async fn a_url_cannot_be_made_while_digime_fails_and_the_caller_is_told_when_to_
             assert!((1..=tries).contains(&asked(&world, path)), "{what}: {}", asked(&world, path));
         }
     }
-    assert_eq!(world.post(REAUTHORIZATIONS, &json!({})).await.status, StatusCode::CREATED);
+    assert_eq!(world.request_reauthorization().await.status, StatusCode::CREATED);
 }
 
 #[tokio::test]
@@ -79,80 +50,6 @@ async fn a_callback_waits_for_confirmation_while_digime_fails() {
         world.advance(3_600);
         assert_eq!(world.sweep().await["settled"], 1, "{what}");
     }
-}
-
-#[tokio::test]
-async fn a_refresh_that_fails_keeps_the_stored_pair() {
-    let world = World::builder().start().await;
-    let control = world.system.simulator.control();
-    let executed = |failure: &Failure| failure.status == 200;
-    for (what, failure, ..) in digime_faults().into_iter().filter(|(_, failure, ..)| !executed(failure)) {
-        control.expire_access_tokens(DEMO_USER);
-        control.fail("/v1.7/oauth/token", failure);
-        let reply = world.post(REAUTHORIZATIONS, &json!({})).await;
-        assert!(reply.status.is_server_error(), "{what}: {}", reply.body);
-        control.clear_failures();
-        let reply = world.post(REAUTHORIZATIONS, &json!({})).await;
-        assert_eq!(reply.status, StatusCode::CREATED, "{what}: {}", reply.body);
-    }
-}
-
-#[tokio::test]
-async fn a_refresh_answered_without_a_refresh_token_keeps_the_stored_pair() {
-    let world = World::builder().start().await;
-    let control = world.system.simulator.control();
-    let grant = format!("/users/{DEMO_USER}/grants/{DEMO_CONTRACT}");
-    control.expire_access_tokens(DEMO_USER);
-    let claims = json!({"access_token": {"value": "new", "expires_on": 1_900_000_000}});
-    control.set_answer_claims("oauth/token", Some(claims));
-    assert_problem(&world.post(REAUTHORIZATIONS, &json!({})).await, 502, "digime_invalid_answer");
-    control.set_answer_claims("oauth/token", None);
-    let kept = world.get(&grant).await;
-    assert_eq!(kept.status, StatusCode::OK, "{}", kept.body);
-    assert!(!kept.body.contains("\"new\""));
-}
-
-#[tokio::test]
-async fn no_refresh_is_begun_while_its_answer_could_not_be_checked() {
-    let world = World::builder().start().await;
-    let control = world.system.simulator.control();
-    control.expire_access_tokens(DEMO_USER);
-    control.fail("/v1.7/jwks/oauth", Failure::status(500, FOR_EVER));
-    world.system.simulator.clear_requests();
-    assert_problem(&world.post(REAUTHORIZATIONS, &json!({})).await, 503, "digime_unavailable");
-    assert_eq!(asked(&world, "/oauth/token"), 0);
-    control.clear_failures();
-    // An error about the key set is none about the token, whatever it is called.
-    let misleading = Failure { code: Some("InvalidToken".into()), ..Failure::status(401, FOR_EVER) };
-    control.fail("/v1.7/jwks/oauth", misleading);
-    assert_problem(&world.post(REAUTHORIZATIONS, &json!({})).await, 502, "digime_refused");
-    control.clear_failures();
-    assert_eq!(world.post(REAUTHORIZATIONS, &json!({})).await.status, StatusCode::CREATED);
-}
-
-#[tokio::test]
-async fn a_refresh_whose_preparations_took_too_long_is_not_begun() {
-    let world = World::builder().start().await;
-    let control = world.system.simulator.control();
-    // A token that is known to have expired. What is cached of the key set is too old.
-    let mut tokens = serde_json::to_value(control.issue_tokens(DEMO_USER, DEMO_CONTRACT)).unwrap();
-    tokens["access_token"]["expires_on"] = json!(world.clock_now().as_second() - 60);
-    let grant = format!("/users/{DEMO_USER}/grants/{DEMO_CONTRACT}?replace=true");
-    assert_eq!(world.put(&grant, &tokens).await.status, StatusCode::NO_CONTENT);
-    world.advance(3_600);
-    let clock = world.clock.clone();
-    control.observe(Some(Arc::new(move |moment, name: &str| {
-        if moment == Moment::After && name.ends_with("/jwks/oauth") {
-            clock.advance(std::time::Duration::from_secs(25));
-        }
-        Box::pin(async {})
-    })));
-    world.system.simulator.clear_requests();
-    assert_problem(&world.post(REAUTHORIZATIONS, &json!({})).await, 503, "unavailable");
-    assert_eq!((asked(&world, "/jwks/oauth"), asked(&world, "/oauth/token")), (1, 0));
-    control.observe(None);
-    // The lease was given back.
-    assert_eq!(world.post(REAUTHORIZATIONS, &json!({})).await.status, StatusCode::CREATED);
 }
 
 #[tokio::test]
@@ -193,11 +90,11 @@ async fn keys_that_are_rotated_in_mid_flight_cost_nothing() {
     let world = World::builder().start().await;
     let control = world.system.simulator.control();
     // The key set is fetched, and cached.
-    assert_eq!(world.post(REAUTHORIZATIONS, &json!({})).await.status, StatusCode::CREATED);
+    assert_eq!(world.request_reauthorization().await.status, StatusCode::CREATED);
     for form in [KeyForm::Spki, KeyForm::Pkcs1] {
         control.rotate_signing_key(form).unwrap();
         control.expire_access_tokens(DEMO_USER);
-        let reply = world.post(REAUTHORIZATIONS, &json!({})).await;
+        let reply = world.request_reauthorization().await;
         assert_eq!(reply.status, StatusCode::CREATED, "{}", reply.body);
         world.advance(60);
     }
@@ -205,7 +102,7 @@ async fn keys_that_are_rotated_in_mid_flight_cost_nothing() {
     control.set_forged_kid(Some("unknown"));
     world.system.simulator.clear_requests();
     for _ in 0..5 {
-        assert_problem(&world.post(REAUTHORIZATIONS, &json!({})).await, 502, "digime_invalid_answer");
+        assert_problem(&world.request_reauthorization().await, 502, "digime_invalid_answer");
     }
     assert_eq!(asked(&world, "/jwks/oauth"), 1);
 }
@@ -229,15 +126,9 @@ async fn digime_slower_than_the_timeout_is_asked_once_and_told_as_unavailable() 
     let world = World::builder().setting("DIGIME_TIMEOUT", "1s").start().await;
     let latency = std::time::Duration::from_secs(30);
     world.system.simulator.control().set_latency(Some("/v1.7/oauth/token/reference"), latency);
-    assert_problem(&world.post(REAUTHORIZATIONS, &json!({})).await, 503, "digime_unavailable");
+    assert_problem(&world.request_reauthorization().await, 503, "digime_unavailable");
     // Were it waited for, the invocation would end first, and the gateway would say so.
     assert_eq!(asked(&world, "/oauth/token/reference"), 0, "the answer never came");
-}
-
-/// How often a function sent an operation.
-fn sent(world: &World, function: Function, action: &str) -> u64 {
-    let operation = Operation { caller: function.name().to_owned(), action: action.to_owned() };
-    world.system.aws.operations().get(&operation).copied().unwrap_or_default()
 }
 
 #[tokio::test]
@@ -278,7 +169,7 @@ async fn without_secrets_manager_nothing_is_lost() {
     // What is cached is too old.
     world.advance(3_600);
     world.system.aws.fail(Fault::refuse("secretsmanager:GetSecretValue", FOR_EVER));
-    assert_problem(&world.post(REAUTHORIZATIONS, &json!({})).await, 503, "unavailable");
+    assert_problem(&world.request_reauthorization().await, 503, "unavailable");
     world.hand_in(DEMO_USER, None, &broken(BANK)).await;
     world.system.aws.heal();
     for queue in local::names::Queue::ALL {

@@ -13,7 +13,7 @@ fn state(world: &World) -> Value {
 }
 
 /// Method, path, body, status, all wrong fields (or the code, for other problems than bad input).
-type Case<'a> = (Method, String, &'a str, u16, &'a str);
+pub(crate) type Case<'a> = (Method, String, &'a str, u16, &'a str);
 
 /// The names of all fields that a problem calls wrong, in its order.
 fn wrong_fields(problem: &Value) -> String {
@@ -31,7 +31,7 @@ fn example(route: &str) -> String {
     path.replace("{contractId}", "demo-contract").replace("{reauthorizationId}", "ra_00000000000000000000000000000000")
 }
 
-async fn refused(world: &World, (method, path, body, status, field): Case<'_>) {
+pub(crate) async fn refused(world: &World, (method, path, body, status, field): Case<'_>) {
     let before = state(world);
     let reply = world.call(method.clone(), &path, body.to_owned()).await;
     let shown = format!(
@@ -211,80 +211,6 @@ async fn bad_bodies_of_a_grant() {
     }
     let replace = format!("{path}?replace=yes");
     refused(&world, (Method::PUT, replace, "{}", 400, "replace accessToken refreshToken")).await;
-}
-
-#[tokio::test]
-async fn bad_read_results() {
-    let world = World::builder().start().await;
-    let path = format!("/users/{DEMO_USER}/read-results");
-    for (body, field) in [
-        ("", "readResult"),
-        ("not json", ""),
-        ("[]", ""),
-        ("{}", "readResult"),
-        (r#"{"readResult":null}"#, "readResult"),
-        (r#"{"readResult":"x"}"#, "readResult"),
-        (r#"{"readResult":{"hello":"world"}}"#, "readResult.hello"),
-        (r#"{"readResult":{"status":"partial"}}"#, "readResult.status"),
-        (r#"{"readResult":{"status":{"details":7}}}"#, "readResult.status.details"),
-        (r#"{"observedAt":"yesterday","readResult":{}}"#, "observedAt"),
-        (r#"{"observedAt":1700000000,"readResult":{}}"#, "observedAt"),
-        (r#"{"contractId":"a b","readResult":{}}"#, "contractId"),
-        (r#"{"contractId":7,"readResult":{}}"#, "contractId"),
-        (r#"{"readResult":{},"userAccessToken":{}}"#, "userAccessToken"),
-    ] {
-        refused(&world, (Method::POST, path.clone(), body, 400, field)).await;
-    }
-    let large = format!(r#"{{"readResult":{{}},"padding":"{}"}}"#, "x".repeat(5_000_000));
-    refused(&world, (Method::POST, path.clone(), &large, 413, "read_result_too_large")).await;
-    let entries = |number| (0..number).map(|n| format!(r#""{n}_a":{{"state":"running"}}"#)).collect::<Vec<_>>();
-    let many = |number| format!(r#"{{"readResult":{{{}}}}}"#, entries(number).join(","));
-    refused(&world, (Method::POST, path.clone(), &many(2_001), 413, "read_result_too_large")).await;
-    assert_eq!(world.call(Method::POST, &path, many(2_000)).await.json()["accounts"], 2_000);
-}
-
-#[tokio::test]
-async fn what_is_no_read_result_is_refused() {
-    let world = World::builder().start().await;
-    let path = format!("/users/{DEMO_USER}/read-results");
-    let broken = broken("1_a")["1_a"].clone();
-    let listed = json!([{"id": "1_a", "accessTokenStatus": {"authorized": true}}]);
-    for (read_result, fields) in [
-        // A readAccounts answer.
-        (listed.clone(), "readResult"),
-        // The same, as an object.
-        (json!({"accounts": listed}), "readResult.accounts"),
-        // A token pair.
-        (
-            json!({"accessToken": {"value": "a", "expiry": 1}, "refreshToken": {"value": "r", "expiry": 1}}),
-            "readResult.accessToken readResult.refreshToken",
-        ),
-        // A token pair of the API.
-        (json!({"access_token": {"value": "a", "expires_on": 1}}), "readResult.access_token"),
-        // A grant of this API.
-        (json!({"accessToken": {}, "status": "active"}), "readResult.status"),
-        // An error body of digi.me.
-        (json!({"error": {"code": "c", "message": "m"}}), "readResult.error"),
-        // A problem.
-        (json!({"type": "t", "status": 400}), "readResult.status"),
-        // A single entry.
-        (broken.clone(), "readResult"),
-        // A single entry, named.
-        (json!({"accountId": "1_a", "error": {}}), "readResult.accountId readResult.error"),
-        // An entry without a state.
-        (json!({"1_a": {"error": {}}, "2_b": broken}), "readResult.1_a"),
-        // A state that is no text.
-        (json!({"1_a": {"state": 7}}), "readResult.1_a"),
-        // A status without anything.
-        (json!({"status": {}}), "readResult.status"),
-    ] {
-        let body = json!({"readResult": read_result}).to_string();
-        refused(&world, (Method::POST, path.clone(), &body, 400, fields)).await;
-    }
-    let junk: serde_json::Map<_, _> = (0..3_000).map(|n| (format!("key-{n}"), json!(n))).collect();
-    let reply = world.post(&path, &json!({"readResult": junk})).await;
-    assert_eq!(reply.status, StatusCode::BAD_REQUEST);
-    assert!(reply.body.len() < 20_000, "the list of wrong fields has an end");
 }
 
 #[tokio::test]

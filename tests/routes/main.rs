@@ -2,9 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod accept_identity;
 mod accounts;
 mod bad_input;
 mod callback;
 mod grants;
 mod read_results;
+mod reauthorizations;
 mod reconnect;

@@ -2,8 +2,8 @@
 
 use digime_simulator::ErrorShape;
 use http::{Method, StatusCode};
-use local::{DEMO_CONTRACT, DEMO_USER};
-use serde_json::Value;
+use local::{DEMO_CONTRACT, DEMO_USER, names::CONTRACT_SECRET_PREFIX};
+use serde_json::{Value, json};
 
 use crate::{BANK, Decision, Reply, World, broken};
 
@@ -33,6 +33,15 @@ impl World {
         world
     }
 
+    /// Gives a contract a key: that of the demo contract.
+    pub fn configure_contract(&self, contract: &str) {
+        let id = |contract: &str| format!("{CONTRACT_SECRET_PREFIX}{contract}");
+        let secret = self.system.secrets.get(&id(DEMO_CONTRACT)).expect("the demo contract has a secret");
+        let mut secret: Value = serde_json::from_str(&secret).expect("a secret in JSON");
+        secret["contractId"] = json!(contract);
+        self.system.secrets.put(&id(contract), &secret.to_string());
+    }
+
     /// A new token pair of a user, as digi.me's API gives it.
     #[must_use]
     pub fn issue_tokens(&self, user: &str) -> Value {
@@ -45,6 +54,18 @@ impl World {
         let path = format!("/users/{user}/grants/{DEMO_CONTRACT}?replace=true");
         let reply = self.put(&path, &self.issue_tokens(user)).await;
         assert_eq!(reply.status, StatusCode::NO_CONTENT, "{}", reply.body);
+    }
+
+    /// Asks for a reauthorization of the demo user's bank account, as the application does.
+    pub async fn request_reauthorization(&self) -> Reply {
+        self.post(&format!("/users/{DEMO_USER}/accounts/{BANK}/reauthorizations"), &json!({})).await
+    }
+
+    /// How often digi.me was asked for a new token pair.
+    #[must_use]
+    pub fn refreshes(&self) -> usize {
+        let requests = self.system.simulator.requests();
+        requests.iter().filter(|request| request.path.ends_with("/oauth/token")).count()
     }
 
     /// Uses the button of a reconnect link once.

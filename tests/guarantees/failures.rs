@@ -1,0 +1,39 @@
+//! Failures of digi.me and AWS, and what they may cost.
+
+use digime_simulator::Failure;
+use http::StatusCode;
+use local::{Function, aws::Operation};
+use tests::{Reply, World};
+
+pub(crate) const FOR_EVER: u32 = 1_000;
+
+/// How often digi.me was asked for a path.
+pub(crate) fn asked(world: &World, path: &str) -> usize {
+    world.system.simulator.requests().iter().filter(|request| request.path.ends_with(path)).count()
+}
+
+pub(crate) fn assert_problem(reply: &Reply, status: u16, code: &str) {
+    assert_eq!((reply.status.as_u16(), reply.json()["code"].as_str()), (status, Some(code)), "{}", reply.body);
+    assert_eq!(reply.status == StatusCode::SERVICE_UNAVAILABLE, !reply.header("retry-after").is_empty());
+}
+
+/// What digi.me may do wrong, what the application is told, and how often digi.me is asked at most.
+pub(crate) fn digime_faults() -> Vec<(&'static str, Failure, u16, &'static str, usize)> {
+    let body = |text: &str| Failure { body: Some(text.to_owned()), ..Failure::status(200, FOR_EVER) };
+    let wait = |seconds| Failure { retry_after: Some(seconds), ..Failure::status(429, FOR_EVER) };
+    vec![
+        ("reset", Failure::reset(FOR_EVER), 503, "digime_unavailable", 3),
+        ("500", Failure::status(500, FOR_EVER), 503, "digime_unavailable", 3),
+        ("429", Failure::status(429, FOR_EVER), 503, "digime_unavailable", 3),
+        ("429 with a long Retry-After", wait(60), 503, "digime_unavailable", 1),
+        ("HTML", body("<html>Bad gateway</html>"), 502, "digime_invalid_answer", 1),
+        ("truncated JSON", body(r#"{"token":"ey"#), 502, "digime_invalid_answer", 1),
+        ("403", Failure::status(403, FOR_EVER), 502, "digime_refused", 1),
+    ]
+}
+
+/// How often a function sent an operation.
+pub(crate) fn sent(world: &World, function: Function, action: &str) -> u64 {
+    let operation = Operation { caller: function.name().to_owned(), action: action.to_owned() };
+    world.system.aws.operations().get(&operation).copied().unwrap_or_default()
+}
