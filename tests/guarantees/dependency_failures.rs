@@ -6,7 +6,7 @@ use local::{Function, aws::Fault};
 use serde_json::json;
 use tests::{BANK, DEMO_CONTRACT, DEMO_USER, Decision, World, broken, healthy};
 
-use crate::failures::{FOR_EVER, asked, assert_problem, digime_faults, sent};
+use crate::failures::{DigimeFault, FOR_EVER, asked, assert_problem, digime_faults, sent};
 
 const REAUTHORIZATIONS: &str = "/users/demo-user/accounts/1_demo-bank/reauthorizations";
 
@@ -15,17 +15,18 @@ async fn a_url_cannot_be_made_while_digime_fails_and_the_caller_is_told_when_to_
     let world = World::builder().start().await;
     let control = world.system.simulator.control();
     for path in ["/v1.7/oauth/token/reference", "/v1.7/reference"] {
-        for (what, failure, status, code, tries) in digime_faults() {
-            let retry_after = failure.retry_after;
+        for fault in digime_faults() {
+            let retry_after = fault.failure.retry_after;
             world.system.simulator.clear_requests();
-            control.fail(path, failure);
+            control.fail(path, fault.failure);
             let reply = world.request_reauthorization().await;
             control.clear_failures();
-            assert_problem(&reply, status, code);
+            assert_problem(&reply, fault.status, fault.code);
             if let Some(seconds) = retry_after {
-                assert_eq!(reply.header("retry-after"), seconds.to_string(), "{what}");
+                assert_eq!(reply.header("retry-after"), seconds.to_string(), "{}", fault.name);
             }
-            assert!((1..=tries).contains(&asked(&world, path)), "{what}: {}", asked(&world, path));
+            let asked = asked(&world, path);
+            assert!((1..=fault.max_requests).contains(&asked), "{}: {asked}", fault.name);
         }
     }
     assert_eq!(world.request_reauthorization().await.status, StatusCode::CREATED);
@@ -35,7 +36,7 @@ async fn a_url_cannot_be_made_while_digime_fails_and_the_caller_is_told_when_to_
 async fn a_callback_waits_for_confirmation_while_digime_fails() {
     let world = World::builder().start().await;
     let control = world.system.simulator.control();
-    for (what, failure, _, _, tries) in digime_faults() {
+    for DigimeFault { name, failure, max_requests, .. } in digime_faults() {
         control.break_account(BANK, ErrorShape::Documented);
         world.advance(60);
         world.hand_in(DEMO_USER, None, &broken(BANK)).await;
@@ -44,11 +45,11 @@ async fn a_callback_waits_for_confirmation_while_digime_fails() {
         world.system.simulator.clear_requests();
         control.fail("/v1.7/permission-access/accounts", failure);
         let reply = world.get(&callback).await;
-        assert!(reply.header("location").contains("status=verifying"), "{what}: {}", reply.header("location"));
-        assert!((1..=tries).contains(&asked(&world, "/accounts")), "{what}");
+        assert!(reply.header("location").contains("status=verifying"), "{name}: {}", reply.header("location"));
+        assert!((1..=max_requests).contains(&asked(&world, "/accounts")), "{name}");
         control.clear_failures();
         world.advance(3_600);
-        assert_eq!(world.sweep().await["settled"], 1, "{what}");
+        assert_eq!(world.sweep().await["settled"], 1, "{name}");
     }
 }
 
@@ -114,8 +115,8 @@ async fn a_clock_that_is_off_by_minutes_does_no_harm() {
         world.system.simulator.control().break_account(BANK, ErrorShape::Documented);
         world.hand_in(DEMO_USER, None, &broken(BANK)).await;
         let url = world.follow(&world.last_link()).await;
-        let ending = world.reauthorize(&url, Decision::Success).await;
-        assert_eq!(ending.parameter("status").as_deref(), Some("succeeded"), "{minutes}");
+        let result = world.reauthorize(&url, Decision::Success).await;
+        assert_eq!(result.parameter("status").as_deref(), Some("succeeded"), "{minutes}");
         world.run_until_idle().await;
         assert_eq!(world.history(DEMO_USER, BANK).await, ["account.reauthorization_required", "account.reauthorized"]);
     }
@@ -212,8 +213,8 @@ async fn conflicting_transactions_are_waited_out() {
     world.system.aws.fail(Fault::conflict("dynamodb:UpdateItem", 3));
     let url = world.follow(&world.last_link()).await;
     world.system.aws.fail(Fault::conflict("dynamodb:TransactWriteItems", 3));
-    let ending = world.reauthorize(&url, Decision::Success).await;
-    assert_eq!(ending.parameter("status").as_deref(), Some("succeeded"));
+    let result = world.reauthorize(&url, Decision::Success).await;
+    assert_eq!(result.parameter("status").as_deref(), Some("succeeded"));
     world.system.aws.fail(Fault::conflict("dynamodb:UpdateItem", 3));
     world.run_until_idle().await;
     assert_eq!(world.published().len(), 2);

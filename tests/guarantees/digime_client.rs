@@ -171,7 +171,7 @@ async fn the_client_accepts_what_openssl_signs_with_keys_of_both_forms() {
 #[tokio::test]
 async fn forged_and_incomplete_answers_are_refused() {
     let directory = keys();
-    let stranger = keys();
+    let other_keys = keys();
     let jwks = json!({"keys": [{"kid": "k1", "pem": read(&directory, "public.pem")}]});
     let with = |name: &str, value: Value| {
         let mut header = header();
@@ -186,7 +186,7 @@ async fn forged_and_incomplete_answers_are_refused() {
     let mut changed = good.clone();
     changed.replace_range(good.len() - 4.., "AAAA");
     let answers = [
-        ("signed by a stranger", token(&stranger, &header(), &pair())),
+        ("signed with another key", token(&other_keys, &header(), &pair())),
         ("of an unknown key", token(&directory, &with("kid", json!("k2")), &pair())),
         ("without a key", token(&directory, &with("kid", json!(null)), &pair())),
         ("of another algorithm", token(&directory, &with("alg", json!("RS512")), &pair())),
@@ -206,10 +206,10 @@ async fn forged_and_incomplete_answers_are_refused() {
     }
 }
 
-/// Somebody else's server, who counts who comes.
-async fn stranger(jwks: Value) -> (String, Arc<Mutex<Vec<String>>>) {
-    let came = Arc::new(Mutex::new(Vec::new()));
-    let remembered = Arc::clone(&came);
+/// A server that is not digi.me's, and the requests that it received.
+async fn other_server(jwks: Value) -> (String, Arc<Mutex<Vec<String>>>) {
+    let received = Arc::new(Mutex::new(Vec::new()));
+    let remembered = Arc::clone(&received);
     let router = Router::new().fallback(move |request: axum::extract::Request| {
         remembered.lock().unwrap().push(request.uri().to_string());
         async move { Json(jwks) }
@@ -217,7 +217,7 @@ async fn stranger(jwks: Value) -> (String, Arc<Mutex<Vec<String>>>) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move { axum::serve(listener, router).await });
-    (base, came)
+    (base, received)
 }
 
 /// Counts log lines with the field that the metric filter of the template counts.
@@ -237,7 +237,7 @@ async fn a_foreign_key_set_is_never_fetched_and_a_right_signature_beside_it_is_c
     let _subscriber = tracing::subscriber::set_default(Registry::default().with(CountForeign(Arc::clone(&counted))));
     let (directory, forger) = (keys(), keys());
     let jwks = |keys: &TempDir| json!({"keys": [{"kid": "k1", "pem": read(keys, "public.pem")}]});
-    let (elsewhere, came) = stranger(jwks(&forger)).await;
+    let (elsewhere, received) = other_server(jwks(&forger)).await;
     let mut header = header();
     header["jku"] = json!(format!("{elsewhere}/jwks/oauth"));
 
@@ -249,13 +249,13 @@ async fn a_foreign_key_set_is_never_fetched_and_a_right_signature_beside_it_is_c
     let (client, _) = digime(token(&directory, &header, &pair()), jwks(&directory)).await;
     assert_eq!(refresh(&client, &contract(&directory, "pkcs8.pem")).await.unwrap(), "a");
     assert_eq!(counted.load(Ordering::Relaxed), 1);
-    assert!(came.lock().unwrap().is_empty(), "nobody goes there");
+    assert!(received.lock().unwrap().is_empty(), "the other server received a request");
 }
 
 #[tokio::test]
 async fn a_redirect_to_another_origin_is_not_followed() {
     let directory = keys();
-    let (elsewhere, came) = stranger(json!({"keys": []})).await;
+    let (elsewhere, received) = other_server(json!({"keys": []})).await;
     let router = Router::new().fallback(move || {
         let elsewhere = format!("{elsewhere}/v1.7/oauth/token");
         async move { axum::response::Redirect::temporary(&elsewhere) }
@@ -275,5 +275,5 @@ async fn a_redirect_to_another_origin_is_not_followed() {
     assert!(client.refresh(&contract, &token, deadline).await.is_err());
     assert!(client.accounts(&contract, &token, deadline).await.is_err());
     assert!(client.account_reference(&contract, &"1_a".parse().unwrap(), deadline).await.is_err());
-    assert!(came.lock().unwrap().is_empty(), "no request, and so no token, goes to another origin");
+    assert!(received.lock().unwrap().is_empty(), "no request, and so no token, goes to another origin");
 }

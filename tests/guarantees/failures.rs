@@ -17,11 +17,19 @@ pub(crate) fn assert_problem(reply: &Reply, status: u16, code: &str) {
     assert_eq!(reply.status == StatusCode::SERVICE_UNAVAILABLE, !reply.header("retry-after").is_empty());
 }
 
-/// What digi.me may do wrong, what the application is told, and how often digi.me is asked at most.
-pub(crate) fn digime_faults() -> Vec<(&'static str, Failure, u16, &'static str, usize)> {
+/// A failure of digi.me, the reply to the application, and how often digi.me may be asked.
+pub(crate) struct DigimeFault {
+    pub(crate) name: &'static str,
+    pub(crate) failure: Failure,
+    pub(crate) status: u16,
+    pub(crate) code: &'static str,
+    pub(crate) max_requests: usize,
+}
+
+pub(crate) fn digime_faults() -> Vec<DigimeFault> {
     let body = |text: &str| Failure { body: Some(text.to_owned()), ..Failure::status(200, FOR_EVER) };
     let wait = |seconds| Failure { retry_after: Some(seconds), ..Failure::status(429, FOR_EVER) };
-    vec![
+    [
         ("reset", Failure::reset(FOR_EVER), 503, "digime_unavailable", 3),
         ("500", Failure::status(500, FOR_EVER), 503, "digime_unavailable", 3),
         ("429", Failure::status(429, FOR_EVER), 503, "digime_unavailable", 3),
@@ -30,6 +38,8 @@ pub(crate) fn digime_faults() -> Vec<(&'static str, Failure, u16, &'static str, 
         ("truncated JSON", body(r#"{"token":"ey"#), 502, "digime_invalid_answer", 1),
         ("403", Failure::status(403, FOR_EVER), 502, "digime_refused", 1),
     ]
+    .map(|(name, failure, status, code, max_requests)| DigimeFault { name, failure, status, code, max_requests })
+    .into()
 }
 
 /// How often a function sent an operation.

@@ -15,7 +15,7 @@ use reauth_core::{aws::Aws, services};
 use serde_json::json;
 use tests::{DEMO_CONTRACT, DEMO_USER, World};
 
-use crate::failures::{FOR_EVER, asked, assert_problem, digime_faults};
+use crate::failures::{DigimeFault, FOR_EVER, asked, assert_problem, digime_faults};
 
 const GRANT: &str = "/users/demo-user/grants/demo-contract";
 
@@ -134,15 +134,15 @@ async fn a_lease_whose_reply_is_lost_is_used_all_the_same() {
 async fn a_refresh_that_fails_keeps_the_stored_pair() {
     let world = World::builder().start().await;
     let control = world.system.simulator.control();
-    let executed = |failure: &Failure| failure.status == 200;
-    for (what, failure, ..) in digime_faults().into_iter().filter(|(_, failure, ..)| !executed(failure)) {
+    let executed = |fault: &DigimeFault| fault.failure.status == 200;
+    for DigimeFault { name, failure, .. } in digime_faults().into_iter().filter(|fault| !executed(fault)) {
         control.expire_access_tokens(DEMO_USER);
         control.fail("/v1.7/oauth/token", failure);
         let reply = world.request_reauthorization().await;
-        assert!(reply.status.is_server_error(), "{what}: {}", reply.body);
+        assert!(reply.status.is_server_error(), "{name}: {}", reply.body);
         control.clear_failures();
         let reply = world.request_reauthorization().await;
-        assert_eq!(reply.status, StatusCode::CREATED, "{what}: {}", reply.body);
+        assert_eq!(reply.status, StatusCode::CREATED, "{name}: {}", reply.body);
     }
 }
 

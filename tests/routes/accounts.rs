@@ -77,7 +77,7 @@ async fn an_account_in_need_shows_the_link_of_its_event() {
     let event = world.last_published();
     let account = world.account(DEMO_USER, BANK).await;
     assert_eq!(account["reconnectUrl"], event.reconnect_url());
-    assert_eq!(account["reconnectUrlExpiresAt"], json!(event.reconnect_url_expires_at.unwrap()));
+    assert_eq!(account["reconnectUrlExpiresAt"], event.reconnect_url_expires_at.unwrap());
     let url = world.follow(&link).await;
     world.reauthorize(&url, Decision::Success).await;
     world.run_until_idle().await;

@@ -1,6 +1,5 @@
 //! An event as the application receives it.
 
-use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -12,7 +11,7 @@ pub struct DeliveredEvent {
     /// The event's `type`. All other fields but `timestamp` stand in its `data`.
     #[serde(rename = "type")]
     pub kind: String,
-    pub timestamp: Timestamp,
+    pub timestamp: String,
     pub event_id: String,
     pub user_id: String,
     pub account_id: String,
@@ -21,10 +20,10 @@ pub struct DeliveredEvent {
     pub service_name: Option<String>,
     pub episode_id: Option<String>,
     pub error: Option<DeliveredError>,
-    pub since: Option<Timestamp>,
+    pub since: Option<String>,
     pub reminder: Option<u32>,
     pub reconnect_url: Option<String>,
-    pub reconnect_url_expires_at: Option<Timestamp>,
+    pub reconnect_url_expires_at: Option<String>,
     pub via: Option<String>,
     pub verified: Option<bool>,
     pub reauthorization_id: Option<String>,
