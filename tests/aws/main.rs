@@ -5,6 +5,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod deployment;
+mod setup;
+mod stream;
 
 use digime::ambient::Ambient;
 use digime_simulator::ErrorShape;
