@@ -28,7 +28,7 @@ const HISTORY_PAGE: usize = 100;
 
 impl Accounts {
     /// `GET /users/{userId}/accounts`.
-    #[instrument(skip_all, fields(user_id))]
+    #[instrument(skip_all)]
     pub(crate) async fn list_of_user(&self, request: &Request) -> Result<Response, Problem> {
         let mut input = request.input();
         let (user, refresh) = (input.path::<UserId>("userId"), input.switch("refresh"));
@@ -46,7 +46,7 @@ impl Accounts {
     }
 
     /// `GET /users/{userId}/accounts/{accountId}`.
-    #[instrument(skip_all, fields(user_id, account_id))]
+    #[instrument(skip_all)]
     pub(crate) async fn show_account(&self, request: &Request) -> Result<Response, Problem> {
         let mut input = request.input();
         let (user, id) = (input.path::<UserId>("userId"), input.path::<AccountId>("accountId"));
@@ -95,7 +95,7 @@ impl Accounts {
 
     /// `POST /users/{userId}/accounts/{accountId}/accept-identity`: replaces the expected login by the one that
     /// digi.me lists now, and ends the identity mismatch.
-    #[instrument(skip_all, fields(user_id, account_id))]
+    #[instrument(skip_all)]
     pub(crate) async fn accept_identity(&self, request: &Request) -> Result<Response, Problem> {
         let mut input = request.input();
         let (user, id) = (input.path::<UserId>("userId"), input.path::<AccountId>("accountId"));

@@ -7,6 +7,7 @@ use http::StatusCode;
 use lambda_http::Request;
 use reauth_core::{
     authorized_client::{AuthorizedClientError, REFRESH_MARGIN},
+    error::Chain,
     lambda::RequestContext,
     retry::retry_on_conflict,
     secrets::SecretError,
@@ -52,7 +53,7 @@ enum GrantStatus {
 
 impl Accounts {
     /// `PUT /users/{userId}/grants/{contractId}`.
-    #[instrument(skip_all, fields(user_id, contract_id))]
+    #[instrument(skip_all)]
     pub(crate) async fn put_grant(&self, request: &Request) -> Result<Response, Problem> {
         let mut input = request.input();
         let (user, contract) = (input.path::<UserId>("userId"), input.path::<ContractId>("contractId"));
@@ -78,7 +79,7 @@ impl Accounts {
             Ok(()) => self.list_if_old(grant, request.context()).await,
             Err(error) => {
                 let (user_id, contract_id) = (&user, &contract);
-                tracing::warn!(%user_id, %contract_id, %error, "put-grant: stored the grant, but could not use the contract's key");
+                tracing::warn!(%user_id, %contract_id, error = %Chain(&error), "put-grant: stored the grant, but could not use the contract's key");
             }
         }
         Ok(response::empty(StatusCode::NO_CONTENT))
@@ -95,12 +96,12 @@ impl Accounts {
         let context = RequestContext { at: context.at, deadline: context.deadline.within(now, LISTING_TIME) };
         let user_id = grant.value.user_id.clone();
         if let Err(error) = self.authorized.list_accounts(grant, context).await {
-            tracing::info!(%user_id, %error, "put-grant: could not list the user's accounts at digi.me");
+            tracing::info!(%user_id, error = %Chain(&error), "put-grant: could not list the user's accounts at digi.me");
         }
     }
 
     /// `GET /users/{userId}/grants/{contractId}`.
-    #[instrument(skip_all, fields(user_id, contract_id))]
+    #[instrument(skip_all)]
     pub(crate) async fn show_grant(&self, request: &Request) -> Result<Response, Problem> {
         let mut input = request.input();
         let (user, contract) = (input.path::<UserId>("userId"), input.path::<ContractId>("contractId"));

@@ -36,7 +36,7 @@ struct AcceptedBody<'a> {
 
 impl Accounts {
     /// `POST /users/{userId}/read-results`.
-    #[instrument(skip_all, fields(user_id))]
+    #[instrument(skip_all)]
     pub(crate) async fn take_read_result(&self, request: &Request) -> Result<Response, Problem> {
         if request.body().len() > MAX_BODY {
             return Err(too_large(

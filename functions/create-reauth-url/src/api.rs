@@ -54,7 +54,7 @@ struct ReauthorizationBody<'a> {
 
 impl CreateReauthUrl {
     /// `POST /users/{userId}/accounts/{accountId}/reauthorizations`.
-    #[instrument(skip_all, fields(user_id, account_id))]
+    #[instrument(skip_all)]
     pub(crate) async fn create(&self, request: &Request) -> Result<Response, Problem> {
         request.require_principal()?;
         let mut input = request.input();
@@ -89,7 +89,7 @@ impl CreateReauthUrl {
     }
 
     /// `GET /reauthorizations/{reauthorizationId}`.
-    #[instrument(skip_all, fields(reauthorization_id))]
+    #[instrument(skip_all)]
     pub(crate) async fn show(&self, request: &Request) -> Result<Response, Problem> {
         request.require_principal()?;
         let mut input = request.input();

@@ -55,10 +55,6 @@ impl ReauthCallback {
     /// The page for a request that failed. The cause is logged and not shown.
     pub(crate) fn error_page(&self, problem: &Problem) -> Response {
         problem.log();
-        if problem.code == "user_forgotten" {
-            // The user was erased during the request. From now on, the state is unknown.
-            return self.unknown_state();
-        }
         let content = html! {
             p { "You did nothing wrong. Reload this page in a minute to try again." }
         };

@@ -3,7 +3,9 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{AccountId, Attempt, ContractId, FailureCode, ReauthorizationId, ReturnUrl, UserId, account::Settlement};
+use crate::{
+    AccountId, Attempt, Change, ContractId, FailureCode, ReauthorizationId, ReturnUrl, UserId, account::Settlement,
+};
 
 /// One attempt to reauthorize an account.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,6 +108,19 @@ impl Reauthorization {
             (Progress::Pending | Progress::Claimed | Progress::Failed { .. }, UnverifiedClaim::Success) => Step::Verify,
             (Progress::Pending, UnverifiedClaim::Failure(code)) => Step::Fail(code),
         }
+    }
+
+    /// Whether an unconfirmed success is recorded. It does not replace an earlier result.
+    #[must_use]
+    pub fn takes_claim(&self) -> bool {
+        self.progress == Progress::Pending
+    }
+
+    /// The progress after a change of its account.
+    #[must_use]
+    pub fn progress_after(&self, change: &Change, now: Timestamp) -> Progress {
+        let own = change.settled.iter().find(|(id, _)| *id == self.id);
+        own.map_or_else(|| self.progress.clone(), |(_, settlement)| Progress::settled(settlement.clone(), now))
     }
 
     /// The part of the reauthorization that its account needs.

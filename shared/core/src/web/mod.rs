@@ -13,7 +13,7 @@ use digime::ambient::Ambient;
 pub use lambda_http::Request;
 use lambda_http::{Adapter, RequestExt, request::LambdaRequest};
 use lambda_runtime::{Error, service_fn};
-use tracing::instrument;
+use tracing::{Span, instrument};
 
 pub use self::{
     input::Input,
@@ -57,13 +57,19 @@ pub fn service<F: HttpFunction>(function: F, ambient: Ambient) -> impl EventServ
     uri::EncodeUri(Adapter::from(handler))
 }
 
-/// Answers one request. A problem is logged here, with its cause. The caller gets the problem without the cause.
-#[instrument(name = "request", skip_all, fields(route = request.route(), request_id = request.request_id()))]
+/// Answers one request. A problem is logged here, with its cause. The caller gets the problem without the cause. The
+/// ids are recorded while the request is read ([`ApiRequest::record`]), so that every log line of the request has them.
+#[instrument(
+    name = "request",
+    skip_all,
+    fields(route = request.route(), request_id = request.request_id(), user_id, account_id, contract_id, reauthorization_id)
+)]
 async fn answer<F: HttpFunction>(function: &F, mut request: Request, ambient: &Ambient) -> Response {
     let request_id = request.request_id().to_owned();
     let deadline =
         request.lambda_context_ref().map_or(lambda::NO_DEADLINE, |context| Invocation::from(context).deadline);
     request.extensions_mut().insert(RequestContext { at: ambient.now(), deadline });
+    request.extensions_mut().insert(Span::current());
     match Box::pin(function.handle(request)).await {
         Ok(response) => response,
         Err(problem) => {
