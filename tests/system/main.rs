@@ -18,6 +18,7 @@ mod identity;
 mod listed_accounts;
 mod loops;
 mod model;
+mod openapi;
 mod permissions;
 mod races;
 mod read_results;

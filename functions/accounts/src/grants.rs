@@ -15,11 +15,12 @@ use reauth_core::{
     web::{ApiRequest, Problem, Response, response},
 };
 use reauth_domain::{ContractId, UserId, time::after};
-use serde::Serialize;
-use serde_json::Value;
 use tracing::instrument;
 
-use crate::Accounts;
+use crate::{
+    Accounts,
+    replies::{GrantBody, GrantStatus},
+};
 
 /// When a grant is stored and the user's accounts were last listed longer ago than this, they are listed again.
 const ACCOUNTS_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
@@ -34,21 +35,6 @@ enum Refusal {
     OfAnotherUser,
     /// The stored access token expires later than the new one.
     Stale,
-}
-
-/// The body of `GET /users/{userId}/grants/{contractId}`: the pair in the Node SDK's form, and its status.
-#[derive(Serialize)]
-struct GrantBody {
-    #[serde(flatten)]
-    tokens: Value,
-    status: GrantStatus,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "snake_case")]
-enum GrantStatus {
-    Active,
-    UserReauthorizationRequired,
 }
 
 impl Accounts {

@@ -3,6 +3,7 @@
 mod accounts;
 mod grants;
 mod read_results;
+pub mod replies;
 
 use std::{sync::Arc, time::Duration};
 

@@ -21,5 +21,5 @@ pub use self::{
     invalid::{InvalidField, InvalidFields},
     listed_account::ListedAccount,
     read_result::ReadResult,
-    token::{Token, TokenPair},
+    token::{NodeForm, Token, TokenPair},
 };

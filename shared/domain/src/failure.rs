@@ -30,6 +30,8 @@ pub enum FailureCode {
     Unknown,
 }
 
+digime::text_schema!(FailureCode, { "type": "string", "pattern": "^[A-Z0-9_]{1,64}$" });
+
 impl FailureCode {
     /// The code in the API, in events and in the table.
     #[must_use]

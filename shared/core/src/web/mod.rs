@@ -17,7 +17,7 @@ use tracing::{Span, instrument};
 
 pub use self::{
     input::Input,
-    problem::Problem,
+    problem::{Problem, ProblemBody},
     request::{ApiRequest, Query},
     response::{Response, ResponseExt},
 };
