@@ -38,7 +38,7 @@ async fn another_browser_is_not_sent_on_and_the_account_is_healed_all_the_same()
     world.change_browser();
     let ending = world.reauthorize(&url, Decision::Success).await;
     assert_eq!((ending.reply.status, ending.reply.header("location")), (StatusCode::OK, ""));
-    assert!(ending.reply.body.contains("Connected again"));
+    assert!(ending.reply.body.contains("is connected again"));
     assert_eq!(world.account(DEMO_USER, BANK).await["status"], "active");
     world.run_until_idle().await;
 }

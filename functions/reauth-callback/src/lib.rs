@@ -60,11 +60,13 @@ impl ReauthCallback {
         // What digi.me says about the account is still true, so the account is updated. This browser gets a page and is
         // not redirected to the application.
         let same_browser = stored.is_bound_to(request.cookies(BROWSER_COOKIE));
+        let from_link = same_browser && stored.is_from_link();
         let return_url = stored.reauthorization.return_url.clone().filter(|_| same_browser);
-        let Reauthorization { id, user_id, account_id, .. } = stored.reauthorization.clone();
-        request.record("reauthorization_id", &id);
-        request.record("user_id", &user_id);
-        request.record("account_id", &account_id);
+        let reauthorization = stored.reauthorization.clone();
+        let Reauthorization { id, user_id, account_id, .. } = &reauthorization;
+        request.record("reauthorization_id", id);
+        request.record("user_id", user_id);
+        request.record("account_id", account_id);
         let outcome = match self.settle(callback.claim, stored, request.context()).await {
             // The user was erased during the request. From now on, the state is unknown.
             Err(AuthorizedClientError::Store(StoreError::Forgotten)) => return Ok(self.unknown_state()),
@@ -73,10 +75,10 @@ impl ReauthCallback {
         match return_url {
             Some(url) => {
                 let code = outcome.error_code().map(|code| code.as_str().to_owned());
-                let url = url.with_result(&id, &account_id, outcome.status(), code.as_deref());
+                let url = url.with_result(id, account_id, outcome.status(), code.as_deref());
                 response::see_other(url.as_str())
             }
-            None => Ok(self.result(&outcome)),
+            None => Ok(self.result(&reauthorization, &outcome, from_link).await),
         }
     }
 }

@@ -66,22 +66,6 @@ impl FailureCode {
             Self::InitializeCheckFail | Self::AccountNotFound => false,
         }
     }
-
-    /// A sentence for the user.
-    #[must_use]
-    pub fn explanation(&self) -> &'static str {
-        match self {
-            Self::UserCancel => "You cancelled. Nothing was changed.",
-            Self::InvalidCode => "The page was open for too long, or was opened twice.",
-            Self::OnboardError => "The service did not accept the sign-in.",
-            Self::NotAuthorized => "The connection is not finished yet.",
-            Self::AccountNotFound => "digi.me no longer lists this account.",
-            Self::WrongAccount => "You used a different account than the one that was connected before.",
-            Self::InitializeCheckFail | Self::ServerError | Self::Other(_) | Self::Unknown => {
-                "Something went wrong on our side. You did nothing wrong."
-            }
-        }
-    }
 }
 
 impl FromStr for FailureCode {
