@@ -75,7 +75,7 @@ async fn two_reconnections_in_one_browser_both_end_where_they_should() {
 async fn the_page_tells_whose_account_it_is_and_not_its_name() {
     let (world, link) = told(BANK).await;
     let page = world.get(&link).await;
-    assert!(page.body.contains("Account: <strong>a…n</strong>. Not yours?"), "{}", page.body);
+    assert!(page.body.contains("Account: <strong>al•••••an</strong>. Not yours?"), "{}", page.body);
     assert!(!page.body.contains("alex.morgan"));
     assert!(page.body.contains("Meadow Bank") && page.body.contains("Demo Application"));
 }
