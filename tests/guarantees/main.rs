@@ -15,6 +15,7 @@ mod forgetting;
 mod healing;
 mod identity;
 mod model;
+mod openapi;
 mod permissions;
 mod races;
 mod refresh;

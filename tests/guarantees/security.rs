@@ -27,7 +27,7 @@ async fn another_browser_is_not_sent_on_and_the_account_is_healed_all_the_same()
     world.change_browser();
     let result = world.reauthorize(&url, Decision::Success).await;
     assert_eq!((result.reply.status, result.reply.header("location")), (StatusCode::OK, ""));
-    assert!(result.reply.body.contains("Connected again"));
+    assert!(result.reply.body.contains("is connected again"));
     assert_eq!(world.account(DEMO_USER, BANK).await["status"], "active");
     world.run_until_idle().await;
 }
@@ -63,7 +63,7 @@ async fn two_reconnections_in_one_browser_both_end_where_they_should() {
 async fn the_page_tells_whose_account_it_is_and_not_its_name() {
     let (world, link) = World::in_need().await;
     let page = world.get(&link).await;
-    assert!(page.body.contains("Account: <strong>a…n</strong>. Not yours?"), "{}", page.body);
+    assert!(page.body.contains("Account: <strong>al•••••an</strong>. Not yours?"), "{}", page.body);
     assert!(!page.body.contains("alex.morgan"));
     assert!(page.body.contains("Meadow Bank") && page.body.contains("Demo Application"));
 }

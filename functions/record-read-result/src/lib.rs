@@ -13,6 +13,7 @@ use reauth_core::{
     authorized_client::AuthorizedClient,
     aws::Aws,
     config::{ConfigError, Environment},
+    error::Chain,
     lambda::{Function, Invocation, RequestContext},
     store::StoreError,
 };
@@ -76,7 +77,7 @@ impl RecordReadResult {
                 }
                 Err(error) => {
                     let user_id = &message.submission.user_id;
-                    tracing::warn!(message_id = %message.id, %user_id, %error, "record-read-result: could not take in a message");
+                    tracing::warn!(message_id = %message.id, %user_id, error = %Chain(&error), "record-read-result: could not take in a message");
                     failed.push(message.id);
                 }
             }

@@ -4,8 +4,12 @@
 
 use std::time::Duration;
 
-use digime::{ListedAccount, read_result::Entry};
+use digime::{
+    ListedAccount,
+    read_result::{AccountError, Entry},
+};
 use reauth_core::{
+    error::Chain,
     lambda::RequestContext,
     retry::retry_on_conflict,
     store::{AccountChange, Commit, StoreError, UserAccounts, Versioned},
@@ -23,7 +27,8 @@ const LISTING_TIME: Duration = Duration::from_secs(2);
 struct News<'a> {
     account: Versioned<Account>,
     read: Watermark,
-    entry: &'a Entry,
+    /// The error that needs the user. `None` if the read completed.
+    error: Option<&'a AccountError>,
 }
 
 impl News<'_> {
@@ -32,10 +37,10 @@ impl News<'_> {
     /// whether the expected username is back.
     fn needs_list(&self) -> bool {
         let account = &self.account.value;
-        match self.entry {
-            Entry::NeedsUser(_) => !account.listed && account.episode().is_none(),
-            Entry::Completed => account.identity_mismatch.is_some() && !matches!(account.status, Status::Active { .. }),
-            Entry::Undecided => false,
+        if self.error.is_some() {
+            !account.listed && account.episode().is_none()
+        } else {
+            account.identity_mismatch.is_some() && !matches!(account.status, Status::Active { .. })
         }
     }
 }
@@ -70,9 +75,9 @@ impl RecordReadResult {
         context: RequestContext,
     ) -> Result<(), StoreError> {
         let (mut healthy, mut changes) = (Vec::new(), Vec::new());
-        for News { account, read, entry } in news(message, &accounts) {
-            let id = account.value.account_id.clone();
-            match self.decide(message, account, read, entry, listed) {
+        for news in news(message, &accounts) {
+            let (id, read) = (news.account.value.account_id.clone(), news.read);
+            match self.decide(message, news, listed) {
                 Some(change) => changes.push(change),
                 None => healthy.push((id, read)),
             }
@@ -91,26 +96,16 @@ impl RecordReadResult {
     }
 
     /// Returns the change of the account's status. Returns `None` if only the account's watermark changes.
-    fn decide(
-        &self,
-        message: &ReadMessage,
-        account: Versioned<Account>,
-        read: Watermark,
-        entry: &Entry,
-        listed: &[ListedAccount],
-    ) -> Option<AccountChange> {
-        let Versioned { value: mut account, version: read_version } = account;
-        let signal = match entry {
-            Entry::Completed => {
-                let username = username(listed, &account.account_id);
-                Signal::ReadCompleted { observed_at: read.observed_at, username }
-            }
-            Entry::NeedsUser(error) => Signal::AuthorizationLost {
+    fn decide(&self, message: &ReadMessage, news: News<'_>, listed: &[ListedAccount]) -> Option<AccountChange> {
+        let News { account: Versioned { value: mut account, version: read_version }, read, error } = news;
+        let observed_at = read.observed_at;
+        let signal = match error {
+            None => Signal::ReadCompleted { observed_at, username: username(listed, &account.account_id) },
+            Some(error) => Signal::AuthorizationLost {
                 error: error.clone(),
-                observed_at: read.observed_at,
+                observed_at,
                 new_episode: EpisodeId::from(self.ambient.bytes()),
             },
-            Entry::Undecided => return None,
         };
         if let Some(contract_id) = &message.submission.contract_id {
             account.contract_id = Some(contract_id.clone());
@@ -135,7 +130,7 @@ impl RecordReadResult {
             }
         };
         listed.await.unwrap_or_else(|error| {
-            tracing::warn!(%error, user_id = %user, "record-read-result: could not list the user's accounts at digi.me");
+            tracing::warn!(error = %Chain(&error), user_id = %user, "record-read-result: could not list the user's accounts at digi.me");
             Vec::new()
         })
     }
@@ -145,16 +140,16 @@ impl RecordReadResult {
 fn news<'a>(message: &'a ReadMessage, accounts: &UserAccounts) -> Vec<News<'a>> {
     let user: &UserId = &message.submission.user_id;
     let news = |(id, entry): (&AccountId, &'a Entry)| {
-        let needs_user = match entry {
-            Entry::Completed => false,
-            Entry::NeedsUser(_) => true,
+        let error = match entry {
+            Entry::Completed => None,
+            Entry::NeedsUser(error) => Some(error),
             Entry::Undecided => return None,
         };
-        let read = Watermark { observed_at: message.observed_at, needs_user };
+        let read = Watermark { observed_at: message.observed_at, needs_user: error.is_some() };
         let account = accounts.account(user, id);
         let reauthorized_at = account.value.last_reauthorization();
         let is_news = accounts.last_reads.value.is_news(id, read, message.is_certain, reauthorized_at);
-        is_news.then_some(News { account, read, entry })
+        is_news.then_some(News { account, read, error })
     };
     message.submission.read_result.entries.iter().filter_map(news).collect()
 }
