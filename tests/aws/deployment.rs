@@ -1,4 +1,4 @@
-//! A deployment of a test's own at `AWS_TEST_ENDPOINT`: table, queues, topic, secrets, and the functions' processes.
+//! The deployment of one test at `AWS_TEST_ENDPOINT`: table, queues, topic, secrets, and the functions' processes.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ pub(crate) const USER: &str = "user";
 pub(crate) const CONTRACT: &str = "contract";
 pub(crate) const ACCOUNT: &str = "1_bank";
 
-/// Nobody listens there: requests are given to the gateway by their path.
+/// No server listens there: requests go to the gateway by their path.
 pub(crate) const BASE: &str = "http://127.0.0.1:9";
 
 pub(crate) struct Deployment {
@@ -130,7 +130,7 @@ impl Deployment {
         messages.len()
     }
 
-    /// What the pipe does: puts new events on the queue, as the stream has them.
+    /// Does the work of the pipe: puts the records of new events on the queue.
     async fn pump_stream(&self) -> usize {
         let mut moved = 0;
         for record in self.stream.records().await {

@@ -1,6 +1,6 @@
-//! The functions' real binaries on AWS's wire protocols, as an implementation understands them that is not this
-//! project's: moto at `AWS_TEST_ENDPOINT`. What AWS does between the services is done by the test. One call at a time:
-//! moto's writes are not atomic. What happens at once is tested with the embedded DynamoDB.
+//! The functions' real binaries with moto, an independent implementation of AWS's wire protocols, at `AWS_TEST_ENDPOINT`.
+//! The tests do what AWS does between the services. They make one call at a time, because moto's writes are not atomic;
+//! concurrent calls are tested with the embedded DynamoDB.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -105,7 +105,7 @@ async fn an_event_that_was_lost_on_its_way_is_brought_again_by_the_sweep() {
     let aws = Deployment::start().await;
     aws.hand_in(&lost("2026-11-01T08:00:00Z")).await;
     aws.pump(Function::RecordReadResult).await;
-    // The stream's record is lost, and some minutes pass.
+    // The record in the stream is lost, and the event becomes due.
     aws.lose_stream().await;
     aws.make_everything_due().await;
     let reply = aws.invoke(Function::SweepAccounts, json!({})).await;

@@ -1,4 +1,4 @@
-//! Bad messages fail alone and end in the dead-letter queue; the rest of their batch goes through.
+//! A bad message fails alone and ends in the dead-letter queue. The rest of its batch is processed.
 
 use local::{Function, names::Queue};
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! The topic, and behind it the webhook, signed as Standard Webhooks says: each is delivered to by itself.
+//! The topic and the webhook behind it receive each event independently. Posts are signed as Standard Webhooks says.
 
 use aws_lc_rs::hmac;
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -10,7 +10,7 @@ use local::{
 use serde_json::{Value, json};
 use tests::{Answer, BANK, DEMO_USER, Delivery, ReadResult, Receiver, SqsMessage, World, broken, healthy};
 
-/// The signatures of a delivery hold, one of them with each of the keys.
+/// The delivery has one valid signature with each of the keys.
 fn assert_signed(delivery: &Delivery, keys: &[&[u8]]) {
     let message =
         format!("{}.{}.{}", delivery.header("webhook-id"), delivery.header("webhook-timestamp"), delivery.body);
@@ -22,7 +22,7 @@ fn assert_signed(delivery: &Delivery, keys: &[&[u8]]) {
     assert_eq!(delivery.header("webhook-signature"), expected.join(" "));
 }
 
-/// How long a message waits for its next post, and for how many posts.
+/// In seconds: the time between two posts of an event. Then the number of posts.
 const RETRY_INTERVAL: u64 = 15 * 60;
 const POSTS: u64 = 192;
 
@@ -32,7 +32,7 @@ fn sent(world: &World, action: &str) -> u64 {
     operations.filter(|(operation, _)| operation.action == action).map(|(_, count)| count).sum()
 }
 
-/// Puts that many more copies of each waiting event on the queue.
+/// Puts more copies of each waiting event on the queue of notifications.
 async fn copy_notifications(world: &World, copies: usize) {
     world.system.move_stream().await.unwrap();
     for message in world.system.queues.messages(Queue::Notifications, 10).unwrap() {

@@ -1,4 +1,4 @@
-//! One process that takes several events at once, as Lambda's managed instances give them.
+//! One process gets several events at the same time, as from Lambda's managed instances.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ async fn sixteen_events_in_one_process_go_side_by_side_and_fetch_everything_once
     world.system.aws.clear_record();
     world.system.simulator.clear_requests();
 
-    // digi.me answers none of them before it was asked by all.
+    // digi.me answers when all events have asked.
     let all = Arc::new(Barrier::new(AT_ONCE));
     world.system.simulator.control().observe(Some(Arc::new(move |moment, name: &str| {
         let all = Arc::clone(&all);

@@ -1,9 +1,9 @@
-//! A function whose environment is incomplete does not start, and says in one line which variable it is.
+//! A function with a missing or malformed environment variable does not start, and names the variable in one line.
 
 use local::{Endpoints, Function};
 use tests::{World, start_binary};
 
-/// What each function cannot do without.
+/// The variables that a function requires.
 fn required(function: Function) -> &'static [&'static str] {
     match function {
         Function::CreateReauthUrl | Function::ReauthCallback => {

@@ -1,5 +1,5 @@
-//! What each flow costs in calls and in DynamoDB's units, with warm caches. The table stands in docs/performance.md: a
-//! change that adds a call has to say so there.
+//! The calls and DynamoDB units of each flow, with warm caches. `docs/performance.md` has the table: a change that adds a
+//! call must also change the table.
 
 use std::{collections::BTreeMap, fmt::Write};
 
@@ -11,7 +11,7 @@ use tests::{BANK, DEMO_CONTRACT, DEMO_USER, Decision, ReadResult, World, broken,
 
 const HOSPITAL: &str = "2_demo-hospital";
 
-/// The table, as it grows.
+/// The lines of the table so far.
 struct Costs<'a> {
     world: &'a World,
     lines: String,
@@ -24,7 +24,7 @@ impl Costs<'_> {
         self.world.system.simulator.clear_requests();
     }
 
-    /// What a function called since the beginning, as a line.
+    /// Adds a line with the calls of a function since `begin`.
     fn end(&mut self, flow: &str, function: Function) {
         let ours = |caller: &str| caller == function.name();
         let (aws, units) = (self.world.system.aws.operations(), self.world.system.aws.units());
@@ -41,7 +41,7 @@ impl Costs<'_> {
         let sum = |read: bool| -> f64 {
             let of_kind = |action: &str| reads.contains(&action) == read;
             let units = units.iter().filter(|(operation, _)| ours(&operation.caller) && of_kind(&operation.action));
-            // No flow of nothing costs less than nothing.
+            // An empty sum of `f64` is -0.0.
             units.map(|(_, units)| units).sum::<f64>() + 0.0
         };
         writeln!(self.lines, "| {flow} | {} | {} | {} | {} |", list(calls), list(asked), sum(true), sum(false))

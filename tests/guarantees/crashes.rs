@@ -1,5 +1,5 @@
-//! The process is killed before and after every request that a function sends, one point in each run. Who triggered it
-//! tries again, and in the end all is as if nothing had happened.
+//! The process is killed before and after every request that a function sends, at one point in each run. The caller tries
+//! again, and the result is the same as without the kill.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ const ACCOUNTS: &str = "/v1.7/permission-access/accounts";
 /// More points than any walk has.
 const MAX_POINTS: usize = 1_000;
 
-/// One walk with one user of its own.
+/// One run, with a user of its own.
 struct Walk<'a> {
     world: &'a World,
     user: String,
@@ -31,7 +31,7 @@ impl<'a> Walk<'a> {
         walk
     }
 
-    /// Calls until the process survives. A caller comes again after a minute.
+    /// Calls until the process survives. The caller tries again after a minute.
     async fn until(&self, expected: StatusCode, call: impl AsyncFn() -> Reply) -> Reply {
         let reply = self.answered(call).await;
         assert_eq!(reply.status, expected, "{}", reply.body);
@@ -49,7 +49,7 @@ impl<'a> Walk<'a> {
         panic!("it never answers");
     }
 
-    /// The application hands in a new grant.
+    /// The application stores a new grant.
     async fn authorize(&self) {
         let tokens = self.world.system.simulator.control().issue_tokens(&self.user, DEMO_CONTRACT);
         let tokens = serde_json::to_value(tokens).unwrap();
@@ -57,7 +57,7 @@ impl<'a> Walk<'a> {
         self.until(StatusCode::NO_CONTENT, async || self.world.put(&path, &tokens).await).await;
     }
 
-    /// The account's source wants its user, and a read says so.
+    /// The account's source withdraws its authorization, and a read says so.
     async fn lose(&self) {
         self.world.system.simulator.control().break_account(&self.account, ErrorShape::Documented);
         let body = json!({"contractId": DEMO_CONTRACT, "readResult": broken(&self.account)});
@@ -88,18 +88,19 @@ impl<'a> Walk<'a> {
     }
 
     async fn sweep(&self) {
-        // A sweep that dies is followed by the next one.
+        // If a sweep is killed, the next one continues.
         let _ = self.world.system.sweep().await;
         self.world.run_until_idle().await;
     }
 
-    /// A process died between digi.me's answer to a refresh and its storing: the one thing that only the user can mend.
+    /// Whether the process may have been killed between digi.me's answer to a refresh and its write. Only the user can
+    /// repair that.
     fn may_have_lost_a_pair(&self) -> bool {
         let asked = "Before POST /v1.7/oauth/token";
         self.world.crashes.trace().is_some_and(|trace| trace.iter().any(|point| point == asked))
     }
 
-    /// Nothing waits for anything, everything was told, and in the right order.
+    /// The account has that status and history, each event was published, and nothing is due.
     async fn is_as_if_nothing_had_happened(&self, status: &str, history: &[&str]) {
         self.world.crashes.disarm();
         self.world.advance(3_600);
@@ -152,16 +153,16 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// Runs the walk once for each point, until there are no more.
+/// Runs the walk once for each point.
 async fn at_every_point(walk: impl AsyncFn(Walk<'_>)) {
-    // What no channel takes ends as a dead letter.
+    // Events that the topic refuses end as dead letters.
     let world = World::builder().crashes().expect_leftovers().start().await;
     at_every_point_of(world, walk).await;
 }
 
 async fn at_every_point_of(world: World, walk: impl AsyncFn(Walk<'_>)) {
     for point in 0..MAX_POINTS {
-        // So that each process starts with empty caches: what they hold is too old by now.
+        // Let all caches expire, so that each run starts with empty ones.
         world.advance(3_600);
         world.crashes.arm(point);
         walk(Walk::begin(&world, point).await).await;
@@ -176,7 +177,7 @@ async fn at_every_point_of(world: World, walk: impl AsyncFn(Walk<'_>)) {
     panic!("there are always more points");
 }
 
-/// The account is lost, its user gives up once and comes back.
+/// The account loses its authorization. Its user cancels once, and then reauthorizes it.
 async fn the_loop(walk: Walk<'_>) {
     walk.lose().await;
     let reply = walk.reconnect(Decision::Error("USER_CANCEL")).await;
@@ -192,8 +193,8 @@ async fn killed_anywhere_the_loop_ends_as_undisturbed() {
     at_every_point(the_loop).await;
 }
 
-/// The functions' binaries, each a process that the operating system kills. The other walks need a clock that the test
-/// moves: there, a process is a future that is dropped, and its memory with it.
+/// Here the operating system kills the processes of the functions' binaries. The other walks need a clock that the test
+/// moves. There, to kill a process is to drop a future and its memory.
 #[tokio::test(flavor = "multi_thread")]
 async fn real_processes_killed_anywhere_leave_the_loop_as_undisturbed() {
     let world = World::builder().binaries().crashes().expect_leftovers().start().await;
@@ -239,7 +240,7 @@ async fn killed_anywhere_a_verifying_account_is_settled() {
         control.read_delay_polls(0);
         let reply = walk.reconnect(Decision::Success).await;
         assert!(reply.header("location").contains("status=verifying"), "{}", reply.header("location"));
-        // The sweep reads the account. It may die on the way; the next one comes later.
+        // The sweep reads the account. If it is killed, the next one continues.
         walk.sweep_until_nothing_is_due(120).await;
         control.set_access_token_status(AccessTokenStatus::default());
         let history = ["account.reauthorization_required", "account.reauthorized"];
@@ -254,7 +255,7 @@ async fn killed_anywhere_the_sweep_brings_what_no_channel_took() {
         walk.world.system.aws.fail(Fault::error("sns:Publish", 400, "InvalidParameter", 1_000));
         walk.lose().await;
         walk.world.system.aws.heal();
-        // Five minutes after the event, and again fifteen minutes after a sweep that died.
+        // The event is due after 5 minutes, and again 15 minutes after a sweep that was killed.
         walk.sweep_until_nothing_is_due(1_000).await;
         walk.is_as_if_nothing_had_happened("reauth_required", &["account.reauthorization_required"]).await;
     })

@@ -1,4 +1,4 @@
-//! Dependencies that fail: digi.me, DynamoDB, Secrets Manager, SQS, SNS. What comes of it, and how often they are asked.
+//! Failures of digi.me, DynamoDB, Secrets Manager, SQS and SNS: what the callers get, and how often a call is repeated.
 
 use digime_simulator::{ErrorShape, KeyForm};
 use http::{Method, StatusCode};
@@ -56,7 +56,7 @@ async fn a_callback_waits_for_confirmation_while_digime_fails() {
 #[tokio::test]
 async fn what_dynamodb_leaves_out_of_a_batch_is_read_by_itself() {
     let world = World::builder().start().await;
-    // From now on it is known which contract is likely.
+    // This caches which contract is likely.
     world.make_reauthorization(DEMO_USER, BANK).await;
     let unprocessed = json!({"Responses": {}, "UnprocessedKeys": {world.system.endpoints.table_name(): {"Keys": [
         {"PK": {"S": "USER#demo-user"}, "SK": {"S": "ACCOUNT#1_demo-bank"}}]}}});
@@ -90,7 +90,7 @@ async fn a_use_that_transactions_hold_up_is_given_up() {
 async fn keys_that_are_rotated_in_mid_flight_cost_nothing() {
     let world = World::builder().start().await;
     let control = world.system.simulator.control();
-    // The key set is fetched, and cached.
+    // This fetches and caches the key set.
     assert_eq!(world.request_reauthorization().await.status, StatusCode::CREATED);
     for form in [KeyForm::Spki, KeyForm::Pkcs1] {
         control.rotate_signing_key(form).unwrap();
@@ -99,7 +99,7 @@ async fn keys_that_are_rotated_in_mid_flight_cost_nothing() {
         assert_eq!(reply.status, StatusCode::CREATED, "{}", reply.body);
         world.advance(60);
     }
-    // A key that stays unknown is asked for once in a while, however many answers name it.
+    // The key set is fetched once in a while for an unknown key, however many answers name that key.
     control.set_forged_kid(Some("unknown"));
     world.system.simulator.clear_requests();
     for _ in 0..5 {
@@ -128,7 +128,7 @@ async fn digime_slower_than_the_timeout_is_asked_once_and_told_as_unavailable() 
     let latency = std::time::Duration::from_secs(30);
     world.system.simulator.control().set_latency(Some("/v1.7/oauth/token/reference"), latency);
     assert_problem(&world.request_reauthorization().await, 503, "digime_unavailable");
-    // Were it waited for, the invocation would end first, and the gateway would say so.
+    // If the function waited for the answer, the invocation would time out first.
     assert_eq!(asked(&world, "/oauth/token/reference"), 0, "the answer never came");
 }
 
@@ -167,7 +167,7 @@ async fn the_api_says_when_to_come_back_while_aws_fails() {
 #[tokio::test]
 async fn without_secrets_manager_nothing_is_lost() {
     let world = World::builder().expect_leftovers().start().await;
-    // What is cached is too old.
+    // Let cached secrets expire.
     world.advance(3_600);
     world.system.aws.fail(Fault::refuse("secretsmanager:GetSecretValue", FOR_EVER));
     assert_problem(&world.request_reauthorization().await, 503, "unavailable");
@@ -187,7 +187,7 @@ async fn a_queue_message_comes_again_while_the_table_fails() {
         (Fault::error("dynamodb:TransactWriteItems", 400, "ThrottlingException", 3), true),
         (Fault::refuse("dynamodb:Query", FOR_EVER), false),
     ] {
-        // Long after the last reauthorization: an error without a time of its own soon after it would not count.
+        // An error without `observedAt` does not count within 15 minutes after a reauthorization.
         world.advance(3_600);
         let before = world.published().len();
         world.system.aws.fail(fault);
@@ -234,7 +234,7 @@ async fn the_sweep_goes_on_past_what_fails() {
     world.hand_in(DEMO_USER, None, &broken("2_demo-hospital")).await;
     world.advance(3_600);
     world.system.aws.heal();
-    // The first of the two runs into it, with all its tries.
+    // All tries of the first of the two events fail.
     world.system.aws.fail(Fault::refuse("sqs:SendMessage", 3));
     let done = world.sweep().await;
     assert_eq!(done["requeued"].as_u64().unwrap() + done["failed"].as_u64().unwrap(), 2, "{done}");

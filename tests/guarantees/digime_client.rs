@@ -1,4 +1,4 @@
-//! The digi.me client's signatures, held against openssl, and its refusals.
+//! The digi.me client's signatures, checked with openssl, and the answers that it refuses.
 
 use std::{
     io::Write,
@@ -31,7 +31,7 @@ use tracing_subscriber::{
     layer::{Context, SubscriberExt},
 };
 
-/// Runs openssl and gives what it wrote.
+/// Runs openssl and returns its output.
 fn openssl(directory: &TempDir, arguments: &[&str], input: &[u8]) -> Vec<u8> {
     let mut command = Command::new("openssl");
     command
@@ -50,7 +50,7 @@ fn openssl(directory: &TempDir, arguments: &[&str], input: &[u8]) -> Vec<u8> {
 const PSS: [&str; 6] =
     ["-sigopt", "rsa_padding_mode:pss", "-sigopt", "rsa_pss_saltlen:64", "-sigopt", "rsa_mgf1_md:sha512"];
 
-/// A directory with a key pair of openssl's: `pkcs1.pem`, `pkcs8.pem`, `public.pem` (SPKI), `public1.pem` (PKCS#1).
+/// A directory with a key pair that openssl generated: `pkcs1.pem`, `pkcs8.pem`, `public.pem` (SPKI), `public1.pem` (PKCS#1).
 fn keys() -> TempDir {
     let directory = TempDir::new().unwrap();
     openssl(
@@ -91,7 +91,7 @@ fn http() -> reqwest::Client {
     http_client::client(http_client::tls(&environment).unwrap(), Duration::from_secs(2))
 }
 
-/// A digi.me that answers every refresh with one token, and remembers the bearer tokens that it was sent.
+/// A digi.me that answers every refresh with the same token, and records the bearer tokens that it receives.
 async fn digime(answer: String, jwks: Value) -> (Client, Arc<Mutex<Vec<String>>>) {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let remembered = Arc::clone(&seen);
@@ -220,7 +220,7 @@ async fn other_server(jwks: Value) -> (String, Arc<Mutex<Vec<String>>>) {
     (base, received)
 }
 
-/// Counts log lines with the field that the metric filter of the template counts.
+/// Counts the log lines that have the field of the template's metric filter.
 struct CountForeign(Arc<AtomicU64>);
 
 impl<S: Subscriber> Layer<S> for CountForeign {

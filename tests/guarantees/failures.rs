@@ -1,4 +1,4 @@
-//! Failures of digi.me and AWS, and what they may cost.
+//! Failures of digi.me, and counters of calls.
 
 use digime_simulator::Failure;
 use http::StatusCode;

@@ -1,4 +1,4 @@
-//! Forgetting a user.
+//! Erasing a user: `DELETE /users/{userId}`.
 
 use http::StatusCode;
 use local::{aws::Fault, names::Queue};
@@ -93,7 +93,7 @@ async fn a_result_from_before_is_dropped_after_a_redrive_though_the_user_is_back
     world.advance(1);
     world.store_grant(DEMO_USER).await;
     world.advance(60);
-    // Each is sent anew, as a redrive or a slow envelope does.
+    // Each is sent now, as by a redrive or a late envelope.
     for late in [bus, topic, observed] {
         world.enqueue(Queue::ReadResults, &late);
     }
@@ -101,7 +101,7 @@ async fn a_result_from_before_is_dropped_after_a_redrive_though_the_user_is_back
     assert_eq!(world.account(DEMO_USER, BANK).await["status"], "active");
     assert!(world.published().is_empty());
 
-    // What a failing table held up in the dead-letter queue, too.
+    // The same for a result that waited in the dead-letter queue because the table failed.
     world.post(&format!("/users/{DEMO_USER}/read-results"), &json!({"readResult": broken(BANK)})).await;
     world.system.aws.fail(Fault::refuse("dynamodb:Query", 1_000));
     world.run_until_idle().await;

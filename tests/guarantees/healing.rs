@@ -1,4 +1,4 @@
-//! The main job, end to end, through the functions' real binaries.
+//! A broken account is notified, reauthorized and healed, end to end, by the functions' real binaries.
 
 use digime_simulator::ErrorShape;
 use http::StatusCode;
@@ -39,7 +39,7 @@ async fn a_broken_account_is_told_and_healed() {
         let reauthorization = world.get(&format!("/reauthorizations/{id}")).await.json();
         assert_eq!((&reauthorization["status"], &reauthorization["verified"]), (&json!("succeeded"), &json!(true)));
     }
-    // The history is what was delivered, without links, and counts.
+    // The history holds the delivered events without their links, in the order of their sequence.
     let account = world.account(DEMO_USER, BANK).await;
     let mut published = world.published_json();
     for event in &mut published {
@@ -76,7 +76,7 @@ async fn after_a_cancel_the_account_waits_and_the_link_still_works() {
     assert_eq!(world.get(&link).await.status, StatusCode::GONE, "the link dies with the episode");
 }
 
-/// digi.me's page, byte for byte, is the bare map of a read result.
+/// The error on digi.me's documentation page, byte for byte, is the bare map of a read result.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_documented_error_is_understood_byte_for_byte() {
     const SEED: &str = r#"{

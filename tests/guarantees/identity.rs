@@ -1,4 +1,4 @@
-//! Whose account it is: another login than before is noticed, whenever the account became known, and stays noticed.
+//! An account that comes back with another login is noticed, and stays so until the right login returns.
 
 use digime_simulator::{Account, Failure};
 use serde_json::{Value, json};
@@ -64,7 +64,7 @@ async fn an_account_that_could_not_be_looked_up_when_it_broke_is_looked_up_when_
     let account = world.account(DEMO_USER, ADDED).await;
     assert_eq!((&account["status"], &account["serviceName"]), (&json!("reauth_required"), &Value::Null));
 
-    // While digi.me does not list accounts, the user may go on all the same.
+    // The user can continue although digi.me does not list accounts.
     world.make_reauthorization(DEMO_USER, ADDED).await;
     control.clear_failures();
     let (_, url) = world.make_reauthorization(DEMO_USER, ADDED).await;

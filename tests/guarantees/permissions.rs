@@ -1,4 +1,4 @@
-//! Least privilege: what each function calls in AWS is what its role in the template allows, no more and no less.
+//! Least privilege: the role of each function in the template allows exactly the calls that the function makes.
 
 use digime_simulator::{AccessTokenStatus, Account, ErrorShape, Failure};
 use local::aws::Fault;
@@ -70,8 +70,7 @@ async fn list_store_and_erase(world: &World) {
     world.run_until_idle().await;
 }
 
-/// Each world that ends checks that no function did what its role does not allow. Here the reverse: with what the roles
-/// allow all done in one walk, the whole suite needs exactly that.
+/// Each world checks when it is dropped that no function did what its role does not allow. This test checks the reverse.
 #[tokio::test]
 async fn every_function_is_allowed_exactly_what_it_does() {
     let world = World::builder().webhook().expect_leftovers().start().await;

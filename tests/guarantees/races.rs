@@ -1,4 +1,4 @@
-//! The same at once: what is to happen once happens once.
+//! Equal or conflicting requests at the same time have the effect of one, or of some order of them.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Refreshing a token pair: once for all who need it, never over a newer pair, and only what can be checked and stored.
+//! A token pair is refreshed once for all callers, never replaces a newer pair, and only if it can be checked and stored.
 
 use std::{
     sync::{
@@ -58,7 +58,7 @@ async fn a_grant_that_the_application_stores_during_a_refresh_stays() {
     let mut newer = world.issue_tokens(DEMO_USER);
     newer["access_token"]["expires_on"] = json!(world.clock_now().as_second() + 86_400 * 30);
     control.expire_access_tokens(DEMO_USER);
-    // digi.me has made the next pair, and its answer is on its way.
+    // The application stores a pair when digi.me has refreshed, before its answer arrives.
     let (gateway, body) = (world.system.gateway.clone(), newer.to_string());
     control.observe(Some(Arc::new(move |moment, name: &str| {
         let (gateway, body) = (gateway.clone(), body.clone());
@@ -100,7 +100,7 @@ async fn a_refreshed_pair_replaces_the_one_it_came_from_whatever_was_said_of_tha
     let world = Arc::new(World::builder().start().await);
     let before = world.get(GRANT).await.json();
     world.advance(86_400 - 30);
-    // While digi.me refreshes, the application stores the old pair, and says that it lasts longer.
+    // While digi.me refreshes, the application stores the old pair with a later expiry.
     let mut old = before.clone();
     old["accessToken"]["expiry"] = json!(1_899_999_999);
     let stored = Arc::new(AtomicBool::new(false));
@@ -170,7 +170,7 @@ async fn no_refresh_is_begun_while_its_answer_could_not_be_checked() {
     assert_problem(&world.request_reauthorization().await, 503, "digime_unavailable");
     assert_eq!(asked(&world, "/oauth/token"), 0);
     control.clear_failures();
-    // An error about the key set is none about the token, whatever it is called.
+    // An error about the key set is not an error about the token, whatever its code.
     let misleading = Failure { code: Some("InvalidToken".into()), ..Failure::status(401, FOR_EVER) };
     control.fail("/v1.7/jwks/oauth", misleading);
     assert_problem(&world.request_reauthorization().await, 502, "digime_refused");
@@ -182,7 +182,7 @@ async fn no_refresh_is_begun_while_its_answer_could_not_be_checked() {
 async fn a_refresh_whose_preparations_took_too_long_is_not_begun() {
     let world = World::builder().start().await;
     let control = world.system.simulator.control();
-    // A token that is known to have expired. What is cached of the key set is too old.
+    // An access token that has expired, and a cached key set that is too old.
     let mut tokens = world.issue_tokens(DEMO_USER);
     tokens["access_token"]["expires_on"] = json!(world.clock_now().as_second() - 60);
     assert_eq!(world.put(&format!("{GRANT}?replace=true"), &tokens).await.status, StatusCode::NO_CONTENT);
@@ -198,6 +198,6 @@ async fn a_refresh_whose_preparations_took_too_long_is_not_begun() {
     assert_problem(&world.request_reauthorization().await, 503, "unavailable");
     assert_eq!((asked(&world, "/jwks/oauth"), asked(&world, "/oauth/token")), (1, 0));
     control.observe(None);
-    // The lease was given back.
+    // The lease was released.
     assert_eq!(world.request_reauthorization().await.status, StatusCode::CREATED);
 }

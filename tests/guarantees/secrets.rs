@@ -1,5 +1,4 @@
-//! Every flow, failures included, with the logs as talkative as they get: what is secret stands nowhere that it should
-//! not.
+//! No secret appears in a log, a reply, the table, a queue, a notification or a post, in any flow, failures included.
 
 use std::time::Duration;
 
@@ -18,7 +17,7 @@ use tests::{
 
 const ACCOUNTS: &str = "/v1.7/permission-access/accounts";
 
-/// What is secret, by what it is called in a message of this test.
+/// Secrets, each with its name in the messages of this test.
 #[derive(Default)]
 struct Secrets(Vec<(&'static str, String)>);
 
@@ -34,14 +33,14 @@ impl Secrets {
         &self.0.iter().find(|(known, _)| *known == name).unwrap().1
     }
 
-    /// A parameter of a URL.
+    /// Adds a parameter of a URL.
     fn add_parameter(&mut self, name: &'static str, url: &str, parameter: &str) {
         let url = url::Url::parse(url).or_else(|_| url::Url::parse(&format!("http://x{url}"))).unwrap();
         let value = url.query_pairs().find(|(known, _)| known == parameter).unwrap().1.into_owned();
         self.add(name, value);
     }
 
-    /// The tokens that the service holds now.
+    /// Adds the tokens of the stored grant.
     async fn add_tokens(&mut self, world: &World) {
         let grant = world.get(&format!("/users/{DEMO_USER}/grants/{DEMO_CONTRACT}")).await.json();
         for token in ["accessToken", "refreshToken"] {
@@ -49,7 +48,7 @@ impl Secrets {
         }
     }
 
-    /// Panics when one of them, but those that are allowed there, stands in the text.
+    /// Panics if the text contains a secret that is not allowed there.
     fn assert_absent(&self, place: &str, text: &str, allowed: &[&str]) {
         for (name, value) in self.0.iter().filter(|(name, _)| !allowed.contains(name)) {
             if let Some(at) = text.find(value) {
@@ -240,7 +239,7 @@ async fn no_secret_stands_where_it_should_not() {
     walk.assert_logs_hold_no_secrets();
 }
 
-/// The application reads the demo user's grant: the table is read, then the service secret.
+/// The event in which the application reads the demo user's grant. The function reads the table, then the service secret.
 fn reading_the_grant() -> bytes::Bytes {
     let mut event: Value = serde_json::from_str(include_str!("../../infra/events/accounts.json")).unwrap();
     event["requestContext"]["routeKey"] = json!("GET /users/{userId}/grants/{contractId}");

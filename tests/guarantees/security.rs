@@ -1,4 +1,4 @@
-//! Links and callbacks in the wrong hands: another browser, another user, many tries, forged cursors.
+//! Links and callbacks that are used by another browser or another user, or guessed, and forged cursors.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use digime_simulator::Failure;

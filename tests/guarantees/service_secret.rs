@@ -11,7 +11,7 @@ use local::{DEMO_CONTRACT, names::SERVICE_SECRET};
 use tests::{BANK, DEMO_USER, World};
 use tokio::sync::Notify;
 
-/// A little longer than the functions use a secret that they fetched.
+/// In seconds: a little longer than functions cache a secret.
 const LIFETIME: u64 = 16 * 60;
 
 fn grant() -> String {
@@ -38,8 +38,8 @@ async fn an_unusable_previous_version_is_ignored_and_an_unusable_current_one_is_
     assert_eq!(world.get(&grant()).await.status, StatusCode::OK);
 }
 
-/// Stores `next` as the current version of the service secret as soon as the first fetch of a version was answered.
-/// A second fetch that begins earlier waits for that.
+/// Stores `next` as the current version of the service secret when the first fetch of a version was answered. A second
+/// fetch that begins earlier waits for that.
 fn rotate_after_the_first_fetch(world: &World, next: &str) {
     let (secrets, next) = (world.system.secrets.clone(), next.to_owned());
     let (begun, answered, rotated) = (AtomicUsize::new(0), AtomicUsize::new(0), Arc::new(Notify::new()));

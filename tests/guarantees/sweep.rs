@@ -1,4 +1,4 @@
-//! The sweep: events that were not delivered, accounts that nobody confirmed.
+//! The sweep publishes events that the topic has not taken, and verifies accounts that digi.me has not confirmed.
 
 use digime_simulator::{AccessTokenStatus, ErrorShape, Failure};
 use local::{
@@ -131,7 +131,7 @@ async fn events_are_put_back_first_and_a_digime_that_fails_is_not_asked_for_ever
     let left = summary["left"].as_u64().unwrap();
     assert!(left >= 40 - 16 - 5, "{summary}");
 
-    // What was left is still due, and settled as soon as digi.me answers.
+    // The accounts that were left are still due. They are settled when digi.me answers again.
     control.clear_failures();
     assert_eq!(world.sweep().await["settled"], left);
 }

@@ -64,7 +64,7 @@ fn every_route_is_in_the_openapi_description_and_the_reverse() {
     assert_eq!(described, known.collect());
 }
 
-/// The environment of a function, which notes the names of the variables that the function reads.
+/// The environment of a function. It records the names of the variables that the function reads.
 struct Recorded {
     variables: BTreeMap<String, String>,
     read: Arc<Mutex<BTreeSet<String>>>,
@@ -77,7 +77,7 @@ impl Variables for Recorded {
     }
 }
 
-/// The variables that a function reads when `build` builds it, besides those that only matter outside AWS.
+/// The variables that a function reads when `build` builds it, without those that only matter outside AWS.
 fn read_by<F>(
     world: &World,
     function: Function,
@@ -88,7 +88,7 @@ fn read_by<F>(
     let environment = Environment::from(Recorded { variables, read: Arc::clone(&read) });
     build(&environment, &world.clock.ambient()).map(drop).unwrap();
     let read = read.lock().unwrap().clone();
-    // The binary reads the log level besides. Lambda sets region and credentials itself.
+    // The binary also reads the log level. Lambda sets region and credentials itself.
     let read = read.into_iter().chain(["RUST_LOG".to_owned()]);
     read.filter(|name| !name.starts_with("AWS_") && name != "SSL_CERT_FILE").collect()
 }
@@ -169,7 +169,6 @@ fn a_run_of_the_sweep_that_failed_is_not_repeated() {
     assert_eq!(sweep["Events"]["EveryMinute"]["Properties"]["RetryPolicy"]["MaximumRetryAttempts"], 0);
 }
 
-/// What the metric filters count is a field of a line that the functions write.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_foreign_key_set_is_logged_in_the_form_that_the_metric_filters_count() {
     let template = local::template().unwrap();

@@ -1,4 +1,4 @@
-//! Accepting another login than before.
+//! `POST /users/{userId}/accounts/{accountId}/accept-identity`.
 
 use digime_simulator::ErrorShape;
 use http::StatusCode;

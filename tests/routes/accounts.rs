@@ -1,4 +1,4 @@
-//! What digi.me's list of accounts does to accounts, and what the API shows of them.
+//! `GET /users/{userId}/accounts`, `…/{accountId}` and `GET /accounts`: what they show, and what digi.me's list changes.
 
 use digime_simulator::Failure;
 use http::StatusCode;

@@ -12,7 +12,7 @@ fn state(world: &World) -> Value {
     json!([serde_json::to_value(table.unwrap()).unwrap(), depths])
 }
 
-/// Method, path, body, status, all wrong fields (or the code, for other problems than bad input).
+/// Method, path, body, status, and all wrong fields. For problems other than bad input, the code in place of fields.
 pub(crate) type Case<'a> = (Method, String, &'a str, u16, &'a str);
 
 /// The names of all fields that a problem calls wrong, in its order.
@@ -25,7 +25,7 @@ fn wrong_fields(problem: &Value) -> String {
     errors.iter().map(named).collect::<Vec<_>>().join(" ")
 }
 
-/// The path of a route, of identifiers that are well formed.
+/// A path of the route with valid identifiers.
 fn example(route: &str) -> String {
     let path = route.replace("{userId}", DEMO_USER).replace("{accountId}", BANK);
     path.replace("{contractId}", "demo-contract").replace("{reauthorizationId}", "ra_00000000000000000000000000000000")

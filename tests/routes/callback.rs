@@ -1,4 +1,4 @@
-//! The callback: what it believes, and what it answers.
+//! `GET /callback`: treats its parameters as untrusted, confirms with digi.me, and sends the browser on.
 
 use digime_simulator::{AccessTokenStatus, ErrorShape, Failure};
 use http::StatusCode;

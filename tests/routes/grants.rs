@@ -1,4 +1,4 @@
-//! Grants: both forms in, the Node SDK's form out, refreshed when it is time.
+//! `/users/{userId}/grants/{contractId}`: both forms in, the Node SDK's form out, refreshed when near expiry.
 
 use digime_simulator::Failure;
 use http::StatusCode;
@@ -58,7 +58,7 @@ async fn a_pair_of_another_digime_user_is_not_stored_unless_told_to() {
     assert_eq!(world.get(GRANT).await.json(), stored);
     assert_eq!(world.put(&format!("{GRANT}?replace=true"), &other).await.status, StatusCode::NO_CONTENT);
     assert_eq!(world.get(GRANT).await.json()["user"]["id"], "another");
-    // A pair that does not say whose it is may be anybody's.
+    // A pair without a user is stored.
     assert_eq!(world.put(GRANT, &pair(1_896_000_000)).await.status, StatusCode::NO_CONTENT);
 }
 
@@ -70,7 +70,7 @@ async fn a_grant_under_a_contract_without_a_key_is_not_stored() {
     assert_eq!((reply.status, &reply.json()["code"]), (StatusCode::CONFLICT, &json!("contract_not_configured")));
     assert!(world.system.aws.operations().keys().all(|operation| !operation.action.contains("Write")));
     assert_eq!(world.get("/users/new/grants/unknown").await.json()["code"], "user_not_found");
-    // Its secret is there a minute later.
+    // The missing secret was cached for a minute.
     world.configure_contract("unknown");
     world.advance(61);
     assert_eq!(world.put("/users/new/grants/unknown", &pair(1_895_000_000)).await.status, StatusCode::NO_CONTENT);

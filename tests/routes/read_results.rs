@@ -1,4 +1,4 @@
-//! What read results do to accounts: order, duplicates, healing, envelopes.
+//! `POST /users/{userId}/read-results`, and the queue behind it: order, duplicates, healing, envelopes, bad input.
 
 use http::{Method, StatusCode};
 use local::{Function, names::Queue};

@@ -1,4 +1,4 @@
-//! Creating a reauthorization: its contract, its account, its URL.
+//! `POST /users/{userId}/accounts/{accountId}/reauthorizations`: the contract, the account, the URL.
 
 use http::StatusCode;
 use local::names::CONTRACT_SECRET_PREFIX;

@@ -1,4 +1,4 @@
-//! The reconnect link: its page, its button, its end.
+//! `/reconnect/{token}`: the page, its button, and when the link stops working.
 
 use digime_simulator::{AccessTokenStatus, ErrorShape};
 use http::{Method, StatusCode};
@@ -99,7 +99,7 @@ async fn an_account_that_is_checked_without_an_episode_is_not_called_connected()
     world.run_until_idle().await;
 }
 
-/// Puts every event of the table on the queue of notifications once more.
+/// Puts all events of the table on the queue of notifications again.
 async fn deliver_again(world: &World) {
     for item in world.items() {
         if item["SK"]["S"].as_str().unwrap().starts_with("EVENT#") {

@@ -83,7 +83,6 @@ async fn accounts_larger_than_one_answer_of_the_database_are_read_whole() {
     .await;
 }
 
-/// The type is what the functions use; a table without its definition's indexes would fail above.
 #[tokio::test]
 async fn a_table_that_is_not_there_is_told_as_unavailable() {
     on_a_table(async |table| {

@@ -48,7 +48,7 @@ async fn a_forgotten_user_is_gone_and_stays_gone_for_whatever_was_triggered_befo
         assert!(matches!(late, Err(StoreError::Forgotten)));
         assert!(!table.store.user_exists(&user(1)).await.unwrap());
 
-        // A grant stored at that very moment counts as later; anything else only afterwards.
+        // A grant that is stored at the time of the erasure counts as later. Other writes must be later.
         table.store.put_grant(&grant(&user(1), "a", table.now()), 0, table.now()).await.unwrap();
         table.clock.advance(MINUTE);
         broken(table, &user(1)).await;

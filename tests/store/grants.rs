@@ -14,7 +14,7 @@ async fn one_lease_is_given_until_it_ends() {
         let first = store.lease(&read).await.unwrap();
         assert!(is_conflict(&store.lease(&read).await, &Condition::Grant));
 
-        // Who reads the grant anew finds it leased; once the lease has ended, the next one gets it.
+        // A caller that reads the grant again finds it leased. When the lease has ended, the next caller gets it.
         let read = store.grant(&user(1), &contract()).await.unwrap().unwrap();
         assert!(is_conflict(&store.lease(&read).await, &Condition::Grant));
         table.clock.advance(MINUTE);

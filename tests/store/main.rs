@@ -1,4 +1,4 @@
-//! The store's promises, on any DynamoDB: the embedded one, or the one at `DYNAMODB_TEST_ENDPOINT`.
+//! The store on any DynamoDB: the embedded one, or the one at `DYNAMODB_TEST_ENDPOINT`.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -55,7 +55,7 @@ pub(crate) fn commit(account: Account, signal: Signal, read_version: u64, now: T
     Commit { user_id, changes, last_reads: None, reauthorization: None, triggered_at: now }
 }
 
-/// Writes that the account of a user lost its authorization, and gives it as it stands then.
+/// Stores that the account of a user lost its authorization. Returns the stored account.
 pub(crate) async fn broken(table: &Table, user: &UserId) -> Versioned<Account> {
     table.store.commit(lost(table, Account::new(user.clone(), bank()), 0)).await.unwrap();
     table.store.account(user, &bank()).await.unwrap().unwrap()
@@ -83,7 +83,7 @@ pub(crate) fn read(table: &Table, minutes: u32, needs_user: bool) -> Watermark {
     Watermark { observed_at: after(table.now(), MINUTE * minutes), needs_user }
 }
 
-/// What the account's last event is about.
+/// The subject of the account's last event.
 pub(crate) async fn last_event(table: &Table, account: &Account) -> Subject {
     let history = table.store.history(&account.user_id, &account.account_id, None, 10).await.unwrap();
     Event::from_json(history.events.last().unwrap().clone()).unwrap().subject

@@ -12,16 +12,15 @@ pub enum Decision {
     Success,
     /// Authorize with another account of the same service.
     Another,
-    /// End with this error code.
+    /// Fail with this error code.
     Error(&'static str),
 }
 
-/// Where the browser ended.
+/// The callback that the browser loaded, and its reply.
 #[derive(Debug)]
 pub struct CallbackResult {
-    /// The callback as digi.me called it: path and query.
+    /// The path and query of the callback.
     pub callback: String,
-    /// What the callback answered.
     pub reply: Reply,
 }
 
@@ -73,7 +72,7 @@ impl World {
         CallbackResult { callback, reply }
     }
 
-    /// Makes a reauthorization as the application does: its identifier and its URL.
+    /// Creates a reauthorization as the application does. Returns its id and its URL.
     pub async fn make_reauthorization(&self, user: &str, account: &str) -> (String, String) {
         let path = format!("/users/{user}/accounts/{account}/reauthorizations");
         let reply = self.post(&path, &serde_json::json!({})).await;

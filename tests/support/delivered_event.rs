@@ -3,12 +3,12 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-/// A delivered event, or one of an account's history. A field that a receiver would not know is an error, so that two
-/// events are equal only if their JSON is.
+/// A delivered event, or an event of an account's history. Unknown fields are refused, so that two events are equal only
+/// if their JSON is equal.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct DeliveredEvent {
-    /// The event's `type`. All other fields but `timestamp` stand in its `data`.
+    /// The event's `type`. In JSON, all other fields but `timestamp` are in `data`.
     #[serde(rename = "type")]
     pub kind: String,
     pub timestamp: String,

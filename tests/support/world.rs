@@ -27,14 +27,13 @@ use crate::{
     webhook::Receiver,
 };
 
-/// A system of a test's own. Dropped, it fails the test if a message is left on a queue, unless that was expected, or if a
-/// function did what its role in the template does not allow.
+/// The system of one test. When it is dropped, it fails the test if a message is left on a queue, unless the builder
+/// expects leftovers, or if a function did what its role in the template does not allow.
 pub struct World {
-    /// The system.
     pub system: System,
-    /// The system's time, if the test moves it.
+    /// The system's clock, unless the functions run from their binaries.
     pub clock: ManualClock,
-    /// What kills the functions, if the world was built with crashes.
+    /// Kills functions, if the world was built with crashes.
     pub crashes: Crashes,
     pub(crate) webhook: Option<Receiver>,
     pub(crate) leftovers_expected: bool,
@@ -56,7 +55,7 @@ impl World {
         self.webhook.as_ref().expect("the world was built with a webhook")
     }
 
-    /// What a function's processes logged, if the world runs its binary.
+    /// The log of a function that runs from its binary.
     #[must_use]
     pub fn log(&self, function: Function) -> String {
         self.processes.get(&function).map(|process| process.log()).unwrap_or_default()
@@ -94,7 +93,7 @@ impl World {
         reply
     }
 
-    /// From here on it is another browser, or a person who never had the cookie.
+    /// Deletes the browser's cookie, as if another browser was used from now on.
     pub fn change_browser(&self) {
         *self.cookie.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
@@ -154,7 +153,7 @@ impl World {
         serde_json::from_slice(&reply).expect("a reply in JSON")
     }
 
-    /// Gives one read result to its function, and moves nothing besides.
+    /// Gives one read result to its function directly, without the queue.
     pub async fn take_in(&self, read_result: ReadResult) {
         let batch = SqsMessage::new(read_result, self.clock_now()).alone();
         let reply = self.invoke(Function::RecordReadResult, &batch).await;
@@ -188,7 +187,7 @@ impl World {
         published(&self.system)
     }
 
-    /// The same as they went over the wire.
+    /// The published events in JSON.
     #[must_use]
     pub fn published_json(&self) -> Vec<Value> {
         published_json(&self.system)

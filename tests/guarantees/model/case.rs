@@ -1,4 +1,4 @@
-//! The system as one user sees it, with what happens to him.
+//! One user of the system, and the steps that happen to this user's account.
 
 use std::time::Duration;
 
@@ -12,15 +12,15 @@ use tests::{DEMO_CONTRACT, Decision, ReadResult, World, broken, healthy};
 
 use super::{Moment, Step};
 
-/// The system as one user sees it.
+/// One user of the system, with one account.
 pub(super) struct Case<'a> {
     world: &'a World,
     user: String,
     account: String,
     callbacks: Vec<[String; 2]>,
-    /// The notifications of this user so far, as they stood on the queue.
+    /// The bodies of this user's messages on the queue of notifications so far.
     notifications: Vec<String>,
-    /// When the hour of reads begins, before the user was erased and since.
+    /// The starts of the hours of reads: of the one before the user was last erased, and of the one since.
     hours: [Timestamp; 2],
 }
 
@@ -97,7 +97,7 @@ impl<'a> Case<'a> {
         self.world.run_until_idle().await;
         if moment.steps.contains(&Step::Erase) {
             assert_eq!(self.items(), Vec::<Value>::new(), "something is left of an erased user");
-            // The next hour of reads begins when the user is back.
+            // The next hour of reads starts when the user has a grant again.
             self.world.advance(60);
             self.hours[1] = self.world.clock_now();
             self.world.advance(20 * 60);

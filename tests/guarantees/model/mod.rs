@@ -1,5 +1,5 @@
-//! Random reads under several contracts, callbacks, reloaded ones too, and erasures, several at once and with conflicts
-//! in DynamoDB, against a simple model of an account: what comes of those that run at once must be what comes of them in some order.
+//! Random reads under several contracts, callbacks (also reloaded ones) and erasures, compared with a simple model of an
+//! account. Several run at the same time, with conflicts in DynamoDB. The result must be that of some order of them.
 
 mod case;
 
@@ -21,19 +21,18 @@ const CASES: u32 = 48;
 /// Something that happens to the one account of a user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
-    /// A read result of a read session started in that minute, before everything else, under one of three contracts or
-    /// none. Redriven from a dead-letter queue, it has a new time of sending; one that was handed in before the user was
-    /// last erased may come then.
+    /// A read result arrives. Its read session was started in that minute of the hour of reads, under one of three
+    /// contracts or none. A result that was handed in before the user was last erased can still arrive, by a redrive.
     Read { minute: u8, error: bool, contract: u8, before_erasure: bool },
-    /// The callback of the reauthorization of that number comes, for the first time or again.
+    /// The callback of the reauthorization of that number is loaded, for the first time or again.
     Callback { number: usize, success: bool },
-    /// Every notification so far comes again, as after a redrive.
+    /// All notifications so far arrive again, as after a redrive.
     RedriveEvents,
-    /// The user is erased. He authorizes the application anew when the moment is over.
+    /// The user is erased, and gets a new grant when the moment is over.
     Erase,
 }
 
-/// What happens at once, and whether the source lets digi.me in at that time.
+/// Steps that run at the same time, and whether the account is authorized at digi.me then.
 #[derive(Debug, Clone)]
 struct Moment {
     steps: Vec<Step>,
@@ -68,7 +67,7 @@ enum Progress {
     Failed(Failure),
 }
 
-/// What the model says of a reauthorization.
+/// A reauthorization of the model.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Attempt {
     progress: Progress,
@@ -77,7 +76,7 @@ struct Attempt {
     asked: u8,
 }
 
-/// What the model says an account and its reauthorizations are.
+/// An account and its reauthorizations.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Model {
     needs_user: bool,
@@ -153,15 +152,15 @@ impl Model {
         }
     }
 
-    /// What a user is who was erased, and authorized the application anew.
+    /// The model of a user who was erased and got a new grant.
     fn erased() -> Self {
         Self { attempts: [None, None, None], erased: true, ..Self::new() }
     }
 }
 
-/// All that can come of steps that run at once.
+/// All possible results of steps that run at the same time.
 fn outcomes(models: &BTreeSet<Model>, steps: &[Step], authorized: bool) -> BTreeSet<Model> {
-    // Nothing is left of what was triggered at the moment of an erasure, whichever came first.
+    // An erasure also removes what was triggered at the same moment, in any order.
     if steps.contains(&Step::Erase) {
         return BTreeSet::from([Model::erased()]);
     }
@@ -182,7 +181,7 @@ fn outcomes(models: &BTreeSet<Model>, steps: &[Step], authorized: bool) -> BTree
 fn whatever_happens_in_whatever_order_an_account_is_what_the_model_says() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let world = runtime.block_on(World::builder().start());
-    // Both versions of the service secret are the same, and transactions on one item at the same moment are refused.
+    // Both versions of the service secret are equal. Concurrent transactions on one item are refused.
     let secret = world.system.secrets.get(names::SERVICE_SECRET).unwrap();
     world.system.secrets.put(names::SERVICE_SECRET, &secret);
     world.system.aws.hold_transactions(Duration::from_millis(1));
