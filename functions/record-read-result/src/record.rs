@@ -47,7 +47,7 @@ impl News<'_> {
 
 impl RecordReadResult {
     #[instrument(skip_all, fields(message_id = %message.id, user_id = %message.submission.user_id))]
-    pub(crate) async fn take_in(&self, message: &ReadMessage, context: RequestContext) -> Result<(), StoreError> {
+    pub(crate) async fn record(&self, message: &ReadMessage, context: RequestContext) -> Result<(), StoreError> {
         let (user, listed) = (&message.submission.user_id, &OnceCell::new());
         retry_on_conflict(&self.ambient, context.deadline, || async move {
             let mut accounts = self.authorized.store.user_accounts(user).await?;
