@@ -30,6 +30,7 @@ mod state;
 pub use ambient::{Clock, Random};
 pub use control::Control;
 pub use faults::Failure;
+pub use guard::guard;
 pub use keys::{ContractKeys, KeyError, KeyForm};
 pub use model::{AccessTokenStatus, Account, Contract, ErrorShape, Settings, Token, TokenPair};
 pub use observer::{Moment, Observer};

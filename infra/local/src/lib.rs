@@ -13,7 +13,6 @@ mod endpoints;
 mod event_source;
 mod functions;
 mod gateway;
-mod guard;
 mod invoke;
 pub mod names;
 mod pipe;
