@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use digime_simulator::{AccessTokenStatus, ErrorShape, Failure};
 use http::{Method, StatusCode};
-use local::{Function, Invoke, aws::Fault, names::Queue, runtime_api::LambdaFunction};
+use local::{Function, Invoke, aws::Fault, names::Queue};
 use serde_json::{Value, json};
-use tests::{Answer, Decision, WEBHOOK_SECRET, World, start_binary};
+use tests::{Answer, Decision, WEBHOOK_SECRET, World, runtime_api::LambdaFunction, start_binary};
 
 use super::{BANK, DEMO_CONTRACT, DEMO_USER, broken};
 

@@ -12,9 +12,9 @@ pub fn system_clock() -> Clock {
     Arc::new(now)
 }
 
-/// The machine's time, for values that a child process compares with its own clock.
+/// The machine's time.
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the machine's clock")]
-pub(crate) fn now() -> Timestamp {
+fn now() -> Timestamp {
     Timestamp::now()
 }
 

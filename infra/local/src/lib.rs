@@ -1,7 +1,7 @@
 //! The whole system on one machine: stand-ins for AWS, the digi.me simulator, the functions, a console.
 //!
-//! `cargo run` starts a [`System`] with the functions in this process. The end-to-end tests start one with the
-//! functions' binaries, each under its own [`runtime_api`].
+//! `cargo run` starts a [`System`] with the functions in this process. The end-to-end tests can start one with the
+//! functions' binaries.
 
 mod ambient;
 mod application;
@@ -17,7 +17,6 @@ mod invoke;
 pub mod names;
 mod pipe;
 mod queues;
-pub mod runtime_api;
 mod schedule;
 mod secrets_file;
 mod server;

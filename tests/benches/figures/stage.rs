@@ -22,11 +22,13 @@ use http::{Method, StatusCode};
 use local::{
     DEMO_CONTRACT, Function, Functions, Invoke, InvokeError, Options, System,
     names::{self, Queue},
-    runtime_api::{LambdaFunction, Spec},
     system_clock,
 };
 use serde_json::{Value, json};
-use tests::{Decision, Reply, WEBHOOK_SECRET, binaries, decide, options, published};
+use tests::{
+    Decision, Reply, WEBHOOK_SECRET, binaries, decide, options, published,
+    runtime_api::{LambdaFunction, Spec},
+};
 use tokio::{net::TcpListener, sync::RwLock};
 
 use crate::process::pause;

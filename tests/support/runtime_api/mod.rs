@@ -6,6 +6,7 @@
 
 mod http_api;
 mod sandbox;
+mod server;
 
 use std::{
     collections::BTreeMap,
@@ -16,13 +17,13 @@ use std::{
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
+use local::{Invoke, InvokeError};
 use tokio::{
     sync::{mpsc, oneshot, watch},
     task::JoinHandle,
 };
 
 use self::sandbox::Sandbox;
-use crate::invoke::{Invoke, InvokeError};
 
 /// Events that can wait for an instance.
 const WAITING: usize = 1_000;

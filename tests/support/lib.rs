@@ -6,6 +6,7 @@ mod binaries;
 mod browser;
 mod crash;
 mod permissions;
+pub mod runtime_api;
 mod table;
 mod webhook;
 mod world;

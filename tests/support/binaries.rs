@@ -8,10 +8,9 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use local::{
-    Endpoints, Function, Functions, Invoke,
-    runtime_api::{LambdaFunction, Spec},
-};
+use local::{Endpoints, Function, Functions, Invoke};
+
+use crate::runtime_api::{LambdaFunction, Spec};
 
 /// Builds the binaries and gives their directory; release ones, and what they are measured beside, for a bench. `cargo
 /// test` builds none of other packages, so that without this the tests could run stale ones.

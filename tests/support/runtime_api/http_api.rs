@@ -13,12 +13,13 @@ use axum::{
     routing::{get, post},
 };
 use bytes::Bytes;
+use digime::ambient::Ambient;
 use http::{StatusCode, header};
+use local::InvokeError;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::failed;
-use crate::{ambient::random_hex, invoke::InvokeError};
 
 /// In bytes. Lambda refuses larger replies.
 const REPLY_LIMIT: usize = 6 * 1024 * 1024;
@@ -93,7 +94,8 @@ async fn next(State(shared): State<Arc<Shared>>) -> Response {
     let Some(invocation) = shared.invocations.lock().await.recv().await else {
         return error(StatusCode::INTERNAL_SERVER_ERROR, "ContainerError", "The function is stopping");
     };
-    let trace_id = format!("Root=1-{}-{};Parent={};Sampled=0", random_hex(4), random_hex(12), random_hex(8));
+    let trace_id =
+        format!("Root=1-{}-{};Parent={};Sampled=0", random_hex::<4>(), random_hex::<12>(), random_hex::<8>());
     Response::builder()
         .header(header::CONTENT_TYPE, "application/json")
         .header("Lambda-Runtime-Aws-Request-Id", invocation.request_id)
@@ -123,6 +125,12 @@ async fn invocation_error(State(shared): State<Arc<Shared>>, Path(id): Path<Stri
 async fn init_error(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
     shared.phase.send_replace(Phase::CannotStart(String::from_utf8_lossy(&body).into_owned()));
     accepted()
+}
+
+/// `BYTES` random bytes in lower-case hexadecimal digits.
+pub(super) fn random_hex<const BYTES: usize>() -> String {
+    let bytes: [u8; BYTES] = Ambient::system().bytes();
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn accepted() -> Response {

@@ -3,7 +3,9 @@
 use std::{process::Stdio, sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use digime::ambient::Ambient;
 use jiff::SignedDuration;
+use local::{InvokeError, names};
 use tokio::{
     io::{AsyncRead, AsyncReadExt},
     process::{Child, Command},
@@ -13,13 +15,8 @@ use tokio::{
 
 use super::{
     InitError, Log, Spec, failed,
-    http_api::{Invocation, Phase, Shared, router},
-};
-use crate::{
-    ambient::{self, uuid},
-    invoke::InvokeError,
-    names,
-    server::{Server, listen},
+    http_api::{Invocation, Phase, Shared, random_hex, router},
+    server::Server,
 };
 
 /// Lambda's time limit for the start of a function.
@@ -70,10 +67,9 @@ impl Sandbox {
         let (invocations, receiver) = mpsc::channel(spec.concurrency.max(1));
         let (phase, mut phases) = watch::channel(Phase::Starting);
         let shared = Shared::new(receiver, phase);
-        let listener = listen(0).await.map_err(spawn_error)?;
-        let server = Server::start(listener, router(shared.clone())).map_err(spawn_error)?;
+        let server = Server::start(router(shared.clone())).await.map_err(spawn_error)?;
 
-        let mut child = command(spec, server.url().trim_start_matches("http://")).spawn().map_err(spawn_error)?;
+        let mut child = command(spec, &server.address().to_string()).spawn().map_err(spawn_error)?;
         let output = [
             child.stdout.take().map(|stream| copy(stream, log.clone())),
             child.stderr.take().map(|stream| copy(stream, log.clone())),
@@ -115,10 +111,10 @@ impl Sandbox {
 
     /// Gives an event to the process and waits for the result, without a time limit.
     pub(super) async fn invoke(&self, event: Bytes) -> Outcome {
-        let request_id = uuid();
+        let request_id = random_hex::<16>();
         let answer = self.shared.expect(&request_id);
         let timeout = SignedDuration::try_from(self.timeout).unwrap_or(SignedDuration::MAX);
-        let deadline = ambient::now().saturating_add(timeout).unwrap_or(jiff::Timestamp::MAX);
+        let deadline = Ambient::system().now().saturating_add(timeout).unwrap_or(jiff::Timestamp::MAX);
         let invocation = Invocation {
             request_id,
             event,
