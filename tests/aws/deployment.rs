@@ -11,7 +11,7 @@ use bytes::Bytes;
 use digime::ambient::Ambient;
 use digime_simulator::{Account, Contract, ContractKeys, Simulator};
 use http::{Method, StatusCode};
-use local::{Endpoints, Function, Functions, Gateway, Invoke, system_clock};
+use local::{Endpoints, Function, Functions, Gateway, Invoke};
 use reauth_core::aws::Aws;
 use serde_json::{Value, json};
 use tests::{Receiver, Reply, WEBHOOK_SECRET, create_table, start_instances};
@@ -90,7 +90,7 @@ impl Deployment {
             ("DEFAULT_RETURN_URL", String::new()),
         ];
         let functions = functions(&endpoints, &settings).await;
-        let gateway = Gateway::new(functions.clone(), system_clock());
+        let gateway = Gateway::new(functions.clone(), Ambient::system());
         let position = Mutex::new(String::new());
         let table = name;
         let deployment = Self {

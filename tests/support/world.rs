@@ -12,7 +12,6 @@ use http::{HeaderMap, Method, StatusCode};
 use local::{
     DEMO_CONTRACT, DemoSecrets, Function, NewMessage, Options, QueueSettings, System, in_process,
     names::{self, Queue},
-    system_clock,
 };
 use serde_json::{Value, json};
 
@@ -73,21 +72,21 @@ impl Reply {
 /// Key pairs take time to make: all worlds of a run share one.
 fn secrets() -> DemoSecrets {
     static SECRETS: OnceLock<DemoSecrets> = OnceLock::new();
-    SECRETS.get_or_init(|| DemoSecrets::generate().expect("a key pair can be made")).clone()
+    SECRETS.get_or_init(|| DemoSecrets::generate(&Ambient::system()).expect("a key pair can be made")).clone()
 }
 
 impl World {
     /// The functions in this process, with a clock that the test moves.
     pub async fn new() -> Self {
         let clock = ManualClock::default();
-        let options = options(clock.function(), clock.ambient());
+        let options = options(clock.stand_ins(), clock.ambient());
         Self::in_process(options, clock).await
     }
 
     /// The same with settings of the functions that are not the usual ones.
     pub async fn with_settings(settings: &[(&str, &str)]) -> Self {
         let clock = ManualClock::default();
-        let options = Options { settings: texts(settings), ..options(clock.function(), clock.ambient()) };
+        let options = Options { settings: texts(settings), ..options(clock.stand_ins(), clock.ambient()) };
         Self::in_process(options, clock).await
     }
 
@@ -102,7 +101,7 @@ impl World {
     /// The same with functions whose clock is that many minutes ahead of everybody else's.
     pub async fn with_clock_off_by(minutes: i64) -> Self {
         let clock = ManualClock::default();
-        let options = options(clock.function(), clock.ahead(minutes).ambient());
+        let options = options(clock.stand_ins(), clock.ahead(minutes).ambient());
         Self::in_process(options, clock).await
     }
 
@@ -116,7 +115,7 @@ impl World {
     pub async fn with_crashes() -> (Self, Crashes) {
         let (clock, crashes) = (ManualClock::default(), Crashes::default());
         let ambient = clock.ambient();
-        let options = options(clock.function(), ambient.clone());
+        let options = options(clock.stand_ins(), ambient.clone());
         let functions = crashes.clone();
         let system = System::start(options, |endpoints| async move { functions.functions(&endpoints, &ambient) }).await;
         let world = Self::with_demo_user(system.expect("the system starts"), clock).await;
@@ -147,7 +146,7 @@ impl World {
 
     async fn start_binaries(rust_log: &str, settings: &[(&str, &str)]) -> Self {
         let (rust_log, settings) = (rust_log.to_owned(), texts(settings));
-        let options = Options { rust_log, settings, ..options(system_clock(), Ambient::system()) };
+        let options = Options { rust_log, settings, ..options(Ambient::system(), Ambient::system()) };
         let mut processes = Processes::new();
         let started = &mut processes;
         let system = System::start(options, |endpoints| async move {
@@ -300,13 +299,13 @@ pub fn published(system: &System) -> Vec<Value> {
 
 /// A system on free ports, in memory, that moves only when it is told to.
 #[must_use]
-pub fn options(clock: local::Clock, ambient: Ambient) -> Options {
+pub fn options(stand_ins: Ambient, ambient: Ambient) -> Options {
     Options {
         port: 0,
         simulator_port: 0,
         data_dir: None,
         secrets: Some(secrets()),
-        clock,
+        stand_ins,
         ambient,
         queues: QueueSettings { retry_delay: Duration::ZERO, ..QueueSettings::default() },
         background: false,

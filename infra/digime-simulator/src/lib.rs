@@ -5,7 +5,6 @@
 //! digi.me does. It shares no protocol code with the service, so that a misreading of the protocol in the service shows
 //! in tests. File lists are always empty.
 
-mod ambient;
 mod api_access;
 mod api_manage;
 mod api_oauth;
@@ -27,7 +26,6 @@ mod shared;
 mod simulator;
 mod state;
 
-pub use ambient::{Clock, Random};
 pub use control::Control;
 pub use faults::Failure;
 pub use guard::guard;

@@ -10,12 +10,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use digime::ambient::Ambient;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::ambient::{Clock, Random};
 use crate::faults::{Faults, full_path};
 use crate::nonces::Nonces;
 use crate::observer::{Moment, Observer};
@@ -35,8 +35,7 @@ pub struct RecordedRequest {
 }
 
 pub(crate) struct Shared {
-    pub(crate) clock: Clock,
-    pub(crate) random: Random,
+    pub(crate) ambient: Ambient,
     pub(crate) address: SocketAddr,
     pub(crate) state_file: Option<PathBuf>,
     pub(crate) state: Mutex<State>,
@@ -61,21 +60,17 @@ impl Shared {
     }
 
     pub(crate) fn now(&self) -> Timestamp {
-        (self.clock)()
+        self.ambient.now()
     }
 
     /// 256 random bits in base64url.
     pub(crate) fn random_token(&self) -> String {
-        let mut bytes = [0; 32];
-        (self.random)(&mut bytes);
-        URL_SAFE_NO_PAD.encode(bytes)
+        URL_SAFE_NO_PAD.encode(self.ambient.bytes::<32>())
     }
 
     /// 64 random bits in hexadecimal: for identifiers that people read.
     pub(crate) fn random_id(&self) -> String {
-        let mut bytes = [0; 8];
-        (self.random)(&mut bytes);
-        format!("{:016x}", u64::from_be_bytes(bytes))
+        format!("{:016x}", u64::from_be_bytes(self.ambient.bytes()))
     }
 
     pub(crate) fn fresh_pair(&self) -> FreshPair {

@@ -3,7 +3,6 @@
 //! `cargo run` starts a [`System`] with the functions in this process. The end-to-end tests can start one with the
 //! functions' binaries.
 
-mod ambient;
 mod application;
 pub mod aws;
 mod console;
@@ -13,6 +12,7 @@ mod endpoints;
 mod event_source;
 mod functions;
 mod gateway;
+mod ids;
 mod invoke;
 pub mod names;
 mod pipe;
@@ -26,7 +26,6 @@ mod table;
 mod topic;
 
 pub use self::{
-    ambient::{Clock, system_clock},
     application::{Application, ReadError},
     endpoints::Endpoints,
     functions::in_process,

@@ -5,7 +5,7 @@ use std::{path::PathBuf, process::ExitCode};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use clap::Parser;
 use digime::ambient::Ambient;
-use local::{Options, QueueSettings, StartError, System, in_process, names, system_clock};
+use local::{Options, QueueSettings, StartError, System, in_process, names};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::{Layer, filter::Targets, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
@@ -54,7 +54,7 @@ async fn run(arguments: Arguments) -> Result<(), StartError> {
         simulator_port: arguments.port + 1,
         data_dir: (!arguments.ephemeral).then_some(arguments.data_dir),
         secrets: None,
-        clock: system_clock(),
+        stand_ins: ambient.clone(),
         ambient: ambient.clone(),
         queues: QueueSettings::default(),
         background: true,

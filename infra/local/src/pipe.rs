@@ -129,6 +129,8 @@ fn as_aws_writes_it(record: &Value, stream_arn: &str) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use digime::ambient::Ambient;
+
     use super::*;
     use crate::{
         database,
@@ -149,7 +151,7 @@ mod tests {
 
     #[tokio::test]
     async fn new_events_and_nothing_else_reach_the_queue_once() {
-        let (database, records) = database::open(None).unwrap();
+        let (database, records) = database::open(None, &Ambient::system()).unwrap();
         TableDefinition::from_template().unwrap().create(&database, "Table").unwrap();
         let queues = queues(&TestClock::new(), QueueSettings::default());
         let pipe = Pipe::new(database.clone(), records, "Table", queues.clone());

@@ -2,13 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
+use digime::ambient::Ambient;
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::{
-    ambient::{Clock, random_hex, uuid},
+    ids::{random_hex, uuid},
     names::Queue,
     store::{Store, StoreError},
 };
@@ -110,15 +111,15 @@ pub struct Depth {
 #[derive(Clone)]
 pub struct Queues {
     store: Arc<Store>,
-    clock: Clock,
+    ambient: Ambient,
     settings: QueueSettings,
 }
 
 impl Queues {
     /// Opens the queues of the store. Messages that were being processed when the previous process ended become
     /// visible.
-    pub fn new(store: Arc<Store>, clock: Clock, settings: QueueSettings) -> Result<Self, StoreError> {
-        let queues = Self { store, clock, settings };
+    pub fn new(store: Arc<Store>, ambient: Ambient, settings: QueueSettings) -> Result<Self, StoreError> {
+        let queues = Self { store, ambient, settings };
         let now = milliseconds(queues.now());
         queues.store.transaction(|transaction| {
             transaction.execute(
@@ -131,8 +132,7 @@ impl Queues {
 
     /// Sends a message and returns its id.
     pub fn send(&self, queue: Queue, message: &NewMessage) -> Result<String, StoreError> {
-        let now = self.now();
-        self.store.transaction(|transaction| insert(transaction, queue, message, now))
+        self.store.transaction(|transaction| insert(transaction, &self.ambient, queue, message))
     }
 
     /// Receives up to `max` visible messages, oldest first, and hides them. Messages that were received too often move
@@ -164,7 +164,7 @@ impl Queues {
                 }
                 message.receive_count += 1;
                 message.first_received_at.get_or_insert(timestamp(now));
-                message.receipt_handle = Some(random_hex(32));
+                message.receipt_handle = Some(random_hex::<32>(&self.ambient));
                 taken.push(message);
             }
             for message in &taken {
@@ -239,7 +239,6 @@ impl Queues {
     /// Moves all dead letters back to their queue, oldest first, and returns their number. As on SQS, each becomes a
     /// new message with a new id, a new sent time and a receive count of 0.
     pub fn redrive(&self, queue: Queue) -> Result<usize, StoreError> {
-        let now = self.now();
         self.store.transaction(|transaction| {
             let dead: Vec<Message> = transaction
                 .prepare_cached("SELECT * FROM messages WHERE queue = ?1 AND dead_at IS NOT NULL ORDER BY sequence")?
@@ -248,7 +247,7 @@ impl Queues {
             for Message { message_id, body, attributes, sender, .. } in &dead {
                 let (body, attributes, sender) = (body.clone(), attributes.clone(), sender.clone());
                 let message = NewMessage { body, attributes, sender, delay: Duration::ZERO };
-                insert(transaction, queue, &message, now)?;
+                insert(transaction, &self.ambient, queue, &message)?;
                 transaction.execute("DELETE FROM messages WHERE message_id = ?1", params![message_id])?;
             }
             Ok(dead.len())
@@ -270,10 +269,9 @@ impl Queues {
         stream: &str,
         sequence_number: &str,
     ) -> Result<(), StoreError> {
-        let now = self.now();
         self.store.transaction(|transaction| {
             for message in messages {
-                insert(transaction, queue, message, now)?;
+                insert(transaction, &self.ambient, queue, message)?;
             }
             transaction.execute(
                 "INSERT INTO checkpoints (stream, sequence_number) VALUES (?1, ?2)
@@ -302,17 +300,17 @@ impl Queues {
     }
 
     fn now(&self) -> Timestamp {
-        (self.clock)()
+        self.ambient.now()
     }
 }
 
 pub(crate) fn insert(
     transaction: &Transaction<'_>,
+    ambient: &Ambient,
     queue: Queue,
     message: &NewMessage,
-    now: Timestamp,
 ) -> rusqlite::Result<String> {
-    let message_id = uuid();
+    let (message_id, now) = (uuid(ambient), ambient.now());
     transaction.execute(
         "INSERT INTO messages (queue, message_id, body, attributes, sender, sent_at, visible_at)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
@@ -355,10 +353,12 @@ fn timestamp(milliseconds: i64) -> Timestamp {
 pub(crate) mod testing {
     use std::sync::Mutex;
 
+    use digime::ambient::Clock;
+
     use super::*;
 
     /// A clock that the tests set.
-    #[derive(Clone)]
+    #[derive(Debug, Clone)]
     pub(crate) struct TestClock(Arc<Mutex<Timestamp>>);
 
     impl TestClock {
@@ -366,9 +366,8 @@ pub(crate) mod testing {
             Self(Arc::new(Mutex::new("2026-01-02T03:04:05Z".parse().unwrap())))
         }
 
-        pub(crate) fn clock(&self) -> Clock {
-            let time = self.0.clone();
-            Arc::new(move || *time.lock().unwrap())
+        pub(crate) fn ambient(&self) -> Ambient {
+            Ambient::system().with_clock(Arc::new(self.clone()))
         }
 
         pub(crate) fn advance(&self, duration: Duration) {
@@ -376,8 +375,14 @@ pub(crate) mod testing {
         }
     }
 
+    impl Clock for TestClock {
+        fn now(&self) -> Timestamp {
+            *self.0.lock().unwrap()
+        }
+    }
+
     pub(crate) fn queues(clock: &TestClock, settings: QueueSettings) -> Queues {
-        Queues::new(Arc::new(Store::memory().unwrap()), clock.clock(), settings).unwrap()
+        Queues::new(Arc::new(Store::memory().unwrap()), clock.ambient(), settings).unwrap()
     }
 
     pub(crate) fn text(body: &str) -> NewMessage {
@@ -520,7 +525,7 @@ mod tests {
         let path = folder.path().join("system.sqlite3");
         let clock = TestClock::new();
         let open =
-            || Queues::new(Arc::new(Store::open(&path).unwrap()), clock.clock(), QueueSettings::default()).unwrap();
+            || Queues::new(Arc::new(Store::open(&path).unwrap()), clock.ambient(), QueueSettings::default()).unwrap();
         let queues = open();
         queues.send(QUEUE, &text("a")).unwrap();
         queues.send(QUEUE, &text("b")).unwrap();

@@ -11,7 +11,6 @@ use tokio::{net::TcpListener, task::JoinHandle};
 
 use crate::{
     DEMO_APPLICATION, DEMO_CONTRACT,
-    ambient::Clock,
     application::Application,
     aws::{Aws, Secrets},
     console,
@@ -55,9 +54,9 @@ pub struct Options {
     /// The contract's key and the service secret. `None` generates new ones. Not used with a data directory, which
     /// keeps its own.
     pub secrets: Option<DemoSecrets>,
-    /// The clock of the stand-ins and the simulator.
-    pub clock: Clock,
-    /// The clock and the randomness of the code that runs in this process.
+    /// The clock and the randomness of the stand-ins and the simulator.
+    pub stand_ins: Ambient,
+    /// The clock and the randomness of the functions that run in this process.
     pub ambient: Ambient,
     pub queues: QueueSettings,
     /// Whether the stream, the queues and the schedule run in the background. If not, the caller runs them with
@@ -108,7 +107,7 @@ struct Moving {
     pipe: Pipe,
     sources: [EventSource; 3],
     functions: Functions,
-    clock: Clock,
+    ambient: Ambient,
 }
 
 impl System {
@@ -123,15 +122,16 @@ impl System {
         let kept = Kept::open(&options)?;
         let simulator = start_simulator(&options, simulator_listener).await?;
 
-        let queues = Queues::new(Arc::clone(&kept.store), options.clock.clone(), options.queues);
+        let queues = Queues::new(Arc::clone(&kept.store), options.stand_ins.clone(), options.queues);
         let queues = queues.map_err(|error| part("the queues")(&error))?;
-        let mut topic = Topic::new(Arc::clone(&kept.store), options.clock.clone());
+        let mut topic = Topic::new(Arc::clone(&kept.store), options.stand_ins.clone());
         if options.settings.get("WEBHOOK_URL").is_some_and(|url| !url.is_empty()) {
             topic = topic.subscribe(Queue::Webhooks);
         }
         let secrets = Secrets::default();
         demo::store_secrets(&secrets, &kept.secrets);
-        let aws = Aws::new(kept.database.clone(), secrets.clone(), queues.clone(), topic.clone());
+        let aws =
+            Aws::new(kept.database.clone(), secrets.clone(), queues.clone(), topic.clone(), options.stand_ins.clone());
         let aws_server =
             Server::start(aws_listener, aws.router()).map_err(|error| part("the AWS stand-ins")(&error))?;
 
@@ -148,7 +148,7 @@ impl System {
             .map_err(|error| part("the simulator")(&error))?;
         let functions = make(endpoints.clone()).await.map_err(|error| part("a function")(&error))?;
 
-        let gateway = Gateway::new(functions.clone(), options.clock.clone());
+        let gateway = Gateway::new(functions.clone(), options.stand_ins.clone());
         let application = application(&gateway, &simulator, &kept.secrets, &options.ambient)?;
         let source = |queue, function| EventSource::new(queue, queues.clone(), function, INVOCATION_TIMEOUT);
         let moving = Arc::new(Moving {
@@ -159,7 +159,7 @@ impl System {
                 source(Queue::Webhooks, Arc::clone(&functions.post_webhook)),
             ],
             functions: functions.clone(),
-            clock: options.clock.clone(),
+            ambient: options.stand_ins.clone(),
         });
         let mut system = Self {
             endpoints,
@@ -288,7 +288,7 @@ impl System {
 
 impl Moving {
     async fn sweep(&self) -> Result<serde_json::Value, InvokeError> {
-        let reply = schedule::run(&*self.functions.sweep_accounts, (self.clock)()).await?;
+        let reply = schedule::run(&*self.functions.sweep_accounts, &self.ambient).await?;
         Ok(serde_json::from_slice(&reply).unwrap_or_default())
     }
 }
@@ -307,19 +307,19 @@ impl Kept {
     fn open(options: &Options) -> Result<Self, StartError> {
         let (store, (database, stream_records), secrets, lock) = match &options.data_dir {
             None => {
-                let database = database::open(None).map_err(|error| part("DynamoDB")(&error))?;
+                let database = database::open(None, &options.stand_ins).map_err(|error| part("DynamoDB")(&error))?;
                 let store = Store::memory().map_err(|error| part("the queues")(&error))?;
-                let secrets = options.secrets.clone().map_or_else(DemoSecrets::generate, Ok);
+                let secrets = options.secrets.clone().map_or_else(|| DemoSecrets::generate(&options.stand_ins), Ok);
                 (store, database, secrets.map_err(|error| part("the secrets")(&error))?, None)
             }
             Some(directory) => {
                 let unusable = |reason: String| StartError::Data { path: directory.display().to_string(), reason };
                 make_private(directory).map_err(|error| unusable(error.to_string()))?;
                 let lock = lock(directory).map_err(|error| unusable(error.to_string()))?;
-                let database = database::open(Some(&directory.join("dynamodb.sqlite")));
+                let database = database::open(Some(&directory.join("dynamodb.sqlite")), &options.stand_ins);
                 let database = database.map_err(|error| unusable(error.to_string()))?;
                 let store = Store::open(&directory.join("aws.sqlite")).map_err(|error| unusable(error.to_string()))?;
-                let secrets = DemoSecrets::load_or_generate(&directory.join("secrets.json"));
+                let secrets = DemoSecrets::load_or_generate(&directory.join("secrets.json"), &options.stand_ins);
                 (store, database, secrets.map_err(|error| unusable(error.to_string()))?, Some(lock))
             }
         };
@@ -355,7 +355,7 @@ async fn listen(port: u16) -> Result<TcpListener, StartError> {
 
 async fn start_simulator(options: &Options, listener: TcpListener) -> Result<Simulator, StartError> {
     let listener = listener.into_std().map_err(|error| part("the simulator")(&error))?;
-    let mut builder = Simulator::builder().clock(options.clock.clone()).listener(listener);
+    let mut builder = Simulator::builder().ambient(options.stand_ins.clone()).listener(listener);
     if let Some(directory) = &options.data_dir {
         builder = builder.state_file(directory.join("simulator.json"));
     }

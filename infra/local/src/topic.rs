@@ -3,13 +3,14 @@
 
 use std::sync::Arc;
 
+use digime::ambient::Ambient;
 use jiff::Timestamp;
 use rusqlite::{Row, params};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::{
-    ambient::{Clock, uuid},
+    ids::uuid,
     names::Queue,
     queues::{self, NewMessage},
     store::{Store, StoreError},
@@ -39,14 +40,14 @@ impl Publication {
 #[derive(Clone)]
 pub struct Topic {
     store: Arc<Store>,
-    clock: Clock,
+    ambient: Ambient,
     subscribed: Vec<Queue>,
 }
 
 impl Topic {
     #[must_use]
-    pub fn new(store: Arc<Store>, clock: Clock) -> Self {
-        Self { store, clock, subscribed: Vec::new() }
+    pub fn new(store: Arc<Store>, ambient: Ambient) -> Self {
+        Self { store, ambient, subscribed: Vec::new() }
     }
 
     /// Subscribes a queue to the topic with raw message delivery: the queue receives each message unchanged, with its
@@ -59,7 +60,7 @@ impl Topic {
 
     /// Publishes a message and returns its id. The topic keeps the last 1,000 messages.
     pub fn publish(&self, message: &str, attributes: &Map<String, Value>) -> Result<String, StoreError> {
-        let message_id = uuid();
+        let message_id = uuid(&self.ambient);
         let raw = NewMessage {
             body: message.to_owned(),
             attributes: attributes
@@ -70,7 +71,7 @@ impl Topic {
             ..NewMessage::default()
         };
         let attributes = Value::Object(attributes.clone()).to_string();
-        let now = (self.clock)();
+        let now = self.ambient.now();
         self.store.transaction(|transaction| {
             transaction.execute(
                 "INSERT INTO publications (message_id, message, attributes, published_at) VALUES (?1, ?2, ?3, ?4)",
@@ -79,7 +80,7 @@ impl Topic {
             let sequence = transaction.last_insert_rowid();
             transaction.execute("DELETE FROM publications WHERE sequence <= ?1 - ?2", params![sequence, KEPT])?;
             for queue in &self.subscribed {
-                queues::insert(transaction, *queue, &raw, now)?;
+                queues::insert(transaction, &self.ambient, *queue, &raw)?;
             }
             Ok(())
         })?;
@@ -121,9 +122,9 @@ mod tests {
 
     #[test]
     fn a_subscribed_queue_gets_the_message_as_it_was_published() {
-        let (store, clock) = (Arc::new(Store::memory().unwrap()), TestClock::new().clock());
-        let queues = Queues::new(Arc::clone(&store), Arc::clone(&clock), QueueSettings::default()).unwrap();
-        let topic = Topic::new(store, clock);
+        let (store, ambient) = (Arc::new(Store::memory().unwrap()), TestClock::new().ambient());
+        let queues = Queues::new(Arc::clone(&store), ambient.clone(), QueueSettings::default()).unwrap();
+        let topic = Topic::new(store, ambient);
         let attributes = json!({"eventType": "a.type"});
         topic.publish("alone", attributes.as_object().unwrap()).unwrap();
         topic.subscribe(Queue::Webhooks).publish("event", attributes.as_object().unwrap()).unwrap();
@@ -136,7 +137,7 @@ mod tests {
 
     #[test]
     fn the_last_thousand_messages_are_kept() {
-        let topic = Topic::new(Arc::new(Store::memory().unwrap()), TestClock::new().clock());
+        let topic = Topic::new(Arc::new(Store::memory().unwrap()), TestClock::new().ambient());
         for number in 0..1_003 {
             topic.publish(&number.to_string(), &Map::new()).unwrap();
         }

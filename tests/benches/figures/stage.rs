@@ -22,7 +22,6 @@ use http::{Method, StatusCode};
 use local::{
     DEMO_CONTRACT, Function, Functions, Invoke, InvokeError, Options, System,
     names::{self, Queue},
-    system_clock,
 };
 use serde_json::{Value, json};
 use tests::{
@@ -78,7 +77,7 @@ impl Stage {
             settings.insert("WEBHOOK_URL".to_owned(), url.to_owned());
             settings.insert("WEBHOOK_SECRET_ID".to_owned(), names::WEBHOOK_SECRET.to_owned());
         }
-        let options = Options { settings, ..options(system_clock(), Ambient::system()) };
+        let options = Options { settings, ..options(Ambient::system(), Ambient::system()) };
         let mut functions = BTreeMap::new();
         let started = &mut functions;
         let system = System::start(options, |endpoints| async move {

@@ -4,10 +4,11 @@ use axum::{
     body::Body,
     response::{IntoResponse, Response},
 };
+use digime::ambient::Ambient;
 use http::{HeaderMap, StatusCode, header};
 use serde_json::json;
 
-use crate::ambient::uuid;
+use crate::ids::uuid;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Service {
@@ -81,8 +82,8 @@ impl Service {
         target.strip_prefix(target_prefix).map(str::to_owned)
     }
 
-    pub(super) fn reply(self, result: Result<String, ApiError>) -> Response {
-        let request_id = uuid();
+    pub(super) fn reply(self, result: Result<String, ApiError>, ambient: &Ambient) -> Response {
+        let request_id = uuid(ambient);
         let (status, query_error, body) = match result {
             Ok(body) => (StatusCode::OK, None, body),
             Err(error) => {

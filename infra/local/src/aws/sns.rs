@@ -2,18 +2,19 @@
 
 use std::collections::BTreeMap;
 
+use digime::ambient::Ambient;
 use serde_json::{Map, Value};
 
 use super::{
     protocol::{ApiError, xml_text},
     record::Needed,
 };
-use crate::{ambient::uuid, names, topic::Topic};
+use crate::{ids::uuid, names, topic::Topic};
 
 const SIZE_LIMIT: usize = 256 * 1024;
 const NAMESPACE: &str = "http://sns.amazonaws.com/doc/2010-03-31/";
 
-pub(super) fn answer(topic: &Topic, operation: &str, body: &str) -> Result<String, ApiError> {
+pub(super) fn answer(topic: &Topic, operation: &str, body: &str, ambient: &Ambient) -> Result<String, ApiError> {
     if operation != "Publish" {
         return Err(ApiError::unknown_operation());
     }
@@ -36,7 +37,7 @@ pub(super) fn answer(topic: &Topic, operation: &str, body: &str) -> Result<Strin
     Ok(format!(
         r#"<PublishResponse xmlns="{NAMESPACE}"><PublishResult><MessageId>{}</MessageId></PublishResult><ResponseMetadata><RequestId>{}</RequestId></ResponseMetadata></PublishResponse>"#,
         xml_text(&message_id),
-        uuid(),
+        uuid(ambient),
     ))
 }
 

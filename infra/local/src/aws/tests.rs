@@ -41,14 +41,14 @@ impl Harness {
 }
 
 async fn harness() -> Harness {
-    let clock = TestClock::new();
+    let ambient = TestClock::new().ambient();
     let store = Arc::new(Store::memory().unwrap());
-    let queues = Queues::new(store.clone(), clock.clock(), QueueSettings::default()).unwrap();
-    let topic = Topic::new(store, clock.clock());
+    let queues = Queues::new(store.clone(), ambient.clone(), QueueSettings::default()).unwrap();
+    let topic = Topic::new(store, ambient.clone());
     let database = Database::memory().unwrap();
     TableDefinition::from_template().unwrap().create(&database, names::TABLE).unwrap();
     let secrets = Secrets::default();
-    let aws = Aws::new(database, secrets.clone(), queues.clone(), topic.clone());
+    let aws = Aws::new(database, secrets.clone(), queues.clone(), topic.clone(), ambient);
     let server = Server::start(listen(0).await.unwrap(), aws.router()).unwrap();
     Harness { aws, server, queues, topic, secrets }
 }

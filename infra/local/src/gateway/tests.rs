@@ -9,7 +9,7 @@ use crate::{
 };
 
 fn gateway(function: &Arc<Scripted>) -> Gateway {
-    Gateway::new(everywhere(function), TestClock::new().clock())
+    Gateway::new(everywhere(function), TestClock::new().ambient())
 }
 
 fn answering(reply: Value) -> Arc<Scripted> {
