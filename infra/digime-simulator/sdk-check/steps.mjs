@@ -16,7 +16,7 @@ async function request(url, options = {}) {
     return fetch(url, { redirect: "manual", signal: AbortSignal.timeout(TIMEOUT_MS), ...options });
 }
 
-async function lever(method, path, body) {
+async function control(method, path, body) {
     const response = await request(`${origin}/_simulator/${path}`, {
         method,
         body: body && JSON.stringify(body),
@@ -53,12 +53,12 @@ export async function walk(sdk) {
         privateKeyEncoding: { type: "pkcs1", format: "pem" },
     });
     const contractDetails = { contractId, privateKey };
-    await lever("PATCH", "settings", {
+    await control("PATCH", "settings", {
         accessTokenStatus: "reported",
         allowRedirectQuery: true,
         readDelayPolls: 1,
     });
-    await lever("PUT", `contracts/${contractId}`, {
+    await control("PUT", `contracts/${contractId}`, {
         applicationId,
         publicKeyPem: publicKey,
         redirectUris: ["http://127.0.0.1:9/callback"],
@@ -113,7 +113,7 @@ export async function walk(sdk) {
         ["documented", { error: { message: "Service authorization required", reauth: true } }],
         ["sdk", { message: "Service authorization required", reauth: true }],
     ]) {
-        await lever("POST", `accounts/${accountId}/break`, { shape });
+        await control("POST", `accounts/${accountId}/break`, { shape });
         const status = await step(`a read up to the 511 error (${shape})`, () => read());
         assert.equal(status.state, "partial");
         assert.deepEqual(status.details[accountId], {
@@ -137,7 +137,7 @@ export async function walk(sdk) {
 
     const reauthorize = () =>
         sdk.getReauthorizeAccountUrl({ contractDetails, callback, accountId, userAccessToken });
-    await lever("POST", "signing-key/rotate", { form: "spki" });
+    await control("POST", "signing-key/rotate", { form: "spki" });
     const cancelled = await step("getReauthorizeAccountUrl, cancelled", async () =>
         press((await reauthorize()).url, "USER_CANCEL"),
     );

@@ -11,6 +11,7 @@ mod api_oauth;
 mod auth;
 mod consent;
 mod control;
+mod control_call;
 mod control_http;
 mod error;
 mod faults;
@@ -22,16 +23,19 @@ mod nonces;
 mod observer;
 mod pages;
 mod routes;
+mod settings;
 mod shared;
 mod simulator;
 mod state;
 
 pub use control::Control;
+pub use control_call::{ControlCall, ControlError, Forgery};
 pub use faults::Failure;
 pub use guard::guard;
 pub use keys::{ContractKeys, KeyError, KeyForm};
-pub use model::{AccessTokenStatus, Account, Contract, ErrorShape, Settings, Token, TokenPair};
+pub use model::{Account, Contract, ErrorShape, Token, TokenPair};
 pub use observer::{Moment, Observer};
+pub use settings::{AccessTokenStatus, Settings, SettingsChange};
 pub use shared::RecordedRequest;
 pub use simulator::{Builder, Simulator, StartError};
 

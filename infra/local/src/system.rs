@@ -13,7 +13,7 @@ use crate::{
     DEMO_APPLICATION, DEMO_CONTRACT,
     application::Application,
     aws::{Aws, Secrets},
-    console,
+    console::{self, Console},
     database::{self, StreamRecords},
     demo,
     endpoints::Endpoints,
@@ -187,9 +187,16 @@ impl System {
     /// Starts the server of the API and the console.
     fn open(&mut self, listener: TcpListener) -> Result<(), StartError> {
         let api: Router = Router::new().fallback(gateway::serve).with_state(self.gateway.clone());
-        let console = console::router(console::Console::new(self));
+        let console = Console::new(
+            self.application.clone(),
+            self.queues.clone(),
+            self.topic.clone(),
+            self.simulator.control(),
+            self.endpoints.digime_base_url.clone(),
+        );
         // The console adds its routes. The gateway answers all other requests, also those for unknown routes.
-        let router = Router::new().merge(console).route("/favicon.ico", get(|| async {})).fallback_service(api);
+        let router =
+            Router::new().merge(console::router(console)).route("/favicon.ico", get(|| async {})).fallback_service(api);
         self.servers.push(Server::start(listener, router).map_err(|error| part("the API")(&error))?);
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! Reads, and what the state file keeps.
 
-use digime_simulator::{Account, ErrorShape, Simulator};
+use digime_simulator::{Account, ControlCall, ErrorShape, Simulator};
 use serde_json::{Value, json};
 
 use crate::client::{ACCOUNT, CONTRACT, Sim, USER, contract};
@@ -95,7 +95,8 @@ async fn the_state_file_carries_everything_over_a_restart() {
     assert_eq!(mode & 0o777, 0o600);
     let second = start().await.unwrap();
     assert_eq!(key_set(&second).await, keys);
-    assert_eq!(second.control().contracts(), [contract()]);
+    let state = second.control().call(ControlCall::State).unwrap();
+    assert_eq!(state["contracts"], json!([contract()]));
     assert!(second.control().is_broken(ACCOUNT));
     assert!(second.control().settings().echo_state);
     assert_eq!(second.control().expire_access_tokens(USER), 1);

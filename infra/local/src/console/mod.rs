@@ -1,7 +1,7 @@
 //! The console: shows the accounts, the events and the queues, and has buttons that use the control API of the
 //! simulator. The server renders its pages; they contain no JavaScript.
 
-mod control;
+mod buttons;
 mod page;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,7 +23,6 @@ use crate::{
     application::Application,
     names::Queue,
     queues::{Depth, Message, Queues},
-    system::System,
     topic::{Publication, Topic},
 };
 
@@ -65,21 +64,20 @@ struct Choice {
 
 /// The form fields of the buttons.
 #[derive(Deserialize)]
-struct Press {
+struct ButtonForm {
     user: Option<String>,
     target: Option<String>,
 }
 
 impl Console {
-    pub(crate) fn new(system: &System) -> Self {
-        Self {
-            application: system.application.clone(),
-            queues: system.queues.clone(),
-            topic: system.topic.clone(),
-            control: system.simulator.control(),
-            digime_url: system.endpoints.digime_base_url.clone(),
-            notice: Arc::default(),
-        }
+    pub(crate) fn new(
+        application: Application,
+        queues: Queues,
+        topic: Topic,
+        control: Control,
+        digime_url: String,
+    ) -> Self {
+        Self { application, queues, topic, control, digime_url, notice: Arc::default() }
     }
 
     async fn view(&self, user: String) -> View {
@@ -140,7 +138,7 @@ pub(crate) fn router(console: Console) -> Router {
         .route("/", get(show))
         .route("/returned", get(returned))
         .route("/console/style.css", get(style))
-        .route("/console/control/{action}", post(press))
+        .route("/console/control/{button}", post(run_button))
         .with_state(console)
 }
 
@@ -158,9 +156,17 @@ async fn style() -> Response {
     ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], STYLE).into_response()
 }
 
-async fn press(State(console): State<Console>, Path(action): Path<String>, Form(press): Form<Press>) -> Redirect {
-    let user = press.user.unwrap_or_else(|| DEMO_USER.to_owned());
-    let notice = control::pull(&console, &action, &user, press.target.as_deref().unwrap_or_default()).await;
+async fn run_button(
+    State(console): State<Console>,
+    Path(button): Path<String>,
+    Form(form): Form<ButtonForm>,
+) -> Redirect {
+    let user = form.user.unwrap_or_else(|| DEMO_USER.to_owned());
+    let target = form.target.unwrap_or_default();
+    let notice = match buttons::by_name(&button) {
+        Some(button) => button.run(&console, &user, &target).await,
+        None => "There is no such button.".to_owned(),
+    };
     console.note(notice);
     let query = url::form_urlencoded::Serializer::new(String::new()).append_pair("user", &user).finish();
     Redirect::to(&format!("/?{query}"))

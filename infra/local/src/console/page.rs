@@ -3,7 +3,10 @@
 use maud::{DOCTYPE, Markup, html};
 use serde_json::Value;
 
-use super::View;
+use super::{
+    View,
+    buttons::{self, Button},
+};
 use crate::{names::Queue, queues::Message, topic::Publication};
 
 /// Characters of a dead letter to show.
@@ -48,12 +51,12 @@ pub(super) fn overview(view: &View) -> Markup {
     document("digime-reauth console", true, &content)
 }
 
-fn button(view: &View, action: &str, target: &str, label: &str) -> Markup {
+fn button(view: &View, button: &Button, target: &str) -> Markup {
     html! {
-        form method="post" action={ "/console/control/" (action) } {
+        form method="post" action={ "/console/control/" (button.name) } {
             input type="hidden" name="user" value=(view.user);
             input type="hidden" name="target" value=(target);
-            button type="submit" { (label) }
+            button type="submit" { (button.label) }
         }
     }
 }
@@ -66,7 +69,7 @@ fn accounts(view: &View) -> Markup {
     html! {
         section {
             h2 { "Accounts" }
-            div.buttons { (button(view, "read", "", "Run a read")) }
+            div.buttons { (button(view, &buttons::READ, "")) }
             @match &view.accounts {
                 Err(error) => p { "The API gave no accounts: " (error) "." },
                 Ok(accounts) => table {
@@ -81,6 +84,7 @@ fn accounts(view: &View) -> Markup {
 fn account_row(view: &View, account: &Value) -> Markup {
     let (id, status) = (text(account, "accountId"), text(account, "status"));
     let broken = view.broken.iter().any(|broken| broken == id);
+    let buttons: &[Button] = if broken { &buttons::UNAUTHORIZED } else { &buttons::AUTHORIZED };
     html! {
         tr {
             td { strong { (text(account, "serviceName")) } br; code { (id) } }
@@ -92,13 +96,8 @@ fn account_row(view: &View, account: &Value) -> Markup {
             td { (text(account, "since")) }
             td { (text(account, "lastReadAt")) }
             td {
-                @if broken {
-                    span.badge.broken { "locked out" }
-                    (button(view, "mend", id, "Mend"))
-                } @else {
-                    (button(view, "break", id, "Break"))
-                    (button(view, "break-sdk", id, "Break (SDK shape)"))
-                }
+                @if broken { span.badge.broken { "locked out" } }
+                @for one in buttons { (button(view, one, id)) }
             }
         }
     }
@@ -160,20 +159,8 @@ fn digime(view: &View) -> Markup {
         section {
             h2 { "digi.me" }
             p { small { (view.digime_url) " · accessTokenStatus " (format!("{:?}", view.settings.access_token_status).to_lowercase()) } }
-            div.buttons {
-                (button(view, "expire-access", "", "Expire the access token"))
-                (button(view, "kill-refresh", "", "Kill the refresh token"))
-                (button(view, "store-grant", "", "Authorize anew"))
-                (button(view, "rotate-key", "", "Rotate the signing key"))
-            }
-            div.buttons {
-                (button(view, "slow", "", "Slow (2 s)"))
-                (button(view, "failing", "", "Failing (500)"))
-                (button(view, "normal", "", "Normal"))
-            }
-            div.buttons {
-                (button(view, "status-absent", "", "Does not tell authorization"))
-                (button(view, "status-reported", "", "Tells authorization"))
+            @for row in buttons::DIGIME {
+                div.buttons { @for one in row { (button(view, one, "")) } }
             }
         }
     }
@@ -201,7 +188,7 @@ fn queues(view: &View) -> Markup {
 fn dead_letters(view: &View, queue: Queue, dead: &[Message]) -> Markup {
     html! {
         h3 { "Dead letters of " (queue.name()) }
-        (button(view, "redrive", queue.name(), "Put them on the queue again"))
+        (button(view, &buttons::REDRIVE, queue.name()))
         ol.feed {
             @for message in dead {
                 li {
