@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 
-use local::{DEMO_CONTRACT, NewMessage, names::Queue};
+use local::{DEMO_CONTRACT, names::Queue};
 use serde_json::json;
 use tests::{ManualClock, World};
 
@@ -34,7 +34,7 @@ fn broken_since(account: usize) -> usize {
 }
 
 /// A message of the queue: one read of one account.
-fn message(account: usize, read: usize) -> NewMessage {
+fn message(account: usize, read: usize) -> String {
     let id = format!("{account}_bank");
     let entry = if is_broken(account) && read >= broken_since(account) {
         json!({"state": "partial", "error": {"code": "ServiceAuthorizationError", "statusCode": 511,
@@ -42,9 +42,9 @@ fn message(account: usize, read: usize) -> NewMessage {
     } else {
         json!({"state": "completed"})
     };
-    let body = json!({"userId": format!("user-{}", account / ACCOUNTS_OF_A_USER), "contractId": DEMO_CONTRACT,
-        "observedAt": format!("2026-11-23T08:{read:02}:00Z"), "readResult": {id: entry}});
-    NewMessage { body: body.to_string(), sender: "flood".to_owned(), ..NewMessage::default() }
+    json!({"userId": format!("user-{}", account / ACCOUNTS_OF_A_USER), "contractId": DEMO_CONTRACT,
+        "observedAt": format!("2026-11-23T08:{read:02}:00Z"), "readResult": {id: entry}})
+    .to_string()
 }
 
 /// All results, doubled ones included, in an order that is none.

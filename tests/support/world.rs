@@ -10,7 +10,7 @@ use bytes::Bytes;
 use digime::ambient::{Ambient, Clock};
 use http::{HeaderMap, Method, StatusCode};
 use local::{
-    DEMO_CONTRACT, DemoSecrets, Function, NewMessage, Options, QueueSettings, System, in_process,
+    DEMO_CONTRACT, DemoSecrets, Function, Options, QueueSettings, System, in_process,
     names::{self, Queue},
 };
 use serde_json::{Value, json};
@@ -255,8 +255,7 @@ impl World {
 
     /// Puts a body on the queue of read results as it is.
     pub fn enqueue(&self, body: &str) {
-        let message = NewMessage { body: body.to_owned(), sender: "test".to_owned(), ..NewMessage::default() };
-        self.system.queues.send(Queue::ReadResults, &message).expect("the queue takes it");
+        self.system.queues.send(Queue::ReadResults, body).expect("the queue takes it");
     }
 
     /// Lets stream and queues move until nothing moves.
@@ -294,7 +293,7 @@ fn texts(settings: &[(&str, &str)]) -> BTreeMap<String, String> {
 /// What a system published so far, oldest first.
 #[must_use]
 pub fn published(system: &System) -> Vec<Value> {
-    system.topic.all().expect("the topic").iter().map(local::Publication::json).collect()
+    system.topic.all().iter().map(local::Publication::json).collect()
 }
 
 /// A system on free ports, in memory, that moves only when it is told to.

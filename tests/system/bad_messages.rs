@@ -98,8 +98,7 @@ async fn a_notification_that_holds_no_event_becomes_a_dead_letter() {
     let mut world = World::new().await;
     world.expect_leftovers();
     for body in ["x", "{}", r#"{"eventName":"INSERT","dynamodb":{"NewImage":{"PK":{"S":"USER#u"}}}}"#] {
-        let message = local::NewMessage { body: body.to_owned(), ..local::NewMessage::default() };
-        world.system.queues.send(Queue::Notifications, &message).unwrap();
+        world.system.queues.send(Queue::Notifications, body).unwrap();
     }
     world.hand_in("u", None, &broken("1_a")).await;
     assert_eq!(world.published().len(), 1);
@@ -117,8 +116,7 @@ async fn a_webhook_message_that_holds_no_event_fails_alone_and_is_logged_once() 
     let (mut world, receiver) = World::with_talkative_binaries().await;
     world.expect_leftovers();
     let bad = r#"{"type":"private","timestamp":"2026-11-23T09:00:00Z","data":{"eventId":"word"}}"#;
-    let message = local::NewMessage { body: bad.to_owned(), ..local::NewMessage::default() };
-    world.system.queues.send(Queue::Webhooks, &message).unwrap();
+    world.system.queues.send(Queue::Webhooks, bad).unwrap();
     world.hand_in("u", None, &broken("1_a")).await;
     assert_eq!(receiver.deliveries().len(), 1, "the event beside it is posted, and it is not");
     assert_eq!(world.system.queues.depth(Queue::Webhooks).unwrap().hidden, 1, "it comes again");

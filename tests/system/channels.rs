@@ -51,11 +51,10 @@ async fn take_in(world: &World, entries: &Value) {
 
 /// Puts that many more copies of each waiting event on the queue.
 async fn copy_notifications(world: &World, copies: usize) {
-    world.system.move_stream().await.unwrap();
+    world.system.run_pipe().await.unwrap();
     for message in world.system.queues.messages(Queue::Notifications, 10).unwrap() {
         for _ in 0..copies {
-            let copy = local::NewMessage { body: message.body.clone(), ..local::NewMessage::default() };
-            world.system.queues.send(Queue::Notifications, &copy).unwrap();
+            world.system.queues.send(Queue::Notifications, &message.body).unwrap();
         }
     }
 }
@@ -171,7 +170,7 @@ async fn a_webhook_that_hangs_holds_up_no_notification() {
     let (world, receiver) = World::with_webhook().await;
     receiver.answer(Answer::NotYet);
     take_in(&world, &broken(BANK)).await;
-    world.system.move_stream().await.unwrap();
+    world.system.run_pipe().await.unwrap();
     let message = world.system.queues.take(Queue::Notifications, 10).unwrap().remove(0);
     let event = batch(&world, &message.body);
     let reply = world.system.functions.notify_reauth.invoke(event).await.unwrap();

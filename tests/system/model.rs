@@ -9,7 +9,6 @@ use futures::future::join_all;
 use http::{Method, StatusCode};
 use jiff::Timestamp;
 use local::{
-    NewMessage,
     aws::Fault,
     names::{self, Queue},
 };
@@ -250,8 +249,7 @@ impl<'a> Case<'a> {
             }
             Step::RedriveEvents => {
                 for body in &self.notifications {
-                    let message = NewMessage { body: body.clone(), sender: "test".into(), ..NewMessage::default() };
-                    self.world.system.queues.send(Queue::Notifications, &message).unwrap();
+                    self.world.system.queues.send(Queue::Notifications, body).unwrap();
                 }
             }
             Step::Forget => {
@@ -275,7 +273,7 @@ impl<'a> Case<'a> {
         }
         join_all(moment.steps.iter().map(|step| self.run(*step))).await;
         self.world.system.aws.heal();
-        self.world.system.move_stream().await.unwrap();
+        self.world.system.run_pipe().await.unwrap();
         let queued = self.world.system.queues.messages(Queue::Notifications, 100).unwrap();
         self.notifications.extend(queued.into_iter().map(|message| message.body));
         self.notifications.dedup();

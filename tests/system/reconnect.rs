@@ -2,10 +2,7 @@
 
 use digime_simulator::{AccessTokenStatus, ErrorShape};
 use http::{Method, StatusCode};
-use local::{
-    NewMessage,
-    names::{Queue, TABLE},
-};
+use local::names::{Queue, TABLE};
 use serde_json::{Value, json};
 use tests::{Decision, World};
 
@@ -120,9 +117,7 @@ async fn deliver_again(world: &World) {
     for item in items["Items"].as_array().unwrap() {
         if item["SK"]["S"].as_str().unwrap().starts_with("EVENT#") {
             let record: Value = json!({"eventName": "INSERT", "dynamodb": {"NewImage": item}});
-            let (body, sender) = (record.to_string(), "test".to_owned());
-            let message = NewMessage { body, sender, ..NewMessage::default() };
-            world.system.queues.send(Queue::Notifications, &message).unwrap();
+            world.system.queues.send(Queue::Notifications, &record.to_string()).unwrap();
         }
     }
     world.run_until_idle().await;

@@ -1,10 +1,8 @@
 //! The state that all handlers share: the simulator's data, the clock, the randomness, and the record of requests.
 
 use std::collections::VecDeque;
-use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -19,6 +17,7 @@ use url::Url;
 use crate::faults::{Faults, full_path};
 use crate::nonces::Nonces;
 use crate::observer::{Moment, Observer};
+use crate::private_file::write_private_file;
 use crate::state::{FreshPair, State};
 
 const MAX_RECORDED_REQUESTS: usize = 10_000;
@@ -147,17 +146,6 @@ impl Shared {
     }
 }
 
-/// Writes a file next to `path` and renames it, so that a crash leaves either the old or the new state.
 fn save(path: &Path, state: &State) -> io::Result<()> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".new");
-    let temporary = path.with_file_name(name);
-    // A leftover file can have other permissions.
-    match fs::remove_file(&temporary) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
-    file.write_all(&serde_json::to_vec_pretty(state)?)?;
-    fs::rename(&temporary, path)
+    write_private_file(path, &serde_json::to_vec_pretty(state)?)
 }

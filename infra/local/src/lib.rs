@@ -5,6 +5,7 @@
 
 mod application;
 pub mod aws;
+mod background;
 mod console;
 mod database;
 mod demo;
@@ -20,18 +21,19 @@ mod queues;
 mod schedule;
 mod secrets_file;
 mod server;
-mod store;
+mod storage;
 mod system;
 mod table;
 mod topic;
 
 pub use self::{
     application::{Application, ReadError},
+    background::BackgroundError,
     endpoints::Endpoints,
     functions::in_process,
     gateway::{Gateway, ROUTES, Route},
     invoke::{Function, Functions, Invoke, InvokeError},
-    queues::{Depth, Message, NewMessage, QueueSettings, Queues},
+    queues::{Depth, Message, QueueError, QueueSettings, Queues},
     secrets_file::DemoSecrets,
     system::{Options, StartError, System},
     table::{TableDefinition, TableError, template, yaml},

@@ -6,7 +6,6 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use clap::Parser;
 use digime::ambient::Ambient;
 use local::{Options, QueueSettings, StartError, System, in_process, names};
-use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::{Layer, filter::Targets, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
 /// digime-reauth on one machine: the API, a console, and a digi.me to talk to.
@@ -79,14 +78,25 @@ async fn run(arguments: Arguments) -> Result<(), StartError> {
     Ok(())
 }
 
-/// Waits for Ctrl-C or the signal that ends a service.
+/// Waits for Ctrl-C or, on Unix, for SIGTERM.
 async fn ended() {
-    let Ok(mut terminated) = signal(SignalKind::terminate()) else {
-        let _ = tokio::signal::ctrl_c().await;
-        return;
-    };
     tokio::select! {
         _ = tokio::signal::ctrl_c() => {}
-        _ = terminated.recv() => {}
+        () = terminated() => {}
     }
+}
+
+#[cfg(unix)]
+async fn terminated() {
+    use tokio::signal::unix::{SignalKind, signal};
+
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminated) => drop(terminated.recv().await),
+        Err(_) => std::future::pending().await,
+    }
+}
+
+#[cfg(not(unix))]
+async fn terminated() {
+    std::future::pending().await
 }

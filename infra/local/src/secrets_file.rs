@@ -1,9 +1,9 @@
 //! The file with the secrets of a local system: the demo contract's key pair and the service secret.
 
-use std::{fs, io, io::Write, os::unix::fs::OpenOptionsExt, path::Path};
+use std::{fs, io, path::Path};
 
 use digime::ambient::Ambient;
-use digime_simulator::ContractKeys;
+use digime_simulator::{ContractKeys, write_private_file};
 use serde::{Deserialize, Serialize};
 
 use crate::ids::random_hex;
@@ -42,11 +42,7 @@ impl DemoSecrets {
             Ok(bytes) => serde_json::from_slice(&bytes).map_err(io::Error::other),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let secrets = Self::generate(ambient)?;
-                let new = path.with_extension("new");
-                let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
-                file.write_all(&serde_json::to_vec_pretty(&secrets).map_err(io::Error::other)?)?;
-                file.sync_all()?;
-                fs::rename(&new, path)?;
+                write_private_file(path, &serde_json::to_vec_pretty(&secrets).map_err(io::Error::other)?)?;
                 Ok(secrets)
             }
             Err(error) => Err(error),

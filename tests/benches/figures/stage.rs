@@ -217,7 +217,7 @@ impl Stage {
 
     /// Takes the next ten events off the queue of notifications, as the function would get them.
     pub(crate) async fn take_notifications(&self) -> Value {
-        self.system.move_stream().await.expect("the stream moves");
+        self.system.run_pipe().await.expect("the stream moves");
         self.take(Queue::Notifications)
     }
 

@@ -186,7 +186,7 @@ impl Aws {
             }
             Service::DynamoDb => dynamodb::answer(database, &call.operation, &call.body),
             Service::SecretsManager => secrets::answer(secrets, &call.operation, &call.body),
-            Service::Sqs => sqs::answer(queues, &call.operation, &call.body, &call.caller),
+            Service::Sqs => sqs::answer(queues, &call.operation, &call.body),
             Service::Sns => sns::answer(topic, &call.operation, &call.body, ambient),
         };
         match fault {

@@ -28,7 +28,7 @@ use crate::{
 
 const STYLE: &str = include_str!("style.css");
 /// Notifications and dead letters to show.
-const SHOWN: u32 = 30;
+const SHOWN: usize = 30;
 
 /// The parts of the system that the console uses. Cheap to clone.
 #[derive(Clone)]
@@ -97,7 +97,7 @@ impl Console {
             accounts,
             events,
             broken,
-            publications: self.topic.newest(SHOWN).unwrap_or_default(),
+            publications: self.topic.newest(SHOWN),
             queues: Queue::ALL.into_iter().map(queue).collect(),
             settings: self.control.settings(),
             digime_url: self.digime_url.clone(),
