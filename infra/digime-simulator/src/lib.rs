@@ -28,6 +28,7 @@ mod settings;
 mod shared;
 mod simulator;
 mod state;
+mod visit;
 
 pub use control::Control;
 pub use control_call::{ControlCall, ControlError, Forgery};
