@@ -274,7 +274,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_an_earlier_simulator_wrote_to_its_state_file_is_read() {
+    fn the_state_file_of_an_earlier_version_can_be_read() {
         let code = json!({
             "purpose": "ReauthorizeAccount",
             "contract_id": "c",

@@ -52,9 +52,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Shared {
     /// Calls the observer, if there is one, and waits for it.
     pub(crate) async fn observed(&self, moment: Moment, request: &str) {
-        let told = lock(&self.observer).as_ref().map(|observer| observer(moment, request));
-        if let Some(told) = told {
-            told.await;
+        let observation = lock(&self.observer).as_ref().map(|observer| observer(moment, request));
+        if let Some(observation) = observation {
+            observation.await;
         }
     }
 

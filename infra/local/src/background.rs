@@ -45,7 +45,7 @@ pub enum BackgroundError {
 }
 
 impl Background {
-    /// Starts a task for each part.
+    /// Starts a task for the pipe, the schedule, the removal of expired data, and each queue.
     pub(crate) fn spawn(self: &Arc<Self>) -> Vec<JoinHandle<()>> {
         let mut tasks = vec![
             tokio::spawn(Arc::clone(self).poll_stream_forever()),

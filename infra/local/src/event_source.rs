@@ -21,20 +21,20 @@ pub(crate) struct EventSource {
     queues: Queues,
     function: Arc<dyn Invoke>,
     timeout: Duration,
-    /// Limits the mapping to one batch at a time. A caller that has passed the gate knows that no batch is in progress.
-    gate: Mutex<()>,
+    /// Limits the mapping to one batch at a time. While a caller holds the lock, no other batch is in progress.
+    lock: Mutex<()>,
 }
 
 impl EventSource {
     /// `timeout` is the time limit of one invocation.
     #[must_use]
     pub(crate) fn new(queue: Queue, queues: Queues, function: Arc<dyn Invoke>, timeout: Duration) -> Self {
-        Self { queue, queues, function, timeout, gate: Mutex::default() }
+        Self { queue, queues, function, timeout, lock: Mutex::default() }
     }
 
     /// Processes one batch. Returns the number of its messages, which is 0 if no message is visible.
     pub(crate) async fn poll(&self) -> Result<usize, QueueError> {
-        let _one_at_a_time = self.gate.lock().await;
+        let _one_at_a_time = self.lock.lock().await;
         let batch = self.queues.take(self.queue, BATCH_SIZE)?;
         if batch.is_empty() {
             return Ok(0);

@@ -8,13 +8,13 @@ use digime::ambient::Ambient;
 use local::{Options, QueueSettings, StartError, System, in_process, names};
 use tracing_subscriber::{Layer, filter::Targets, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
-/// digime-reauth on one machine: the API, a console, and a digi.me to talk to.
+/// digime-reauth on one machine: the API, a console and a digi.me simulator.
 #[derive(Parser)]
 struct Arguments {
     /// The port of the API and the console; the digi.me simulator takes the next one.
     #[arg(long, default_value_t = 9000, value_parser = clap::value_parser!(u16).range(1..=65534))]
     port: u16,
-    /// The directory that keeps the data between runs.
+    /// The directory for the data, which the next run uses again.
     #[arg(long, default_value = ".local")]
     data_dir: PathBuf,
     /// Keep all data in memory and lose it at the end.
@@ -67,12 +67,12 @@ async fn run(arguments: Arguments) -> Result<(), StartError> {
     system.add_demo_user().await?;
     println!("Console    {}/", system.endpoints.public_base_url);
     println!("API        {}", system.endpoints.public_base_url);
-    println!("digi.me    {} (control: see infra/digime-simulator/README.md)", system.endpoints.digime_base_url);
+    println!("digi.me    {} (control API: see infra/digime-simulator/README.md)", system.endpoints.digime_base_url);
     println!("AWS        {} (DynamoDB, Secrets Manager, SQS, SNS)", system.endpoints.aws_url);
     if let Some((url, secret)) = &webhook {
         println!("Webhook    {url} (signed with {secret})");
     }
-    println!("Ctrl-C ends it.");
+    println!("Press Ctrl-C to stop.");
     ended().await;
     system.stop().await;
     Ok(())

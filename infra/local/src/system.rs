@@ -1,4 +1,4 @@
-//! The system: starts all parts in order, and stops them.
+//! The system: starts all components in order, and stops them.
 
 use std::{collections::BTreeMap, fs::File, future::Future, io, path::PathBuf, sync::Arc, time::Duration};
 
@@ -37,7 +37,7 @@ pub struct Options {
     pub port: u16,
     /// The simulator's port. 0 selects a free port.
     pub simulator_port: u16,
-    /// The data directory. `None` keeps all data in memory.
+    /// The data directory. With `None`, all data is in memory.
     pub data_dir: Option<PathBuf>,
     /// The contract's key and the service secret. `None` generates new ones. Not used with a data directory, which
     /// has its own.
@@ -93,7 +93,7 @@ pub struct System {
 }
 
 impl System {
-    /// Starts all parts. `make` builds the functions once the addresses of the other parts are known.
+    /// Starts all components. `make` builds the functions once the other components have their addresses.
     pub async fn start<E, F>(options: Options, make: impl FnOnce(Endpoints) -> F) -> Result<Self, StartError>
     where
         E: std::fmt::Display,
@@ -200,7 +200,7 @@ impl System {
         self.background.run_until_idle().await
     }
 
-    /// Stops all parts. Requests in progress get a moment to finish.
+    /// Stops all components. Requests in progress get a moment to finish.
     pub async fn stop(mut self) {
         for task in self.tasks.drain(..) {
             task.abort();

@@ -1,4 +1,4 @@
-//! The control, in process and over HTTP.
+//! The control API, in process and over HTTP.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ async fn action(sim: &Sim, method: Method, path: &str, body: Option<Value>) -> R
 }
 
 #[tokio::test]
-async fn failures_hit_as_often_as_told_and_spend_the_nonce() {
+async fn failures_happen_as_often_as_asked_and_use_up_the_nonce() {
     let sim = Sim::start().await;
     let jwt = sim.good_jwt(json!({ "access_token": sim.tokens().access_token.value }));
     let failure = Failure { retry_after: Some(7), code: Some("Busy".to_owned()), ..Failure::status(503, 1) };
@@ -35,7 +35,7 @@ async fn failures_hit_as_often_as_told_and_spend_the_nonce() {
 }
 
 #[tokio::test]
-async fn a_failure_can_be_anything_but_json() {
+async fn a_failure_can_have_a_body_that_is_not_json() {
     let sim = Sim::start().await;
     let failure = Failure { body: Some("<h1>Bad gateway</h1>".to_owned()), ..Failure::status(502, 1) };
     sim.control.fail(ACCOUNTS, failure);
@@ -46,7 +46,7 @@ async fn a_failure_can_be_anything_but_json() {
 }
 
 #[tokio::test]
-async fn a_lost_answer_leaves_the_request_carried_out() {
+async fn a_request_whose_answer_is_lost_is_carried_out() {
     let sim = Sim::start().await;
     let pair = sim.tokens();
     let lost = Failure { executed: true, ..Failure::reset(1) };
@@ -113,7 +113,7 @@ async fn answers_can_be_forged() {
 }
 
 #[tokio::test]
-async fn access_token_status_can_be_absent_or_say_anything() {
+async fn access_token_status_can_be_absent_or_have_any_expiry() {
     let sim = Sim::start().await;
     let status = async || {
         let token = json!({ "access_token": sim.tokens().access_token.value });

@@ -68,8 +68,8 @@ async fn a_read_can_be_limited_to_accounts() {
 async fn a_session_belongs_to_its_user_and_ends() {
     let sim = Sim::start().await;
     let (path, _) = read(&sim, &sim.tokens().access_token.value, json!({})).await;
-    let stranger = sim.control.issue_tokens("user-2", CONTRACT);
-    let claims = json!({ "access_token": stranger.access_token.value });
+    let other_user = sim.control.issue_tokens("user-2", CONTRACT);
+    let claims = json!({ "access_token": other_user.access_token.value });
     let refused = (406, "InvalidRequest".to_owned());
     assert_eq!(sim.error(&path, claims).await, refused);
     sim.pass(std::time::Duration::from_secs(15 * 60));

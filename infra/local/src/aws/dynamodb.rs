@@ -73,9 +73,9 @@ pub(super) fn permissions(operation: &str, body: &str) -> Vec<Needed> {
     if let Some(tables) = body["RequestItems"].as_object() {
         return tables.keys().map(|name| (action(operation), format!("table/{name}"))).collect();
     }
-    if let Some(parts) = body["TransactItems"].as_array() {
-        let parts = parts.iter().filter_map(Value::as_object).flatten();
-        return parts
+    if let Some(operations) = body["TransactItems"].as_array() {
+        let operations = operations.iter().filter_map(Value::as_object).flatten();
+        return operations
             .filter_map(|(kind, request)| {
                 let name = if kind == "ConditionCheck" { "ConditionCheckItem" } else { &format!("{kind}Item") };
                 Some((action(name), table(request)?))

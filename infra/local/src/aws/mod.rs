@@ -63,7 +63,7 @@ struct Inner {
     observer: Mutex<Option<Observer>>,
 }
 
-/// The parts of a call that all services share.
+/// The fields of a call that all services have.
 struct Call {
     caller: String,
     service: Service,
@@ -118,9 +118,9 @@ impl Aws {
 
     async fn observed(&self, moment: Moment, call: &Call) {
         let name = || format!("{} {}", call.caller, call.service.action(&call.operation));
-        let told = lock(&self.0.observer).as_ref().map(|observer| observer(moment, &name()));
-        if let Some(told) = told {
-            told.await;
+        let observation = lock(&self.0.observer).as_ref().map(|observer| observer(moment, &name()));
+        if let Some(observation) = observation {
+            observation.await;
         }
     }
 

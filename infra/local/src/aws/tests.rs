@@ -146,7 +146,7 @@ fn absent(sort_key: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_transaction_that_meets_another_one_is_refused_with_the_item_that_they_share() {
+async fn a_transaction_that_conflicts_with_another_one_is_refused_and_names_the_shared_item() {
     let Harness { aws, .. } = harness().await;
     aws.hold_transactions(Duration::MAX);
     let (first, second) =
@@ -214,7 +214,7 @@ async fn a_transaction_frees_its_items_when_it_ends_and_when_its_caller_gives_up
 }
 
 #[tokio::test]
-async fn of_two_transactions_of_clients_the_later_one_hears_of_the_conflict() {
+async fn of_two_concurrent_transactions_the_later_one_gets_the_conflict() {
     let harness = harness().await;
     let client = client!(harness, aws_sdk_dynamodb);
     let check = ConditionCheck::builder()
@@ -321,7 +321,7 @@ async fn the_topic_has_what_was_published_with_its_attributes() {
 }
 
 #[tokio::test]
-async fn operations_that_nobody_uses_are_unknown() {
+async fn operations_that_no_function_uses_are_unknown() {
     let harness = harness().await;
     let error = client!(harness, aws_sdk_sqs).list_queues().send().await.unwrap_err().into_service_error();
     assert_eq!(error.meta().code(), Some("UnknownOperationException"));
@@ -353,7 +353,7 @@ async fn faults_happen_as_often_as_asked_before_or_after_the_work() {
 }
 
 #[tokio::test]
-async fn a_request_without_a_signature_or_of_a_website_gets_nowhere() {
+async fn a_request_without_a_signature_or_from_a_website_is_refused() {
     let harness = harness().await;
     let post = || reqwest::Client::new().post(harness.server.url()).body("Action=Publish");
     assert_eq!(post().send().await.unwrap().status(), 403);

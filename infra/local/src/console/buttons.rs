@@ -35,14 +35,14 @@ pub(super) const READ: Button = Button {
     name: "read",
     label: "Run a read",
     action: Action::Read,
-    done: "A read was run, and its result handed in.",
+    done: "The application ran a read and handed in its result.",
 };
 
 pub(super) const REDRIVE: Button = Button {
     name: "redrive",
-    label: "Put them on the queue again",
+    label: "Redrive",
     action: Action::Redrive,
-    done: "The dead letters are on the queue again.",
+    done: "The dead letters were moved back to the queue.",
 };
 
 /// The buttons of an account that is authorized.
@@ -51,13 +51,13 @@ pub(super) const AUTHORIZED: [Button; 2] = [
         name: "break",
         label: "Break",
         action: Action::Control(|_, account| vec![break_account(account, ErrorShape::Documented)]),
-        done: "The source withdrew its authorization.",
+        done: "the source withdrew its authorization.",
     },
     Button {
         name: "break-sdk",
         label: "Break (SDK shape)",
         action: Action::Control(|_, account| vec![break_account(account, ErrorShape::Sdk)]),
-        done: "The source withdrew its authorization (SDK's shape).",
+        done: "the source withdrew its authorization. Reads report it in the SDKs' shape.",
     },
 ];
 
@@ -66,7 +66,7 @@ pub(super) const UNAUTHORIZED: [Button; 1] = [Button {
     name: "mend",
     label: "Mend",
     action: Action::Control(|_, account| vec![ControlCall::MendAccount { account_id: account.to_owned() }]),
-    done: "The source lets digi.me in again.",
+    done: "the source is authorized again.",
 }];
 
 /// The buttons for digi.me as a whole, in rows.
@@ -80,15 +80,15 @@ pub(super) const DIGIME: [&[Button]; 3] = [
         },
         Button {
             name: "kill-refresh",
-            label: "Kill the refresh token",
+            label: "Invalidate the refresh token",
             action: Action::Control(|user, _| vec![ControlCall::KillRefreshTokens { user_id: user.to_owned() }]),
-            done: "The user's refresh tokens are dead.",
+            done: "The user's refresh tokens are invalid.",
         },
         Button {
             name: "store-grant",
-            label: "Authorize anew",
+            label: "Store a new grant",
             action: Action::StoreGrant,
-            done: "The user authorized anew; the service has the new grant.",
+            done: "The user authorized again, and the service has the new grant.",
         },
         Button {
             name: "rotate-key",
@@ -102,7 +102,7 @@ pub(super) const DIGIME: [&[Button]; 3] = [
             name: "slow",
             label: "Slow (2 s)",
             action: Action::Control(|_, _| vec![latency(SLOW)]),
-            done: "digi.me takes 2 seconds for everything.",
+            done: "digi.me answers after 2 seconds.",
         },
         Button {
             name: "failing",
@@ -116,21 +116,21 @@ pub(super) const DIGIME: [&[Button]; 3] = [
             name: "normal",
             label: "Normal",
             action: Action::Control(|_, _| vec![latency(0), ControlCall::ClearFailures]),
-            done: "digi.me works.",
+            done: "digi.me answers without delay and without errors.",
         },
     ],
     &[
         Button {
             name: "status-absent",
-            label: "Does not tell authorization",
+            label: "Omit accessTokenStatus",
             action: Action::Control(|_, _| vec![access_token_status(AccessTokenStatus::Absent)]),
-            done: "digi.me does not tell which accounts are authorized.",
+            done: "digi.me does not report which accounts are authorized.",
         },
         Button {
             name: "status-reported",
-            label: "Tells authorization",
+            label: "Report accessTokenStatus",
             action: Action::Control(|_, _| vec![access_token_status(AccessTokenStatus::Reported)]),
-            done: "digi.me tells which accounts are authorized.",
+            done: "digi.me reports which accounts are authorized.",
         },
     ],
 ];
@@ -161,10 +161,10 @@ pub(super) fn by_name(name: &str) -> Option<&'static Button> {
 impl Button {
     /// Carries out the button's action. Returns a sentence about the result.
     pub(super) async fn run(&self, console: &Console, user: &str, target: &str) -> String {
-        let subject = if target.is_empty() { user } else { target };
+        let subject = if target.is_empty() { String::new() } else { format!("{target}: ") };
         match self.carry_out(console, user, target).await {
-            Ok(()) => format!("{subject}: {}", self.done),
-            Err(error) => format!("{subject}: \"{}\" did not work: {error}.", self.label),
+            Ok(()) => format!("{subject}{}", self.done),
+            Err(error) => format!("{subject}\"{}\" did not work: {error}.", self.label),
         }
     }
 

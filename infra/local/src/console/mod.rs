@@ -30,7 +30,7 @@ const STYLE: &str = include_str!("style.css");
 /// Notifications and dead letters to show.
 const SHOWN: usize = 30;
 
-/// The parts of the system that the console uses. Cheap to clone.
+/// The components that the console uses. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Console {
     application: Application,

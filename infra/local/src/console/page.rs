@@ -32,7 +32,7 @@ pub(super) fn overview(view: &View) -> Markup {
     let content = html! {
         header {
             h1 { "digime-reauth" }
-            p { "One machine, the whole loop: break an account, run a read, follow the link." }
+            p { "Break an account, run a read, and follow the reconnect link." }
             nav {
                 @for user in &view.users {
                     @if *user == view.user { strong { (user) } } @else { a href={ "/?user=" (user) } { (user) } }
@@ -71,7 +71,7 @@ fn accounts(view: &View) -> Markup {
             h2 { "Accounts" }
             div.buttons { (button(view, &buttons::READ, "")) }
             @match &view.accounts {
-                Err(error) => p { "The API gave no accounts: " (error) "." },
+                Err(error) => p { "The API returned an error: " (error) "." },
                 Ok(accounts) => table {
                     thead { tr { th { "Service" } th { "Status" } th { "Since" } th { "Last read" } th { "At the source" } } }
                     tbody { @for account in accounts { (account_row(view, account)) } }
@@ -96,7 +96,7 @@ fn account_row(view: &View, account: &Value) -> Markup {
             td { (text(account, "since")) }
             td { (text(account, "lastReadAt")) }
             td {
-                @if broken { span.badge.broken { "locked out" } }
+                @if broken { span.badge.broken { "not authorized" } }
                 @for one in buttons { (button(view, one, id)) }
             }
         }
@@ -106,7 +106,7 @@ fn account_row(view: &View, account: &Value) -> Markup {
 fn notifications(view: &View) -> Markup {
     html! {
         section {
-            h2 { "Delivered notifications" }
+            h2 { "Published notifications" }
             @if view.publications.is_empty() { p { "None yet." } }
             ol.feed { @for publication in &view.publications { (notification(publication)) } }
         }
@@ -124,7 +124,7 @@ fn notification(publication: &Publication) -> Markup {
             br;
             small { (text(&event, "timestamp")) " · " code { (text(data, "eventId")) } }
             @if let Some(url) = data["reconnectUrl"].as_str() {
-                br; a href=(url) { "Reconnect link" } " " small { "good until " (text(data, "reconnectUrlExpiresAt")) }
+                br; a href=(url) { "Reconnect link" } " " small { "valid until " (text(data, "reconnectUrlExpiresAt")) }
             }
         }
     }
@@ -134,7 +134,7 @@ fn events(view: &View) -> Markup {
     html! {
         section {
             h2 { "History" }
-            @if view.events.is_empty() { p { "Nothing happened yet." } }
+            @if view.events.is_empty() { p { "No events yet." } }
             ol.feed {
                 @for event in &view.events {
                     li {
@@ -171,7 +171,7 @@ fn queues(view: &View) -> Markup {
         section {
             h2 { "Queues" }
             table {
-                thead { tr { th { "Queue" } th { "Waiting" } th { "Being tried" } th { "Dead letters" } } }
+                thead { tr { th { "Queue" } th { "Visible" } th { "In flight or delayed" } th { "Dead letters" } } }
                 tbody {
                     @for (queue, depth, _) in &view.queues {
                         tr { td { (queue.name()) } td { (depth.visible) } td { (depth.hidden) } td { (depth.dead) } }
@@ -193,7 +193,7 @@ fn dead_letters(view: &View, queue: Queue, dead: &[Message]) -> Markup {
             @for message in dead {
                 li {
                     code { (message.message_id) } " "
-                    small { (message.body.len()) " bytes, tried " (message.receive_count) " times" }
+                    small { (message.body.len()) " bytes, received " (message.receive_count) " times" }
                     br; code.excerpt { (message.body.chars().take(EXCERPT).collect::<String>()) }
                 }
             }
@@ -206,7 +206,7 @@ pub(super) fn returned(parameters: &[(String, String)]) -> Markup {
         main.returned {
             section {
                 h1 { "Back at the application" }
-                p { "This is where the callback sent the browser. What stands here is a hint; the truth is in the API." }
+                p { "The callback redirected the browser to this page of the demo application. Its parameters are a hint: the application reads the status from the API." }
                 dl { @for (name, value) in parameters { dt { (name) } dd { code { (value) } } } }
                 p { a href="/" { "To the console" } }
             }

@@ -76,7 +76,7 @@ async fn an_event_has_the_shape_of_payload_format_2() {
 }
 
 #[tokio::test]
-async fn what_a_request_does_not_have_its_event_does_not_have() {
+async fn an_event_has_no_fields_for_what_its_request_does_not_have() {
     let event = event_of(request("GET", "/callback").body(Bytes::new()).unwrap()).await;
     for name in ["cookies", "queryStringParameters", "pathParameters", "body"] {
         assert!(event.get(name).is_none(), "{name}");

@@ -1,7 +1,7 @@
-//! The queues with their dead-letter queues: the part of SQS that this system uses.
+//! The queues with their dead-letter queues, as far as this system uses SQS.
 //!
-//! They are kept in a file: nothing would bring back the messages of two of them. See
-//! `docs/decisions/0008-local-queues.md`.
+//! With a data directory, they are in a file, because nothing would bring back a lost read result or a lost webhook
+//! message. See `docs/decisions/0008-local-queues.md`.
 
 mod settings;
 mod store;

@@ -9,7 +9,7 @@ fn bodies(messages: &[Message]) -> Vec<&str> {
 }
 
 #[test]
-fn messages_are_taken_in_order_and_hidden_from_the_next_taker() {
+fn messages_are_received_in_order_and_hidden_from_the_next_consumer() {
     let queues = queues(&TestClock::new(), QueueSettings::default());
     for body in ["a", "b", "c"] {
         queues.send(QUEUE, body).unwrap();
@@ -21,7 +21,7 @@ fn messages_are_taken_in_order_and_hidden_from_the_next_taker() {
 }
 
 #[test]
-fn a_message_comes_back_when_its_taker_does_not() {
+fn a_message_is_visible_again_when_its_consumer_does_not_finish() {
     let clock = TestClock::new();
     let queues = queues(&clock, QueueSettings::default());
     queues.send(QUEUE, "a").unwrap();
@@ -89,7 +89,7 @@ fn a_redriven_message_is_a_new_one_with_the_old_body() {
 }
 
 #[test]
-fn a_webhook_message_comes_again_every_quarter_of_an_hour_for_two_days() {
+fn a_webhook_message_is_redelivered_every_quarter_of_an_hour_for_two_days() {
     let clock = TestClock::new();
     let queues = queues(&clock, QueueSettings { retry_delay: Duration::ZERO, ..QueueSettings::default() });
     queues.send(Queue::Webhooks, "event").unwrap();
@@ -104,7 +104,7 @@ fn a_webhook_message_comes_again_every_quarter_of_an_hour_for_two_days() {
 }
 
 #[test]
-fn a_batch_stays_below_what_a_function_takes() {
+fn a_batch_stays_below_the_size_limit_of_an_event() {
     let queues = queues(&TestClock::new(), QueueSettings::default());
     for _ in 0..6 {
         queues.send(QUEUE, &"x".repeat(1024 * 1024)).unwrap();
@@ -114,7 +114,7 @@ fn a_batch_stays_below_what_a_function_takes() {
 }
 
 #[test]
-fn a_restart_keeps_the_messages_and_shows_those_that_were_being_worked_on() {
+fn a_restart_keeps_the_messages_and_makes_those_in_flight_visible() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("queues.sqlite");
     let clock = TestClock::new();
