@@ -110,14 +110,14 @@ impl Console {
         let user = percent_encoding::utf8_percent_encode(user, percent_encoding::NON_ALPHANUMERIC);
         let path = format!("/users/{user}/accounts");
         let list = self.application.call(Method::GET, &path, &Value::Null).await.map_err(|error| error.to_string())?;
-        let accounts = list["accounts"].as_array().cloned().unwrap_or_default();
-        let mut events = Vec::new();
-        for account in &accounts {
+        let (mut accounts, mut events) = (Vec::new(), Vec::new());
+        for account in list["accounts"].as_array().into_iter().flatten() {
             let id = account["accountId"].as_str().unwrap_or_default();
             let path = format!("/users/{user}/accounts/{id}?history=true");
             let one = self.application.call(Method::GET, &path, &Value::Null).await;
             let one = one.map_err(|error| error.to_string())?;
             events.extend(one["events"].as_array().cloned().unwrap_or_default());
+            accounts.push(one);
         }
         let order = |event: &Value| {
             let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();

@@ -92,6 +92,7 @@ fn account_row(view: &View, account: &Value) -> Markup {
                 span class={ "badge " (status) } { (status) }
                 @if let Some(verified) = account["verified"].as_bool() { br; small { "verified: " (verified) } }
                 @if let Some(code) = account["error"]["code"].as_str() { br; small { (code) } }
+                @if let Some(url) = account["reconnectUrl"].as_str() { br; a href=(url) { "Reconnect link" } }
             }
             td { (text(account, "since")) }
             td { (text(account, "lastReadAt")) }
