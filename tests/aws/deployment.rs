@@ -8,7 +8,7 @@ use bytes::Bytes;
 use digime::ambient::Ambient;
 use digime_simulator::Simulator;
 use http::{Method, StatusCode};
-use local::{Endpoints, Function, Functions, Gateway, system_clock};
+use local::{Endpoints, Function, Functions, Gateway};
 use serde_json::{Value, json};
 use tests::{Receiver, Reply, SqsMessage, sqs_batch};
 
@@ -50,7 +50,7 @@ impl Deployment {
         let resources = Resources::create(name, &endpoints).await;
         let receiver = Receiver::start().await;
         let functions = functions(&endpoints, &resources, &receiver.url).await;
-        let gateway = Gateway::new(functions.clone(), system_clock());
+        let gateway = Gateway::new(functions.clone(), Ambient::system());
         let stream = Stream::open(&endpoint, &resources.dynamodb, &resources.table).await;
         let deployment = Self { simulator, functions, gateway, resources, receiver, stream };
         let tokens = serde_json::to_value(deployment.simulator.control().issue_tokens(USER, CONTRACT)).unwrap();

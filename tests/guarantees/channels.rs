@@ -34,7 +34,7 @@ fn sent(world: &World, action: &str) -> u64 {
 
 /// Puts more copies of each waiting event on the queue of notifications.
 async fn copy_notifications(world: &World, copies: usize) {
-    world.system.move_stream().await.unwrap();
+    world.system.run_pipe().await.unwrap();
     for message in world.system.queues.messages(Queue::Notifications, 10).unwrap() {
         for _ in 0..copies {
             world.enqueue(Queue::Notifications, &message.body);
@@ -153,7 +153,7 @@ async fn a_webhook_that_hangs_holds_up_no_notification() {
     let receiver = world.webhook();
     receiver.answer(Answer::NotYet);
     world.take_in(ReadResult::new(DEMO_USER, &broken(BANK))).await;
-    world.system.move_stream().await.unwrap();
+    world.system.run_pipe().await.unwrap();
     let message = world.system.queues.take(Queue::Notifications, 10).unwrap().remove(0);
     let batch = SqsMessage::new(&message.body, world.clock_now()).queue(Queue::Notifications).alone();
     let reply = world.invoke(Function::NotifyReauth, &batch).await;

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use digime::ambient::Ambient;
 use digime_simulator::Moment;
 use futures::future::join_all;
 use http::StatusCode;
-use local::{Function, Functions, Gateway, Invoke, aws::Operation, system_clock};
+use local::{Function, Functions, Gateway, Invoke, aws::Operation};
 use serde_json::json;
 use tests::{BANK, DEMO_USER, Reply, World, start_concurrent};
 use tokio::sync::Barrier;
@@ -18,7 +19,7 @@ async fn sixteen_events_in_one_process_go_side_by_side_and_fetch_everything_once
     let environment = world.system.endpoints.environment(Function::CreateReauthUrl);
     let function = Arc::new(start_concurrent(Function::CreateReauthUrl, environment, AT_ONCE).await.unwrap());
     let every = Functions::each(|_| Arc::clone(&function) as Arc<dyn Invoke>);
-    let gateway = Gateway::new(every, system_clock());
+    let gateway = Gateway::new(every, Ambient::system());
     world.system.aws.clear_record();
     world.system.simulator.clear_requests();
 

@@ -33,11 +33,10 @@ impl ManualClock {
         Self(Arc::new(Mutex::new(now)))
     }
 
-    /// The clock in the form that the local system takes.
+    /// The clock with the system's randomness, for the stand-ins.
     #[must_use]
-    pub fn function(&self) -> local::Clock {
-        let clock = self.clone();
-        Arc::new(move || clock.now())
+    pub fn stand_ins(&self) -> Ambient {
+        Ambient::system().with_clock(Arc::new(self.clone()))
     }
 
     /// The clock, with randomness that is the same in each run.

@@ -7,7 +7,7 @@ use std::{
 };
 
 use digime::ambient::Ambient;
-use local::{DemoSecrets, Functions, Options, QueueSettings, System, in_process, names, system_clock};
+use local::{DemoSecrets, Functions, Options, QueueSettings, System, in_process, names};
 
 use crate::{
     World,
@@ -129,7 +129,7 @@ impl WorldBuilder {
             0 => clock.ambient(),
             minutes => clock.ahead(minutes).ambient(),
         };
-        let options = self.options(clock.function(), ambient.clone());
+        let options = self.options(clock.stand_ins(), ambient.clone());
         let system = System::start(options, |endpoints| async move {
             if self.crashes { crashes.functions(&endpoints, &ambient) } else { in_process(&endpoints, &ambient) }
         });
@@ -137,7 +137,7 @@ impl WorldBuilder {
     }
 
     async fn start_binaries(&self) -> (System, Processes) {
-        let options = self.options(system_clock(), Ambient::system());
+        let options = self.options(Ambient::system(), Ambient::system());
         let mut processes = Processes::new();
         let started = &mut processes;
         let system = System::start(options, |endpoints| async move {
@@ -148,21 +148,21 @@ impl WorldBuilder {
         (system, processes)
     }
 
-    fn options(&self, clock: local::Clock, ambient: Ambient) -> Options {
+    fn options(&self, stand_ins: Ambient, ambient: Ambient) -> Options {
         let (rust_log, settings) = (self.rust_log.clone(), self.settings.clone());
-        Options { rust_log, settings, ..options(clock, ambient) }
+        Options { rust_log, settings, ..options(stand_ins, ambient) }
     }
 }
 
 /// A system on free ports, in memory, that moves only when it is told to.
 #[must_use]
-pub fn options(clock: local::Clock, ambient: Ambient) -> Options {
+pub fn options(stand_ins: Ambient, ambient: Ambient) -> Options {
     Options {
         port: 0,
         simulator_port: 0,
         data_dir: None,
         secrets: Some(secrets()),
-        clock,
+        stand_ins,
         ambient,
         queues: QueueSettings { retry_delay: Duration::ZERO, ..QueueSettings::default() },
         background: false,
@@ -174,5 +174,5 @@ pub fn options(clock: local::Clock, ambient: Ambient) -> Options {
 /// The secrets of all worlds of a run: it takes time to generate a key pair.
 fn secrets() -> DemoSecrets {
     static SECRETS: OnceLock<DemoSecrets> = OnceLock::new();
-    SECRETS.get_or_init(|| DemoSecrets::generate().expect("a key pair can be made")).clone()
+    SECRETS.get_or_init(|| DemoSecrets::generate(&Ambient::system()).expect("a key pair can be made")).clone()
 }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use digime::ambient::Clock;
 use http::{Method, StatusCode};
 use local::{
-    DEMO_CONTRACT, Function, NewMessage, System,
+    DEMO_CONTRACT, Function, System,
     names::{self, Queue},
 };
 use serde_json::{Value, json};
@@ -143,8 +143,7 @@ impl World {
 
     /// Puts a message on a queue.
     pub fn enqueue(&self, queue: Queue, body: &(impl Display + ?Sized)) {
-        let message = NewMessage { body: body.to_string(), sender: "test".to_owned(), ..NewMessage::default() };
-        self.system.queues.send(queue, &message).expect("the queue takes it");
+        self.system.queues.send(queue, &body.to_string()).expect("the queue takes it");
     }
 
     /// Gives an event to a function.
@@ -221,7 +220,7 @@ pub fn published(system: &System) -> Vec<DeliveredEvent> {
 }
 
 fn published_json(system: &System) -> Vec<Value> {
-    system.topic.all().expect("the topic").iter().map(local::Publication::json).collect()
+    system.topic.all().iter().map(local::Publication::json).collect()
 }
 
 impl Drop for World {

@@ -4,7 +4,7 @@ import { generateKeyPairSync } from "node:crypto";
 
 export const contractId = "check-contract";
 export const applicationId = "check-app";
-const callback = "http://127.0.0.1:9/callback?kept=1";
+const callback = "http://127.0.0.1:9/callback?from=app";
 const TIMEOUT_MS = 10_000;
 
 /** The simulator's origin: the first argument, or the default address. */
@@ -16,7 +16,7 @@ async function request(url, options = {}) {
     return fetch(url, { redirect: "manual", signal: AbortSignal.timeout(TIMEOUT_MS), ...options });
 }
 
-async function lever(method, path, body) {
+async function control(method, path, body) {
     const response = await request(`${origin}/_simulator/${path}`, {
         method,
         body: body && JSON.stringify(body),
@@ -25,7 +25,7 @@ async function lever(method, path, body) {
 }
 
 /** Opens the page, presses a button, and tells where the browser is sent. */
-async function press(url, decision, more = {}) {
+async function submit(url, decision, more = {}) {
     const page = await request(url);
     assert.equal(page.status, 200, `the page ${new URL(url).pathname}`);
     const fields = Object.fromEntries(new URL(url).searchParams);
@@ -35,7 +35,7 @@ async function press(url, decision, more = {}) {
     });
     assert.equal(response.status, 303);
     const location = new URL(response.headers.get("location"));
-    assert.equal(location.searchParams.get("kept"), "1");
+    assert.equal(location.searchParams.get("from"), "app");
     return location.searchParams;
 }
 
@@ -53,12 +53,12 @@ export async function walk(sdk) {
         privateKeyEncoding: { type: "pkcs1", format: "pem" },
     });
     const contractDetails = { contractId, privateKey };
-    await lever("PATCH", "settings", {
+    await control("PATCH", "settings", {
         accessTokenStatus: "reported",
         allowRedirectQuery: true,
         readDelayPolls: 1,
     });
-    await lever("PUT", `contracts/${contractId}`, {
+    await control("PUT", `contracts/${contractId}`, {
         applicationId,
         publicKeyPem: publicKey,
         redirectUris: ["http://127.0.0.1:9/callback"],
@@ -67,7 +67,7 @@ export async function walk(sdk) {
     const authorization = await step("getAuthorizeUrl", () =>
         sdk.getAuthorizeUrl({ contractDetails, callback, state: "s1", serviceId: 3 }),
     );
-    const consent = await step("the consent page", () => press(authorization.url, "success"));
+    const consent = await step("the consent page", () => submit(authorization.url, "success"));
     assert.equal(consent.get("success"), "true");
     assert.equal(consent.get("state"), "s1");
     assert.ok(consent.get("accountReference"));
@@ -113,7 +113,7 @@ export async function walk(sdk) {
         ["documented", { error: { message: "Service authorization required", reauth: true } }],
         ["sdk", { message: "Service authorization required", reauth: true }],
     ]) {
-        await lever("POST", `accounts/${accountId}/break`, { shape });
+        await control("POST", `accounts/${accountId}/break`, { shape });
         const status = await step(`a read up to the 511 error (${shape})`, () => read());
         assert.equal(status.state, "partial");
         assert.deepEqual(status.details[accountId], {
@@ -137,14 +137,14 @@ export async function walk(sdk) {
 
     const reauthorize = () =>
         sdk.getReauthorizeAccountUrl({ contractDetails, callback, accountId, userAccessToken });
-    await lever("POST", "signing-key/rotate", { form: "spki" });
+    await control("POST", "signing-key/rotate", { form: "spki" });
     const cancelled = await step("getReauthorizeAccountUrl, cancelled", async () =>
-        press((await reauthorize()).url, "USER_CANCEL"),
+        submit((await reauthorize()).url, "USER_CANCEL"),
     );
     assert.equal(cancelled.get("success"), "false");
     assert.equal(cancelled.get("errorCode"), "USER_CANCEL");
     const done = await step("getReauthorizeAccountUrl, followed", async () =>
-        press((await reauthorize()).url, "success"),
+        submit((await reauthorize()).url, "success"),
     );
     assert.equal(done.get("success"), "true");
     const healed = await step("a read after the reauthorization", () => read());
@@ -154,7 +154,7 @@ export async function walk(sdk) {
     const further = await step("getOnboardServiceUrl", () =>
         sdk.getOnboardServiceUrl({ contractDetails, callback, userAccessToken, serviceId: 2, state: "s2" }),
     );
-    const added = await step("the page of a further service", () => press(further.url, "success"));
+    const added = await step("the page of a further service", () => submit(further.url, "success"));
     assert.deepEqual([added.get("success"), added.get("state"), added.get("code")], ["true", "s2", null]);
     const both = await step("a read with the session of the further service", () => read(further));
     assert.equal(Object.keys(both.details).length, 2);
@@ -165,7 +165,7 @@ export async function walk(sdk) {
     const { location } = await step("getRevokeAccountPermissionUrl", () =>
         sdk.getRevokeAccountPermissionUrl({ contractDetails, userAccessToken, accountId, redirectUri: callback }),
     );
-    assert.equal((await press(location, "success")).get("result"), "success");
+    assert.equal((await submit(location, "success")).get("result"), "success");
     assert.equal((await accounts())[0].accessTokenStatus.authorized, false);
     await step("deleteAccount", () => sdk.deleteAccount({ contractDetails, userAccessToken, accountId }));
     assert.equal((await accounts()).length, 1);

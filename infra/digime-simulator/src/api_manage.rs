@@ -11,9 +11,9 @@ use crate::ONBOARD_PATH;
 use crate::auth::{Caller, Expiry};
 use crate::error::ApiError;
 use crate::model::{AccountReference, Code, Purpose};
-use crate::pages::SERVICES;
 use crate::shared::Shared;
 use crate::state::{CODE_LIFETIME, State};
+use crate::visit::SERVICES;
 
 /// 1 January 2100, in milliseconds since 1970.
 const CONTRACT_EXPIRATION_MS: i64 = 4_102_444_800_000;

@@ -6,114 +6,15 @@ use axum::Form;
 use axum::extract::{Query, State as Extract};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
-use serde::Deserialize;
 use url::Url;
 
-use crate::model::{Account, Code, ErrorShape, Purpose, StoredAccount};
-use crate::pages::{self, SERVICES};
+use crate::model::{Account, Code, ErrorShape, Purpose};
+use crate::pages;
 use crate::shared::Shared;
 use crate::state::{CODE_LIFETIME, State};
-
-/// The error codes that digi.me documents for its pages.
-pub(crate) const ERROR_CODES: [&str; 5] =
-    ["USER_CANCEL", "INITIALIZE_CHECK_FAIL", "INVALID_CODE", "ONBOARD_ERROR", "SERVER_ERROR"];
+use crate::visit::{ERROR_CODES, Fields, Page, Refusal, SERVICES, Visit, visit};
 
 const MAX_USERNAME_LENGTH: usize = 200;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Page {
-    Authorize,
-    Reauthorize,
-    UserReauth,
-    Onboard,
-    Revoke,
-}
-
-impl Page {
-    fn purpose(self) -> Purpose {
-        match self {
-            Self::Authorize => Purpose::Authorize,
-            Self::Reauthorize | Self::Onboard => Purpose::Reference,
-            Self::UserReauth => Purpose::ReauthorizeUser,
-            Self::Revoke => Purpose::Revoke,
-        }
-    }
-
-    /// Whether the page concerns one account.
-    fn has_account(self) -> bool {
-        matches!(self, Self::Reauthorize | Self::Revoke)
-    }
-
-    /// Whether the user chooses a service on the page.
-    pub(crate) fn has_services(self) -> bool {
-        matches!(self, Self::Authorize | Self::Onboard)
-    }
-}
-
-/// The query parameters of a page, and the fields of its form.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub(crate) struct Fields {
-    code: String,
-    account_ref: String,
-    /// The service to add: its position in the list of services, from 1.
-    service: String,
-    /// `success`, `another` or an error code.
-    decision: String,
-    /// The username that the user signs in with when the decision is `another`.
-    username: String,
-}
-
-/// A page that can be shown: its code is valid, and its account exists.
-pub(crate) struct Visit {
-    pub(crate) code: String,
-    pub(crate) account_ref: String,
-    pub(crate) account: Option<StoredAccount>,
-    pub(crate) contract_id: String,
-    pub(crate) user_id: Option<String>,
-    pub(crate) service: String,
-}
-
-/// Why a page cannot be shown.
-enum Refusal {
-    /// The code is unknown, so there is no URL to redirect the browser to.
-    UnknownCode,
-    /// The code is known, so the browser can be redirected with an error code.
-    Known(Box<Code>, &'static str),
-}
-
-fn visit(shared: &Shared, state: &State, page: Page, fields: &Fields) -> Result<Visit, Refusal> {
-    let code = state.codes.get(&fields.code).ok_or(Refusal::UnknownCode)?;
-    if code.purpose == Purpose::Exchange {
-        return Err(Refusal::UnknownCode);
-    }
-    let refuse = |error_code| Err(Refusal::Known(Box::new(code.clone()), error_code));
-    if code.purpose != page.purpose() {
-        return refuse("INITIALIZE_CHECK_FAIL");
-    }
-    let now = shared.now();
-    if code.used || code.expires_at <= now {
-        return refuse("INVALID_CODE");
-    }
-    let account = state
-        .references
-        .get(&fields.account_ref)
-        .filter(|entry| entry.expires_at > now)
-        .and_then(|entry| state.accounts.get(&entry.account_id))
-        .filter(|stored| Some(&stored.user_id) == code.user_id.as_ref())
-        .cloned();
-    if page.has_account() && account.is_none() {
-        return refuse("INITIALIZE_CHECK_FAIL");
-    }
-    Ok(Visit {
-        code: fields.code.clone(),
-        account_ref: fields.account_ref.clone(),
-        account,
-        contract_id: code.contract_id.clone(),
-        user_id: code.user_id.clone(),
-        service: fields.service.clone(),
-    })
-}
 
 async fn show(shared: &Shared, page: Page, fields: &Fields) -> Response {
     match shared.read(|state| visit(shared, state, page, fields)) {

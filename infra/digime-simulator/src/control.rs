@@ -7,8 +7,9 @@ use serde_json::Value;
 
 use crate::faults::{Failure, full_path};
 use crate::keys::{self, KeyError, KeyForm, SigningKey};
-use crate::model::{AccessTokenStatus, Account, Contract, ErrorShape, Settings, TokenPair};
+use crate::model::{Account, Contract, ErrorShape, TokenPair};
 use crate::observer::Observer;
+use crate::settings::{AccessTokenStatus, Settings, SettingsChange};
 use crate::shared::Shared;
 
 /// Controls the behavior of the simulated digi.me. Clones control the same simulator.
@@ -29,10 +30,6 @@ impl Control {
             state.contracts.insert(contract.contract_id.clone(), contract);
         });
         Ok(())
-    }
-
-    pub fn contracts(&self) -> Vec<Contract> {
-        self.shared.read(|state| state.contracts.values().cloned().collect())
     }
 
     /// Adds a user. Does nothing if the user exists.
@@ -166,30 +163,33 @@ impl Control {
         self.shared.read(|state| state.settings.clone())
     }
 
-    /// Replaces all settings.
-    pub fn set_settings(&self, settings: Settings) {
-        self.shared.change(|state| state.settings = settings);
+    /// Changes the given settings. Returns the settings then in force.
+    pub fn change_settings(&self, change: SettingsChange) -> Settings {
+        self.shared.change(|state| {
+            state.settings.change(change);
+            state.settings.clone()
+        })
     }
 
     /// Sets whether listed accounts contain `accessTokenStatus`.
     pub fn set_access_token_status(&self, status: AccessTokenStatus) {
-        self.shared.change(|state| state.settings.access_token_status = status);
+        self.change_settings(SettingsChange { access_token_status: Some(status), ..Default::default() });
     }
 
     /// Sets whether the callback of an account reauthorization contains `state`. The callbacks of other pages always
     /// contain it.
     pub fn echo_state(&self, echo: bool) {
-        self.shared.change(|state| state.settings.echo_state = echo);
+        self.change_settings(SettingsChange { echo_state: Some(echo), ..Default::default() });
     }
 
     /// Sets whether a redirect URI may have query parameters beyond the registered ones.
     pub fn allow_redirect_query(&self, allow: bool) {
-        self.shared.change(|state| state.settings.allow_redirect_query = allow);
+        self.change_settings(SettingsChange { allow_redirect_query: Some(allow), ..Default::default() });
     }
 
     /// Sets how many polls of a read session answer `running` before the result.
     pub fn read_delay_polls(&self, polls: u32) {
-        self.shared.change(|state| state.settings.read_delay_polls = polls);
+        self.change_settings(SettingsChange { read_delay_polls: Some(polls), ..Default::default() });
     }
 
     /// Delays every request whose path has the given prefix. `None` delays all requests. The delay is at most one

@@ -59,13 +59,13 @@ impl ApiError {
 
     /// A path of the API that the simulator does not implement.
     pub(crate) fn unknown_path(path: &str) -> Self {
-        let message = format!("The simulator does not play {path}");
+        let message = format!("The simulator does not implement {path}");
         Self::new(StatusCode::NOT_FOUND, "NotFound", message)
     }
 
     /// A method that the simulator does not implement for this path.
     pub(crate) fn wrong_method(method: &Method, path: &str) -> Self {
-        let message = format!("The simulator does not play {method} {path}");
+        let message = format!("The simulator does not implement {method} {path}");
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message)
     }
 }

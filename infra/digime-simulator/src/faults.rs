@@ -76,7 +76,7 @@ impl Failure {
             None => ApiError {
                 status,
                 code: self.code.unwrap_or_else(|| "ServerError".to_owned()),
-                message: self.message.unwrap_or_else(|| "The simulator was told to fail".to_owned()),
+                message: self.message.unwrap_or_else(|| "The control API asked for this failure".to_owned()),
             }
             .into_response(),
         };
@@ -160,7 +160,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_failure_hits_its_own_path_as_often_as_it_was_told() {
+    fn a_failure_affects_its_own_path_as_often_as_asked() {
         let mut faults = Faults::default();
         faults.fail("oauth/token", Failure::status(503, 2));
         assert!(faults.take("/v1.7/oauth/token/reference").1.is_none());
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn rules_do_not_pile_up() {
+    fn the_number_of_rules_is_limited() {
         let mut faults = Faults::default();
         for _ in 0..500 {
             faults.fail("reference", Failure::default());

@@ -5,13 +5,13 @@
 //! digi.me does. It shares no protocol code with the service, so that a misreading of the protocol in the service shows
 //! in tests. File lists are always empty.
 
-mod ambient;
 mod api_access;
 mod api_manage;
 mod api_oauth;
 mod auth;
 mod consent;
 mod control;
+mod control_call;
 mod control_http;
 mod error;
 mod faults;
@@ -22,17 +22,23 @@ mod model;
 mod nonces;
 mod observer;
 mod pages;
+mod private_file;
 mod routes;
+mod settings;
 mod shared;
 mod simulator;
 mod state;
+mod visit;
 
-pub use ambient::{Clock, Random};
 pub use control::Control;
+pub use control_call::{ControlCall, ControlError, Forgery};
 pub use faults::Failure;
+pub use guard::guard;
 pub use keys::{ContractKeys, KeyError, KeyForm};
-pub use model::{AccessTokenStatus, Account, Contract, ErrorShape, Settings, Token, TokenPair};
+pub use model::{Account, Contract, ErrorShape, Token, TokenPair};
 pub use observer::{Moment, Observer};
+pub use private_file::write_private_file;
+pub use settings::{AccessTokenStatus, Settings, SettingsChange};
 pub use shared::RecordedRequest;
 pub use simulator::{Builder, Simulator, StartError};
 

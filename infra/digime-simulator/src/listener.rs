@@ -15,8 +15,6 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Sleep, sleep};
 
-use crate::ambient::socket_now;
-
 /// A connection closes after this time without reading any bytes.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
 
@@ -67,8 +65,7 @@ impl AsyncRead for ResettableStream {
     ) -> Poll<io::Result<()>> {
         let read = Pin::new(&mut self.stream).poll_read(context, buffer);
         if read.is_ready() {
-            let deadline = socket_now() + IDLE_TIMEOUT;
-            self.idle.as_mut().reset(deadline);
+            self.idle.as_mut().set(sleep(IDLE_TIMEOUT));
             return read;
         }
         self.idle.as_mut().poll(context).map(|()| Err(io::ErrorKind::TimedOut.into()))

@@ -7,13 +7,13 @@ use std::process::ExitCode;
 use clap::Parser;
 use digime_simulator::Simulator;
 
-/// A digi.me to talk to, on 127.0.0.1.
+/// A simulated digi.me on 127.0.0.1.
 #[derive(Parser)]
 struct Arguments {
-    /// The port to listen on; 0 takes a free one
+    /// The port to listen on; 0 selects a free one
     #[arg(long, default_value_t = 9001)]
     port: u16,
-    /// Keep the state in this file (by default it is gone when the simulator ends)
+    /// Keep the state in this file; by default it is lost when the simulator stops
     #[arg(long)]
     state_file: Option<PathBuf>,
 }
@@ -40,7 +40,7 @@ async fn run(arguments: Arguments) -> Result<(), String> {
     let simulator = builder.start().await.map_err(|error| error.to_string())?;
     println!("API     {}", simulator.base_url());
     println!("pages   {}", simulator.onboard_url());
-    println!("control  http://{}/_simulator/", simulator.address());
+    println!("control http://{}/_simulator/", simulator.address());
     tokio::signal::ctrl_c().await.map_err(|error| format!("cannot wait for Ctrl-C: {error}"))?;
     simulator.shutdown().await;
     Ok(())

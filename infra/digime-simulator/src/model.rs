@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::keys::SigningKey;
+use crate::settings::AccessTokenStatus;
 
 /// An application's contract, as digi.me knows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,10 +81,11 @@ fn default_account_type() -> String {
 }
 
 /// The shape in which a read result reports a lost authorization.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ErrorShape {
     /// As digi.me's documentation shows it: `reauth` and `message` in an inner `error`.
+    #[default]
     Documented,
     /// As the SDKs type it: `reauth` and `message` beside `code`.
     Sdk,
@@ -106,17 +108,6 @@ impl ErrorShape {
             }),
         }
     }
-}
-
-/// Whether `GET permission-access/accounts` carries `accessTokenStatus`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum AccessTokenStatus {
-    /// Accounts contain it. A broken account has `authorized: false`.
-    #[default]
-    Reported,
-    /// Accounts do not contain it, as in digi.me's own sample.
-    Absent,
 }
 
 /// A token with its expiry, in the form of the API.
@@ -271,31 +262,6 @@ pub(crate) struct ReadSession {
     pub(crate) polls: u32,
 }
 
-/// The settings that survive a restart.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Settings {
-    /// Whether listed accounts contain `accessTokenStatus`.
-    pub access_token_status: AccessTokenStatus,
-    /// Whether the callback of an account reauthorization contains `state`.
-    pub echo_state: bool,
-    /// Whether a redirect URI may have query parameters beyond the registered ones.
-    pub allow_redirect_query: bool,
-    /// The number of polls of a read session that answer `running` before the result.
-    pub read_delay_polls: u32,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            access_token_status: AccessTokenStatus::Reported,
-            echo_state: false,
-            allow_redirect_query: true,
-            read_delay_polls: 1,
-        }
-    }
-}
-
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct KeyRing {
     pub(crate) current: SigningKey,
@@ -308,7 +274,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_an_earlier_simulator_wrote_to_its_state_file_is_read() {
+    fn the_state_file_of_an_earlier_version_can_be_read() {
         let code = json!({
             "purpose": "ReauthorizeAccount",
             "contract_id": "c",

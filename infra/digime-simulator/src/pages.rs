@@ -2,10 +2,7 @@
 
 use maud::{DOCTYPE, Markup, html};
 
-use crate::consent::{ERROR_CODES, Page, Visit};
-
-/// The services that users can add on the pages. The form field `service` is a position in this list, from 1.
-pub(crate) const SERVICES: [&str; 4] = ["Riverside Bank", "Step Counter", "Songbird Music", "County Health Record"];
+use crate::visit::{ERROR_CODES, Page, SERVICES, Visit};
 
 const STYLE: &str = "body{font:1rem/1.5 system-ui,sans-serif;max-width:34rem;margin:3rem auto;\
     padding:0 1rem;color:#1c2430}\

@@ -1,24 +1,23 @@
 //! The state that all handlers share: the simulator's data, the clock, the randomness, and the record of requests.
 
 use std::collections::VecDeque;
-use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use digime::ambient::Ambient;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::ambient::{Clock, Random};
 use crate::faults::{Faults, full_path};
 use crate::nonces::Nonces;
 use crate::observer::{Moment, Observer};
+use crate::private_file::write_private_file;
 use crate::state::{FreshPair, State};
 
 const MAX_RECORDED_REQUESTS: usize = 10_000;
@@ -35,8 +34,7 @@ pub struct RecordedRequest {
 }
 
 pub(crate) struct Shared {
-    pub(crate) clock: Clock,
-    pub(crate) random: Random,
+    pub(crate) ambient: Ambient,
     pub(crate) address: SocketAddr,
     pub(crate) state_file: Option<PathBuf>,
     pub(crate) state: Mutex<State>,
@@ -54,28 +52,24 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Shared {
     /// Calls the observer, if there is one, and waits for it.
     pub(crate) async fn observed(&self, moment: Moment, request: &str) {
-        let told = lock(&self.observer).as_ref().map(|observer| observer(moment, request));
-        if let Some(told) = told {
-            told.await;
+        let observation = lock(&self.observer).as_ref().map(|observer| observer(moment, request));
+        if let Some(observation) = observation {
+            observation.await;
         }
     }
 
     pub(crate) fn now(&self) -> Timestamp {
-        (self.clock)()
+        self.ambient.now()
     }
 
     /// 256 random bits in base64url.
     pub(crate) fn random_token(&self) -> String {
-        let mut bytes = [0; 32];
-        (self.random)(&mut bytes);
-        URL_SAFE_NO_PAD.encode(bytes)
+        URL_SAFE_NO_PAD.encode(self.ambient.bytes::<32>())
     }
 
     /// 64 random bits in hexadecimal: for identifiers that people read.
     pub(crate) fn random_id(&self) -> String {
-        let mut bytes = [0; 8];
-        (self.random)(&mut bytes);
-        format!("{:016x}", u64::from_be_bytes(bytes))
+        format!("{:016x}", u64::from_be_bytes(self.ambient.bytes()))
     }
 
     pub(crate) fn fresh_pair(&self) -> FreshPair {
@@ -152,17 +146,6 @@ impl Shared {
     }
 }
 
-/// Writes a file next to `path` and renames it, so that a crash leaves either the old or the new state.
 fn save(path: &Path, state: &State) -> io::Result<()> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".new");
-    let temporary = path.with_file_name(name);
-    // A leftover file can have other permissions.
-    match fs::remove_file(&temporary) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
-    file.write_all(&serde_json::to_vec_pretty(state)?)?;
-    fs::rename(&temporary, path)
+    write_private_file(path, &serde_json::to_vec_pretty(state)?)
 }

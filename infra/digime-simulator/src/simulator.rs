@@ -6,11 +6,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use digime::ambient::Ambient;
+use jiff::Timestamp;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use url::Url;
 
-use crate::ambient::{Clock, Random, system_clock, system_random};
 use crate::control::Control;
 use crate::keys::{KeyError, KeyForm, SigningKey};
 use crate::listener::{ResetSwitch, ResettableListener};
@@ -40,24 +41,17 @@ pub enum StartError {
 /// The options of a simulator. Created by [`Simulator::builder`].
 #[must_use]
 pub struct Builder {
-    clock: Clock,
-    random: Random,
+    ambient: Ambient,
     listener: Option<TcpListener>,
     state_file: Option<PathBuf>,
     signing_key: Option<Vec<u8>>,
 }
 
 impl Builder {
-    /// Sets the clock. The default is the system's clock. Latencies always use real time.
-    pub fn clock(mut self, clock: Clock) -> Self {
-        self.clock = clock;
-        self
-    }
-
-    /// Sets the randomness of tokens, codes and ids. The default is the system's generator. Key generation and
-    /// signatures always use the system's generator.
-    pub fn random(mut self, random: Random) -> Self {
-        self.random = random;
+    /// Sets the clock, and the randomness of tokens, codes and ids. The default is the system's. Latencies always use
+    /// real time. Key generation and signatures always use the system's generator.
+    pub fn ambient(mut self, ambient: Ambient) -> Self {
+        self.ambient = ambient;
         self
     }
 
@@ -85,9 +79,8 @@ impl Builder {
         let listener = bind(self.listener).map_err(StartError::Listen)?;
         let address = listener.local_addr().map_err(StartError::Listen)?;
         let mut shared = Shared {
-            state: load(self.state_file.as_deref(), self.signing_key, &self.clock).await?.into(),
-            clock: self.clock,
-            random: self.random,
+            state: load(self.state_file.as_deref(), self.signing_key, self.ambient.now()).await?.into(),
+            ambient: self.ambient,
             address,
             state_file: self.state_file,
             faults: Default::default(),
@@ -126,7 +119,7 @@ fn bind(listener: Option<TcpListener>) -> io::Result<tokio::net::TcpListener> {
 async fn load(
     path: Option<&std::path::Path>,
     signing_key: Option<Vec<u8>>,
-    clock: &Clock,
+    now: Timestamp,
 ) -> Result<State, StartError> {
     if let Some(path) = path {
         let unusable = |reason: String| StartError::StateFile { path: path.to_owned(), reason };
@@ -149,7 +142,7 @@ async fn load(
             .map_err(|_| KeyError::Generation)??,
     };
     let previous = None;
-    Ok(State::new(KeyRing { current, previous }, clock()))
+    Ok(State::new(KeyRing { current, previous }, now))
 }
 
 /// A running simulator. It stops when it is dropped.
@@ -162,7 +155,7 @@ pub struct Simulator {
 impl Simulator {
     /// By default, the simulator uses the system's clock and a free port, and keeps its state in memory.
     pub fn builder() -> Builder {
-        Builder { clock: system_clock(), random: system_random(), listener: None, state_file: None, signing_key: None }
+        Builder { ambient: Ambient::system(), listener: None, state_file: None, signing_key: None }
     }
 
     /// The base URL of the API, with a trailing slash.

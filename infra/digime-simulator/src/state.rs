@@ -6,9 +6,9 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    Account, AccountReference, Code, Contract, Grant, KeyRing, ReadSession, Settings, StoredAccount, Token, TokenPair,
-    User,
+    Account, AccountReference, Code, Contract, Grant, KeyRing, ReadSession, StoredAccount, Token, TokenPair, User,
 };
+use crate::settings::Settings;
 
 pub(crate) const ACCESS_TOKEN_LIFETIME: SignedDuration = SignedDuration::from_hours(24);
 pub(crate) const REFRESH_TOKEN_LIFETIME: SignedDuration = SignedDuration::from_hours(30 * 24);

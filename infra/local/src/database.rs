@@ -5,10 +5,11 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
+use digime::ambient::Ambient;
 use dynoxide::Database;
 use rusqlite::{Connection, params};
 
-use crate::ambient::random_hex;
+use crate::ids::random_hex;
 
 /// Why the database could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -32,11 +33,11 @@ pub(crate) enum DatabaseError {
 #[derive(Debug)]
 pub(crate) struct StreamRecords(Mutex<Connection>);
 
-pub(crate) fn open(file: Option<&Path>) -> Result<(Database, StreamRecords), DatabaseError> {
+pub(crate) fn open(file: Option<&Path>, ambient: &Ambient) -> Result<(Database, StreamRecords), DatabaseError> {
     let name = match file {
         Some(file) => file.to_str().ok_or(DatabaseError::Path)?.to_owned(),
         // An in-memory database with a name, so that both connections of this process can open it.
-        None => format!("file:/{}?vfs=memdb", random_hex(16)),
+        None => format!("file:/{}?vfs=memdb", random_hex::<16>(ambient)),
     };
     let database = Database::new(&name)?;
     Ok((database, StreamRecords(Mutex::new(Connection::open(name)?))))

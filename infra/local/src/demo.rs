@@ -34,7 +34,7 @@ pub(crate) fn register_contract(control: &Control, demo: &DemoSecrets, endpoints
 }
 
 /// Creates the demo user with three accounts in the simulator, unless the user exists. Stores the user's grant in the
-/// service, unless the service knows the user.
+/// service, unless the service has data of the user.
 pub(crate) async fn add_user(control: &Control, application: &Application) -> Result<(), String> {
     if !control.users().iter().any(|user| user == DEMO_USER) {
         control.add_user(DEMO_USER);
@@ -46,7 +46,7 @@ pub(crate) async fn add_user(control: &Control, application: &Application) -> Re
             control.add_account(DEMO_USER, Account::new(id, service, Some(username)));
         }
     }
-    // A user that the service knows either has a grant already, or was left without one on purpose.
+    // A user with data in the service has a grant, or lost it on purpose, as through a button of the console.
     match application.call(Method::GET, &format!("/users/{DEMO_USER}/accounts"), &Value::Null).await {
         Ok(_) => Ok(()),
         Err(_) => store_grant(control, application, DEMO_USER).await,

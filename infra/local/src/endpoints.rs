@@ -1,4 +1,4 @@
-//! The addresses of all parts, and the environment variables that configure the functions with them.
+//! The addresses of all components, and the environment variables that configure the functions with them.
 
 use std::collections::BTreeMap;
 
@@ -168,14 +168,14 @@ mod tests {
     }
 
     #[test]
-    fn only_the_function_that_publishes_knows_the_topic() {
-        let knows = |function| example().environment(function).contains_key("NOTIFICATION_TOPIC_ARN");
-        assert!(knows(Function::NotifyReauth));
-        assert!(!knows(Function::Accounts));
+    fn only_the_function_that_publishes_has_the_topic() {
+        let has = |function| example().environment(function).contains_key("NOTIFICATION_TOPIC_ARN");
+        assert!(has(Function::NotifyReauth));
+        assert!(!has(Function::Accounts));
     }
 
     #[test]
-    fn the_function_that_posts_knows_neither_the_table_nor_the_service_secret() {
+    fn the_function_that_posts_has_neither_the_table_nor_the_service_secret() {
         let environment = example().environment(Function::PostWebhook);
         assert!(!environment.contains_key("TABLE_NAME") && !environment.contains_key("SERVICE_SECRET_ID"));
     }

@@ -3,14 +3,13 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
 use crate::{
     invoke::{Invoke, InvokeError},
     names::{self, Queue},
-    queues::{Message, Queues},
-    store::StoreError,
+    queues::{Message, QueueError, Queues},
 };
 
 const BATCH_SIZE: usize = 10;
@@ -22,20 +21,20 @@ pub(crate) struct EventSource {
     queues: Queues,
     function: Arc<dyn Invoke>,
     timeout: Duration,
-    /// Limits the mapping to one batch at a time. A caller that has passed the gate knows that no batch is in progress.
-    gate: Mutex<()>,
+    /// Limits the mapping to one batch at a time. While a caller holds the lock, no other batch is in progress.
+    lock: Mutex<()>,
 }
 
 impl EventSource {
     /// `timeout` is the time limit of one invocation.
     #[must_use]
     pub(crate) fn new(queue: Queue, queues: Queues, function: Arc<dyn Invoke>, timeout: Duration) -> Self {
-        Self { queue, queues, function, timeout, gate: Mutex::default() }
+        Self { queue, queues, function, timeout, lock: Mutex::default() }
     }
 
     /// Processes one batch. Returns the number of its messages, which is 0 if no message is visible.
-    pub(crate) async fn pump(&self) -> Result<usize, StoreError> {
-        let _one_at_a_time = self.gate.lock().await;
+    pub(crate) async fn poll(&self) -> Result<usize, QueueError> {
+        let _one_at_a_time = self.lock.lock().await;
         let batch = self.queues.take(self.queue, BATCH_SIZE)?;
         if batch.is_empty() {
             return Ok(0);
@@ -116,10 +115,10 @@ fn event(queue: Queue, batch: &[Message]) -> Value {
                 "attributes": {
                     "ApproximateReceiveCount": message.receive_count.to_string(),
                     "SentTimestamp": message.sent_at.as_millisecond().to_string(),
-                    "SenderId": message.sender,
+                    "SenderId": names::ACCOUNT,
                     "ApproximateFirstReceiveTimestamp": first_received_at.as_millisecond().to_string(),
                 },
-                "messageAttributes": message_attributes(&message.attributes),
+                "messageAttributes": {},
                 "md5OfBody": format!("{:x}", md5::compute(&message.body)),
                 "eventSource": "aws:sqs",
                 "eventSourceARN": queue.arn(),
@@ -130,32 +129,12 @@ fn event(queue: Queue, batch: &[Message]) -> Value {
     json!({"Records": records})
 }
 
-/// The message attributes in the form of the Lambda event. Its field names differ in case from the SQS API.
-fn message_attributes(attributes: &Map<String, Value>) -> Map<String, Value> {
-    attributes
-        .iter()
-        .map(|(name, attribute)| {
-            let mut form = json!({
-                "stringListValues": [],
-                "binaryListValues": [],
-                "dataType": attribute["DataType"],
-            });
-            for (from, to) in [("StringValue", "stringValue"), ("BinaryValue", "binaryValue")] {
-                if let Some(value) = attribute.get(from) {
-                    form[to] = value.clone();
-                }
-            }
-            (name.clone(), form)
-        })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{
         invoke::testing::{Scripted, failed},
-        queues::{Depth, NewMessage, QueueSettings, testing::*},
+        queues::{Depth, QueueSettings, testing::*},
     };
 
     const QUEUE: Queue = Queue::Notifications;
@@ -171,16 +150,14 @@ mod tests {
         let function = Scripted::new(|_| Ok(json!({"batchItemFailures": []})));
         let clock = TestClock::new();
         let (source, queues) = source(&clock, function.clone());
-        let attributes = json!({"kind": {"DataType": "String", "StringValue": "x"}});
         for _ in 0..11 {
-            let message = NewMessage { attributes: attributes.as_object().unwrap().clone(), ..text("hello") };
-            queues.send(QUEUE, &message).unwrap();
+            queues.send(QUEUE, "hello").unwrap();
         }
         clock.advance(Duration::from_millis(1500));
 
-        assert_eq!(source.pump().await.unwrap(), 10);
-        assert_eq!(source.pump().await.unwrap(), 1);
-        assert_eq!(source.pump().await.unwrap(), 0);
+        assert_eq!(source.poll().await.unwrap(), 10);
+        assert_eq!(source.poll().await.unwrap(), 1);
+        assert_eq!(source.poll().await.unwrap(), 0);
         assert_eq!(queues.depth(QUEUE).unwrap(), Depth::default());
 
         let events = function.events.lock().unwrap();
@@ -190,12 +167,10 @@ mod tests {
         let expected = json!({
             "messageId": null, "receiptHandle": null, "body": "hello",
             "attributes": {
-                "ApproximateReceiveCount": "1", "SentTimestamp": "1767323045000", "SenderId": "test",
+                "ApproximateReceiveCount": "1", "SentTimestamp": "1767323045000", "SenderId": "000000000000",
                 "ApproximateFirstReceiveTimestamp": "1767323046500",
             },
-            "messageAttributes": {
-                "kind": {"stringValue": "x", "stringListValues": [], "binaryListValues": [], "dataType": "String"},
-            },
+            "messageAttributes": {},
             "md5OfBody": "5d41402abc4b2a76b9719d911017c592", "eventSource": "aws:sqs",
             "eventSourceARN": "arn:aws:sqs:eu-west-1:000000000000:Notifications", "awsRegion": "eu-west-1",
         });
@@ -210,9 +185,9 @@ mod tests {
         });
         let (source, queues) = source(&TestClock::new(), function);
         for body in ["good", "bad", "good"] {
-            queues.send(QUEUE, &text(body)).unwrap();
+            queues.send(QUEUE, body).unwrap();
         }
-        source.pump().await.unwrap();
+        source.poll().await.unwrap();
         let left = queues.messages(QUEUE, 10).unwrap();
         assert_eq!(left.len(), 1);
         assert_eq!(left[0].body, "bad");
@@ -223,8 +198,8 @@ mod tests {
     async fn a_message_that_never_succeeds_ends_as_a_dead_letter_after_five_tries() {
         let function = Scripted::new(|_| Err(failed()));
         let (source, queues) = source(&TestClock::new(), function.clone());
-        queues.send(QUEUE, &text("bad")).unwrap();
-        while source.pump().await.unwrap() > 0 {}
+        queues.send(QUEUE, "bad").unwrap();
+        while source.poll().await.unwrap() > 0 {}
         assert_eq!(function.events.lock().unwrap().len(), 5);
         assert_eq!(queues.depth(QUEUE).unwrap(), Depth { visible: 0, hidden: 0, dead: 1 });
     }
@@ -233,7 +208,7 @@ mod tests {
     fn replies_are_read_as_lambda_reads_them() {
         let clock = TestClock::new();
         let queues = queues(&clock, QueueSettings::default());
-        let id = queues.send(QUEUE, &text("a")).unwrap();
+        let id = queues.send(QUEUE, "a").unwrap();
         let batch = queues.take(QUEUE, 10).unwrap();
         let none = Failures::These(Vec::new());
         for reply in ["", "null", "{}", r#""done""#, r#"{"batchItemFailures":null}"#, r#"{"batchItemFailures":[]}"#] {

@@ -3,9 +3,9 @@
 //! `cargo run` starts a [`System`] with the functions in this process. The end-to-end tests can start one with the
 //! functions' binaries.
 
-mod ambient;
 mod application;
 pub mod aws;
+mod background;
 mod console;
 mod database;
 mod demo;
@@ -13,7 +13,7 @@ mod endpoints;
 mod event_source;
 mod functions;
 mod gateway;
-mod guard;
+mod ids;
 mod invoke;
 pub mod names;
 mod pipe;
@@ -21,19 +21,19 @@ mod queues;
 mod schedule;
 mod secrets_file;
 mod server;
-mod store;
+mod storage;
 mod system;
 mod table;
 mod topic;
 
 pub use self::{
-    ambient::{Clock, system_clock},
     application::{Application, ReadError},
+    background::BackgroundError,
     endpoints::Endpoints,
     functions::in_process,
     gateway::{Gateway, ROUTES, Route},
     invoke::{Function, Functions, Invoke, InvokeError},
-    queues::{Depth, Message, NewMessage, QueueSettings, Queues},
+    queues::{Depth, Message, QueueError, QueueSettings, Queues},
     secrets_file::DemoSecrets,
     system::{Options, StartError, System},
     table::{TableDefinition, TableError, template, yaml},

@@ -5,17 +5,16 @@ use std::{path::PathBuf, process::ExitCode};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use clap::Parser;
 use digime::ambient::Ambient;
-use local::{Options, QueueSettings, StartError, System, in_process, names, system_clock};
-use tokio::signal::unix::{SignalKind, signal};
+use local::{Options, QueueSettings, StartError, System, in_process, names};
 use tracing_subscriber::{Layer, filter::Targets, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
-/// digime-reauth on one machine: the API, a console, and a digi.me to talk to.
+/// digime-reauth on one machine: the API, a console and a digi.me simulator.
 #[derive(Parser)]
 struct Arguments {
     /// The port of the API and the console; the digi.me simulator takes the next one.
     #[arg(long, default_value_t = 9000, value_parser = clap::value_parser!(u16).range(1..=65534))]
     port: u16,
-    /// The directory that keeps the data between runs.
+    /// The directory for the data, which the next run uses again.
     #[arg(long, default_value = ".local")]
     data_dir: PathBuf,
     /// Keep all data in memory and lose it at the end.
@@ -54,7 +53,7 @@ async fn run(arguments: Arguments) -> Result<(), StartError> {
         simulator_port: arguments.port + 1,
         data_dir: (!arguments.ephemeral).then_some(arguments.data_dir),
         secrets: None,
-        clock: system_clock(),
+        stand_ins: ambient.clone(),
         ambient: ambient.clone(),
         queues: QueueSettings::default(),
         background: true,
@@ -68,25 +67,36 @@ async fn run(arguments: Arguments) -> Result<(), StartError> {
     system.add_demo_user().await?;
     println!("Console    {}/", system.endpoints.public_base_url);
     println!("API        {}", system.endpoints.public_base_url);
-    println!("digi.me    {} (control: see infra/digime-simulator/README.md)", system.endpoints.digime_base_url);
+    println!("digi.me    {} (control API: see infra/digime-simulator/README.md)", system.endpoints.digime_base_url);
     println!("AWS        {} (DynamoDB, Secrets Manager, SQS, SNS)", system.endpoints.aws_url);
     if let Some((url, secret)) = &webhook {
         println!("Webhook    {url} (signed with {secret})");
     }
-    println!("Ctrl-C ends it.");
+    println!("Press Ctrl-C to stop.");
     ended().await;
     system.stop().await;
     Ok(())
 }
 
-/// Waits for Ctrl-C or the signal that ends a service.
+/// Waits for Ctrl-C or, on Unix, for SIGTERM.
 async fn ended() {
-    let Ok(mut terminated) = signal(SignalKind::terminate()) else {
-        let _ = tokio::signal::ctrl_c().await;
-        return;
-    };
     tokio::select! {
         _ = tokio::signal::ctrl_c() => {}
-        _ = terminated.recv() => {}
+        () = terminated() => {}
     }
+}
+
+#[cfg(unix)]
+async fn terminated() {
+    use tokio::signal::unix::{SignalKind, signal};
+
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminated) => drop(terminated.recv().await),
+        Err(_) => std::future::pending().await,
+    }
+}
+
+#[cfg(not(unix))]
+async fn terminated() {
+    std::future::pending().await
 }

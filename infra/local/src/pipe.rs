@@ -13,8 +13,7 @@ use tokio::sync::Mutex;
 use crate::{
     database::StreamRecords,
     names::{self, Queue},
-    queues::{NewMessage, Queues},
-    store::StoreError,
+    queues::{QueueError, Queues},
 };
 
 /// Records per read.
@@ -22,57 +21,55 @@ const LIMIT: usize = 1_000;
 
 /// Why the pipe stopped. The next run continues at the same record.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum PipeError {
+pub enum PipeError {
     #[error("could not read the stream: {0}")]
     Stream(#[from] dynoxide::DynoxideError),
     #[error(transparent)]
-    Queue(#[from] StoreError),
+    Queue(#[from] QueueError),
     #[error("could not write a record as JSON: {0}")]
     Record(#[from] serde_json::Error),
     #[error("could not trim the stream: {0}")]
     Trim(#[from] rusqlite::Error),
 }
 
-/// The pipe of one table's stream. It continues after the last record that it has sent.
+/// The pipe of one table's stream. It continues after the last record that it has read.
+///
+/// After a restart, it reads the records that are left in the stream: those that were not sent, and the last one that
+/// was sent. `notify-reauth` publishes an event once, however often it gets it.
 pub(crate) struct Pipe {
     database: Database,
     records: StreamRecords,
     table_name: String,
     queues: Queues,
-    /// Limits the pipe to one reader at a time: two readers would send every record twice.
-    gate: Mutex<()>,
+    /// The sequence number of the last record that was read. The lock limits the pipe to one reader at a time: two
+    /// readers would send every record twice.
+    checkpoint: Mutex<Option<String>>,
 }
 
 impl Pipe {
     #[must_use]
     pub(crate) fn new(database: Database, records: StreamRecords, table_name: &str, queues: Queues) -> Self {
-        Self { database, records, table_name: table_name.to_owned(), queues, gate: Mutex::default() }
+        Self { database, records, table_name: table_name.to_owned(), queues, checkpoint: Mutex::default() }
     }
 
     /// Sends the new events of the stream to the queue, and deletes the records that it has read. Returns the number of
     /// records read, including records that are not events. After an error, records that were not sent stay in the
     /// stream.
-    pub(crate) async fn pump(&self) -> Result<usize, PipeError> {
-        let _one_at_a_time = self.gate.lock().await;
+    pub(crate) async fn poll(&self) -> Result<usize, PipeError> {
+        let mut checkpoint = self.checkpoint.lock().await;
         let Some(stream_arn) = self.stream_arn()? else {
             return Ok(0);
         };
-        let records = self.records(&stream_arn)?;
+        let records = self.records(&stream_arn, checkpoint.clone())?;
         let Some(last) = records.last() else {
             return Ok(0);
         };
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let (last, event_id) = (text(&last["dynamodb"]["SequenceNumber"]), text(&last["eventID"]));
-        let messages: Vec<NewMessage> = records
-            .iter()
-            .filter(|record| is_new_event(record))
-            .map(|record| NewMessage {
-                body: as_aws_writes_it(record, &stream_arn).to_string(),
-                sender: "pipe".to_owned(),
-                ..NewMessage::default()
-            })
-            .collect();
-        self.queues.send_from_stream(Queue::Notifications, &messages, &stream_arn, &last)?;
+        let events = records.iter().filter(|record| is_new_event(record));
+        let bodies: Vec<String> = events.map(|record| as_aws_writes_it(record, &stream_arn).to_string()).collect();
+        self.queues.send_all(Queue::Notifications, &bodies)?;
+        *checkpoint = Some(last);
         self.records.forget_before(&self.table_name, &event_id)?;
         Ok(records.len())
     }
@@ -83,13 +80,12 @@ impl Pipe {
     }
 
     /// The records after the checkpoint, oldest first.
-    fn records(&self, stream_arn: &str) -> Result<Vec<Value>, PipeError> {
+    fn records(&self, stream_arn: &str, checkpoint: Option<String>) -> Result<Vec<Value>, PipeError> {
         let request = DescribeStreamRequest { stream_arn: stream_arn.to_owned(), ..Default::default() };
         let description = self.database.describe_stream(request)?.stream_description;
         let Some(shard) = description.shards.into_iter().next() else {
             return Ok(Vec::new());
         };
-        let checkpoint = self.queues.checkpoint(stream_arn)?;
         let request = GetShardIteratorRequest {
             stream_arn: stream_arn.to_owned(),
             shard_id: shard.shard_id,
@@ -129,6 +125,8 @@ fn as_aws_writes_it(record: &Value, stream_arn: &str) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use digime::ambient::Ambient;
+
     use super::*;
     use crate::{
         database,
@@ -149,17 +147,17 @@ mod tests {
 
     #[tokio::test]
     async fn new_events_and_nothing_else_reach_the_queue_once() {
-        let (database, records) = database::open(None).unwrap();
+        let (database, records) = database::open(None, &Ambient::system()).unwrap();
         TableDefinition::from_template().unwrap().create(&database, "Table").unwrap();
         let queues = queues(&TestClock::new(), QueueSettings::default());
         let pipe = Pipe::new(database.clone(), records, "Table", queues.clone());
-        assert_eq!(pipe.pump().await.unwrap(), 0);
+        assert_eq!(pipe.poll().await.unwrap(), 0);
 
         put(&database, "ACCOUNT#a");
         put(&database, "EVENT#a#0001");
         put(&database, "EVENT#a#0001"); // the same item again would be a MODIFY, had it changed
         put(&database, "EVENT#a#0002");
-        while pipe.pump().await.unwrap() > 0 {}
+        while pipe.poll().await.unwrap() > 0 {}
 
         let records = bodies(&queues);
         let keys: Vec<_> = records.iter().map(|record| &record["dynamodb"]["NewImage"]["SK"]["S"]).collect();
@@ -168,14 +166,19 @@ mod tests {
         assert_eq!(records[0]["eventSource"], "aws:dynamodb");
         assert_eq!(records[0]["dynamodb"]["NewImage"]["n"], json!({"N": "1"}));
 
-        // All sent records except the last are deleted. A new pipe continues where the old one stopped.
+        // All sent records except the last are deleted. The pipe continues where it stopped.
         assert_eq!(pipe.records.count(), 1);
         put(&database, "EVENT#a#0003");
-        let read = pipe.records(&pipe.stream_arn().unwrap().unwrap()).unwrap();
-        pipe.records.forget_before("Table", read[0]["eventID"].as_str().unwrap()).unwrap();
-        assert_eq!(pipe.records.count(), 1, "what was not moved yet stays");
-        let pipe = Pipe { gate: Mutex::default(), ..pipe };
-        while pipe.pump().await.unwrap() > 0 {}
+        while pipe.poll().await.unwrap() > 0 {}
         assert_eq!(bodies(&queues).len(), 3);
+        assert_eq!(pipe.records.count(), 1);
+
+        // After a restart, a new pipe sends the last record again, and what was not sent yet.
+        put(&database, "EVENT#a#0004");
+        let pipe = Pipe { checkpoint: Mutex::default(), ..pipe };
+        while pipe.poll().await.unwrap() > 0 {}
+        let records = bodies(&queues);
+        let keys: Vec<_> = records.iter().map(|record| &record["dynamodb"]["NewImage"]["SK"]["S"]).collect();
+        assert_eq!(keys, ["EVENT#a#0001", "EVENT#a#0002", "EVENT#a#0003", "EVENT#a#0003", "EVENT#a#0004"]);
     }
 }

@@ -1,24 +1,24 @@
 //! The schedule: invokes the sweep with the event that EventBridge sends.
 
 use bytes::Bytes;
-use jiff::Timestamp;
+use digime::ambient::Ambient;
 use serde_json::json;
 
 use crate::{
-    ambient::uuid,
+    ids::uuid,
     invoke::{Invoke, InvokeError},
     names,
 };
 
 /// Invokes the sweep once.
-pub(crate) async fn run(sweep: &dyn Invoke, now: Timestamp) -> Result<Bytes, InvokeError> {
+pub(crate) async fn run(sweep: &dyn Invoke, ambient: &Ambient) -> Result<Bytes, InvokeError> {
     let event = json!({
         "version": "0",
-        "id": uuid(),
+        "id": uuid(ambient),
         "detail-type": "Scheduled Event",
         "source": "aws.events",
         "account": names::ACCOUNT,
-        "time": now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        "time": ambient.now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
         "region": names::REGION,
         "resources": [names::arn("events", "rule/sweep-accounts")],
         "detail": {},
@@ -29,12 +29,12 @@ pub(crate) async fn run(sweep: &dyn Invoke, now: Timestamp) -> Result<Bytes, Inv
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::invoke::testing::Scripted;
+    use crate::{invoke::testing::Scripted, queues::testing::TestClock};
 
     #[tokio::test]
     async fn the_sweep_gets_a_scheduled_event() {
         let function = Scripted::new(|_| Ok(json!({})));
-        run(&*function, "2026-01-02T03:04:05.678Z".parse().unwrap()).await.unwrap();
+        run(&*function, &TestClock::new().ambient()).await.unwrap();
         let mut event = function.events.lock().unwrap().remove(0);
         assert!(event["id"].take().is_string());
         let expected = json!({

@@ -3,9 +3,8 @@
 use std::{net::SocketAddr, time::Duration};
 
 use axum::{Router, middleware};
+use digime_simulator::guard;
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
-
-use crate::guard::guard;
 
 /// When the system stops, requests in progress may take this long to finish.
 const GRACE: Duration = Duration::from_secs(2);

@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn short_tags_elsewhere_in_the_template_do_no_harm() {
+    fn short_tags_elsewhere_in_the_template_are_ignored() {
         let definition = TableDefinition::parse(
             "Resources:\n  Role: !GetAtt [Other, Arn]\n  Table:\n    Properties:\n      TableName: !Sub '${AWS::StackName}'\n      BillingMode: PAY_PER_REQUEST\n      KMSKey: !If [a, !Ref Key, {b: !Ref C}]\n",
         )

@@ -1,31 +1,31 @@
-//! The notification topic: keeps the published messages for the console and the tests, and sends them to the subscribed
-//! queues.
+//! The notification topic: sends the published messages to the subscribed queues, and remembers the latest of them.
+//!
+//! The list of messages is in memory. It shows what was published, and nothing is delivered from it: the history of an
+//! account is in the table, and a message for a subscribed queue is on that queue.
 
-use std::sync::Arc;
-
-use jiff::Timestamp;
-use rusqlite::{Row, params};
-use serde::Serialize;
-use serde_json::{Map, Value, json};
-
-use crate::{
-    ambient::{Clock, uuid},
-    names::Queue,
-    queues::{self, NewMessage},
-    store::{Store, StoreError},
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// Messages to keep.
-const KEPT: u32 = 1_000;
+use digime::ambient::Ambient;
+use serde_json::Value;
 
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
+use crate::{
+    ids::uuid,
+    names::Queue,
+    queues::{QueueError, Queues},
+};
+
+/// The number of messages that the topic remembers.
+const REMEMBERED: usize = 1_000;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Publication {
     pub message_id: String,
     pub message: String,
     /// Attribute values by name.
-    pub attributes: Map<String, Value>,
-    pub published_at: Timestamp,
+    pub attributes: BTreeMap<String, String>,
 }
 
 impl Publication {
@@ -36,113 +36,94 @@ impl Publication {
     }
 }
 
+/// The topic. Cheap to clone.
 #[derive(Clone)]
 pub struct Topic {
-    store: Arc<Store>,
-    clock: Clock,
+    queues: Queues,
     subscribed: Vec<Queue>,
+    ambient: Ambient,
+    published: Arc<Mutex<VecDeque<Publication>>>,
 }
 
 impl Topic {
+    /// A topic with raw message delivery: each subscribed queue receives the messages unchanged.
     #[must_use]
-    pub fn new(store: Arc<Store>, clock: Clock) -> Self {
-        Self { store, clock, subscribed: Vec::new() }
+    pub(crate) fn new(queues: Queues, subscribed: Vec<Queue>, ambient: Ambient) -> Self {
+        Self { queues, subscribed, ambient, published: Arc::default() }
     }
 
-    /// Subscribes a queue to the topic with raw message delivery: the queue receives each message unchanged, with its
-    /// attributes.
-    #[must_use]
-    pub fn subscribe(mut self, queue: Queue) -> Self {
-        self.subscribed.push(queue);
-        self
-    }
-
-    /// Publishes a message and returns its id. The topic keeps the last 1,000 messages.
-    pub fn publish(&self, message: &str, attributes: &Map<String, Value>) -> Result<String, StoreError> {
-        let message_id = uuid();
-        let raw = NewMessage {
-            body: message.to_owned(),
-            attributes: attributes
-                .iter()
-                .map(|(name, value)| (name.clone(), json!({"DataType": "String", "StringValue": value})))
-                .collect(),
-            sender: "sns".to_owned(),
-            ..NewMessage::default()
-        };
-        let attributes = Value::Object(attributes.clone()).to_string();
-        let now = (self.clock)();
-        self.store.transaction(|transaction| {
-            transaction.execute(
-                "INSERT INTO publications (message_id, message, attributes, published_at) VALUES (?1, ?2, ?3, ?4)",
-                params![message_id, message, attributes, now.as_millisecond()],
-            )?;
-            let sequence = transaction.last_insert_rowid();
-            transaction.execute("DELETE FROM publications WHERE sequence <= ?1 - ?2", params![sequence, KEPT])?;
-            for queue in &self.subscribed {
-                queues::insert(transaction, *queue, &raw, now)?;
-            }
-            Ok(())
-        })?;
+    /// Publishes a message and returns its id.
+    pub(crate) fn publish(&self, message: &str, attributes: BTreeMap<String, String>) -> Result<String, QueueError> {
+        for queue in &self.subscribed {
+            self.queues.send(*queue, message)?;
+        }
+        let message_id = uuid(&self.ambient);
+        let publication = Publication { message_id: message_id.clone(), message: message.to_owned(), attributes };
+        let mut published = self.published();
+        if published.len() >= REMEMBERED {
+            published.pop_front();
+        }
+        published.push_back(publication);
         Ok(message_id)
     }
 
-    /// The latest messages, newest first.
-    pub fn newest(&self, limit: u32) -> Result<Vec<Publication>, StoreError> {
-        self.store.transaction(|transaction| {
-            transaction
-                .prepare_cached("SELECT * FROM publications ORDER BY sequence DESC LIMIT ?1")?
-                .query_map(params![limit], read)?
-                .collect()
-        })
+    /// The latest messages since the start, newest first.
+    #[must_use]
+    pub fn newest(&self, limit: usize) -> Vec<Publication> {
+        self.published().iter().rev().take(limit).cloned().collect()
     }
 
-    /// All messages that the topic keeps, oldest first.
-    pub fn all(&self) -> Result<Vec<Publication>, StoreError> {
-        let mut publications = self.newest(KEPT)?;
-        publications.reverse();
-        Ok(publications)
+    /// The last 1,000 messages since the start, oldest first.
+    #[must_use]
+    pub fn all(&self) -> Vec<Publication> {
+        self.published().iter().cloned().collect()
     }
-}
 
-fn read(row: &Row<'_>) -> rusqlite::Result<Publication> {
-    let attributes: String = row.get("attributes")?;
-    Ok(Publication {
-        message_id: row.get("message_id")?,
-        message: row.get("message")?,
-        attributes: serde_json::from_str(&attributes).unwrap_or_default(),
-        published_at: Timestamp::from_millisecond(row.get("published_at")?).unwrap_or(Timestamp::UNIX_EPOCH),
-    })
+    fn published(&self) -> MutexGuard<'_, VecDeque<Publication>> {
+        self.published.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::queues::{QueueSettings, Queues, testing::TestClock};
+    use crate::queues::{
+        QueueSettings,
+        testing::{TestClock, queues},
+    };
+
+    fn topic(subscribed: &[Queue]) -> (Topic, Queues) {
+        let clock = TestClock::new();
+        let queues = queues(&clock, QueueSettings::default());
+        (Topic::new(queues.clone(), subscribed.to_vec(), clock.ambient()), queues)
+    }
 
     #[test]
     fn a_subscribed_queue_gets_the_message_as_it_was_published() {
-        let (store, clock) = (Arc::new(Store::memory().unwrap()), TestClock::new().clock());
-        let queues = Queues::new(Arc::clone(&store), Arc::clone(&clock), QueueSettings::default()).unwrap();
-        let topic = Topic::new(store, clock);
-        let attributes = json!({"eventType": "a.type"});
-        topic.publish("alone", attributes.as_object().unwrap()).unwrap();
-        topic.subscribe(Queue::Webhooks).publish("event", attributes.as_object().unwrap()).unwrap();
+        let (topic, queues) = topic(&[Queue::Webhooks]);
+        topic.publish("event", BTreeMap::new()).unwrap();
         let messages = queues.messages(Queue::Webhooks, 10).unwrap();
         assert_eq!(messages.len(), 1);
         assert_eq!(messages[0].body, "event");
-        assert_eq!(messages[0].attributes["eventType"], json!({"DataType": "String", "StringValue": "a.type"}));
         assert!(queues.messages(Queue::Notifications, 10).unwrap().is_empty());
     }
 
     #[test]
-    fn the_last_thousand_messages_are_kept() {
-        let topic = Topic::new(Arc::new(Store::memory().unwrap()), TestClock::new().clock());
+    fn a_queue_that_is_not_subscribed_gets_nothing() {
+        let (topic, queues) = topic(&[]);
+        topic.publish("alone", BTreeMap::new()).unwrap();
+        assert!(queues.messages(Queue::Webhooks, 10).unwrap().is_empty());
+    }
+
+    #[test]
+    fn the_last_thousand_messages_are_remembered() {
+        let (topic, _) = topic(&[]);
         for number in 0..1_003 {
-            topic.publish(&number.to_string(), &Map::new()).unwrap();
+            topic.publish(&number.to_string(), BTreeMap::new()).unwrap();
         }
-        let kept = topic.all().unwrap();
-        assert_eq!(kept.len(), 1_000);
-        assert_eq!(kept[0].message, "3");
-        assert_eq!(topic.newest(1).unwrap()[0].message, "1002");
+        let all = topic.all();
+        assert_eq!(all.len(), 1_000);
+        assert_eq!(all[0].message, "3");
+        assert_eq!(topic.newest(1)[0].message, "1002");
     }
 }

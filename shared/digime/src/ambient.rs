@@ -39,6 +39,12 @@ impl Ambient {
         Self::new(Arc::new(System), Arc::new(System))
     }
 
+    /// The same source of randomness with another clock.
+    #[must_use]
+    pub fn with_clock(self, clock: Arc<dyn Clock>) -> Self {
+        Self { clock, ..self }
+    }
+
     /// The current time, in whole milliseconds.
     #[must_use]
     pub fn now(&self) -> Timestamp {

@@ -1,7 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![warn(missing_docs)]
 
-#[cfg(feature = "client")]
+#[cfg(feature = "ambient")]
 pub mod ambient;
 #[cfg(feature = "client")]
 pub mod cached;

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use digime::ambient::Ambient;
 use digime_simulator::Moment;
 use http::{Method, StatusCode};
-use local::{DEMO_CONTRACT, Options, QueueSettings, System, in_process, system_clock};
+use local::{DEMO_CONTRACT, Options, QueueSettings, System, in_process};
 use serde_json::{Map, Value, json};
 use tests::options;
 use tokio::sync::watch;
@@ -30,7 +30,7 @@ pub(crate) async fn run(table: &mut Table) {
         background: true,
         queues: QueueSettings::default(),
         settings: BTreeMap::new(),
-        ..options(system_clock(), ambient.clone())
+        ..options(Ambient::system(), ambient.clone())
     };
     let system = System::start(options, |endpoints| async move { in_process(&endpoints, &ambient) }).await;
     let system = system.expect("the system starts");

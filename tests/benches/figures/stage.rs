@@ -22,7 +22,6 @@ use http::{Method, StatusCode};
 use local::{
     DEMO_CONTRACT, Function, Functions, Invoke, InvokeError, Options, System,
     names::{self, Queue},
-    system_clock,
 };
 use serde_json::{Value, json};
 use tests::{
@@ -79,7 +78,7 @@ impl Stage {
             settings.insert("WEBHOOK_URL".to_owned(), url.to_owned());
             settings.insert("WEBHOOK_SECRET_ID".to_owned(), names::WEBHOOK_SECRET.to_owned());
         }
-        let options = Options { settings, ..options(system_clock(), Ambient::system()) };
+        let options = Options { settings, ..options(Ambient::system(), Ambient::system()) };
         let mut functions = BTreeMap::new();
         let started = &mut functions;
         let system = System::start(options, |endpoints| async move {
@@ -217,7 +216,7 @@ impl Stage {
 
     /// Takes the next ten events off the queue of notifications, as the function would get them.
     pub(crate) async fn take_notifications(&self) -> Value {
-        self.system.move_stream().await.expect("the stream moves");
+        self.system.run_pipe().await.expect("the stream moves");
         self.take(Queue::Notifications)
     }
 

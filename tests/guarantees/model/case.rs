@@ -90,7 +90,7 @@ impl<'a> Case<'a> {
         }
         join_all(moment.steps.iter().map(|step| self.run(*step))).await;
         self.world.system.aws.heal();
-        self.world.system.move_stream().await.unwrap();
+        self.world.system.run_pipe().await.unwrap();
         let queued = self.world.system.queues.messages(Queue::Notifications, 100).unwrap();
         self.notifications.extend(queued.into_iter().map(|message| message.body));
         self.notifications.dedup();

@@ -11,6 +11,7 @@ use aws_lc_rs::signature::{
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use digime::ambient::{Ambient, Clock};
 use digime_simulator::{Account, Contract, ContractKeys, Control, Simulator, TokenPair};
 use jiff::Timestamp;
 use reqwest::header::AUTHORIZATION;
@@ -65,11 +66,21 @@ pub(crate) fn jwt(header: &Value, claims: &Value, signature: Signature) -> Strin
     format!("{message}.{}", URL_SAFE_NO_PAD.encode(bytes))
 }
 
+/// Milliseconds since 1970. Only the test changes them.
+#[derive(Debug, Clone)]
+struct ManualClock(Arc<AtomicI64>);
+
+impl Clock for ManualClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millisecond(self.0.load(Ordering::SeqCst)).expect("a time")
+    }
+}
+
 pub(crate) struct Sim {
     pub(crate) simulator: Simulator,
     pub(crate) control: Control,
     pub(crate) http: Client,
-    now_ms: Arc<AtomicI64>,
+    clock: ManualClock,
 }
 
 pub(crate) fn contract() -> Contract {
@@ -93,10 +104,9 @@ pub(crate) fn http() -> Client {
 impl Sim {
     /// A simulator in the year 2033 with a contract, a user and one account.
     pub(crate) async fn start() -> Self {
-        let now_ms = Arc::new(AtomicI64::new(2_000_000_000_000));
-        let clock = now_ms.clone();
+        let clock = ManualClock(Arc::new(AtomicI64::new(2_000_000_000_000)));
         let simulator = Simulator::builder()
-            .clock(Arc::new(move || Timestamp::from_millisecond(clock.load(Ordering::SeqCst)).expect("a time")))
+            .ambient(Ambient::system().with_clock(Arc::new(clock.clone())))
             .signing_key_pkcs8(private_key_der())
             .start()
             .await
@@ -104,16 +114,16 @@ impl Sim {
         let control = simulator.control();
         control.register_contract(contract()).expect("registered");
         control.add_account(USER, Account::new(ACCOUNT, "Songbird Music", Some("jo")));
-        Self { simulator, control, http: http(), now_ms }
+        Self { simulator, control, http: http(), clock }
     }
 
     pub(crate) fn now_ms(&self) -> i64 {
-        self.now_ms.load(Ordering::SeqCst)
+        self.clock.0.load(Ordering::SeqCst)
     }
 
     pub(crate) fn pass(&self, time: Duration) {
         let milliseconds = i64::try_from(time.as_millis()).expect("a short time");
-        self.now_ms.fetch_add(milliseconds, Ordering::SeqCst);
+        self.clock.0.fetch_add(milliseconds, Ordering::SeqCst);
     }
 
     pub(crate) fn tokens(&self) -> TokenPair {

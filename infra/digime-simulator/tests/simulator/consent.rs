@@ -1,4 +1,4 @@
-//! The pages: what they show, where their buttons lead.
+//! The consent pages and the redirects of their buttons.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -34,13 +34,13 @@ async fn reauthorization(sim: &Sim, redirect_uri: &str, state: &str) -> (String,
     (text(&code), text(&reference["id"]))
 }
 
-pub(crate) async fn press(sim: &Sim, page: &str, fields: &[(&str, &str)]) -> Response {
+pub(crate) async fn submit(sim: &Sim, page: &str, fields: &[(&str, &str)]) -> Response {
     let url = sim.simulator.onboard_url().join(page).expect("a URL");
     let request = sim.http.post(url).form(fields);
     request.send().await.expect("an answer")
 }
 
-/// Where the browser is sent, and with which parameters.
+/// The URL of the redirect, and its parameters.
 pub(crate) fn redirect(response: &Response) -> (Url, BTreeMap<String, String>) {
     assert_eq!(response.status(), 303);
     let location = response.headers()["location"].to_str().expect("ASCII");
@@ -83,14 +83,14 @@ async fn a_reauthorization_mends_the_account_and_returns_with_success() {
     let (code, reference) = reauthorization(&sim, &callback, "claimed").await;
     let fields = [("code", code.as_str()), ("accountRef", &reference), ("decision", "success")];
     sim.pass(Duration::from_secs(60));
-    let (location, _) = redirect(&press(&sim, "reauthorize", &fields).await);
+    let (location, _) = redirect(&submit(&sim, "reauthorize", &fields).await);
     assert_eq!(location.as_str(), format!("{callback}&success=true"));
     assert!(!sim.control.is_broken(ACCOUNT));
     let token = json!({ "access_token": sim.tokens().access_token.value });
     let accounts = sim.call("permission-access/accounts", token, None).await;
     let expected = sim.now_ms() + 90 * 86_400_000;
     assert_eq!(accounts[0]["accessTokenStatus"], json!({ "authorized": true, "expiresAt": expected }));
-    let again = redirect(&press(&sim, "reauthorize", &fields).await).1;
+    let again = redirect(&submit(&sim, "reauthorize", &fields).await).1;
     assert_eq!(again["errorCode"], "INVALID_CODE");
     assert_eq!(again["success"], "false");
 }
@@ -102,23 +102,23 @@ async fn each_error_code_is_returned_and_the_code_stays_good_for_a_second_try() 
     let (code, reference) = reauthorization(&sim, CALLBACK, "s").await;
     for error_code in ["USER_CANCEL", "ONBOARD_ERROR", "SERVER_ERROR"] {
         let fields = [("code", code.as_str()), ("accountRef", &reference), ("decision", error_code)];
-        let (_, found) = redirect(&press(&sim, "reauthorize", &fields).await);
+        let (_, found) = redirect(&submit(&sim, "reauthorize", &fields).await);
         let expected = parameters(&[("success", "false"), ("errorCode", error_code)]);
         assert_eq!(found, expected);
         assert!(sim.control.is_broken(ACCOUNT));
     }
     let fields = [("code", code.as_str()), ("accountRef", &reference), ("decision", "success")];
-    redirect(&press(&sim, "reauthorize", &fields).await);
+    redirect(&submit(&sim, "reauthorize", &fields).await);
     assert!(!sim.control.is_broken(ACCOUNT));
 }
 
 #[tokio::test]
-async fn state_is_echoed_when_the_lever_says_so() {
+async fn state_is_echoed_when_the_setting_asks_for_it() {
     let sim = Sim::start().await;
     sim.control.echo_state(true);
     let (code, reference) = reauthorization(&sim, CALLBACK, "s &=1").await;
     let fields = [("code", code.as_str()), ("accountRef", &reference), ("decision", "USER_CANCEL")];
-    let (_, found) = redirect(&press(&sim, "reauthorize", &fields).await);
+    let (_, found) = redirect(&submit(&sim, "reauthorize", &fields).await);
     assert_eq!(found["state"], "s &=1");
 }
 
@@ -128,14 +128,14 @@ async fn another_account_of_the_service_changes_the_username() {
     sim.control.break_account(ACCOUNT, ErrorShape::Sdk);
     let (code, reference) = reauthorization(&sim, CALLBACK, "s").await;
     let fields = [("code", code.as_str()), ("accountRef", &reference), ("decision", "another"), ("username", "alex")];
-    let (_, found) = redirect(&press(&sim, "reauthorize", &fields).await);
+    let (_, found) = redirect(&submit(&sim, "reauthorize", &fields).await);
     assert_eq!(found["success"], "true");
     assert_eq!(sim.control.accounts(USER)[0].username.as_deref(), Some("alex"));
     assert!(!sim.control.is_broken(ACCOUNT));
 }
 
 #[tokio::test]
-async fn a_code_that_is_old_or_of_another_page_leads_back_and_an_unknown_one_nowhere() {
+async fn an_old_code_or_one_of_another_page_redirects_with_an_error_and_an_unknown_code_does_not() {
     let sim = Sim::start().await;
     sim.control.add_account("user-2", Account::new("3_3", "Songbird Music", None));
     let (code, reference) = reauthorization(&sim, CALLBACK, "s").await;
@@ -145,14 +145,14 @@ async fn a_code_that_is_old_or_of_another_page_leads_back_and_an_unknown_one_now
     let fields = |reference| [("code", code.as_str()), ("accountRef", reference), ("decision", "success")];
     for (page, reference) in [("user-reauth", reference.as_str()), ("reauthorize", "unknown"), ("reauthorize", foreign)]
     {
-        let (_, found) = redirect(&press(&sim, page, &fields(reference)).await);
+        let (_, found) = redirect(&submit(&sim, page, &fields(reference)).await);
         assert_eq!(found["errorCode"], "INITIALIZE_CHECK_FAIL");
     }
     sim.pass(Duration::from_secs(15 * 60));
-    let (_, found) = redirect(&press(&sim, "reauthorize", &fields(&reference)).await);
+    let (_, found) = redirect(&submit(&sim, "reauthorize", &fields(&reference)).await);
     assert_eq!(found["errorCode"], "INVALID_CODE");
     let unknown = [("code", "unknown"), ("decision", "success")];
-    assert_eq!(press(&sim, "reauthorize", &unknown).await.status(), 400);
+    assert_eq!(submit(&sim, "reauthorize", &unknown).await.status(), 400);
     let url = sim.simulator.onboard_url().join("reauthorize").unwrap();
     let query = [("code", code.as_str())];
     let page = sim.http.get(url).query(&query).send().await.unwrap();
@@ -172,7 +172,7 @@ async fn user_code(sim: &Sim, access_token: &str) -> String {
     let payload = sim.payload(&answer).await;
     let code = payload["reference_code"].as_str().expect("a code");
     let fields = [("code", code), ("decision", "success")];
-    let (_, found) = redirect(&press(sim, "user-reauth", &fields).await);
+    let (_, found) = redirect(&submit(sim, "user-reauth", &fields).await);
     assert_eq!(found["state"], "user-state");
     found["code"].clone()
 }
@@ -182,7 +182,7 @@ pub(crate) fn exchange(code: &str, verifier: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_user_with_dead_tokens_comes_back_through_the_user_page() {
+async fn a_user_with_dead_tokens_gets_new_ones_on_the_user_page() {
     let sim = Sim::start().await;
     let pair = sim.tokens();
     sim.control.expire_access_tokens(USER);
@@ -225,7 +225,7 @@ async fn a_first_authorization_makes_a_user_with_an_account() {
     let payload = sim.payload(&answer).await;
     let code = payload["preauthorization_code"].as_str().unwrap();
     let fields = [("code", code), ("service", "2"), ("decision", "success")];
-    let (_, found) = redirect(&press(&sim, "authorize", &fields).await);
+    let (_, found) = redirect(&submit(&sim, "authorize", &fields).await);
     assert_eq!(found["state"], "first");
     let answer = sim.call("oauth/token", exchange(&found["code"], VERIFIER), None).await;
     let payload = sim.payload(&answer).await;

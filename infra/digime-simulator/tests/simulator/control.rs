@@ -1,4 +1,4 @@
-//! The control, in process and over HTTP.
+//! The control API, in process and over HTTP.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ async fn action(sim: &Sim, method: Method, path: &str, body: Option<Value>) -> R
 }
 
 #[tokio::test]
-async fn failures_hit_as_often_as_told_and_spend_the_nonce() {
+async fn failures_happen_as_often_as_asked_and_use_up_the_nonce() {
     let sim = Sim::start().await;
     let jwt = sim.good_jwt(json!({ "access_token": sim.tokens().access_token.value }));
     let failure = Failure { retry_after: Some(7), code: Some("Busy".to_owned()), ..Failure::status(503, 1) };
@@ -35,7 +35,7 @@ async fn failures_hit_as_often_as_told_and_spend_the_nonce() {
 }
 
 #[tokio::test]
-async fn a_failure_can_be_anything_but_json() {
+async fn a_failure_can_have_a_body_that_is_not_json() {
     let sim = Sim::start().await;
     let failure = Failure { body: Some("<h1>Bad gateway</h1>".to_owned()), ..Failure::status(502, 1) };
     sim.control.fail(ACCOUNTS, failure);
@@ -46,7 +46,7 @@ async fn a_failure_can_be_anything_but_json() {
 }
 
 #[tokio::test]
-async fn a_lost_answer_leaves_the_request_carried_out() {
+async fn a_request_whose_answer_is_lost_is_carried_out() {
     let sim = Sim::start().await;
     let pair = sim.tokens();
     let lost = Failure { executed: true, ..Failure::reset(1) };
@@ -113,7 +113,7 @@ async fn answers_can_be_forged() {
 }
 
 #[tokio::test]
-async fn access_token_status_can_be_absent_or_say_anything() {
+async fn access_token_status_can_be_absent_or_have_any_expiry() {
     let sim = Sim::start().await;
     let status = async || {
         let token = json!({ "access_token": sim.tokens().access_token.value });
@@ -140,7 +140,7 @@ async fn account_ids_are_unique_across_users() {
 }
 
 #[tokio::test]
-async fn the_levers_work_over_http() {
+async fn the_control_api_works_over_http() {
     let sim = Sim::start().await;
     let steps = [
         (Method::PUT, "users/u9", None, 204),
@@ -184,17 +184,18 @@ async fn the_levers_work_over_http() {
 }
 
 #[tokio::test]
-async fn a_foreign_host_or_origin_moves_no_lever() {
+async fn a_foreign_host_or_origin_changes_nothing() {
     let sim = Sim::start().await;
     let url = format!("http://{}/_simulator/accounts/{ACCOUNT}/break", sim.simulator.address());
-    for (name, value) in [
-        ("host", "evil.example"),
-        ("origin", "https://evil.example"),
-        ("origin", "null"),
-        ("sec-fetch-site", "cross-site"),
+    for (name, value, status) in [
+        ("host", "evil.example", 421),
+        ("origin", "https://evil.example", 403),
+        ("origin", "null", 403),
+        ("sec-fetch-site", "cross-site", 403),
     ] {
-        let request = sim.http.post(&url).header(name, value);
-        assert_eq!(request.send().await.unwrap().status(), 403, "{name}");
+        let response = sim.http.post(&url).header(name, value).send().await.unwrap();
+        assert_eq!(response.status(), status, "{name}");
+        assert_eq!(response.headers()["content-type"], "application/problem+json", "{name}");
     }
     assert!(!sim.control.is_broken(ACCOUNT));
 }

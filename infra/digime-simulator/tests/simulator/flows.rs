@@ -1,6 +1,6 @@
 //! Reads, and what the state file keeps.
 
-use digime_simulator::{Account, ErrorShape, Simulator};
+use digime_simulator::{Account, ControlCall, ErrorShape, Simulator};
 use serde_json::{Value, json};
 
 use crate::client::{ACCOUNT, CONTRACT, Sim, USER, contract};
@@ -68,8 +68,8 @@ async fn a_read_can_be_limited_to_accounts() {
 async fn a_session_belongs_to_its_user_and_ends() {
     let sim = Sim::start().await;
     let (path, _) = read(&sim, &sim.tokens().access_token.value, json!({})).await;
-    let stranger = sim.control.issue_tokens("user-2", CONTRACT);
-    let claims = json!({ "access_token": stranger.access_token.value });
+    let other_user = sim.control.issue_tokens("user-2", CONTRACT);
+    let claims = json!({ "access_token": other_user.access_token.value });
     let refused = (406, "InvalidRequest".to_owned());
     assert_eq!(sim.error(&path, claims).await, refused);
     sim.pass(std::time::Duration::from_secs(15 * 60));
@@ -95,7 +95,8 @@ async fn the_state_file_carries_everything_over_a_restart() {
     assert_eq!(mode & 0o777, 0o600);
     let second = start().await.unwrap();
     assert_eq!(key_set(&second).await, keys);
-    assert_eq!(second.control().contracts(), [contract()]);
+    let state = second.control().call(ControlCall::State).unwrap();
+    assert_eq!(state["contracts"], json!([contract()]));
     assert!(second.control().is_broken(ACCOUNT));
     assert!(second.control().settings().echo_state);
     assert_eq!(second.control().expire_access_tokens(USER), 1);

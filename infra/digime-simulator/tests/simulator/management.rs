@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use crate::client::{ACCOUNT, CALLBACK, CONTRACT, Sim, USER, error_of};
-use crate::consent::{parameters, press, redirect};
+use crate::consent::{parameters, redirect, submit};
 
 const ACCOUNTS: &str = "permission-access/accounts";
 const DELETE_ACCOUNT: &str = "permission-access/service/h:accountId";
@@ -47,7 +47,7 @@ async fn a_deleted_user_is_gone_with_his_accounts_and_his_tokens_of_every_contra
 }
 
 #[tokio::test]
-async fn a_page_that_is_open_when_the_user_is_deleted_leads_back() {
+async fn a_page_that_is_open_when_the_user_is_deleted_redirects_with_invalid_code() {
     let sim = Sim::start().await;
     let token = sim.tokens().access_token.value;
     let claims = json!({ "access_token": token, "redirect_uri": CALLBACK });
@@ -55,7 +55,7 @@ async fn a_page_that_is_open_when_the_user_is_deleted_leads_back() {
     let code = sim.payload(&answer).await["reference_code"].as_str().unwrap().to_owned();
     sim.request(Method::DELETE, "user", access(&token), &[]).await;
     let fields = [("code", code.as_str()), ("service", "1"), ("decision", "success")];
-    let (_, found) = redirect(&press(&sim, "onboard", &fields).await);
+    let (_, found) = redirect(&submit(&sim, "onboard", &fields).await);
     assert_eq!(found["errorCode"], "INVALID_CODE");
     assert!(sim.control.users().is_empty());
 }
@@ -84,7 +84,7 @@ async fn a_deleted_account_leaves_the_list_and_a_foreign_one_stays() {
 async fn a_withdrawn_permission_takes_the_accounts_authorization_away() {
     let sim = Sim::start().await;
     let token = sim.tokens().access_token.value;
-    let callback = format!("{CALLBACK}?kept=1");
+    let callback = format!("{CALLBACK}?from=app");
     let headers = [("accountId", ACCOUNT), ("redirectUri", callback.as_str())];
     let response = sim.request(Method::GET, REVOKE, access(&token), &headers).await;
     assert_eq!(response.status(), 200);
@@ -96,15 +96,15 @@ async fn a_withdrawn_permission_takes_the_accounts_authorization_away() {
     assert!(page.text().await.unwrap().contains("Songbird Music"));
 
     let query: Vec<(String, String)> = location.query_pairs().into_owned().collect();
-    let press = async |decision: &str| {
+    let submit = async |decision: &str| {
         let mut fields: Vec<_> = query.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         fields.push(("decision", decision));
-        redirect(&press(&sim, "revoke", &fields).await).1
+        redirect(&submit(&sim, "revoke", &fields).await).1
     };
-    let cancelled = press("USER_CANCEL").await;
-    assert_eq!(cancelled, parameters(&[("kept", "1"), ("result", "failed"), ("error_message", "USER_CANCEL")]));
+    let cancelled = submit("USER_CANCEL").await;
+    assert_eq!(cancelled, parameters(&[("from", "app"), ("result", "failed"), ("error_message", "USER_CANCEL")]));
     assert!(!sim.control.is_broken(ACCOUNT));
-    assert_eq!(press("success").await, parameters(&[("kept", "1"), ("result", "success")]));
+    assert_eq!(submit("success").await, parameters(&[("from", "app"), ("result", "success")]));
     let listed = sim.call(ACCOUNTS, access(&token), None).await;
     assert_eq!(listed[0]["accessTokenStatus"]["authorized"], false);
 }

@@ -6,7 +6,7 @@ use digime_simulator::{Account, ErrorShape};
 use serde_json::{Value, json};
 
 use crate::client::{ACCOUNT, CALLBACK, CONTRACT, Sim, USER};
-use crate::consent::{VERIFIER, challenge, exchange, parameters, press, redirect};
+use crate::consent::{VERIFIER, challenge, exchange, parameters, redirect, submit};
 
 const INVALID_REQUEST: u16 = 406;
 
@@ -36,7 +36,7 @@ async fn reference(sim: &Sim, access_token: &str) -> (String, String) {
 
 async fn decide(sim: &Sim, page: &str, code: &str, service: &str, decision: &str) -> BTreeMap<String, String> {
     let fields = [("code", code), ("service", service), ("decision", decision)];
-    redirect(&press(sim, page, &fields).await).1
+    redirect(&submit(sim, page, &fields).await).1
 }
 
 /// The accounts of the user that the token stands for, by the names of their services.
@@ -51,8 +51,8 @@ async fn the_session_of_a_first_authorization_is_good_for_the_first_read() {
     let sim = Sim::start().await;
     let (code, session) = authorization(&sim).await;
     let query = format!("permission-access/query/{session}");
-    let stranger = json!({ "access_token": sim.tokens().access_token.value });
-    assert_eq!(sim.error(&query, stranger.clone()).await.0, INVALID_REQUEST);
+    let other_user = json!({ "access_token": sim.tokens().access_token.value });
+    assert_eq!(sim.error(&query, other_user.clone()).await.0, INVALID_REQUEST);
 
     let found = decide(&sim, "authorize", &code, "1", "success").await;
     let answer = sim.call("oauth/token", exchange(&found["code"], VERIFIER), None).await;
@@ -68,7 +68,7 @@ async fn the_session_of_a_first_authorization_is_good_for_the_first_read() {
     sim.control.break_account(id, ErrorShape::Documented);
     let result = sim.call(&query, access, None).await;
     assert_eq!(result["status"]["details"][id]["error"]["statusCode"], 511);
-    assert_eq!(sim.error(&query, stranger).await.0, INVALID_REQUEST);
+    assert_eq!(sim.error(&query, other_user).await.0, INVALID_REQUEST);
 }
 
 #[tokio::test]
@@ -121,7 +121,7 @@ async fn a_further_service_that_fails_is_not_added_and_can_be_tried_again() {
         assert_eq!(found, parameters(&[("success", "false"), ("state", "more"), ("errorCode", error_code)]));
     }
     let none = [("code", code.as_str()), ("decision", "success")];
-    assert_eq!(press(&sim, "onboard", &none).await.status(), 400);
+    assert_eq!(submit(&sim, "onboard", &none).await.status(), 400);
     assert_eq!(services(&sim, &token).await, ["Songbird Music"]);
     decide(&sim, "onboard", &code, "4", "success").await;
     assert_eq!(services(&sim, &token).await, ["Songbird Music", "County Health Record"]);

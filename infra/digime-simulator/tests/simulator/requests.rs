@@ -147,7 +147,7 @@ async fn a_refused_token_is_named_in_the_words_of_digi_me() {
 }
 
 #[tokio::test]
-async fn a_path_or_a_method_that_is_not_played_is_an_error_in_digi_me_s_form() {
+async fn an_unknown_path_or_method_is_an_error_in_digi_me_s_form() {
     let sim = Sim::start().await;
     for path in ["discovery/services", "oauth", "permission-access/query", "permission-access/query/a/b", "user/x", ""]
     {

@@ -18,12 +18,8 @@ pub(super) fn answer(database: &Database, operation: &str, body: &str) -> Result
         "Query" => run(body, |request| database.query(request)),
         "Scan" => run(body, |request| database.scan(request)),
         "BatchGetItem" => run(body, |request| database.batch_get_item(request)),
-        "BatchWriteItem" => run(body, |request| database.batch_write_item(request)),
-        "TransactGetItems" => run(body, |request| database.transact_get_items(request)),
         "TransactWriteItems" => run(body, |request| database.transact_write_items(request)),
         "DescribeTable" => run(body, |request| database.describe_table(request)),
-        "DescribeTimeToLive" => run(body, |request| database.describe_time_to_live(request)),
-        "ListTables" => run(body, |request| database.list_tables(request)),
         _ => Err(ApiError::unknown_operation()),
     }
 }
@@ -77,9 +73,9 @@ pub(super) fn permissions(operation: &str, body: &str) -> Vec<Needed> {
     if let Some(tables) = body["RequestItems"].as_object() {
         return tables.keys().map(|name| (action(operation), format!("table/{name}"))).collect();
     }
-    if let Some(parts) = body["TransactItems"].as_array() {
-        let parts = parts.iter().filter_map(Value::as_object).flatten();
-        return parts
+    if let Some(operations) = body["TransactItems"].as_array() {
+        let operations = operations.iter().filter_map(Value::as_object).flatten();
+        return operations
             .filter_map(|(kind, request)| {
                 let name = if kind == "ConditionCheck" { "ConditionCheckItem" } else { &format!("{kind}Item") };
                 Some((action(name), table(request)?))

@@ -58,7 +58,7 @@ impl Fault {
     }
 
     pub(super) fn answer(&self) -> ApiError {
-        let error = ApiError::new(self.status, &self.code, "The local system was told to let this call fail.");
+        let error = ApiError::new(self.status, &self.code, "A fault was set for this call.");
         ApiError { body: self.body.clone(), ..error }
     }
 }

@@ -55,27 +55,24 @@ impl Holds {
     }
 
     /// Detects the conflicts that DynamoDB detects: of a transaction, or of a write of one item, with a running
-    /// transaction that writes. Only transactions that write hold their items. The item of a `ConditionCheck` is held
-    /// too.
+    /// transaction. The item of a `ConditionCheck` is held too.
     fn take(&self, database: &Database, operation: &str, body: &str) -> Result<Held<'_>, ApiError> {
         let body: Value = serde_json::from_str(body).unwrap_or_default();
         let mut held = lock(&self.items);
-        let meets = |item: &Option<ItemKey>| item.as_ref().is_some_and(|item| held.contains(item));
+        let conflicts_with = |item: &Option<ItemKey>| item.as_ref().is_some_and(|item| held.contains(item));
         let mut items = Vec::new();
         match operation {
-            "TransactWriteItems" | "TransactGetItems" => {
-                let parts = body["TransactItems"].as_array().into_iter().flatten();
-                let parts = parts.filter_map(|part| part.as_object()?.values().next());
-                let keys: Vec<_> = parts.map(|part| item_key(database, part)).collect();
-                let conflicts: Vec<_> = keys.iter().map(meets).collect();
+            "TransactWriteItems" => {
+                let operations = body["TransactItems"].as_array().into_iter().flatten();
+                let operations = operations.filter_map(|operation| operation.as_object()?.values().next());
+                let keys: Vec<_> = operations.map(|operation| item_key(database, operation)).collect();
+                let conflicts: Vec<_> = keys.iter().map(conflicts_with).collect();
                 if conflicts.contains(&true) {
                     return Err(transaction_canceled(&conflicts));
                 }
-                if operation == "TransactWriteItems" {
-                    items.extend(keys.into_iter().flatten());
-                }
+                items.extend(keys.into_iter().flatten());
             }
-            "PutItem" | "UpdateItem" | "DeleteItem" if meets(&item_key(database, &body)) => {
+            "PutItem" | "UpdateItem" | "DeleteItem" if conflicts_with(&item_key(database, &body)) => {
                 return Err(ApiError::new(400, "TransactionConflictException", ONGOING));
             }
             _ => {}

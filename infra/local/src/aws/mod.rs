@@ -20,10 +20,11 @@ use std::{
 
 use axum::{
     Router,
-    body::to_bytes,
+    body::{Body, to_bytes},
     extract::{Request, State},
     response::{IntoResponse, Response},
 };
+use digime::ambient::Ambient;
 use dynoxide::Database;
 use http::{HeaderMap, header};
 
@@ -51,6 +52,7 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct Aws(Arc<Inner>);
 
 struct Inner {
+    ambient: Ambient,
     database: Database,
     secrets: Secrets,
     queues: Queues,
@@ -61,7 +63,7 @@ struct Inner {
     observer: Mutex<Option<Observer>>,
 }
 
-/// The parts of a call that all services share.
+/// The fields of a call that all services have.
 struct Call {
     caller: String,
     service: Service,
@@ -72,8 +74,9 @@ struct Call {
 
 impl Aws {
     #[must_use]
-    pub fn new(database: Database, secrets: Secrets, queues: Queues, topic: Topic) -> Self {
+    pub fn new(database: Database, secrets: Secrets, queues: Queues, topic: Topic, ambient: Ambient) -> Self {
         Self(Arc::new(Inner {
+            ambient,
             database,
             secrets,
             queues,
@@ -115,9 +118,9 @@ impl Aws {
 
     async fn observed(&self, moment: Moment, call: &Call) {
         let name = || format!("{} {}", call.caller, call.service.action(&call.operation));
-        let told = lock(&self.0.observer).as_ref().map(|observer| observer(moment, &name()));
-        if let Some(told) = told {
-            told.await;
+        let observation = lock(&self.0.observer).as_ref().map(|observer| observer(moment, &name()));
+        if let Some(observation) = observation {
+            observation.await;
         }
     }
 
@@ -156,7 +159,7 @@ impl Aws {
     }
 
     async fn answer(&self, call: &Call) -> Result<String, ApiError> {
-        let Inner { database, secrets, queues, topic, holds, .. } = &*self.0;
+        let Inner { ambient, database, secrets, queues, topic, holds, .. } = &*self.0;
         let needed = match call.service {
             Service::DynamoDb => dynamodb::permissions(&call.operation, &call.body),
             Service::SecretsManager => secrets::permissions(&call.operation, &call.body),
@@ -183,8 +186,8 @@ impl Aws {
             }
             Service::DynamoDb => dynamodb::answer(database, &call.operation, &call.body),
             Service::SecretsManager => secrets::answer(secrets, &call.operation, &call.body),
-            Service::Sqs => sqs::answer(queues, &call.operation, &call.body, &call.caller),
-            Service::Sns => sns::answer(topic, &call.operation, &call.body),
+            Service::Sqs => sqs::answer(queues, &call.operation, &call.body),
+            Service::Sns => sns::answer(topic, &call.operation, &call.body, ambient),
         };
         match fault {
             Some(fault) => Err(fault.answer()),
@@ -198,27 +201,26 @@ async fn serve(State(aws): State<Aws>, request: Request) -> Response {
     let Some((caller, service)) = signature(&parts.headers) else {
         return (http::StatusCode::FORBIDDEN, "Missing Authentication Token").into_response();
     };
-    let body = match tokio::time::timeout(BODY_TIMEOUT, to_bytes(body, BODY_LIMIT)).await {
-        Ok(Ok(body)) => body,
-        Ok(Err(_)) | Err(_) => {
-            return service.reply(Err(ApiError::new(
-                413,
-                "RequestEntityTooLarge",
-                "The request is too large or slow.",
-            )));
+    let answer = match read_call(caller, service, &parts.headers, body).await {
+        Ok(call) => {
+            aws.observed(Moment::Before, &call).await;
+            let answer = aws.answer(&call).await;
+            aws.observed(Moment::After, &call).await;
+            answer
         }
+        Err(error) => Err(error),
     };
-    let Ok(body) = String::from_utf8(body.into()) else {
-        return service.reply(Err(ApiError::new(400, "SerializationException", "The request is not UTF-8.")));
-    };
-    let Some(operation) = service.operation(&parts.headers, &body) else {
-        return service.reply(Err(ApiError::unknown_operation()));
-    };
-    let call = Call { caller, service, operation, body };
-    aws.observed(Moment::Before, &call).await;
-    let answer = aws.answer(&call).await;
-    aws.observed(Moment::After, &call).await;
-    service.reply(answer)
+    service.reply(answer, &aws.0.ambient)
+}
+
+async fn read_call(caller: String, service: Service, headers: &HeaderMap, body: Body) -> Result<Call, ApiError> {
+    let too_large = || ApiError::new(413, "RequestEntityTooLarge", "The request is too large or slow.");
+    let body = tokio::time::timeout(BODY_TIMEOUT, to_bytes(body, BODY_LIMIT)).await;
+    let body = body.map_err(|_| too_large())?.map_err(|_| too_large())?;
+    let body = String::from_utf8(body.into())
+        .map_err(|_| ApiError::new(400, "SerializationException", "The request is not UTF-8."))?;
+    let operation = service.operation(headers, &body).ok_or_else(ApiError::unknown_operation)?;
+    Ok(Call { caller, service, operation, body })
 }
 
 /// Reads the access key id and the service from a SigV4 header: `AWS4-HMAC-SHA256 Credential=<access key

@@ -4,10 +4,11 @@ use axum::{
     body::Body,
     response::{IntoResponse, Response},
 };
+use digime::ambient::Ambient;
 use http::{HeaderMap, StatusCode, header};
 use serde_json::json;
 
-use crate::ambient::uuid;
+use crate::ids::uuid;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Service {
@@ -23,15 +24,13 @@ pub(super) struct ApiError {
     pub(super) status: u16,
     pub(super) code: String,
     pub(super) message: String,
-    /// The error's code in the query protocol of SQS. The SDKs use it instead of `code`.
-    pub(super) query_code: Option<&'static str>,
     /// The whole body. `None` for the usual body with the code and the message.
     pub(super) body: Option<String>,
 }
 
 impl ApiError {
     pub(super) fn new(status: u16, code: &str, message: impl Into<String>) -> Self {
-        Self { status, code: code.to_owned(), message: message.into(), query_code: None, body: None }
+        Self { status, code: code.to_owned(), message: message.into(), body: None }
     }
 
     pub(super) fn unknown_operation() -> Self {
@@ -81,34 +80,30 @@ impl Service {
         target.strip_prefix(target_prefix).map(str::to_owned)
     }
 
-    pub(super) fn reply(self, result: Result<String, ApiError>) -> Response {
-        let request_id = uuid();
-        let (status, query_error, body) = match result {
-            Ok(body) => (StatusCode::OK, None, body),
+    pub(super) fn reply(self, result: Result<String, ApiError>, ambient: &Ambient) -> Response {
+        let request_id = uuid(ambient);
+        let (status, body) = match result {
+            Ok(body) => (StatusCode::OK, body),
             Err(error) => {
                 let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-                let fault = if status.is_server_error() { "Receiver" } else { "Sender" };
-                let query_error = error.query_code.map(|code| format!("{code};{fault}"));
-                (status, query_error, self.error_body(error, fault, &request_id))
+                (status, self.error_body(error, status, &request_id))
             }
         };
-        let mut response = Response::builder()
+        let response = Response::builder()
             .status(status)
             .header(header::CONTENT_TYPE, self.content_type())
             .header("x-amzn-requestid", request_id);
-        if let (Self::Sqs, Some(query_error)) = (self, query_error) {
-            response = response.header("x-amzn-query-error", query_error);
-        }
         response.body(Body::from(body)).unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
     }
 
-    fn error_body(self, error: ApiError, fault: &str, request_id: &str) -> String {
+    fn error_body(self, error: ApiError, status: StatusCode, request_id: &str) -> String {
         if let Some(body) = error.body {
             return body;
         }
         match self {
             Self::Sns => {
                 let code = if error.code == "UnknownOperationException" { "InvalidAction" } else { &error.code };
+                let fault = if status.is_server_error() { "Receiver" } else { "Sender" };
                 let (code, message) = (xml_text(code), xml_text(&error.message));
                 format!(
                     r#"<ErrorResponse xmlns="http://sns.amazonaws.com/doc/2010-03-31/"><Error><Type>{fault}</Type><Code>{code}</Code><Message>{message}</Message></Error><RequestId>{request_id}</RequestId></ErrorResponse>"#

@@ -59,9 +59,7 @@ pub(super) fn answer(secrets: &Secrets, operation: &str, body: &str) -> Result<S
     }
     let request: Value = serde_json::from_str(body)
         .map_err(|_| ApiError::new(400, "SerializationException", "The request is not JSON."))?;
-    let id = request["SecretId"].as_str().unwrap_or_default();
-    let arn_prefix = names::arn("secretsmanager", "secret:");
-    let name = id.strip_prefix(&arn_prefix).unwrap_or(id);
+    let name = request["SecretId"].as_str().unwrap_or_default();
     let stage = request["VersionStage"].as_str().unwrap_or("AWSCURRENT");
 
     let secrets = lock(&secrets.0);
@@ -77,7 +75,7 @@ pub(super) fn answer(secrets: &Secrets, operation: &str, body: &str) -> Result<S
         not_found(format!("Secrets Manager can't find the specified secret value for staging label: {stage}"))
     })?;
     Ok(json!({
-        "ARN": format!("{arn_prefix}{name}"),
+        "ARN": names::arn("secretsmanager", &format!("secret:{name}")),
         "CreatedDate": 1.7e9,
         "Name": name,
         "SecretString": version.value,

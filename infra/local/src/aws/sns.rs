@@ -2,18 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value};
+use digime::ambient::Ambient;
 
 use super::{
     protocol::{ApiError, xml_text},
     record::Needed,
 };
-use crate::{ambient::uuid, names, topic::Topic};
+use crate::{ids::uuid, names, topic::Topic};
 
 const SIZE_LIMIT: usize = 256 * 1024;
 const NAMESPACE: &str = "http://sns.amazonaws.com/doc/2010-03-31/";
 
-pub(super) fn answer(topic: &Topic, operation: &str, body: &str) -> Result<String, ApiError> {
+pub(super) fn answer(topic: &Topic, operation: &str, body: &str, ambient: &Ambient) -> Result<String, ApiError> {
     if operation != "Publish" {
         return Err(ApiError::unknown_operation());
     }
@@ -27,16 +27,15 @@ pub(super) fn answer(topic: &Topic, operation: &str, body: &str) -> Result<Strin
         return Err(ApiError::new(400, "InvalidParameter", "Invalid parameter: Empty message"));
     }
     let attributes = attributes(&form);
-    let attribute_bytes: usize =
-        attributes.iter().map(|(name, value)| name.len() + value.as_str().map_or(0, str::len)).sum();
+    let attribute_bytes: usize = attributes.iter().map(|(name, value)| name.len() + value.len()).sum();
     if message.len() + attribute_bytes > SIZE_LIMIT {
         return Err(ApiError::new(400, "InvalidParameter", "Invalid parameter: Message too long"));
     }
-    let message_id = topic.publish(message, &attributes).map_err(ApiError::internal)?;
+    let message_id = topic.publish(message, attributes).map_err(ApiError::internal)?;
     Ok(format!(
         r#"<PublishResponse xmlns="{NAMESPACE}"><PublishResult><MessageId>{}</MessageId></PublishResult><ResponseMetadata><RequestId>{}</RequestId></ResponseMetadata></PublishResponse>"#,
         xml_text(&message_id),
-        uuid(),
+        uuid(ambient),
     ))
 }
 
@@ -45,12 +44,12 @@ fn form(body: &str) -> BTreeMap<String, String> {
 }
 
 /// Reads the attributes from `MessageAttributes.entry.<n>.Name` and `.Value.StringValue`, with `n` from 1.
-fn attributes(form: &BTreeMap<String, String>) -> Map<String, Value> {
+fn attributes(form: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     (1..)
         .map_while(|number| {
             let name = form.get(&format!("MessageAttributes.entry.{number}.Name"))?;
             let value = form.get(&format!("MessageAttributes.entry.{number}.Value.StringValue"));
-            Some((name.clone(), value.cloned().unwrap_or_default().into()))
+            Some((name.clone(), value.cloned().unwrap_or_default()))
         })
         .collect()
 }

@@ -1,7 +1,7 @@
 //! The console: shows the accounts, the events and the queues, and has buttons that use the control API of the
 //! simulator. The server renders its pages; they contain no JavaScript.
 
-mod control;
+mod buttons;
 mod page;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,15 +23,14 @@ use crate::{
     application::Application,
     names::Queue,
     queues::{Depth, Message, Queues},
-    system::System,
     topic::{Publication, Topic},
 };
 
 const STYLE: &str = include_str!("style.css");
 /// Notifications and dead letters to show.
-const SHOWN: u32 = 30;
+const SHOWN: usize = 30;
 
-/// The parts of the system that the console uses. Cheap to clone.
+/// The components that the console uses. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Console {
     application: Application,
@@ -65,21 +64,20 @@ struct Choice {
 
 /// The form fields of the buttons.
 #[derive(Deserialize)]
-struct Press {
+struct ButtonForm {
     user: Option<String>,
     target: Option<String>,
 }
 
 impl Console {
-    pub(crate) fn new(system: &System) -> Self {
-        Self {
-            application: system.application.clone(),
-            queues: system.queues.clone(),
-            topic: system.topic.clone(),
-            control: system.simulator.control(),
-            digime_url: system.endpoints.digime_base_url.clone(),
-            notice: Arc::default(),
-        }
+    pub(crate) fn new(
+        application: Application,
+        queues: Queues,
+        topic: Topic,
+        control: Control,
+        digime_url: String,
+    ) -> Self {
+        Self { application, queues, topic, control, digime_url, notice: Arc::default() }
     }
 
     async fn view(&self, user: String) -> View {
@@ -99,7 +97,7 @@ impl Console {
             accounts,
             events,
             broken,
-            publications: self.topic.newest(SHOWN).unwrap_or_default(),
+            publications: self.topic.newest(SHOWN),
             queues: Queue::ALL.into_iter().map(queue).collect(),
             settings: self.control.settings(),
             digime_url: self.digime_url.clone(),
@@ -112,14 +110,14 @@ impl Console {
         let user = percent_encoding::utf8_percent_encode(user, percent_encoding::NON_ALPHANUMERIC);
         let path = format!("/users/{user}/accounts");
         let list = self.application.call(Method::GET, &path, &Value::Null).await.map_err(|error| error.to_string())?;
-        let accounts = list["accounts"].as_array().cloned().unwrap_or_default();
-        let mut events = Vec::new();
-        for account in &accounts {
+        let (mut accounts, mut events) = (Vec::new(), Vec::new());
+        for account in list["accounts"].as_array().into_iter().flatten() {
             let id = account["accountId"].as_str().unwrap_or_default();
             let path = format!("/users/{user}/accounts/{id}?history=true");
             let one = self.application.call(Method::GET, &path, &Value::Null).await;
             let one = one.map_err(|error| error.to_string())?;
             events.extend(one["events"].as_array().cloned().unwrap_or_default());
+            accounts.push(one);
         }
         let order = |event: &Value| {
             let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -140,7 +138,7 @@ pub(crate) fn router(console: Console) -> Router {
         .route("/", get(show))
         .route("/returned", get(returned))
         .route("/console/style.css", get(style))
-        .route("/console/control/{action}", post(press))
+        .route("/console/control/{button}", post(run_button))
         .with_state(console)
 }
 
@@ -158,9 +156,17 @@ async fn style() -> Response {
     ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], STYLE).into_response()
 }
 
-async fn press(State(console): State<Console>, Path(action): Path<String>, Form(press): Form<Press>) -> Redirect {
-    let user = press.user.unwrap_or_else(|| DEMO_USER.to_owned());
-    let notice = control::pull(&console, &action, &user, press.target.as_deref().unwrap_or_default()).await;
+async fn run_button(
+    State(console): State<Console>,
+    Path(button): Path<String>,
+    Form(form): Form<ButtonForm>,
+) -> Redirect {
+    let user = form.user.unwrap_or_else(|| DEMO_USER.to_owned());
+    let target = form.target.unwrap_or_default();
+    let notice = match buttons::by_name(&button) {
+        Some(button) => button.run(&console, &user, &target).await,
+        None => "There is no such button.".to_owned(),
+    };
     console.note(notice);
     let query = url::form_urlencoded::Serializer::new(String::new()).append_pair("user", &user).finish();
     Redirect::to(&format!("/?{query}"))

@@ -3,7 +3,10 @@
 use maud::{DOCTYPE, Markup, html};
 use serde_json::Value;
 
-use super::View;
+use super::{
+    View,
+    buttons::{self, Button},
+};
 use crate::{names::Queue, queues::Message, topic::Publication};
 
 /// Characters of a dead letter to show.
@@ -29,7 +32,7 @@ pub(super) fn overview(view: &View) -> Markup {
     let content = html! {
         header {
             h1 { "digime-reauth" }
-            p { "One machine, the whole loop: break an account, run a read, follow the link." }
+            p { "Break an account, run a read, and follow the reconnect link." }
             nav {
                 @for user in &view.users {
                     @if *user == view.user { strong { (user) } } @else { a href={ "/?user=" (user) } { (user) } }
@@ -48,12 +51,12 @@ pub(super) fn overview(view: &View) -> Markup {
     document("digime-reauth console", true, &content)
 }
 
-fn button(view: &View, action: &str, target: &str, label: &str) -> Markup {
+fn button(view: &View, button: &Button, target: &str) -> Markup {
     html! {
-        form method="post" action={ "/console/control/" (action) } {
+        form method="post" action={ "/console/control/" (button.name) } {
             input type="hidden" name="user" value=(view.user);
             input type="hidden" name="target" value=(target);
-            button type="submit" { (label) }
+            button type="submit" { (button.label) }
         }
     }
 }
@@ -66,9 +69,9 @@ fn accounts(view: &View) -> Markup {
     html! {
         section {
             h2 { "Accounts" }
-            div.buttons { (button(view, "read", "", "Run a read")) }
+            div.buttons { (button(view, &buttons::READ, "")) }
             @match &view.accounts {
-                Err(error) => p { "The API gave no accounts: " (error) "." },
+                Err(error) => p { "The API returned an error: " (error) "." },
                 Ok(accounts) => table {
                     thead { tr { th { "Service" } th { "Status" } th { "Since" } th { "Last read" } th { "At the source" } } }
                     tbody { @for account in accounts { (account_row(view, account)) } }
@@ -81,6 +84,7 @@ fn accounts(view: &View) -> Markup {
 fn account_row(view: &View, account: &Value) -> Markup {
     let (id, status) = (text(account, "accountId"), text(account, "status"));
     let broken = view.broken.iter().any(|broken| broken == id);
+    let buttons: &[Button] = if broken { &buttons::UNAUTHORIZED } else { &buttons::AUTHORIZED };
     html! {
         tr {
             td { strong { (text(account, "serviceName")) } br; code { (id) } }
@@ -88,17 +92,13 @@ fn account_row(view: &View, account: &Value) -> Markup {
                 span class={ "badge " (status) } { (status) }
                 @if let Some(verified) = account["verified"].as_bool() { br; small { "verified: " (verified) } }
                 @if let Some(code) = account["error"]["code"].as_str() { br; small { (code) } }
+                @if let Some(url) = account["reconnectUrl"].as_str() { br; a href=(url) { "Reconnect link" } }
             }
             td { (text(account, "since")) }
             td { (text(account, "lastReadAt")) }
             td {
-                @if broken {
-                    span.badge.broken { "locked out" }
-                    (button(view, "mend", id, "Mend"))
-                } @else {
-                    (button(view, "break", id, "Break"))
-                    (button(view, "break-sdk", id, "Break (SDK shape)"))
-                }
+                @if broken { span.badge.broken { "not authorized" } }
+                @for one in buttons { (button(view, one, id)) }
             }
         }
     }
@@ -107,7 +107,7 @@ fn account_row(view: &View, account: &Value) -> Markup {
 fn notifications(view: &View) -> Markup {
     html! {
         section {
-            h2 { "Delivered notifications" }
+            h2 { "Published notifications" }
             @if view.publications.is_empty() { p { "None yet." } }
             ol.feed { @for publication in &view.publications { (notification(publication)) } }
         }
@@ -125,7 +125,7 @@ fn notification(publication: &Publication) -> Markup {
             br;
             small { (text(&event, "timestamp")) " · " code { (text(data, "eventId")) } }
             @if let Some(url) = data["reconnectUrl"].as_str() {
-                br; a href=(url) { "Reconnect link" } " " small { "good until " (text(data, "reconnectUrlExpiresAt")) }
+                br; a href=(url) { "Reconnect link" } " " small { "valid until " (text(data, "reconnectUrlExpiresAt")) }
             }
         }
     }
@@ -135,7 +135,7 @@ fn events(view: &View) -> Markup {
     html! {
         section {
             h2 { "History" }
-            @if view.events.is_empty() { p { "Nothing happened yet." } }
+            @if view.events.is_empty() { p { "No events yet." } }
             ol.feed {
                 @for event in &view.events {
                     li {
@@ -160,20 +160,8 @@ fn digime(view: &View) -> Markup {
         section {
             h2 { "digi.me" }
             p { small { (view.digime_url) " · accessTokenStatus " (format!("{:?}", view.settings.access_token_status).to_lowercase()) } }
-            div.buttons {
-                (button(view, "expire-access", "", "Expire the access token"))
-                (button(view, "kill-refresh", "", "Kill the refresh token"))
-                (button(view, "store-grant", "", "Authorize anew"))
-                (button(view, "rotate-key", "", "Rotate the signing key"))
-            }
-            div.buttons {
-                (button(view, "slow", "", "Slow (2 s)"))
-                (button(view, "failing", "", "Failing (500)"))
-                (button(view, "normal", "", "Normal"))
-            }
-            div.buttons {
-                (button(view, "status-absent", "", "Does not tell authorization"))
-                (button(view, "status-reported", "", "Tells authorization"))
+            @for row in buttons::DIGIME {
+                div.buttons { @for one in row { (button(view, one, "")) } }
             }
         }
     }
@@ -184,7 +172,7 @@ fn queues(view: &View) -> Markup {
         section {
             h2 { "Queues" }
             table {
-                thead { tr { th { "Queue" } th { "Waiting" } th { "Being tried" } th { "Dead letters" } } }
+                thead { tr { th { "Queue" } th { "Visible" } th { "In flight or delayed" } th { "Dead letters" } } }
                 tbody {
                     @for (queue, depth, _) in &view.queues {
                         tr { td { (queue.name()) } td { (depth.visible) } td { (depth.hidden) } td { (depth.dead) } }
@@ -201,12 +189,12 @@ fn queues(view: &View) -> Markup {
 fn dead_letters(view: &View, queue: Queue, dead: &[Message]) -> Markup {
     html! {
         h3 { "Dead letters of " (queue.name()) }
-        (button(view, "redrive", queue.name(), "Put them on the queue again"))
+        (button(view, &buttons::REDRIVE, queue.name()))
         ol.feed {
             @for message in dead {
                 li {
                     code { (message.message_id) } " "
-                    small { (message.body.len()) " bytes, tried " (message.receive_count) " times" }
+                    small { (message.body.len()) " bytes, received " (message.receive_count) " times" }
                     br; code.excerpt { (message.body.chars().take(EXCERPT).collect::<String>()) }
                 }
             }
@@ -219,7 +207,7 @@ pub(super) fn returned(parameters: &[(String, String)]) -> Markup {
         main.returned {
             section {
                 h1 { "Back at the application" }
-                p { "This is where the callback sent the browser. What stands here is a hint; the truth is in the API." }
+                p { "The callback redirected the browser to this page of the demo application. Its parameters are a hint: the application reads the status from the API." }
                 dl { @for (name, value) in parameters { dt { (name) } dd { code { (value) } } } }
                 p { a href="/" { "To the console" } }
             }

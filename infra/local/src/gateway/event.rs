@@ -2,13 +2,14 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
+use digime::ambient::Ambient;
 use http::{HeaderMap, header, request::Parts};
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::tz::TimeZone;
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value, json};
 
 use super::Route;
-use crate::{ambient::random_hex, names};
+use crate::{ids::random_hex, names};
 
 const API_ID: &str = "local";
 const SOURCE_IP: &str = "127.0.0.1";
@@ -19,7 +20,7 @@ pub(super) struct Incoming<'a> {
     pub(super) parts: &'a Parts,
     pub(super) body: &'a Bytes,
     pub(super) request_id: &'a str,
-    pub(super) now: Timestamp,
+    pub(super) ambient: &'a Ambient,
     pub(super) iam_principal: bool,
 }
 
@@ -32,7 +33,7 @@ pub(super) fn event(incoming: &Incoming<'_>) -> Value {
         "routeKey": incoming.route.key(),
         "rawPath": raw_path,
         "rawQueryString": uri.query().unwrap_or_default(),
-        "headers": headers(&incoming.parts.headers),
+        "headers": headers(incoming),
         "requestContext": context(incoming, &raw_path),
         "isBase64Encoded": false,
     });
@@ -66,7 +67,8 @@ fn context(incoming: &Incoming<'_>, raw_path: &str) -> Value {
     };
     let host = text(header::HOST);
     let domain_prefix = host.split(['.', ':']).next().unwrap_or_default();
-    let time = incoming.now.to_zoned(TimeZone::UTC).strftime("%d/%b/%Y:%H:%M:%S %z").to_string();
+    let now = incoming.ambient.now();
+    let time = now.to_zoned(TimeZone::UTC).strftime("%d/%b/%Y:%H:%M:%S %z").to_string();
     let mut context = json!({
         "accountId": names::ACCOUNT,
         "apiId": API_ID,
@@ -83,7 +85,7 @@ fn context(incoming: &Incoming<'_>, raw_path: &str) -> Value {
         "routeKey": incoming.route.key(),
         "stage": "$default",
         "time": time,
-        "timeEpoch": incoming.now.as_millisecond(),
+        "timeEpoch": now.as_millisecond(),
     });
     if incoming.iam_principal {
         context["authorizer"] = json!({"iam": {
@@ -101,17 +103,22 @@ fn context(incoming: &Incoming<'_>, raw_path: &str) -> Value {
 
 /// The headers: names in lower case, several values of one header joined by commas, without `cookie`, which has its own
 /// field.
-fn headers(headers: &HeaderMap) -> Map<String, Value> {
+fn headers(incoming: &Incoming<'_>) -> Map<String, Value> {
+    let headers = &incoming.parts.headers;
     let mut joined = Map::new();
     for name in headers.keys().filter(|name| **name != header::COOKIE) {
         let values: Vec<_> =
             headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
         joined.insert(name.as_str().to_owned(), json!(values.join(",")));
     }
-    joined.insert("x-amzn-trace-id".to_owned(), json!(format!("Root=1-{}-{}", random_hex(4), random_hex(12))));
+    joined.insert("x-amzn-trace-id".to_owned(), json!(trace_id(incoming.ambient)));
     joined.insert("x-forwarded-for".to_owned(), json!(SOURCE_IP));
     joined.insert("x-forwarded-proto".to_owned(), json!("http"));
     joined
+}
+
+fn trace_id(ambient: &Ambient) -> String {
+    format!("Root=1-{}-{}", random_hex::<4>(ambient), random_hex::<12>(ambient))
 }
 
 fn cookies(headers: &HeaderMap) -> Vec<String> {

@@ -18,12 +18,13 @@ use axum::{
     response::Response,
 };
 use bytes::Bytes;
+use digime::ambient::Ambient;
 use http::{StatusCode, header};
 use serde_json::json;
 
 pub use self::routes::{ROUTES, Route};
 use crate::{
-    ambient::{Clock, uuid},
+    ids::uuid,
     invoke::{Functions, InvokeError},
 };
 
@@ -38,14 +39,14 @@ pub struct Gateway(Arc<Inner>);
 
 struct Inner {
     functions: Functions,
-    clock: Clock,
+    ambient: Ambient,
     iam_principal: AtomicBool,
 }
 
 impl Gateway {
     #[must_use]
-    pub fn new(functions: Functions, clock: Clock) -> Self {
-        Self(Arc::new(Inner { functions, clock, iam_principal: AtomicBool::new(true) }))
+    pub fn new(functions: Functions, ambient: Ambient) -> Self {
+        Self(Arc::new(Inner { functions, ambient, iam_principal: AtomicBool::new(true) }))
     }
 
     /// Sets whether callers of the application's routes count as IAM principals, which is the default. Tests switch it
@@ -57,7 +58,7 @@ impl Gateway {
     /// Answers a request whose body has been read.
     pub async fn call(&self, request: http::Request<Bytes>) -> http::Response<Bytes> {
         let (parts, body) = request.into_parts();
-        let request_id = uuid();
+        let request_id = uuid(&self.0.ambient);
         let mut response = if body.len() > BODY_LIMIT {
             message(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large")
         } else {
@@ -79,7 +80,7 @@ impl Gateway {
             parts,
             body,
             request_id,
-            now: (self.0.clock)(),
+            ambient: &self.0.ambient,
             iam_principal: route.iam && self.0.iam_principal.load(Ordering::Relaxed),
         });
         let function = self.0.functions.get(route.function);

@@ -1,0 +1,232 @@
+//! The queues with their dead-letter queues, as far as this system uses SQS.
+//!
+//! With a data directory, they are in a file, because nothing would bring back a lost read result or a lost webhook
+//! message. See `docs/decisions/0008-local-queues.md`.
+
+mod settings;
+mod store;
+
+use std::{path::Path, sync::Arc};
+
+use digime::ambient::Ambient;
+use jiff::{SignedDuration, Timestamp};
+use rusqlite::{Transaction, params};
+
+use self::store::{Store, milliseconds, read, timestamp};
+pub use self::{settings::QueueSettings, store::QueueError};
+use crate::{
+    ids::{random_hex, uuid},
+    names::Queue,
+};
+
+/// 14 days, the longest retention of SQS, for messages and for dead letters.
+const RETENTION: SignedDuration = SignedDuration::from_hours(14 * 24);
+
+/// In bytes, of all bodies of a batch. Lambda accepts events of up to 6 MB; the rest is for the fields around the
+/// bodies.
+const BATCH_BYTES: usize = 4 * 1024 * 1024;
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Message {
+    pub message_id: String,
+    /// Needed to delete the message. Each receive gives the message a new handle.
+    pub receipt_handle: Option<String>,
+    pub body: String,
+    pub sent_at: Timestamp,
+    pub receive_count: u32,
+    pub first_received_at: Option<Timestamp>,
+}
+
+/// The number of messages in a queue.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Depth {
+    /// Messages that can be received now.
+    pub visible: u64,
+    /// Messages that are hidden: they are being processed, or wait for a retry.
+    pub hidden: u64,
+    /// Messages in the dead-letter queue.
+    pub dead: u64,
+}
+
+#[derive(Clone)]
+pub struct Queues {
+    store: Arc<Store>,
+    ambient: Ambient,
+    settings: QueueSettings,
+}
+
+impl Queues {
+    /// Opens the queues of a file, or in memory without a path. Messages that were being processed when the previous
+    /// process ended become visible.
+    pub(crate) fn open(path: Option<&Path>, ambient: Ambient, settings: QueueSettings) -> Result<Self, QueueError> {
+        let queues = Self { store: Arc::new(Store::open(path)?), ambient, settings };
+        let now = milliseconds(queues.now());
+        queues.store.transaction(|transaction| {
+            transaction.execute(
+                "UPDATE messages SET visible_at = ?1, receipt_handle = NULL WHERE receipt_handle IS NOT NULL",
+                params![now],
+            )
+        })?;
+        Ok(queues)
+    }
+
+    /// Sends a message and returns its id.
+    pub fn send(&self, queue: Queue, body: &str) -> Result<String, QueueError> {
+        self.store.transaction(|transaction| self.insert(transaction, queue, body))
+    }
+
+    /// Sends all messages or, after an error, none.
+    pub(crate) fn send_all(&self, queue: Queue, bodies: &[String]) -> Result<(), QueueError> {
+        self.store.transaction(|transaction| {
+            bodies.iter().try_for_each(|body| self.insert(transaction, queue, body).map(drop))
+        })
+    }
+
+    /// Receives up to `max` visible messages, oldest first, and hides them. Messages that were received too often move
+    /// to the dead-letter queue instead.
+    pub fn take(&self, queue: Queue, max: usize) -> Result<Vec<Message>, QueueError> {
+        let now = self.now();
+        let redelivery = self.settings.of(queue);
+        let hidden_until = milliseconds(now + redelivery.visibility_timeout);
+        let now = milliseconds(now);
+        self.store.transaction(|transaction| {
+            transaction.execute(
+                "UPDATE messages SET dead_at = ?1, receipt_handle = NULL
+                 WHERE queue = ?2 AND dead_at IS NULL AND visible_at <= ?1 AND receive_count >= ?3",
+                params![now, queue.name(), redelivery.max_receive_count],
+            )?;
+            let mut statement = transaction.prepare_cached(
+                "SELECT * FROM messages WHERE queue = ?1 AND dead_at IS NULL AND visible_at <= ?2
+                 ORDER BY sequence LIMIT ?3",
+            )?;
+            let limit = i64::try_from(max).unwrap_or(i64::MAX);
+            let mut rows = statement.query(params![queue.name(), now, limit])?;
+            let mut taken = Vec::new();
+            let mut bytes = 0;
+            while let Some(row) = rows.next()? {
+                let mut message = read(row)?;
+                bytes += message.body.len();
+                if !taken.is_empty() && bytes > BATCH_BYTES {
+                    break;
+                }
+                message.receive_count += 1;
+                message.first_received_at.get_or_insert(timestamp(now));
+                message.receipt_handle = Some(random_hex::<32>(&self.ambient));
+                taken.push(message);
+            }
+            for message in &taken {
+                transaction.execute(
+                    "UPDATE messages SET visible_at = ?2, receive_count = ?3, first_received_at = ?4, receipt_handle = ?5
+                     WHERE message_id = ?1",
+                    params![
+                        message.message_id,
+                        hidden_until,
+                        message.receive_count,
+                        message.first_received_at.map(milliseconds),
+                        message.receipt_handle,
+                    ],
+                )?;
+            }
+            Ok(taken)
+        })
+    }
+
+    /// Deletes a processed message. A message that another consumer has received since then stays.
+    pub fn delete(&self, message: &Message) -> Result<(), QueueError> {
+        self.store.transaction(|transaction| {
+            transaction.execute("DELETE FROM messages WHERE receipt_handle = ?1", params![message.receipt_handle])
+        })?;
+        Ok(())
+    }
+
+    /// Releases a failed message. It becomes visible after the retry delay.
+    pub fn release(&self, queue: Queue, message: &Message) -> Result<(), QueueError> {
+        let visible_at = milliseconds(self.now() + self.settings.of(queue).retry_delay);
+        self.store.transaction(|transaction| {
+            transaction.execute(
+                "UPDATE messages SET visible_at = ?2, receipt_handle = NULL WHERE receipt_handle = ?1",
+                params![message.receipt_handle, visible_at],
+            )
+        })?;
+        Ok(())
+    }
+
+    pub fn depth(&self, queue: Queue) -> Result<Depth, QueueError> {
+        let now = milliseconds(self.now());
+        self.store.transaction(|transaction| {
+            transaction.query_row(
+                "SELECT COUNT(*) FILTER (WHERE dead_at IS NULL AND visible_at <= ?2),
+                        COUNT(*) FILTER (WHERE dead_at IS NULL AND visible_at > ?2),
+                        COUNT(*) FILTER (WHERE dead_at IS NOT NULL)
+                 FROM messages WHERE queue = ?1",
+                params![queue.name(), now],
+                |row| Ok(Depth { visible: row.get(0)?, hidden: row.get(1)?, dead: row.get(2)? }),
+            )
+        })
+    }
+
+    /// The messages of a queue, oldest first. Does not receive them.
+    pub fn messages(&self, queue: Queue, limit: usize) -> Result<Vec<Message>, QueueError> {
+        self.list(
+            "SELECT * FROM messages WHERE queue = ?1 AND dead_at IS NULL ORDER BY sequence LIMIT ?2",
+            queue,
+            limit,
+        )
+    }
+
+    /// The messages of the queue's dead-letter queue, newest first.
+    pub fn dead_letters(&self, queue: Queue, limit: usize) -> Result<Vec<Message>, QueueError> {
+        self.list(
+            "SELECT * FROM messages WHERE queue = ?1 AND dead_at IS NOT NULL ORDER BY dead_at DESC, sequence DESC LIMIT ?2",
+            queue,
+            limit,
+        )
+    }
+
+    /// Moves all dead letters back to their queue, oldest first, and returns their number. As on SQS, each becomes a
+    /// new message with a new id, a new sent time and a receive count of 0.
+    pub fn redrive(&self, queue: Queue) -> Result<usize, QueueError> {
+        self.store.transaction(|transaction| {
+            let dead: Vec<Message> = transaction
+                .prepare_cached("SELECT * FROM messages WHERE queue = ?1 AND dead_at IS NOT NULL ORDER BY sequence")?
+                .query_map(params![queue.name()], read)?
+                .collect::<rusqlite::Result<_>>()?;
+            for Message { message_id, body, .. } in &dead {
+                self.insert(transaction, queue, body)?;
+                transaction.execute("DELETE FROM messages WHERE message_id = ?1", params![message_id])?;
+            }
+            Ok(dead.len())
+        })
+    }
+
+    /// Deletes messages that are older than the retention.
+    pub fn expire(&self) -> Result<usize, QueueError> {
+        let oldest = milliseconds(self.now().saturating_sub(RETENTION).unwrap_or(Timestamp::MIN));
+        self.store
+            .transaction(|transaction| transaction.execute("DELETE FROM messages WHERE sent_at < ?1", params![oldest]))
+    }
+
+    fn list(&self, query: &str, queue: Queue, limit: usize) -> Result<Vec<Message>, QueueError> {
+        self.store.transaction(|transaction| {
+            transaction.prepare_cached(query)?.query_map(params![queue.name(), limit], read)?.collect()
+        })
+    }
+
+    fn now(&self) -> Timestamp {
+        self.ambient.now()
+    }
+
+    fn insert(&self, transaction: &Transaction<'_>, queue: Queue, body: &str) -> rusqlite::Result<String> {
+        let (message_id, now) = (uuid(&self.ambient), milliseconds(self.now()));
+        transaction.execute(
+            "INSERT INTO messages (queue, message_id, body, sent_at, visible_at) VALUES (?1, ?2, ?3, ?4, ?4)",
+            params![queue.name(), message_id, body, now],
+        )?;
+        Ok(message_id)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,80 @@
+//! The SQLite file of the queues.
+
+use std::{
+    path::Path,
+    sync::{Mutex, PoisonError},
+};
+
+use jiff::Timestamp;
+use rusqlite::{Connection, Row, Transaction};
+
+use super::Message;
+
+const SCHEMA: &str = "
+    CREATE TABLE IF NOT EXISTS messages (
+        sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+        queue TEXT NOT NULL,
+        message_id TEXT NOT NULL UNIQUE,
+        body TEXT NOT NULL,
+        sent_at INTEGER NOT NULL,
+        visible_at INTEGER NOT NULL,
+        receive_count INTEGER NOT NULL DEFAULT 0,
+        first_received_at INTEGER,
+        receipt_handle TEXT,
+        dead_at INTEGER
+    );
+    CREATE INDEX IF NOT EXISTS messages_by_queue ON messages (queue, dead_at, sequence);
+";
+
+#[derive(Debug, thiserror::Error)]
+#[error("could not read or write the queues: {0}")]
+pub struct QueueError(#[from] rusqlite::Error);
+
+#[derive(Debug)]
+pub(super) struct Store(Mutex<Connection>);
+
+impl Store {
+    /// Opens the file. Creates it if it does not exist. Without a path, the store is in memory.
+    pub(super) fn open(path: Option<&Path>) -> Result<Self, QueueError> {
+        let connection = match path {
+            Some(path) => Connection::open(path)?,
+            None => Connection::open_in_memory()?,
+        };
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        // If the machine crashes, the last writes can be lost. If only this process crashes, nothing is lost.
+        connection.pragma_update(None, "synchronous", "NORMAL")?;
+        connection.execute_batch(SCHEMA)?;
+        Ok(Self(Mutex::new(connection)))
+    }
+
+    /// Runs the closure in one transaction. An error rolls the transaction back.
+    pub(super) fn transaction<T>(
+        &self,
+        run: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T, QueueError> {
+        let mut connection = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let transaction = connection.transaction()?;
+        let result = run(&transaction)?;
+        transaction.commit()?;
+        Ok(result)
+    }
+}
+
+pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Message> {
+    Ok(Message {
+        message_id: row.get("message_id")?,
+        receipt_handle: row.get("receipt_handle")?,
+        body: row.get("body")?,
+        sent_at: timestamp(row.get("sent_at")?),
+        receive_count: row.get("receive_count")?,
+        first_received_at: row.get::<_, Option<i64>>("first_received_at")?.map(timestamp),
+    })
+}
+
+pub(super) fn milliseconds(time: Timestamp) -> i64 {
+    time.as_millisecond()
+}
+
+pub(super) fn timestamp(milliseconds: i64) -> Timestamp {
+    Timestamp::from_millisecond(milliseconds).unwrap_or(Timestamp::UNIX_EPOCH)
+}
