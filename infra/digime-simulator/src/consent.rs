@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use axum::Form;
 use axum::extract::{Query, State as Extract};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
+use axum::routing::get;
+use axum::{Form, Router};
 use url::Url;
 
-use crate::model::{Account, Code, ErrorShape, Purpose};
+use crate::model::{Account, Code, ErrorShape, Purpose, StoredAccount};
 use crate::pages;
 use crate::shared::Shared;
 use crate::state::{CODE_LIFETIME, State};
@@ -16,7 +17,19 @@ use crate::visit::{ERROR_CODES, Fields, Page, Refusal, SERVICES, Visit, visit};
 
 const MAX_USERNAME_LENGTH: usize = 200;
 
-async fn show(shared: &Shared, page: Page, fields: &Fields) -> Response {
+pub(crate) fn router() -> Router<Arc<Shared>> {
+    Page::ALL.into_iter().fold(Router::new(), |router, page| {
+        let show = move |Extract(shared): Extract<Arc<Shared>>, Query(fields): Query<Fields>| async move {
+            show(&shared, page, &fields)
+        };
+        let decide = move |Extract(shared): Extract<Arc<Shared>>, Form(fields): Form<Fields>| async move {
+            decide(&shared, page, &fields)
+        };
+        router.route(page.path(), get(show).post(decide))
+    })
+}
+
+fn show(shared: &Shared, page: Page, fields: &Fields) -> Response {
     match shared.read(|state| visit(shared, state, page, fields)) {
         Ok(visit) => html(StatusCode::OK, pages::consent(page, &visit)),
         Err(Refusal::Known(_, error_code)) => {
@@ -26,7 +39,7 @@ async fn show(shared: &Shared, page: Page, fields: &Fields) -> Response {
     }
 }
 
-async fn decide(shared: &Shared, page: Page, fields: &Fields) -> Response {
+fn decide(shared: &Shared, page: Page, fields: &Fields) -> Response {
     let location = shared.change(|state| match visit(shared, state, page, fields) {
         Ok(visit) => carry_out(shared, state, page, fields, &visit),
         Err(Refusal::Known(code, error_code)) => Ok(failure(&code, error_code, echoes(state, page))),
@@ -58,45 +71,50 @@ fn carry_out(shared: &Shared, state: &mut State, page: Page, fields: &Fields, vi
     let code = code.clone();
     let mut location = callback(&code, true, echoes(state, page));
     match page {
-        Page::Reauthorize => {
-            let id = visit.account.as_ref().map(|stored| &stored.account.id);
-            if let Some(id) = id {
-                state.reauthorize(id, shared.now());
-                if another && let Some(stored) = state.accounts.get_mut(id) {
-                    let username = fields.username.chars().take(MAX_USERNAME_LENGTH);
-                    stored.account.username = Some(username.collect());
-                }
-            }
-        }
+        Page::Reauthorize => reauthorize(shared, state, visit, another.then_some(&*fields.username)),
         Page::UserReauth => {
             let user_id = code.user_id.clone().unwrap_or_default();
             append(&mut location, "code", &exchange_code(shared, state, &code, user_id));
         }
-        Page::Authorize => {
-            let user_id = code.user_id.clone().unwrap_or_else(|| format!("user-{}", shared.random_id()));
-            state.users.entry(user_id.clone()).or_default();
-            let reference = onboard(shared, state, &user_id, fields);
-            let session = code.session_key.as_ref().and_then(|key| state.sessions.get_mut(key));
-            if let Some(session) = session {
-                session.user_id = Some(user_id.clone());
-            }
-            append(&mut location, "code", &exchange_code(shared, state, &code, user_id));
-            if let Some(reference) = reference {
-                append(&mut location, "accountReference", &reference);
-            }
-        }
+        Page::Authorize => authorize(shared, state, &code, fields, &mut location),
         Page::Onboard => {
-            onboard(shared, state, &code.user_id.clone().unwrap_or_default(), fields);
+            onboard(shared, state, &code.user_id.unwrap_or_default(), fields);
         }
-        Page::Revoke => {
-            let account = visit.account.as_ref().and_then(|stored| state.accounts.get_mut(&stored.account.id));
-            if let Some(stored) = account {
-                stored.broken = Some(ErrorShape::Documented);
-                stored.updated_ms = shared.now().as_millisecond();
-            }
-        }
+        Page::Revoke => revoke(shared, state, visit),
     }
     Ok(location)
+}
+
+/// Authorizes the account again. `username` is given if the user signed in with another account of the service.
+fn reauthorize(shared: &Shared, state: &mut State, visit: &Visit, username: Option<&str>) {
+    let Some(StoredAccount { account, .. }) = &visit.account else { return };
+    state.reauthorize(&account.id, shared.now());
+    if let (Some(username), Some(stored)) = (username, state.accounts.get_mut(&account.id)) {
+        stored.account.username = Some(username.chars().take(MAX_USERNAME_LENGTH).collect());
+    }
+}
+
+/// Completes a first authorization: creates the user if the code names none, and links the chosen service.
+fn authorize(shared: &Shared, state: &mut State, code: &Code, fields: &Fields, location: &mut Url) {
+    let user_id = code.user_id.clone().unwrap_or_else(|| format!("user-{}", shared.random_id()));
+    state.users.entry(user_id.clone()).or_default();
+    let reference = onboard(shared, state, &user_id, fields);
+    let session = code.session_key.as_ref().and_then(|key| state.sessions.get_mut(key));
+    if let Some(session) = session {
+        session.user_id = Some(user_id.clone());
+    }
+    append(location, "code", &exchange_code(shared, state, code, user_id));
+    if let Some(reference) = reference {
+        append(location, "accountReference", &reference);
+    }
+}
+
+fn revoke(shared: &Shared, state: &mut State, visit: &Visit) {
+    let account = visit.account.as_ref().and_then(|stored| state.accounts.get_mut(&stored.account.id));
+    if let Some(stored) = account {
+        stored.broken = Some(ErrorShape::Documented);
+        stored.updated_ms = shared.now().as_millisecond();
+    }
 }
 
 /// The chosen service: its position, from 1, and its name.
@@ -185,21 +203,3 @@ fn secure(mut response: Response) -> Response {
     }
     response
 }
-
-macro_rules! handlers {
-    ($show:ident, $decide:ident, $page:expr) => {
-        pub(crate) async fn $show(Extract(shared): Extract<Arc<Shared>>, Query(fields): Query<Fields>) -> Response {
-            show(&shared, $page, &fields).await
-        }
-
-        pub(crate) async fn $decide(Extract(shared): Extract<Arc<Shared>>, Form(fields): Form<Fields>) -> Response {
-            decide(&shared, $page, &fields).await
-        }
-    };
-}
-
-handlers!(show_authorize, decide_authorize, Page::Authorize);
-handlers!(show_reauthorize, decide_reauthorize, Page::Reauthorize);
-handlers!(show_user_reauth, decide_user_reauth, Page::UserReauth);
-handlers!(show_onboard, decide_onboard, Page::Onboard);
-handlers!(show_revoke, decide_revoke, Page::Revoke);

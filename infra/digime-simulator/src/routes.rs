@@ -35,17 +35,11 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router {
         .route("/permission-access/sample/datasets/{source_id}", get(api_manage::sample_data_sets))
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method);
-    let pages = Router::new()
-        .route("/authorize", get(consent::show_authorize).post(consent::decide_authorize))
-        .route("/reauthorize", get(consent::show_reauthorize).post(consent::decide_reauthorize))
-        .route("/user-reauth", get(consent::show_user_reauth).post(consent::decide_user_reauth))
-        .route("/onboard", get(consent::show_onboard).post(consent::decide_onboard))
-        .route("/revoke", get(consent::show_revoke).post(consent::decide_revoke));
     Router::new()
         .nest("/v1.7", api)
         // `nest` does not cover this path.
         .route("/v1.7/", any(unknown_path))
-        .nest("/apps/saas", pages)
+        .nest("/apps/saas", consent::router())
         .layer(from_fn_with_state(shared.clone(), observe))
         .nest("/_simulator", control_http::router())
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))

@@ -23,6 +23,20 @@ pub(crate) enum Page {
 }
 
 impl Page {
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Authorize, Self::Reauthorize, Self::UserReauth, Self::Onboard, Self::Revoke];
+
+    /// The path of the page, relative to the base path of the pages.
+    pub(crate) const fn path(self) -> &'static str {
+        match self {
+            Self::Authorize => "/authorize",
+            Self::Reauthorize => "/reauthorize",
+            Self::UserReauth => "/user-reauth",
+            Self::Onboard => "/onboard",
+            Self::Revoke => "/revoke",
+        }
+    }
+
     fn purpose(self) -> Purpose {
         match self {
             Self::Authorize => Purpose::Authorize,

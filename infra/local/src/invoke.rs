@@ -147,14 +147,6 @@ pub(crate) mod testing {
 
     /// Uses the same function for every name.
     pub(crate) fn everywhere(function: &Arc<Scripted>) -> Functions {
-        Functions {
-            create_reauth_url: function.clone(),
-            reauth_callback: function.clone(),
-            record_read_result: function.clone(),
-            notify_reauth: function.clone(),
-            post_webhook: function.clone(),
-            accounts: function.clone(),
-            sweep_accounts: function.clone(),
-        }
+        Functions::each(|_| Arc::clone(function) as Arc<dyn Invoke>)
     }
 }
