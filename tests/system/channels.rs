@@ -171,7 +171,7 @@ async fn a_webhook_that_hangs_holds_up_no_notification() {
     receiver.answer(Answer::NotYet);
     take_in(&world, &broken(BANK)).await;
     world.system.run_pipe().await.unwrap();
-    let message = world.system.queues.take(Queue::Notifications, 10).unwrap().remove(0);
+    let message = world.system.queues.receive(Queue::Notifications, 10).unwrap().remove(0);
     let event = batch(&world, &message.body);
     let reply = world.system.functions.notify_reauth.invoke(event).await.unwrap();
     assert_eq!(serde_json::from_slice::<Value>(&reply).unwrap()["batchItemFailures"], serde_json::json!([]));
