@@ -154,7 +154,7 @@ async fn a_webhook_that_hangs_holds_up_no_notification() {
     receiver.answer(Answer::NotYet);
     world.take_in(ReadResult::new(DEMO_USER, &broken(BANK))).await;
     world.system.run_pipe().await.unwrap();
-    let message = world.system.queues.take(Queue::Notifications, 10).unwrap().remove(0);
+    let message = world.system.queues.receive(Queue::Notifications, 10).unwrap().remove(0);
     let batch = SqsMessage::new(&message.body, world.clock_now()).queue(Queue::Notifications).alone();
     let reply = world.invoke(Function::NotifyReauth, &batch).await;
     assert_eq!(reply["batchItemFailures"], json!([]));

@@ -35,7 +35,7 @@ impl EventSource {
     /// Processes one batch. Returns the number of its messages, which is 0 if no message is visible.
     pub(crate) async fn poll(&self) -> Result<usize, QueueError> {
         let _one_at_a_time = self.lock.lock().await;
-        let batch = self.queues.take(self.queue, BATCH_SIZE)?;
+        let batch = self.queues.receive(self.queue, BATCH_SIZE)?;
         if batch.is_empty() {
             return Ok(0);
         }
@@ -209,7 +209,7 @@ mod tests {
         let clock = TestClock::new();
         let queues = queues(&clock, QueueSettings::default());
         let id = queues.send(QUEUE, "a").unwrap();
-        let batch = queues.take(QUEUE, 10).unwrap();
+        let batch = queues.receive(QUEUE, 10).unwrap();
         let none = Failures::These(Vec::new());
         for reply in ["", "null", "{}", r#""done""#, r#"{"batchItemFailures":null}"#, r#"{"batchItemFailures":[]}"#] {
             assert_eq!(failures(reply.as_bytes(), &batch), none, "{reply}");

@@ -1,6 +1,8 @@
 //! The system: starts all components in order, and stops them.
 
-use std::{collections::BTreeMap, fs::File, future::Future, io, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap, fs::File, future::Future, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration,
+};
 
 use axum::{Router, routing::get};
 use digime::{self, Client, Contract, ambient::Ambient};
@@ -118,14 +120,7 @@ impl System {
         let aws_server = Server::start(aws_listener, aws.router()).map_err(StartError::of("the AWS stand-ins"))?;
 
         let address = api_listener.local_addr().map_err(StartError::of("the API"))?;
-        let endpoints = Endpoints {
-            public_base_url: format!("http://{address}"),
-            aws_url: aws_server.url(),
-            digime_base_url: simulator.base_url().to_string(),
-            digime_onboard_url: simulator.onboard_url().to_string(),
-            rust_log: options.rust_log.clone(),
-            overrides: options.settings.clone(),
-        };
+        let endpoints = endpoints(&options, address, &aws_server, &simulator);
         demo::register_contract(&simulator.control(), &storage.secrets, &endpoints)
             .map_err(StartError::of("the simulator"))?;
         let functions = make(endpoints.clone()).await.map_err(StartError::of("a function"))?;
@@ -219,6 +214,17 @@ fn open_storage(options: &Options) -> Result<Storage, StartError> {
     };
     Storage::in_directory(directory, options.queues, &options.stand_ins)
         .map_err(|error| StartError::DataDirectory { path: directory.display().to_string(), reason: error.to_string() })
+}
+
+fn endpoints(options: &Options, api: SocketAddr, aws: &Server, simulator: &Simulator) -> Endpoints {
+    Endpoints {
+        public_base_url: format!("http://{api}"),
+        aws_url: aws.url(),
+        digime_base_url: simulator.base_url().to_string(),
+        digime_onboard_url: simulator.onboard_url().to_string(),
+        rust_log: options.rust_log.clone(),
+        overrides: options.settings.clone(),
+    }
 }
 
 /// The queues that get what the topic publishes.

@@ -221,7 +221,7 @@ impl Stage {
     }
 
     fn take(&self, queue: Queue) -> Value {
-        let messages = self.system.queues.take(queue, 10).expect("the queue");
+        let messages = self.system.queues.receive(queue, 10).expect("the queue");
         for message in &messages {
             self.system.queues.delete(message).expect("the queue");
         }

@@ -91,8 +91,8 @@ async fn the_state_file_carries_everything_over_a_restart() {
     let keys = key_set(&first).await;
     first.shutdown().await;
 
-    let mode = std::os::unix::fs::PermissionsExt::mode(&path.metadata().unwrap().permissions());
-    assert_eq!(mode & 0o777, 0o600);
+    #[cfg(unix)]
+    assert_eq!(std::os::unix::fs::PermissionsExt::mode(&path.metadata().unwrap().permissions()) & 0o777, 0o600);
     let second = start().await.unwrap();
     assert_eq!(key_set(&second).await, keys);
     let state = second.control().call(ControlCall::State).unwrap();

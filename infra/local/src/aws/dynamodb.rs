@@ -1,7 +1,7 @@
 //! DynamoDB: passes calls to the embedded database.
 //!
-//! The database has a server of its own, which this system does not use: it accepts CORS preflights from every origin,
-//! and the guard cannot protect it.
+//! The database's own server is not compiled in: it accepts CORS preflights from every origin, and the guard cannot
+//! protect it.
 
 use dynoxide::{Database, DynoxideError};
 use serde::{Serialize, de::DeserializeOwned};

@@ -84,7 +84,7 @@ impl Queues {
 
     /// Receives up to `max` visible messages, oldest first, and hides them. Messages that were received too often move
     /// to the dead-letter queue instead.
-    pub fn take(&self, queue: Queue, max: usize) -> Result<Vec<Message>, QueueError> {
+    pub fn receive(&self, queue: Queue, max: usize) -> Result<Vec<Message>, QueueError> {
         let now = self.now();
         let redelivery = self.settings.of(queue);
         let hidden_until = milliseconds(now + redelivery.visibility_timeout);
@@ -101,20 +101,20 @@ impl Queues {
             )?;
             let limit = i64::try_from(max).unwrap_or(i64::MAX);
             let mut rows = statement.query(params![queue.name(), now, limit])?;
-            let mut taken = Vec::new();
+            let mut received = Vec::new();
             let mut bytes = 0;
             while let Some(row) = rows.next()? {
                 let mut message = read(row)?;
                 bytes += message.body.len();
-                if !taken.is_empty() && bytes > BATCH_BYTES {
+                if !received.is_empty() && bytes > BATCH_BYTES {
                     break;
                 }
                 message.receive_count += 1;
                 message.first_received_at.get_or_insert(timestamp(now));
                 message.receipt_handle = Some(random_hex::<32>(&self.ambient));
-                taken.push(message);
+                received.push(message);
             }
-            for message in &taken {
+            for message in &received {
                 transaction.execute(
                     "UPDATE messages SET visible_at = ?2, receive_count = ?3, first_received_at = ?4, receipt_handle = ?5
                      WHERE message_id = ?1",
@@ -127,7 +127,7 @@ impl Queues {
                     ],
                 )?;
             }
-            Ok(taken)
+            Ok(received)
         })
     }
 

@@ -14,10 +14,10 @@ fn messages_are_received_in_order_and_hidden_from_the_next_consumer() {
     for body in ["a", "b", "c"] {
         queues.send(QUEUE, body).unwrap();
     }
-    assert_eq!(bodies(&queues.take(QUEUE, 2).unwrap()), ["a", "b"]);
-    assert_eq!(bodies(&queues.take(QUEUE, 2).unwrap()), ["c"]);
+    assert_eq!(bodies(&queues.receive(QUEUE, 2).unwrap()), ["a", "b"]);
+    assert_eq!(bodies(&queues.receive(QUEUE, 2).unwrap()), ["c"]);
     assert_eq!(queues.depth(QUEUE).unwrap(), Depth { visible: 0, hidden: 3, dead: 0 });
-    assert!(queues.take(Queue::Notifications, 10).unwrap().is_empty());
+    assert!(queues.receive(Queue::Notifications, 10).unwrap().is_empty());
 }
 
 #[test]
@@ -25,9 +25,9 @@ fn a_message_is_visible_again_when_its_consumer_does_not_finish() {
     let clock = TestClock::new();
     let queues = queues(&clock, QueueSettings::default());
     queues.send(QUEUE, "a").unwrap();
-    let lost = queues.take(QUEUE, 1).unwrap().remove(0);
+    let lost = queues.receive(QUEUE, 1).unwrap().remove(0);
     clock.advance(Duration::from_secs(60));
-    let again = queues.take(QUEUE, 1).unwrap().remove(0);
+    let again = queues.receive(QUEUE, 1).unwrap().remove(0);
     assert_eq!(again.receive_count, 2);
     assert_eq!(again.sent_at, lost.sent_at);
     assert_eq!(again.first_received_at, lost.first_received_at);
@@ -44,11 +44,11 @@ fn a_failed_message_waits_for_its_retry_delay() {
     let clock = TestClock::new();
     let queues = queues(&clock, QueueSettings::default());
     queues.send(QUEUE, "a").unwrap();
-    let message = queues.take(QUEUE, 1).unwrap().remove(0);
+    let message = queues.receive(QUEUE, 1).unwrap().remove(0);
     queues.release(QUEUE, &message).unwrap();
-    assert!(queues.take(QUEUE, 1).unwrap().is_empty());
+    assert!(queues.receive(QUEUE, 1).unwrap().is_empty());
     clock.advance(Duration::from_secs(2));
-    assert_eq!(queues.take(QUEUE, 1).unwrap().len(), 1);
+    assert_eq!(queues.receive(QUEUE, 1).unwrap().len(), 1);
 }
 
 #[test]
@@ -57,15 +57,15 @@ fn a_message_that_failed_five_times_is_a_dead_letter_until_it_is_redriven() {
     let queues = queues(&TestClock::new(), settings);
     queues.send(QUEUE, "bad").unwrap();
     for _ in 0..5 {
-        let message = queues.take(QUEUE, 10).unwrap().remove(0);
+        let message = queues.receive(QUEUE, 10).unwrap().remove(0);
         queues.release(QUEUE, &message).unwrap();
     }
-    assert!(queues.take(QUEUE, 10).unwrap().is_empty());
+    assert!(queues.receive(QUEUE, 10).unwrap().is_empty());
     assert_eq!(queues.depth(QUEUE).unwrap(), Depth { visible: 0, hidden: 0, dead: 1 });
     assert_eq!(queues.dead_letters(QUEUE, 10).unwrap()[0].receive_count, 5);
 
     assert_eq!(queues.redrive(QUEUE).unwrap(), 1);
-    assert_eq!(queues.take(QUEUE, 10).unwrap()[0].receive_count, 1);
+    assert_eq!(queues.receive(QUEUE, 10).unwrap()[0].receive_count, 1);
     assert!(queues.dead_letters(QUEUE, 10).unwrap().is_empty());
 }
 
@@ -75,14 +75,14 @@ fn a_redriven_message_is_a_new_one_with_the_old_body() {
         (TestClock::new(), QueueSettings { retry_delay: Duration::ZERO, ..QueueSettings::default() });
     let queues = queues(&clock, settings);
     let id = queues.send(QUEUE, "bad").unwrap();
-    while let Some(message) = queues.take(QUEUE, 10).unwrap().pop() {
+    while let Some(message) = queues.receive(QUEUE, 10).unwrap().pop() {
         queues.release(QUEUE, &message).unwrap();
     }
     let dead = queues.dead_letters(QUEUE, 10).unwrap().remove(0);
     clock.advance(Duration::from_secs(3_600));
     queues.send(QUEUE, "meanwhile").unwrap();
     queues.redrive(QUEUE).unwrap();
-    let redriven = queues.take(QUEUE, 10).unwrap().pop().unwrap();
+    let redriven = queues.receive(QUEUE, 10).unwrap().pop().unwrap();
     assert_ne!(redriven.message_id, id);
     assert_eq!(redriven.sent_at, dead.sent_at + Duration::from_secs(3_600));
     assert_eq!(redriven.body, dead.body);
@@ -94,12 +94,12 @@ fn a_webhook_message_is_redelivered_every_quarter_of_an_hour_for_two_days() {
     let queues = queues(&clock, QueueSettings { retry_delay: Duration::ZERO, ..QueueSettings::default() });
     queues.send(Queue::Webhooks, "event").unwrap();
     for _ in 0..192 {
-        let message = queues.take(Queue::Webhooks, 10).unwrap().remove(0);
+        let message = queues.receive(Queue::Webhooks, 10).unwrap().remove(0);
         queues.release(Queue::Webhooks, &message).unwrap();
-        assert!(queues.take(Queue::Webhooks, 10).unwrap().is_empty());
+        assert!(queues.receive(Queue::Webhooks, 10).unwrap().is_empty());
         clock.advance(Duration::from_secs(900));
     }
-    assert!(queues.take(Queue::Webhooks, 10).unwrap().is_empty());
+    assert!(queues.receive(Queue::Webhooks, 10).unwrap().is_empty());
     assert_eq!(queues.depth(Queue::Webhooks).unwrap(), Depth { visible: 0, hidden: 0, dead: 1 });
 }
 
@@ -109,8 +109,8 @@ fn a_batch_stays_below_the_size_limit_of_an_event() {
     for _ in 0..6 {
         queues.send(QUEUE, &"x".repeat(1024 * 1024)).unwrap();
     }
-    assert_eq!(queues.take(QUEUE, 10).unwrap().len(), 4);
-    assert_eq!(queues.take(QUEUE, 10).unwrap().len(), 2);
+    assert_eq!(queues.receive(QUEUE, 10).unwrap().len(), 4);
+    assert_eq!(queues.receive(QUEUE, 10).unwrap().len(), 2);
 }
 
 #[test]
@@ -122,9 +122,9 @@ fn a_restart_keeps_the_messages_and_makes_those_in_flight_visible() {
     let queues = open();
     queues.send(QUEUE, "a").unwrap();
     queues.send(QUEUE, "b").unwrap();
-    queues.take(QUEUE, 1).unwrap();
+    queues.receive(QUEUE, 1).unwrap();
     drop(queues);
-    assert_eq!(bodies(&open().take(QUEUE, 10).unwrap()), ["a", "b"]);
+    assert_eq!(bodies(&open().receive(QUEUE, 10).unwrap()), ["a", "b"]);
 }
 
 #[test]
