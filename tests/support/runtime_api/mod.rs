@@ -10,14 +10,17 @@ mod server;
 
 use std::{
     collections::BTreeMap,
+    fs::{self, File},
+    io,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use local::{Invoke, InvokeError};
+use tempfile::NamedTempFile;
 use tokio::{
     sync::{mpsc, oneshot, watch},
     task::JoinHandle,
@@ -27,8 +30,6 @@ use self::sandbox::Sandbox;
 
 /// Events that can wait for an instance.
 const WAITING: usize = 1_000;
-/// In bytes. Only the end of a function's output is kept.
-const LOG_LIMIT: usize = 4 * 1024 * 1024;
 
 #[derive(Debug, Clone)]
 pub struct Spec {
@@ -91,7 +92,7 @@ struct Pending {
 impl LambdaFunction {
     /// Starts the function and waits until each instance asks for an event.
     pub async fn start(spec: Spec) -> Result<Self, InitError> {
-        let log = Log::default();
+        let log = Log::new().map_err(|source| InitError::Spawn { binary: spec.binary.clone(), source })?;
         let spec = Arc::new(spec);
         let (events, waiting) = mpsc::channel(WAITING);
         let waiting = Arc::new(tokio::sync::Mutex::new(waiting));
@@ -119,7 +120,7 @@ impl LambdaFunction {
         processes
     }
 
-    /// The last 4 MiB that the function wrote to its standard output and standard error.
+    /// What the function wrote to its standard output and standard error.
     #[must_use]
     pub fn log(&self) -> String {
         self.log.text()
@@ -214,22 +215,23 @@ impl Worker {
     }
 }
 
-/// The end of a function's output.
-#[derive(Debug, Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+/// What the processes of a function wrote. It is a file, so that what a process wrote before its reply is there when the
+/// reply is.
+#[derive(Debug, Clone)]
+struct Log(Arc<NamedTempFile>);
 
 impl Log {
-    fn write(&self, bytes: &[u8]) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.extend_from_slice(bytes);
-        if kept.len() > LOG_LIMIT {
-            // Drop half of the output at once, so that this happens rarely.
-            kept.drain(..LOG_LIMIT / 2);
-        }
+    fn new() -> io::Result<Self> {
+        Ok(Self(Arc::new(NamedTempFile::new()?)))
+    }
+
+    /// A handle for a process, which appends to the file.
+    fn writer(&self) -> io::Result<File> {
+        File::options().append(true).open(self.0.path())
     }
 
     fn text(&self) -> String {
-        String::from_utf8_lossy(&self.0.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
+        fs::read(self.0.path()).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
     }
 
     /// The last 2,000 characters, for an error message.

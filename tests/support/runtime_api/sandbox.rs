@@ -7,10 +7,9 @@ use digime::ambient::Ambient;
 use jiff::SignedDuration;
 use local::{InvokeError, names};
 use tokio::{
-    io::{AsyncRead, AsyncReadExt},
     process::{Child, Command},
     sync::{mpsc, watch},
-    task::{AbortHandle, JoinHandle},
+    task::AbortHandle,
 };
 
 use super::{
@@ -21,8 +20,6 @@ use super::{
 
 /// Lambda's time limit for the start of a function.
 const INIT_TIMEOUT: Duration = Duration::from_secs(10);
-/// The time limit for reading the rest of the output of an ended process.
-const OUTPUT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A process and its server. Dropping the value kills the process.
 pub(super) struct Sandbox {
@@ -69,11 +66,9 @@ impl Sandbox {
         let shared = Shared::new(receiver, phase);
         let server = Server::start(router(shared.clone())).await.map_err(spawn_error)?;
 
-        let mut child = command(spec, &server.address().to_string()).spawn().map_err(spawn_error)?;
-        let output = [
-            child.stdout.take().map(|stream| copy(stream, log.clone())),
-            child.stderr.take().map(|stream| copy(stream, log.clone())),
-        ];
+        let mut command = command(spec, &server.address().to_string());
+        command.stdout(log.writer().map_err(spawn_error)?).stderr(log.writer().map_err(spawn_error)?);
+        let mut child = command.spawn().map_err(spawn_error)?;
         let name = spec.name.clone();
         let report_error = |report: String| InitError::Reported { name: name.clone(), report, output: log.tail() };
         let ended = tokio::select! {
@@ -87,9 +82,6 @@ impl Sandbox {
             }
         };
         if let Some(status) = ended {
-            for reader in output.into_iter().flatten() {
-                let _ = tokio::time::timeout(OUTPUT_TIMEOUT, reader).await;
-            }
             // The process may have reported an error just before it ended.
             let phase = phases.borrow().clone();
             return Err(match phase {
@@ -173,17 +165,6 @@ fn command(spec: &Spec, runtime_api: &str) -> Command {
         .env("AWS_LAMBDA_LOG_STREAM_NAME", "local")
         .envs(&spec.environment)
         .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
         .kill_on_drop(true);
     command
-}
-
-fn copy(mut stream: impl AsyncRead + Unpin + Send + 'static, log: Log) -> JoinHandle<()> {
-    tokio::spawn(async move {
-        let mut buffer = vec![0; 8 * 1024];
-        while let Ok(length @ 1..) = stream.read(&mut buffer).await {
-            log.write(&buffer[..length]);
-        }
-    })
 }
