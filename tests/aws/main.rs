@@ -1,22 +1,30 @@
-//! The functions' real binaries on AWS's wire protocols, as an implementation understands them that is not this
-//! project's: moto at `AWS_TEST_ENDPOINT`. What AWS does between the services is done by the test. One call at a time:
-//! moto's writes are not atomic. What happens at once is tested with the embedded DynamoDB.
+//! The functions' real binaries with moto, an independent implementation of AWS's wire protocols, at `AWS_TEST_ENDPOINT`.
+//! The tests do what AWS does between the services. They make one call at a time, because moto's writes are not atomic;
+//! concurrent calls are tested with the embedded DynamoDB.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod deployment;
+mod setup;
+mod stream;
 
+use digime::ambient::Ambient;
 use digime_simulator::ErrorShape;
 use http::{Method, StatusCode};
 use local::Function;
 use serde_json::{Value, json};
-use tests::Decision;
+use tests::{Decision, DeliveredEvent, ReadResult, SqsMessage, broken};
 
 use self::deployment::{ACCOUNT, CONTRACT, Deployment, USER};
 
-fn broken(observed_at: &str) -> Value {
-    json!({"contractId": CONTRACT, "observedAt": observed_at, "readResult": {ACCOUNT: {"state": "partial",
-        "error": {"code": "ServiceAuthorizationError", "error": {"reauth": true}, "statusCode": 511}}}})
+/// The body with which a read result is handed in.
+fn lost(observed_at: &str) -> Value {
+    json!({"contractId": CONTRACT, "observedAt": observed_at, "readResult": broken(ACCOUNT)})
+}
+
+/// The event in an SNS envelope.
+fn event(envelope: &Value) -> DeliveredEvent {
+    DeliveredEvent::from(&serde_json::from_str(envelope["Message"].as_str().unwrap()).unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -24,23 +32,23 @@ fn broken(observed_at: &str) -> Value {
 async fn a_broken_account_is_told_and_healed() {
     let aws = Deployment::start().await;
     aws.simulator.control().break_account(ACCOUNT, ErrorShape::Documented);
-    aws.hand_in(&broken("2026-11-01T08:00:00Z")).await;
+    aws.hand_in(&lost("2026-11-01T08:00:00Z")).await;
     aws.run_until_idle().await;
 
-    let told = aws.notifications().await;
-    assert_eq!(told.len(), 1, "{told:?}");
-    let message: Value = serde_json::from_str(told[0]["Message"].as_str().unwrap()).unwrap();
-    assert_eq!(message["type"], "account.reauthorization_required");
-    assert_eq!(message["data"]["contractId"], CONTRACT);
-    let attribute = |name: &str| told[0]["MessageAttributes"][name]["Value"].clone();
-    assert_eq!(attribute("eventType"), message["type"]);
-    assert_eq!(attribute("eventId"), message["data"]["eventId"]);
+    let envelopes = aws.notifications().await;
+    assert_eq!(envelopes.len(), 1, "{envelopes:?}");
+    let required = event(&envelopes[0]);
+    assert_eq!(required.kind, "account.reauthorization_required");
+    assert_eq!(required.contract_id.as_deref(), Some(CONTRACT));
+    let attribute = |name: &str| envelopes[0]["MessageAttributes"][name]["Value"].clone();
+    assert_eq!(attribute("eventType"), *required.kind);
+    assert_eq!(attribute("eventId"), *required.event_id);
     let posted = aws.receiver.deliveries();
     assert_eq!(posted.len(), 1);
-    assert_eq!(serde_json::from_str::<Value>(&posted[0].body).unwrap(), message);
-    assert_eq!(posted[0].header("webhook-id"), message["data"]["eventId"]);
+    assert_eq!(posted[0].event(), required);
+    assert_eq!(posted[0].header("webhook-id"), required.event_id);
 
-    let link = aws.path(message["data"]["reconnectUrl"].as_str().unwrap());
+    let link = aws.path(required.reconnect_url());
     assert_eq!(aws.call(Method::GET, &link, &Value::Null).await.status, StatusCode::OK);
     let reply = aws.call(Method::POST, &link, &Value::Null).await;
     assert_eq!(reply.status, StatusCode::SEE_OTHER, "{}", reply.body);
@@ -49,11 +57,11 @@ async fn a_broken_account_is_told_and_healed() {
     assert_eq!(reply.status, StatusCode::OK, "{}", reply.body);
 
     aws.run_until_idle().await;
-    let told = aws.notifications().await;
-    assert_eq!(told.len(), 1, "{told:?}");
-    let message: Value = serde_json::from_str(told[0]["Message"].as_str().unwrap()).unwrap();
-    assert_eq!(message["type"], "account.reauthorized");
-    assert_eq!((&message["data"]["via"], &message["data"]["verified"]), (&json!("callback"), &json!(true)));
+    let envelopes = aws.notifications().await;
+    assert_eq!(envelopes.len(), 1, "{envelopes:?}");
+    let healed = event(&envelopes[0]);
+    assert_eq!(healed.kind, "account.reauthorized");
+    assert_eq!((healed.via.as_deref(), healed.verified), (Some("callback"), Some(true)));
     let account = aws.account().await;
     assert_eq!(account["status"], "active");
     assert_eq!(account["events"].as_array().unwrap().len(), 2);
@@ -63,18 +71,11 @@ async fn a_broken_account_is_told_and_healed() {
 #[ignore = "needs AWS_TEST_ENDPOINT; .ci/moto.py gives it"]
 async fn results_of_one_account_in_different_processes_are_told_once() {
     let aws = Deployment::start().await;
-    let events: Vec<_> = (0..8)
-        .map(|minute| {
-            let body = json!({"userId": USER}).as_object().unwrap().clone();
-            let body: serde_json::Map<_, _> = body
-                .into_iter()
-                .chain(broken(&format!("2026-11-01T08:0{minute}:00Z")).as_object().unwrap().clone())
-                .collect();
-            deployment::sqs_event(&[("m", &Value::Object(body).to_string())])
-        })
-        .collect();
-    for event in events {
-        let reply = aws.invoke(Function::RecordReadResult, event).await;
+    for minute in 0..8 {
+        let result = ReadResult::new(USER, &broken(ACCOUNT)).contract(CONTRACT);
+        let result = result.observed_at(format!("2026-11-01T08:0{minute}:00Z"));
+        let batch = SqsMessage::new(result, Ambient::system().now()).alone();
+        let reply = aws.invoke(Function::RecordReadResult, batch).await;
         assert_eq!(reply["batchItemFailures"], json!([]), "{reply}");
     }
     aws.run_until_idle().await;
@@ -102,9 +103,9 @@ async fn processes_that_find_the_token_expired_share_one_refresh() {
 #[ignore = "needs AWS_TEST_ENDPOINT; .ci/moto.py gives it"]
 async fn an_event_that_was_lost_on_its_way_is_brought_again_by_the_sweep() {
     let aws = Deployment::start().await;
-    aws.hand_in(&broken("2026-11-01T08:00:00Z")).await;
+    aws.hand_in(&lost("2026-11-01T08:00:00Z")).await;
     aws.pump(Function::RecordReadResult).await;
-    // The stream's record is lost, and some minutes pass.
+    // The record in the stream is lost, and the event becomes due.
     aws.lose_stream().await;
     aws.make_everything_due().await;
     let reply = aws.invoke(Function::SweepAccounts, json!({})).await;
@@ -119,7 +120,7 @@ async fn an_event_that_was_lost_on_its_way_is_brought_again_by_the_sweep() {
 #[ignore = "needs AWS_TEST_ENDPOINT; .ci/moto.py gives it"]
 async fn a_forgotten_user_leaves_a_hash_behind_and_nothing_else() {
     let aws = Deployment::start().await;
-    aws.hand_in(&broken("2026-11-01T08:00:00Z")).await;
+    aws.hand_in(&lost("2026-11-01T08:00:00Z")).await;
     aws.run_until_idle().await;
     let reply =
         aws.call(Method::POST, &format!("/users/{USER}/accounts/{ACCOUNT}/reauthorizations"), &Value::Null).await;

@@ -1,15 +1,14 @@
-//! A flood of read results: doubled, out of order, few of them in need. Every account that needs its user is told once,
-//! no other is, and memory stays bounded. Alone in its process, whose memory it measures.
+//! A load of read results: doubled, out of order, few of them with an error. Each broken account causes one event, no
+//! other account does, and memory stays bounded. The test is alone in its process, because it measures its memory.
 
-// How much memory it is, the kernel tells in /proc.
+// The memory of the process is read from /proc.
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::collections::BTreeSet;
 
-use local::{DEMO_CONTRACT, names::Queue};
-use serde_json::json;
-use tests::{ManualClock, World};
+use local::names::Queue;
+use tests::{DEMO_CONTRACT, ManualClock, ReadResult, World, broken, healthy};
 
 const USERS: usize = 2_500;
 const ACCOUNTS_OF_A_USER: usize = 4;
@@ -19,12 +18,12 @@ const READS: usize = 10;
 const ONE_BROKEN_IN: usize = 100;
 /// One result in twenty comes twice.
 const ONE_TWICE_IN: usize = 20;
-/// So many results are on the queue at once.
+/// The number of results that are on the queue at the same time.
 const WAVE: usize = 2_000;
-/// What the process may hold more after the flood than when a fifth of it has passed; by then all accounts are known.
+/// In bytes: how much the process's memory may grow after a fifth of the load. By then, all accounts are known.
 const MAX_GROWTH: usize = 48 * 1024 * 1024;
 
-/// The accounts that need their user; each has needed him from one of its reads on.
+/// Whether the account loses its authorization, at one of its reads.
 fn is_broken(account: usize) -> bool {
     account % ONE_BROKEN_IN == 7
 }
@@ -34,21 +33,16 @@ fn broken_since(account: usize) -> usize {
 }
 
 /// A message of the queue: one read of one account.
-fn message(account: usize, read: usize) -> String {
+fn message(account: usize, read: usize) -> ReadResult {
     let id = format!("{account}_bank");
-    let entry = if is_broken(account) && read >= broken_since(account) {
-        json!({"state": "partial", "error": {"code": "ServiceAuthorizationError", "statusCode": 511,
-            "error": {"message": "Service authorization required", "reauth": true}}})
-    } else {
-        json!({"state": "completed"})
-    };
-    json!({"userId": format!("user-{}", account / ACCOUNTS_OF_A_USER), "contractId": DEMO_CONTRACT,
-        "observedAt": format!("2026-11-23T08:{read:02}:00Z"), "readResult": {id: entry}})
-    .to_string()
+    let is_broken = is_broken(account) && read >= broken_since(account);
+    let accounts = if is_broken { broken(&id) } else { healthy(&id) };
+    let user = format!("user-{}", account / ACCOUNTS_OF_A_USER);
+    ReadResult::new(&user, &accounts).contract(DEMO_CONTRACT).observed_at(format!("2026-11-23T08:{read:02}:00Z"))
 }
 
-/// All results, doubled ones included, in an order that is none.
-fn flood() -> Vec<(usize, usize)> {
+/// All results, doubled ones included, in random order.
+fn load() -> Vec<(usize, usize)> {
     let accounts = USERS * ACCOUNTS_OF_A_USER;
     let mut all: Vec<_> = (0..accounts).flat_map(|account| (0..READS).map(move |read| (account, read))).collect();
     let twice: Vec<_> = all.iter().copied().step_by(ONE_TWICE_IN).collect();
@@ -60,14 +54,14 @@ fn flood() -> Vec<(usize, usize)> {
     all
 }
 
-/// The memory that this process holds now, in bytes.
+/// The memory of this process, in bytes.
 fn resident() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
     line.trim().trim_end_matches(" kB").trim().parse::<usize>().unwrap() * 1024
 }
 
-/// Every account that needs its user, by the API's list.
+/// All accounts that the API lists as `reauth_required`.
 async fn listed(world: &World) -> BTreeSet<String> {
     let mut listed = BTreeSet::new();
     let mut path = "/accounts?status=reauth_required&limit=37".to_owned();
@@ -81,17 +75,17 @@ async fn listed(world: &World) -> BTreeSet<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hundred_thousand_read_results_tell_of_each_broken_account_once_and_of_no_other() {
-    let world = World::new().await;
-    let flood = flood();
-    assert!(flood.len() > 100_000);
+async fn a_hundred_thousand_read_results_cause_one_event_of_each_broken_account_and_no_other() {
+    let world = World::builder().start().await;
+    let load = load();
+    assert!(load.len() > 100_000);
     let mut early = None;
-    for (number, wave) in flood.chunks(WAVE).enumerate() {
+    for (number, wave) in load.chunks(WAVE).enumerate() {
         for (account, read) in wave {
-            world.system.queues.send(Queue::ReadResults, &message(*account, *read)).unwrap();
+            world.enqueue(Queue::ReadResults, &message(*account, *read));
         }
         world.run_until_idle().await;
-        if number * WAVE >= flood.len() / 5 {
+        if number * WAVE >= load.len() / 5 {
             early.get_or_insert_with(resident);
         }
     }
@@ -101,9 +95,8 @@ async fn a_hundred_thousand_read_results_tell_of_each_broken_account_once_and_of
     assert_eq!(broken.len(), 100);
     assert_eq!(listed(&world).await, broken);
     let published = world.published();
-    let told: BTreeSet<_> =
-        published.iter().map(|event| event["data"]["accountId"].as_str().unwrap().to_owned()).collect();
-    assert!(published.iter().all(|event| event["type"] == "account.reauthorization_required"));
-    assert_eq!((published.len(), told), (broken.len(), broken));
+    assert!(published.iter().all(|event| event.kind == "account.reauthorization_required"));
+    let notified: BTreeSet<_> = published.iter().map(|event| event.account_id.clone()).collect();
+    assert_eq!((published.len(), notified), (broken.len(), broken));
     assert!(growth < MAX_GROWTH, "memory grew by {growth} bytes");
 }

@@ -1,4 +1,4 @@
-//! A table of a test's own, made from the template's definition.
+//! The table of one test, created from the template's definition.
 
 use std::panic::AssertUnwindSafe;
 
@@ -10,10 +10,10 @@ use local::Function;
 use reauth_core::{aws::Aws, config::Environment, services, store::Store};
 use tests::{ManualClock, World, create_table};
 
-/// Names the endpoint of a DynamoDB, such as `http://127.0.0.1:8000`. Region and credentials are those of the process.
+/// The variable with the endpoint of a DynamoDB, such as `http://127.0.0.1:8000`. Region and credentials are those of the process.
 const ENDPOINT: &str = "DYNAMODB_TEST_ENDPOINT";
 
-/// The table, and the store over it.
+/// A table, and the store that uses it.
 pub(crate) struct Table {
     pub(crate) store: Store,
     pub(crate) clock: ManualClock,
@@ -27,10 +27,10 @@ pub(crate) struct Table {
 
 impl Table {
     async fn open() -> Self {
-        let world = World::new().await;
+        let world = World::builder().start().await;
         let clock = world.clock.clone();
         let mut environment = world.system.endpoints.environment(Function::SweepAccounts);
-        // Not one of the functions: what these tests do says nothing of any role.
+        // The caller is not a function: the calls of these tests must not count as uses of a role.
         environment.insert("AWS_ACCESS_KEY_ID".into(), "tests".into());
         let mut name = world.system.endpoints.table_name().to_owned();
         let endpoint = std::env::var(ENDPOINT).ok();
@@ -84,7 +84,7 @@ fn store(environment: &[(String, String)], table: &str, ambient: &Ambient) -> St
     services::store(&Aws::new(&environment).expect("a configuration"), ambient).expect("a store")
 }
 
-/// Runs a test on a table of its own, which is removed afterwards, whatever comes of the test.
+/// Runs a test on a new table, which is removed afterwards, also if the test fails.
 pub(crate) async fn on_a_table(test: impl AsyncFnOnce(&Table)) {
     let table = Table::open().await;
     let result = AssertUnwindSafe(test(&table)).catch_unwind().await;

@@ -26,7 +26,7 @@ impl ManualClock {
         *now = after(*now, by);
     }
 
-    /// A clock of its own that is that many minutes ahead, or behind if there are less than none.
+    /// Another clock, which is ahead by the number of minutes, or behind if the number is negative.
     #[must_use]
     pub fn ahead(&self, minutes: i64) -> Self {
         let now = self.now() + jiff::SignedDuration::from_mins(minutes);
@@ -39,7 +39,7 @@ impl ManualClock {
         Ambient::system().with_clock(Arc::new(self.clone()))
     }
 
-    /// The clock with randomness that is the same in each run.
+    /// The clock, with randomness that is the same in each run.
     #[must_use]
     pub fn ambient(&self) -> Ambient {
         Ambient::new(Arc::new(self.clone()), Arc::new(Seeded::default()))
@@ -52,7 +52,7 @@ impl Clock for ManualClock {
     }
 }
 
-/// SplitMix64: not random at all, but without repetition.
+/// SplitMix64: predictable, but without repetition.
 #[derive(Debug, Default)]
 struct Seeded(Mutex<u64>);
 

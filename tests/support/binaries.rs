@@ -12,11 +12,11 @@ use local::{Endpoints, Function, Functions, Invoke};
 
 use crate::runtime_api::{LambdaFunction, Spec};
 
-/// Builds the binaries and gives their directory; release ones, and what they are measured beside, for a bench. `cargo
-/// test` builds none of other packages, so that without this the tests could run stale ones.
+/// Builds the binaries and returns their directory. For a bench, builds release binaries and the baselines. `cargo test`
+/// does not build binaries of other packages, so without this the tests could run old ones.
 ///
 /// # Errors
-/// What the build said.
+/// The output of a failed build.
 pub fn binaries() -> Result<PathBuf, String> {
     static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     let built = BUILT.get_or_init(|| {
@@ -38,18 +38,13 @@ pub fn binaries() -> Result<PathBuf, String> {
     built.clone()
 }
 
-/// Starts one function from its binary with the given environment.
-///
-/// # Errors
-/// When it was not built, or does not come up: with what it said.
+/// Starts one function from its binary with the given environment. An error contains the output of the build or of the
+/// function.
 pub async fn start_binary(function: Function, environment: BTreeMap<String, String>) -> Result<LambdaFunction, String> {
     start_instances(function, environment, 1).await
 }
 
-/// The same with several processes, which work on as many events at once.
-///
-/// # Errors
-/// When it was not built, or does not come up: with what it said.
+/// The same with several processes, each of which processes one event at a time.
 pub async fn start_instances(
     function: Function,
     environment: BTreeMap<String, String>,
@@ -60,10 +55,7 @@ pub async fn start_instances(
     LambdaFunction::start(spec).await.map_err(|error| error.to_string())
 }
 
-/// The same with one process that takes several events at once.
-///
-/// # Errors
-/// When it was not built, or does not come up: with what it said.
+/// The same with one process that gets several events at the same time.
 pub async fn start_concurrent(
     function: Function,
     environment: BTreeMap<String, String>,
@@ -85,7 +77,7 @@ pub(crate) async fn start(endpoints: &Endpoints) -> Result<Processes, String> {
     Ok(processes)
 }
 
-/// The processes as the system invokes them.
+/// The functions that run in the processes.
 pub(crate) fn functions(processes: &Processes) -> Functions {
     Functions::each(|function| Arc::clone(&processes[&function]) as Arc<dyn Invoke>)
 }

@@ -5,23 +5,22 @@ use url::Url;
 
 use crate::{Reply, World};
 
-/// Which button of digi.me's page the user presses.
+/// What the user chooses on digi.me's page.
 #[derive(Debug, Clone, Copy)]
 pub enum Decision {
     /// Authorize.
     Success,
     /// Authorize with another account of the same service.
     Another,
-    /// End with this error code.
+    /// Fail with this error code.
     Error(&'static str),
 }
 
-/// Where the browser ended.
+/// The callback that the browser loaded, and its reply.
 #[derive(Debug)]
 pub struct CallbackResult {
-    /// The callback as digi.me called it: path and query.
+    /// The path and query of the callback.
     pub callback: String,
-    /// What the callback answered.
     pub reply: Reply,
 }
 
@@ -34,7 +33,7 @@ impl CallbackResult {
     }
 }
 
-/// Opens a reauthorization URL, presses a button, and gives the callback that digi.me sends the browser to.
+/// Opens a reauthorization URL, sends the user's choice, and returns the callback that digi.me sends the browser to.
 pub async fn decide(url: &str, decision: Decision) -> String {
     let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build();
     let client = client.expect("a client");
@@ -60,21 +59,20 @@ pub async fn decide(url: &str, decision: Decision) -> String {
 }
 
 impl World {
-    /// Opens a reauthorization URL, presses a button, and gives the callback that digi.me sends the browser to.
+    /// Opens a reauthorization URL, sends the user's choice, and returns the callback that digi.me sends the browser to.
     pub async fn decide(&self, url: &str, decision: Decision) -> String {
         let location = decide(url, decision).await;
-        let base = &self.system.endpoints.public_base_url;
-        location.strip_prefix(base).expect("the callback is ours").to_owned()
+        self.path(&location)
     }
 
-    /// Goes the whole way: from a reauthorization URL to what the callback answers.
+    /// The same, and then loads the callback.
     pub async fn reauthorize(&self, url: &str, decision: Decision) -> CallbackResult {
         let callback = self.decide(url, decision).await;
         let reply = self.get(&callback).await;
         CallbackResult { callback, reply }
     }
 
-    /// Makes a reauthorization as the application does: its identifier and its URL.
+    /// Creates a reauthorization as the application does. Returns its id and its URL.
     pub async fn make_reauthorization(&self, user: &str, account: &str) -> (String, String) {
         let path = format!("/users/{user}/accounts/{account}/reauthorizations");
         let reply = self.post(&path, &serde_json::json!({})).await;
@@ -83,11 +81,11 @@ impl World {
         (text("reauthorizationId"), text("url"))
     }
 
-    /// Presses the button of a reconnect link: the reauthorization URL.
+    /// Opens a reconnect link and uses its button. Returns the reauthorization URL.
     pub async fn follow(&self, link: &str) -> String {
         let page = self.get(link).await;
         assert_eq!(page.status, StatusCode::OK, "{}", page.body);
-        let reply = self.call(http::Method::POST, link, "").await;
+        let reply = self.use_link(link).await;
         assert_eq!(reply.status, StatusCode::SEE_OTHER, "{}", reply.body);
         reply.header("location").to_owned()
     }

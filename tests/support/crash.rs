@@ -1,4 +1,4 @@
-//! Processes that die wherever a test wants them to: before or after any request that they send takes effect.
+//! Kills the process of a function at a chosen point: before or after a request that it sends takes effect.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 
 use crate::binaries::Processes;
 
-/// What only reads, in the names of requests.
+/// The requests that only read, as parts of their names.
 const READS: [&str; 5] =
     ["dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query", "secretsmanager:GetSecretValue", "GET "];
 
@@ -24,7 +24,7 @@ pub struct Crashes(Arc<Inner>);
 struct Inner {
     plan: Mutex<Plan>,
     killed: Notify,
-    /// The real processes, if the functions run as such.
+    /// The processes of the functions' binaries, if the functions run from binaries.
     processes: Mutex<Processes>,
 }
 
@@ -34,22 +34,22 @@ struct Plan {
     at: Option<usize>,
     /// The points passed so far, such as `Before accounts dynamodb:Query`.
     passed: Vec<String>,
-    /// How many had been passed when the process was killed.
+    /// The number of points passed when the process was killed.
     killed_after: Option<usize>,
 }
 
 impl Crashes {
-    /// Forgets what was passed, and kills at the point of that number, counted from 0.
+    /// Starts to count from 0 again, and kills at the point of that number.
     pub fn arm(&self, at: usize) {
         *self.plan() = Plan { at: Some(at), ..Plan::default() };
     }
 
-    /// Kills nobody from here on.
+    /// Stops killing.
     pub fn disarm(&self) {
         self.plan().at = None;
     }
 
-    /// What was passed up to the kill; none if nobody was killed, since there are not so many points.
+    /// The points passed up to the kill. `None` if no process was killed, because there were fewer points.
     #[must_use]
     pub fn trace(&self) -> Option<Vec<String>> {
         let plan = self.plan();
@@ -60,7 +60,7 @@ impl Crashes {
         self.0.plan.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Watches what the functions send.
+    /// Counts the requests of the functions of this system.
     pub(crate) fn watch(&self, system: &System) {
         system.aws.observe(Some(
             self.observer(|name| Function::ALL.iter().any(|function| name.split(' ').next() == Some(function.name()))),
@@ -74,7 +74,7 @@ impl Crashes {
     }
 
     fn pass(&self, moment: Moment, name: &str) -> BoxFuture<'static, ()> {
-        // A request that only reads takes no effect: before and after it are one.
+        // A request that only reads has no effect: before and after it are the same point.
         if moment == Moment::Before && READS.iter().any(|read| name.contains(read)) {
             return Box::pin(async {});
         }
@@ -87,11 +87,11 @@ impl Crashes {
         plan.killed_after = Some(point + 1);
         drop(plan);
         self.kill();
-        // Nobody is there any more to hear an answer.
+        // The sender is gone: nobody waits for an answer.
         Box::pin(std::future::pending())
     }
 
-    /// Whoever sent a request, only one function is at work.
+    /// Only one function works at a time, so the kill concerns whichever function is at work.
     fn kill(&self) {
         let processes = self.0.processes.lock().unwrap_or_else(PoisonError::into_inner);
         if processes.is_empty() {
@@ -102,12 +102,12 @@ impl Crashes {
         }
     }
 
-    /// From here on real processes are killed.
+    /// Kills these processes from now on.
     pub(crate) fn kill_these(&self, processes: &Processes) {
         *self.0.processes.lock().unwrap_or_else(PoisonError::into_inner) = processes.clone();
     }
 
-    /// The functions, each in a process that can be killed: as the future of its work, dropped.
+    /// The functions in this process. To kill one is to drop the future of its work.
     pub(crate) fn functions(&self, endpoints: &Endpoints, ambient: &Ambient) -> Result<Functions, ConfigError> {
         let process = |function| -> Result<Arc<dyn Invoke>, ConfigError> {
             Ok(Arc::new(Process {
@@ -134,8 +134,8 @@ fn start(function: Function, endpoints: &Endpoints, ambient: &Ambient) -> Result
     Ok(Arc::clone(in_process(endpoints, ambient)?.get(function)))
 }
 
-/// A function, and what it holds in memory. Killed, it stops in the middle of whatever it does, and the next event finds
-/// a new one with nothing in its memory.
+/// A function and its memory. When it is killed, it stops at once, and the next event goes to a new function with empty
+/// memory.
 struct Process {
     function: Function,
     endpoints: Endpoints,

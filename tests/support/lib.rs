@@ -4,20 +4,31 @@
 mod ambient;
 mod binaries;
 mod browser;
+mod builder;
 mod crash;
+mod delivered_event;
+mod messages;
 mod permissions;
+mod reply;
 pub mod runtime_api;
+mod scenarios;
 mod table;
 mod webhook;
 mod world;
+
+pub use local::{DEMO_CONTRACT, DEMO_USER};
 
 pub use self::{
     ambient::{ManualClock, START},
     binaries::{binaries, start_binary, start_concurrent, start_instances},
     browser::{CallbackResult, Decision, decide},
+    builder::{WorldBuilder, options},
     crash::Crashes,
+    delivered_event::{DeliveredError, DeliveredEvent},
+    messages::{BANK, ReadResult, SqsMessage, broken, healthy, inserted, sqs_batch},
     permissions::{granted, needed},
+    reply::Reply,
     table::create_table,
     webhook::{Answer, Delivery, Receiver, WEBHOOK_SECRET},
-    world::{Reply, World, options, published},
+    world::{World, published},
 };

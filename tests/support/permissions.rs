@@ -1,11 +1,11 @@
-//! What each function is allowed by its role in the template, against what it was seen to do.
+//! The permissions that each function used, and those that its role in the template allows.
 
 use std::collections::BTreeSet;
 
 use local::{Function, aws::Permission, names};
 use serde_json::Value;
 
-/// What the stand-ins saw: function, action and resource, with resources named as in the template.
+/// The permissions that the stand-ins recorded: function, action and resource, with resources named as in the template.
 #[must_use]
 pub fn needed(permissions: BTreeSet<Permission>) -> BTreeSet<(String, String, String)> {
     let resource = |name: &str| {
@@ -24,7 +24,7 @@ pub fn needed(permissions: BTreeSet<Permission>) -> BTreeSet<(String, String, St
     permissions.map(|permission| (permission.caller, permission.action, resource(&permission.resource))).collect()
 }
 
-/// What the roles allow, but for logs, traces, the key, and what the queues' own polling needs.
+/// The permissions that the roles allow, without those for logs, traces, the key and the polling of queues.
 #[must_use]
 pub fn granted() -> BTreeSet<(String, String, String)> {
     let template = local::template().expect("a template");
@@ -35,7 +35,7 @@ pub fn granted() -> BTreeSet<(String, String, String)> {
         let role = &resources[&format!("{name}Role")]["Properties"];
         assert_eq!(function["Properties"]["Role"], format!("{name}Role.Arn"), "{name} has a role of its own");
         for statement in role["Policies"][0]["PolicyDocument"]["Statement"].as_array().expect("a list") {
-            // One that depends on a condition stands behind the condition's name.
+            // A conditional statement is the second element of `Fn::If`.
             let statement = statement.get(1).unwrap_or(statement);
             let Some(resource) = statement["Resource"].as_str() else { continue };
             let resource = match resource {

@@ -12,10 +12,10 @@ use aws_sdk_dynamodb::{
 use local::TableDefinition;
 use serde_json::Value;
 
-/// Making a table takes AWS some seconds.
+/// AWS takes some seconds to create a table.
 const READY: Duration = Duration::from_secs(120);
 
-/// Makes the table as the template defines it, and waits until it is there.
+/// Creates the table as the template defines it, and waits until it is ready.
 pub async fn create_table(client: &Client, name: &str) {
     let definition = TableDefinition::from_template().expect("the template's table").create_table;
     let text = |value: &Value| value.as_str().expect("a text").to_owned();

@@ -1,4 +1,4 @@
-//! The application's end of a webhook: takes what is posted, and answers as the test wants.
+//! The application's end of a webhook: records what is posted, and answers as the test says.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -10,6 +10,8 @@ use axum::{
 use http::{HeaderMap, StatusCode, header};
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
+use crate::DeliveredEvent;
+
 /// The signing secret of the tests' webhooks: 32 bytes of `a`.
 pub const WEBHOOK_SECRET: &str = "whsec_YWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWE=";
 
@@ -20,11 +22,11 @@ pub enum Answer {
     Status(u16),
     /// With a redirect to this address.
     Redirect(String),
-    /// Not before it is told something else.
+    /// Not until the answer is changed.
     NotYet,
 }
 
-/// Something that was posted.
+/// A request that was posted.
 #[derive(Debug, Clone)]
 pub struct Delivery {
     /// The headers.
@@ -34,7 +36,13 @@ pub struct Delivery {
 }
 
 impl Delivery {
-    /// A header's text; empty if there is none.
+    /// The event in the body.
+    #[must_use]
+    pub fn event(&self) -> DeliveredEvent {
+        DeliveredEvent::from(&serde_json::from_str(&self.body).expect("a body in JSON"))
+    }
+
+    /// A header's text. Empty if there is no such header.
     #[must_use]
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
@@ -44,7 +52,7 @@ impl Delivery {
 /// A server that listens on a free port until it is dropped.
 #[derive(Debug)]
 pub struct Receiver {
-    /// Where to post to.
+    /// The URL to post to.
     pub url: String,
     shared: Arc<Shared>,
     server: JoinHandle<()>,
@@ -59,9 +67,6 @@ struct Shared {
 
 impl Receiver {
     /// Listens, and answers 204.
-    ///
-    /// # Panics
-    /// When there is no free port.
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url = format!("http://{}/hooks?key=that-stands-in-the-url", listener.local_addr().expect("an address"));
@@ -75,18 +80,18 @@ impl Receiver {
         Self { url, shared, server }
     }
 
-    /// How it answers from now on, also what waits for an answer.
+    /// Sets the answer to requests from now on, and to those that wait for an answer.
     pub fn answer(&self, answer: Answer) {
         self.shared.answer.send_replace(answer);
     }
 
-    /// What was posted so far.
+    /// The requests that were posted so far.
     #[must_use]
     pub fn deliveries(&self) -> Vec<Delivery> {
         self.shared.deliveries.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Waits until as much was posted.
+    /// Waits until this number of requests was posted.
     pub async fn has_seen(&self, count: usize) {
         // The sender is `self.shared`'s.
         let _ = self.shared.count.subscribe().wait_for(|seen| *seen >= count).await;

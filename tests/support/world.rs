@@ -1,174 +1,64 @@
 //! One system, and what a test does with it.
 
 use std::{
-    collections::BTreeMap,
-    sync::{Mutex, OnceLock, PoisonError},
+    fmt::Display,
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
 use bytes::Bytes;
-use digime::ambient::{Ambient, Clock};
-use http::{HeaderMap, Method, StatusCode};
+use digime::ambient::Clock;
+use http::{Method, StatusCode};
 use local::{
-    DEMO_CONTRACT, DemoSecrets, Function, Options, QueueSettings, System, in_process,
+    DEMO_CONTRACT, Function, System,
     names::{self, Queue},
 };
 use serde_json::{Value, json};
 
 use crate::{
     ambient::ManualClock,
-    binaries::{self, Processes},
+    binaries::Processes,
+    builder::WorldBuilder,
     crash::Crashes,
+    delivered_event::{DeliveredEvent, events},
+    messages::{ReadResult, SqsMessage},
     permissions::{granted, needed},
-    webhook::{Receiver, WEBHOOK_SECRET},
+    reply::Reply,
+    webhook::Receiver,
 };
 
-/// A system of a test's own. Dropped, it fails the test if a message is left on a queue, unless that was expected, or if a
-/// function did what its role in the template does not allow.
+/// The system of one test. When it is dropped, it fails the test if a message is left on a queue, unless the builder
+/// expects leftovers, or if a function did what its role in the template does not allow.
 pub struct World {
-    /// The system.
     pub system: System,
-    /// The system's time, if the test moves it.
+    /// The system's clock, unless the functions run from their binaries.
     pub clock: ManualClock,
-    leftovers_expected: bool,
-    processes: Processes,
+    /// Kills functions, if the world was built with crashes.
+    pub crashes: Crashes,
+    pub(crate) webhook: Option<Receiver>,
+    pub(crate) leftovers_expected: bool,
+    pub(crate) processes: Processes,
     /// The browser's one cookie.
-    cookie: Mutex<Option<String>>,
-}
-
-/// A reply of the API.
-#[derive(Debug, Clone)]
-pub struct Reply {
-    /// The status.
-    pub status: StatusCode,
-    /// The headers.
-    pub headers: HeaderMap,
-    /// The body.
-    pub body: String,
-}
-
-impl From<http::Response<Bytes>> for Reply {
-    fn from(response: http::Response<Bytes>) -> Self {
-        let (parts, body) = response.into_parts();
-        let body = String::from_utf8(body.to_vec()).expect("a text");
-        Self { status: parts.status, headers: parts.headers, body }
-    }
-}
-
-impl Reply {
-    /// The body as JSON; null if it is none.
-    #[must_use]
-    pub fn json(&self) -> Value {
-        serde_json::from_str(&self.body).unwrap_or_default()
-    }
-
-    /// A header's text; empty if there is none.
-    #[must_use]
-    pub fn header(&self, name: &str) -> &str {
-        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
-    }
-}
-
-/// Key pairs take time to make: all worlds of a run share one.
-fn secrets() -> DemoSecrets {
-    static SECRETS: OnceLock<DemoSecrets> = OnceLock::new();
-    SECRETS.get_or_init(|| DemoSecrets::generate(&Ambient::system()).expect("a key pair can be made")).clone()
+    pub(crate) cookie: Mutex<Option<String>>,
 }
 
 impl World {
-    /// The functions in this process, with a clock that the test moves.
-    pub async fn new() -> Self {
-        let clock = ManualClock::default();
-        let options = options(clock.stand_ins(), clock.ambient());
-        Self::in_process(options, clock).await
+    /// The settings of a new world: `World::builder().webhook().start().await`.
+    #[must_use]
+    pub fn builder() -> WorldBuilder {
+        WorldBuilder::default()
     }
 
-    /// The same with settings of the functions that are not the usual ones.
-    pub async fn with_settings(settings: &[(&str, &str)]) -> Self {
-        let clock = ManualClock::default();
-        let options = Options { settings: texts(settings), ..options(clock.stand_ins(), clock.ambient()) };
-        Self::in_process(options, clock).await
+    /// The receiver of the webhook. Panics if the world was built without a webhook.
+    #[must_use]
+    pub fn webhook(&self) -> &Receiver {
+        self.webhook.as_ref().expect("the world was built with a webhook")
     }
 
-    /// The same with a webhook, behind the topic.
-    pub async fn with_webhook() -> (Self, Receiver) {
-        let receiver = Receiver::start().await;
-        let settings = [("WEBHOOK_URL", &*receiver.url), ("WEBHOOK_SECRET_ID", names::WEBHOOK_SECRET)];
-        let world = Self::with_settings(&settings).await;
-        (world, receiver)
-    }
-
-    /// The same with functions whose clock is that many minutes ahead of everybody else's.
-    pub async fn with_clock_off_by(minutes: i64) -> Self {
-        let clock = ManualClock::default();
-        let options = options(clock.stand_ins(), clock.ahead(minutes).ambient());
-        Self::in_process(options, clock).await
-    }
-
-    async fn in_process(options: Options, clock: ManualClock) -> Self {
-        let ambient = options.ambient.clone();
-        let system = System::start(options, |endpoints| async move { in_process(&endpoints, &ambient) }).await;
-        Self::with_demo_user(system.expect("the system starts"), clock).await
-    }
-
-    /// The functions in this process, to be killed wherever the test wants.
-    pub async fn with_crashes() -> (Self, Crashes) {
-        let (clock, crashes) = (ManualClock::default(), Crashes::default());
-        let ambient = clock.ambient();
-        let options = options(clock.stand_ins(), ambient.clone());
-        let functions = crashes.clone();
-        let system = System::start(options, |endpoints| async move { functions.functions(&endpoints, &ambient) }).await;
-        let world = Self::with_demo_user(system.expect("the system starts"), clock).await;
-        crashes.watch(&world.system);
-        (world, crashes)
-    }
-
-    /// The functions' real binaries, each a process under the Lambda Runtime API, with the machine's clock.
-    pub async fn with_binaries() -> Self {
-        Self::start_binaries("info", &[]).await
-    }
-
-    /// The same with a webhook, and with everything that they can log.
-    pub async fn with_talkative_binaries() -> (Self, Receiver) {
-        let receiver = Receiver::start().await;
-        let settings = [("WEBHOOK_URL", &*receiver.url), ("WEBHOOK_SECRET_ID", names::WEBHOOK_SECRET)];
-        let world = Self::start_binaries("trace", &settings).await;
-        (world, receiver)
-    }
-
-    /// The same, to be killed wherever the test wants.
-    pub async fn with_binaries_and_crashes() -> (Self, Crashes) {
-        let (world, crashes) = (Self::with_binaries().await, Crashes::default());
-        crashes.kill_these(&world.processes);
-        crashes.watch(&world.system);
-        (world, crashes)
-    }
-
-    async fn start_binaries(rust_log: &str, settings: &[(&str, &str)]) -> Self {
-        let (rust_log, settings) = (rust_log.to_owned(), texts(settings));
-        let options = Options { rust_log, settings, ..options(Ambient::system(), Ambient::system()) };
-        let mut processes = Processes::new();
-        let started = &mut processes;
-        let system = System::start(options, |endpoints| async move {
-            *started = binaries::start(&endpoints).await?;
-            Ok::<_, String>(binaries::functions(started))
-        });
-        let system = system.await.expect("the system starts");
-        let mut world = Self::with_demo_user(system, ManualClock::default()).await;
-        world.processes = processes;
-        world
-    }
-
-    /// What a function's processes logged, if the world runs its binary.
+    /// The log of a function that runs from its binary.
     #[must_use]
     pub fn log(&self, function: Function) -> String {
         self.processes.get(&function).map(|process| process.log()).unwrap_or_default()
-    }
-
-    async fn with_demo_user(system: System, clock: ManualClock) -> Self {
-        system.add_demo_user().await.expect("the demo user has a grant");
-        system.secrets.put(names::WEBHOOK_SECRET, WEBHOOK_SECRET);
-        Self { system, clock, leftovers_expected: false, processes: Processes::new(), cookie: Mutex::default() }
     }
 
     /// The time of the manual clock.
@@ -180,11 +70,6 @@ impl World {
     /// Moves the time on.
     pub fn advance(&self, seconds: u64) {
         self.clock.advance(Duration::from_secs(seconds));
-    }
-
-    /// This test leaves messages on a queue, or in a dead-letter queue, on purpose.
-    pub fn expect_leftovers(&mut self) {
-        self.leftovers_expected = true;
     }
 
     /// Calls the API, as an IAM principal where the route asks for one.
@@ -208,7 +93,7 @@ impl World {
         reply
     }
 
-    /// From here on it is another browser, or a person who never had the cookie.
+    /// Deletes the browser's cookie, as if another browser was used from now on.
     pub fn change_browser(&self) {
         *self.cookie.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
@@ -235,11 +120,14 @@ impl World {
         reply.json()
     }
 
-    /// The types of an account's events, in order.
+    /// The events of an account, oldest first.
+    pub async fn events(&self, user: &str, account: &str) -> Vec<DeliveredEvent> {
+        events(&self.account(user, account).await["events"])
+    }
+
+    /// The types of an account's events, oldest first.
     pub async fn history(&self, user: &str, account: &str) -> Vec<String> {
-        let account = self.account(user, account).await;
-        let events = account["events"].as_array().expect("a history").iter();
-        events.map(|event| event["type"].as_str().unwrap_or_default().to_owned()).collect()
+        self.events(user, account).await.into_iter().map(|event| event.kind).collect()
     }
 
     /// Hands a read result in, and lets everything settle.
@@ -253,9 +141,31 @@ impl World {
         self.run_until_idle().await;
     }
 
-    /// Puts a body on the queue of read results as it is.
-    pub fn enqueue(&self, body: &str) {
-        self.system.queues.send(Queue::ReadResults, body).expect("the queue takes it");
+    /// Puts a message on a queue.
+    pub fn enqueue(&self, queue: Queue, body: &(impl Display + ?Sized)) {
+        self.system.queues.send(queue, &body.to_string()).expect("the queue takes it");
+    }
+
+    /// Gives an event to a function.
+    pub async fn invoke(&self, function: Function, event: &Value) -> Value {
+        let reply = self.system.functions.get(function).invoke(event.to_string().into()).await.expect("a reply");
+        serde_json::from_slice(&reply).expect("a reply in JSON")
+    }
+
+    /// Gives one read result to its function directly, without the queue.
+    pub async fn take_in(&self, read_result: ReadResult) {
+        let batch = SqsMessage::new(read_result, self.clock_now()).alone();
+        let reply = self.invoke(Function::RecordReadResult, &batch).await;
+        assert_eq!(reply["batchItemFailures"], json!([]));
+    }
+
+    /// Everything in the table.
+    #[must_use]
+    pub fn items(&self) -> Vec<Value> {
+        let scan = serde_json::from_value(json!({"TableName": names::TABLE})).expect("a request");
+        let found = self.system.database.scan(scan).expect("the table can be read");
+        let found = serde_json::to_value(found).expect("a reply in JSON");
+        found["Items"].as_array().expect("a list of items").clone()
     }
 
     /// Lets stream and queues move until nothing moves.
@@ -270,47 +180,47 @@ impl World {
         done
     }
 
-    /// What was published so far, oldest first.
+    /// The events that were published so far, oldest first.
     #[must_use]
-    pub fn published(&self) -> Vec<Value> {
+    pub fn published(&self) -> Vec<DeliveredEvent> {
         published(&self.system)
     }
 
-    /// The link of the last notification that has one: its path.
+    /// The published events in JSON.
+    #[must_use]
+    pub fn published_json(&self) -> Vec<Value> {
+        published_json(&self.system)
+    }
+
+    /// The newest published event. Panics if there is none.
+    #[must_use]
+    pub fn last_published(&self) -> DeliveredEvent {
+        self.published().pop().expect("a published event")
+    }
+
+    /// The path of the newest reconnect link. Panics if none was published.
     #[must_use]
     pub fn last_link(&self) -> String {
         let published = self.published();
-        let link = published.iter().rev().find_map(|event| event["data"]["reconnectUrl"].as_str());
-        let link = link.expect("a notification with a link");
-        link.strip_prefix(&self.system.endpoints.public_base_url).expect("a link of ours").to_owned()
+        let link = published.iter().rev().find_map(|event| event.reconnect_url.as_deref());
+        self.path(link.expect("a published link"))
+    }
+
+    /// The path of a URL of the API.
+    #[must_use]
+    pub fn path(&self, url: &str) -> String {
+        url.strip_prefix(&self.system.endpoints.public_base_url).expect("a URL of the API").to_owned()
     }
 }
 
-fn texts(settings: &[(&str, &str)]) -> BTreeMap<String, String> {
-    settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+/// The events that a system published so far, oldest first.
+#[must_use]
+pub fn published(system: &System) -> Vec<DeliveredEvent> {
+    published_json(system).iter().map(DeliveredEvent::from).collect()
 }
 
-/// What a system published so far, oldest first.
-#[must_use]
-pub fn published(system: &System) -> Vec<Value> {
+fn published_json(system: &System) -> Vec<Value> {
     system.topic.all().iter().map(local::Publication::json).collect()
-}
-
-/// A system on free ports, in memory, that moves only when it is told to.
-#[must_use]
-pub fn options(stand_ins: Ambient, ambient: Ambient) -> Options {
-    Options {
-        port: 0,
-        simulator_port: 0,
-        data_dir: None,
-        secrets: Some(secrets()),
-        stand_ins,
-        ambient,
-        queues: QueueSettings { retry_delay: Duration::ZERO, ..QueueSettings::default() },
-        background: false,
-        rust_log: "info".to_owned(),
-        settings: BTreeMap::new(),
-    }
 }
 
 impl Drop for World {

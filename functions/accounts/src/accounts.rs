@@ -7,19 +7,17 @@ use lambda_http::Request;
 use reauth_core::{
     lambda::RequestContext,
     retry::retry_on_conflict,
-    store::{AccountChange, Commit, Cursor, Grant, HistoryCursor, StoreError, UserAccounts, Versioned},
+    store::{AccountChange, Commit, Cursor, Grant, HistoryCursor, HistoryPage, StoreError, UserAccounts, Versioned},
     web::{ApiRequest, Problem, Response, response},
 };
-use reauth_domain::{
-    Account, AccountId, Outcome, Signal, Status, UserId,
-    account::{Episode, mask},
-    time::{after, rfc3339},
-};
+use reauth_domain::{Account, AccountId, Outcome, Signal, Status, UserId, account::Episode, time::after};
 use secrecy::ExposeSecret;
-use serde_json::{Value, json};
 use tracing::instrument;
 
-use crate::Accounts;
+use crate::{
+    Accounts,
+    replies::{AccountBody, AccountListBody},
+};
 
 const DEFAULT_LIMIT: usize = 100;
 const MAX_LIMIT: usize = 500;
@@ -28,7 +26,7 @@ const HISTORY_PAGE: usize = 100;
 
 impl Accounts {
     /// `GET /users/{userId}/accounts`.
-    #[instrument(skip_all, fields(user_id))]
+    #[instrument(skip_all)]
     pub(crate) async fn list_of_user(&self, request: &Request) -> Result<Response, Problem> {
         let mut input = request.input();
         let (user, refresh) = (input.path::<UserId>("userId"), input.switch("refresh"));
@@ -41,12 +39,12 @@ impl Accounts {
         if accounts.is_empty() && !self.authorized.store.user_exists(&user).await? {
             return Err(Problem::user_not_found());
         }
-        let accounts: Vec<Value> = accounts.iter().map(|account| describe(account, read_at(&known, account))).collect();
-        Ok(response::json(StatusCode::OK, &json!({"accounts": accounts})))
+        let accounts = accounts.iter().map(|account| AccountBody::new(account, read_at(&known, account))).collect();
+        Ok(response::json(StatusCode::OK, &AccountListBody { accounts, cursor: None }))
     }
 
     /// `GET /users/{userId}/accounts/{accountId}`.
-    #[instrument(skip_all, fields(user_id, account_id))]
+    #[instrument(skip_all)]
     pub(crate) async fn show_account(&self, request: &Request) -> Result<Response, Problem> {
         let mut input = request.input();
         let (user, id) = (input.path::<UserId>("userId"), input.path::<AccountId>("accountId"));
@@ -65,16 +63,10 @@ impl Accounts {
             known = self.authorized.user_accounts(&user, request.context()).await?;
         }
         let account = find(&known, &user, &id).ok_or_else(Problem::account_not_found)?;
-        let mut body = describe(&account, read_at(&known, &account));
-        if let Some((url, expires_at)) = self.told_link(request, &account).await? {
-            body["reconnectUrl"] = url.into();
-            body["reconnectUrlExpiresAt"] = json!(rfc3339::text(expires_at));
-        }
-        if let Some(page) = history {
-            body["events"] = page.events.into();
-            if let Some(older) = page.older {
-                body["cursor"] = older.encode().into();
-            }
+        let mut body = AccountBody::new(&account, read_at(&known, &account));
+        (body.reconnect_url, body.reconnect_url_expires_at) = self.told_link(request, &account).await?.unzip();
+        if let Some(HistoryPage { events, older }) = history {
+            (body.events, body.cursor) = (Some(events), older.map(HistoryCursor::encode));
         }
         Ok(response::json(StatusCode::OK, &body))
     }
@@ -95,7 +87,7 @@ impl Accounts {
 
     /// `POST /users/{userId}/accounts/{accountId}/accept-identity`: replaces the expected login by the one that
     /// digi.me lists now, and ends the identity mismatch.
-    #[instrument(skip_all, fields(user_id, account_id))]
+    #[instrument(skip_all)]
     pub(crate) async fn accept_identity(&self, request: &Request) -> Result<Response, Problem> {
         let mut input = request.input();
         let (user, id) = (input.path::<UserId>("userId"), input.path::<AccountId>("accountId"));
@@ -126,7 +118,7 @@ impl Accounts {
         });
         let account = accepted.await?.ok_or_else(no_identity_mismatch)?;
         let known = self.authorized.user_accounts(user, request.context()).await?;
-        Ok(response::json(StatusCode::OK, &describe(&account, read_at(&known, &account))))
+        Ok(response::json(StatusCode::OK, &AccountBody::new(&account, read_at(&known, &account))))
     }
 
     /// Returns the changed account. Returns `None` if the account is gone, or has no identity mismatch any more.
@@ -171,12 +163,9 @@ impl Accounts {
         let cursor = input.parameter("cursor", |cursor| cursor.map(Cursor::decode).transpose());
         let (limit, cursor) = input.finish(|| Some((limit?, cursor?)))?;
         let page = self.authorized.store.accounts_in_need(limit, cursor.as_ref()).await?;
-        let accounts: Vec<Value> = page.accounts.iter().map(|account| describe(account, None)).collect();
-        let mut body = json!({"accounts": accounts});
-        if let Some(next) = page.next {
-            body["cursor"] = json!(next.encode());
-        }
-        Ok(response::json(StatusCode::OK, &body))
+        let accounts = page.accounts.iter().map(|account| AccountBody::new(account, None)).collect();
+        let cursor = page.next.as_ref().map(Cursor::encode);
+        Ok(response::json(StatusCode::OK, &AccountListBody { accounts, cursor }))
     }
 
     /// Lists the user's accounts at digi.me under each of the user's grants, and stores what the lists say. Returns
@@ -212,39 +201,4 @@ fn find(known: &UserAccounts, user: &UserId, id: &AccountId) -> Option<Account> 
 
 fn read_at(known: &UserAccounts, account: &Account) -> Option<Timestamp> {
     known.last_reads.value.watermarks.get(&account.account_id).map(|read| read.observed_at)
-}
-
-fn describe(account: &Account, last_read_at: Option<Timestamp>) -> Value {
-    let mut body = json!({
-        "userId": account.user_id,
-        "accountId": account.account_id,
-        "status": account.status.name(),
-    });
-    let episode = account.episode();
-    let (verified, authorization_expires_at) = match account.status {
-        Status::Active { verified, authorization_expires_at } => (verified, authorization_expires_at),
-        Status::ReauthRequired(_) | Status::Verifying { .. } => (None, None),
-    };
-    let mismatch = account
-        .identity_mismatch
-        .as_ref()
-        .map(|mismatch| json!({"expected": account.masked_username(), "found": mask(&mismatch.found)}));
-    let optional = [
-        ("contractId", account.contract_id.as_ref().map(|id| json!(id))),
-        ("serviceName", account.service_name.as_ref().map(|name| json!(name))),
-        ("since", episode.map(|episode| json!(rfc3339::text(episode.since)))),
-        ("episodeId", episode.map(|episode| json!(episode.episode_id))),
-        ("error", episode.map(|episode| json!(episode.error))),
-        ("lastReadAt", last_read_at.map(|at| json!(rfc3339::text(at)))),
-        ("reauthorizedAt", account.reauthorized_at.map(|at| json!(rfc3339::text(at)))),
-        ("verified", verified.map(|verified| json!(verified))),
-        ("authorizationExpiresAt", authorization_expires_at.map(|at| json!(rfc3339::text(at)))),
-        ("identityMismatch", mismatch),
-    ];
-    for (name, value) in optional {
-        if let Some(value) = value {
-            body[name] = value;
-        }
-    }
-    body
 }

@@ -7,6 +7,7 @@ use http::StatusCode;
 use lambda_http::Request;
 use reauth_core::{
     authorized_client::{AuthorizedClientError, REFRESH_MARGIN},
+    error::Chain,
     lambda::RequestContext,
     retry::retry_on_conflict,
     secrets::SecretError,
@@ -14,11 +15,12 @@ use reauth_core::{
     web::{ApiRequest, Problem, Response, response},
 };
 use reauth_domain::{ContractId, UserId, time::after};
-use serde::Serialize;
-use serde_json::Value;
 use tracing::instrument;
 
-use crate::Accounts;
+use crate::{
+    Accounts,
+    replies::{GrantBody, GrantStatus},
+};
 
 /// When a grant is stored and the user's accounts were last listed longer ago than this, they are listed again.
 const ACCOUNTS_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
@@ -35,24 +37,9 @@ enum Refusal {
     Stale,
 }
 
-/// The body of `GET /users/{userId}/grants/{contractId}`: the pair in the Node SDK's form, and its status.
-#[derive(Serialize)]
-struct GrantBody {
-    #[serde(flatten)]
-    tokens: Value,
-    status: GrantStatus,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "snake_case")]
-enum GrantStatus {
-    Active,
-    UserReauthorizationRequired,
-}
-
 impl Accounts {
     /// `PUT /users/{userId}/grants/{contractId}`.
-    #[instrument(skip_all, fields(user_id, contract_id))]
+    #[instrument(skip_all)]
     pub(crate) async fn put_grant(&self, request: &Request) -> Result<Response, Problem> {
         let mut input = request.input();
         let (user, contract) = (input.path::<UserId>("userId"), input.path::<ContractId>("contractId"));
@@ -78,7 +65,7 @@ impl Accounts {
             Ok(()) => self.list_if_old(grant, request.context()).await,
             Err(error) => {
                 let (user_id, contract_id) = (&user, &contract);
-                tracing::warn!(%user_id, %contract_id, %error, "put-grant: stored the grant, but could not use the contract's key");
+                tracing::warn!(%user_id, %contract_id, error = %Chain(&error), "put-grant: stored the grant, but could not use the contract's key");
             }
         }
         Ok(response::empty(StatusCode::NO_CONTENT))
@@ -95,12 +82,12 @@ impl Accounts {
         let context = RequestContext { at: context.at, deadline: context.deadline.within(now, LISTING_TIME) };
         let user_id = grant.value.user_id.clone();
         if let Err(error) = self.authorized.list_accounts(grant, context).await {
-            tracing::info!(%user_id, %error, "put-grant: could not list the user's accounts at digi.me");
+            tracing::info!(%user_id, error = %Chain(&error), "put-grant: could not list the user's accounts at digi.me");
         }
     }
 
     /// `GET /users/{userId}/grants/{contractId}`.
-    #[instrument(skip_all, fields(user_id, contract_id))]
+    #[instrument(skip_all)]
     pub(crate) async fn show_grant(&self, request: &Request) -> Result<Response, Problem> {
         let mut input = request.input();
         let (user, contract) = (input.path::<UserId>("userId"), input.path::<ContractId>("contractId"));

@@ -3,6 +3,7 @@
 mod accounts;
 mod grants;
 mod read_results;
+pub mod replies;
 
 use std::{sync::Arc, time::Duration};
 
@@ -65,7 +66,7 @@ impl HttpFunction for Accounts {
 impl Accounts {
     /// `DELETE /users/{userId}`: erases everything that this service stores about the user, and leaves a tombstone. It
     /// changes nothing at digi.me.
-    #[instrument(skip_all, fields(user_id))]
+    #[instrument(skip_all)]
     async fn forget(&self, request: &Request) -> Result<Response, Problem> {
         let mut input = request.input();
         let user: Option<UserId> = input.path("userId");

@@ -1,7 +1,7 @@
 //! The route that takes a read result over HTTP. It parses the read result first, so that the caller learns about an
 //! invalid one, and then puts it on the `ReadResults` queue.
 
-use digime::{ReadResult, read_result::IgnoredEntry};
+use digime::ReadResult;
 use http::StatusCode;
 use lambda_http::Request;
 use reauth_core::{
@@ -12,10 +12,9 @@ use reauth_domain::{
     ContractId, UserId,
     submission::{MAX_ACCOUNTS, Submission, is_too_large, parse_read_result, timestamp},
 };
-use serde::Serialize;
 use tracing::instrument;
 
-use crate::Accounts;
+use crate::{Accounts, replies::AcceptedBody};
 
 /// In bytes. Lambda accepts events of up to 6 MB. For a larger read result, the application sends its status only.
 const MAX_BODY: usize = 5_000_000;
@@ -25,18 +24,9 @@ const MAX_MESSAGE: usize = 200 * 1024;
 /// The reply names at most this many ignored entries.
 const MAX_IGNORED: usize = 20;
 
-/// The body of the 202 reply.
-#[derive(Serialize)]
-struct AcceptedBody<'a> {
-    /// The number of accepted entries.
-    accounts: usize,
-    /// The first entries that were ignored because they are not accounts.
-    ignored: &'a [IgnoredEntry],
-}
-
 impl Accounts {
     /// `POST /users/{userId}/read-results`.
-    #[instrument(skip_all, fields(user_id))]
+    #[instrument(skip_all)]
     pub(crate) async fn take_read_result(&self, request: &Request) -> Result<Response, Problem> {
         if request.body().len() > MAX_BODY {
             return Err(too_large(

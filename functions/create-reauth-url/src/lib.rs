@@ -3,6 +3,7 @@
 mod api;
 mod create;
 mod reconnect;
+pub mod replies;
 
 use std::time::Duration;
 

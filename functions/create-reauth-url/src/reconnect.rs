@@ -6,6 +6,7 @@ use http::StatusCode;
 use lambda_http::Request;
 use maud::{Markup, html};
 use reauth_core::{
+    error::Chain,
     keyring::random_secret,
     store::{Grant, Link, LinkUse, RecordedUse, StoredLink, Versioned},
     web::{ApiRequest, BROWSER_COOKIE, Problem, Response, ResponseExt, page::page, response},
@@ -22,7 +23,7 @@ const TOKEN_LENGTH: usize = 43;
 impl CreateReauthUrl {
     /// `GET /reconnect/{token}`: shows the page. It starts no reauthorization and does not call digi.me, because link
     /// scanners open it too.
-    #[instrument(skip_all, fields(user_id, account_id))]
+    #[instrument(skip_all)]
     pub(crate) async fn reconnect_page(&self, request: &Request) -> Result<Response, Problem> {
         let page = async {
             let Some(StoredLink { link, .. }) = self.link(request).await? else { return Ok(self.unknown_link()) };
@@ -36,7 +37,7 @@ impl CreateReauthUrl {
     }
 
     /// `POST /reconnect/{token}`: creates a reauthorization and redirects to its URL.
-    #[instrument(skip_all, fields(user_id, account_id))]
+    #[instrument(skip_all)]
     pub(crate) async fn reconnect(&self, request: &Request) -> Result<Response, Problem> {
         let answer = async {
             let Some(stored) = self.link(request).await? else { return Ok(self.unknown_link()) };
@@ -59,7 +60,8 @@ impl CreateReauthUrl {
                 }
             };
             let answer = answer.await;
-            if answer.as_ref().is_err_and(|problem| is_our_failure(problem.status)) {
+            // Every problem here is a failure of this service, of digi.me or of the stored grant, not of the user.
+            if answer.is_err() {
                 self.take_back(request, recorded).await;
             }
             answer
@@ -70,7 +72,7 @@ impl CreateReauthUrl {
     /// Takes back a recorded use. An attempt that fails because of this service does not count toward the rate limit.
     async fn take_back(&self, request: &Request, recorded: RecordedUse) {
         if let Err(error) = self.authorized.store.take_back_use(request.path_text("token"), recorded).await {
-            tracing::warn!(%error, "reconnect: could not take back the use of a link");
+            tracing::warn!(error = %Chain(&error), "reconnect: could not take back the use of a link");
         }
     }
 
@@ -105,7 +107,12 @@ impl CreateReauthUrl {
 
     async fn link(&self, request: &Request) -> Result<Option<StoredLink>, Problem> {
         let token = request.path_text("token");
-        if is_token(token) { Ok(self.authorized.store.link(token).await?) } else { Ok(None) }
+        let stored = if is_token(token) { self.authorized.store.link(token).await? } else { None };
+        if let Some(StoredLink { link, .. }) = &stored {
+            request.record("user_id", &link.user_id);
+            request.record("account_id", &link.account_id);
+        }
+        Ok(stored)
     }
 
     /// Returns the account if it can be reconnected now, else the page that says why not. A link of an earlier episode
@@ -214,11 +221,6 @@ impl CreateReauthUrl {
     fn notice(&self, status: StatusCode, title: &str, content: &Markup) -> Response {
         page(status, title, content, &[])
     }
-}
-
-/// Whether the attempt failed for a reason that is not the user's: a dependency is down, or the grant cannot be used.
-fn is_our_failure(status: StatusCode) -> bool {
-    status.is_server_error() || status == StatusCode::CONFLICT
 }
 
 /// The waiting time in words: in minutes, rounded up, or in seconds when it is below one minute.

@@ -12,6 +12,7 @@ use lambda_runtime::Error;
 use reauth_core::{
     aws::Aws,
     config::{ConfigError, Environment},
+    error::Chain,
     lambda::{Function, Invocation, first_receipt},
     services,
     store::{Store, StoredEvent},
@@ -82,7 +83,7 @@ impl NotifyReauth {
         let Err(error) = self.deliver(&copies.event).await else { return Vec::new() };
         let event_id = copies.event.event.subject.event_id.as_str();
         for message_id in &copies.message_ids {
-            tracing::warn!(message_id, event_id, %error, "notify-reauth: could not publish an event");
+            tracing::warn!(message_id, event_id, error = %Chain(&error), "notify-reauth: could not publish an event");
         }
         copies.message_ids
     }

@@ -13,6 +13,7 @@ use lambda_runtime::Error;
 use reauth_core::{
     aws::Aws,
     config::{ConfigError, Environment},
+    error::Chain,
     lambda::{Function, Invocation, first_receipt},
 };
 use tracing::instrument;
@@ -57,7 +58,7 @@ impl PostWebhook {
             Ok(()) => None,
             Err(error) => {
                 let event_id = message.event_id.as_str();
-                tracing::warn!(message_id, event_id, %error, "post-webhook: could not post an event");
+                tracing::warn!(message_id, event_id, error = %Chain(&error), "post-webhook: could not post an event");
                 Some(message_id)
             }
         }

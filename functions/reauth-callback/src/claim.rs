@@ -33,7 +33,8 @@ impl UnverifiedCallback {
 
 #[cfg(test)]
 mod tests {
-    use reauth_core::web::Query;
+    use lambda_http::{Request, RequestExt, aws_lambda_events::query_map::QueryMap};
+    use reauth_core::web::ApiRequest;
 
     use super::*;
 
@@ -41,7 +42,9 @@ mod tests {
     #[test]
     fn fuzz_callback_queries() {
         bolero::check!().for_each(|bytes: &[u8]| {
-            let Ok(query) = Query::parse(&String::from_utf8_lossy(bytes)) else { return };
+            let Ok(parameters) = String::from_utf8_lossy(bytes).parse::<QueryMap>();
+            let request = Request::default().with_query_string_parameters(parameters);
+            let Ok(query) = request.query() else { return };
             let Some(callback) = UnverifiedCallback::read(&query) else { return };
             assert_eq!((callback.id.as_str().len(), callback.secret.len()), (35, SECRET_LENGTH));
             if let UnverifiedClaim::Failure(code) = callback.claim {

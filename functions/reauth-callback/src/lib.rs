@@ -7,12 +7,14 @@ mod settle;
 use digime::ambient::Ambient;
 use lambda_http::Request;
 use reauth_core::{
-    authorized_client::AuthorizedClient,
+    authorized_client::{AuthorizedClient, AuthorizedClientError},
     aws::Aws,
     config::{ConfigError, Environment},
     services,
+    store::StoreError,
     web::{ApiRequest, BROWSER_COOKIE, HttpFunction, Problem, Response, response},
 };
+use reauth_domain::reauthorization::Reauthorization;
 use tracing::instrument;
 
 use crate::claim::UnverifiedCallback;
@@ -43,7 +45,7 @@ impl HttpFunction for ReauthCallback {
 
 impl ReauthCallback {
     /// `GET /callback?state=…&success=…&errorCode=…`.
-    #[instrument(skip_all, fields(reauthorization_id, user_id, account_id))]
+    #[instrument(skip_all)]
     async fn callback(&self, request: &Request) -> Result<Response, Problem> {
         let Some(callback) = request.query().ok().as_ref().and_then(UnverifiedCallback::read) else {
             return Ok(self.unknown_state());
@@ -58,16 +60,25 @@ impl ReauthCallback {
         // What digi.me says about the account is still true, so the account is updated. This browser gets a page and is
         // not redirected to the application.
         let same_browser = stored.is_bound_to(request.cookies(BROWSER_COOKIE));
+        let from_link = same_browser && stored.is_from_link();
         let return_url = stored.reauthorization.return_url.clone().filter(|_| same_browser);
-        let (id, account_id) = (stored.reauthorization.id.clone(), stored.reauthorization.account_id.clone());
-        let outcome = self.settle(callback.claim, stored, request.context()).await?;
+        let reauthorization = stored.reauthorization.clone();
+        let Reauthorization { id, user_id, account_id, .. } = &reauthorization;
+        request.record("reauthorization_id", id);
+        request.record("user_id", user_id);
+        request.record("account_id", account_id);
+        let outcome = match self.settle(callback.claim, stored, request.context()).await {
+            // The user was erased during the request. From now on, the state is unknown.
+            Err(AuthorizedClientError::Store(StoreError::Forgotten)) => return Ok(self.unknown_state()),
+            outcome => outcome?,
+        };
         match return_url {
             Some(url) => {
                 let code = outcome.error_code().map(|code| code.as_str().to_owned());
-                let url = url.with_result(&id, &account_id, outcome.status(), code.as_deref());
+                let url = url.with_result(id, account_id, outcome.status(), code.as_deref());
                 response::see_other(url.as_str())
             }
-            None => Ok(self.result(&outcome)),
+            None => Ok(self.result(&reauthorization, &outcome, from_link).await),
         }
     }
 }

@@ -1,30 +1,21 @@
 //! Settles a reauthorization after its callback: asks digi.me about the account, and writes the outcome in one
 //! transaction.
 
-use digime::ListedAccount;
 use reauth_core::{
     authorized_client::AuthorizedClientError,
+    error::Chain,
     lambda::RequestContext,
     retry::{Conflict, retry_on_conflict},
     store::{AccountChange, Commit, Grant, StoreError, StoredReauthorization, Versioned},
-    web::Problem,
 };
 use reauth_domain::{
-    Account, FailureCode, Outcome, Signal, Via,
-    account::Settlement,
+    Account, FailureCode, Outcome, Signal,
     reauthorization::{Progress, Reauthorization, Step, UnverifiedClaim},
-    verification::{Verdict, verdict},
+    verification::Answer,
 };
 use tokio::sync::OnceCell;
 
 use crate::ReauthCallback;
-
-/// The account's entry in digi.me's list, and the verdict on it.
-#[derive(Clone)]
-struct Answer {
-    verdict: Verdict,
-    listed: Option<ListedAccount>,
-}
 
 /// The status of a reauthorization after its callback.
 #[derive(Debug)]
@@ -58,14 +49,6 @@ impl CallbackOutcome {
             Progress::Failed { error_code, .. } => Self::Failed(error_code.clone()),
         }
     }
-
-    fn of_settlement(settlement: &Settlement) -> Self {
-        match settlement {
-            Settlement::Claimed => Self::Verifying,
-            Settlement::Succeeded { .. } => Self::Succeeded,
-            Settlement::Failed(code) => Self::Failed(code.clone()),
-        }
-    }
 }
 
 impl ReauthCallback {
@@ -76,18 +59,18 @@ impl ReauthCallback {
         claim: UnverifiedClaim,
         stored: StoredReauthorization,
         context: RequestContext,
-    ) -> Result<CallbackOutcome, Problem> {
+    ) -> Result<CallbackOutcome, AuthorizedClientError> {
         let (claim, answer) = (&claim, &OnceCell::new());
         let first = self.try_to_settle(claim, &stored, answer, context).await;
         if !first.as_ref().is_err_and(Conflict::is_conflict) {
-            return Ok(first?);
+            return first;
         }
         let id = &stored.reauthorization.id;
-        let settled = retry_on_conflict(&self.ambient, context.deadline, || async move {
+        retry_on_conflict(&self.ambient, context.deadline, || async move {
             let stored = self.authorized.store.reauthorization(id).await?.ok_or(StoreError::Forgotten)?;
             self.try_to_settle(claim, &stored, answer, context).await
-        });
-        Ok(settled.await?)
+        })
+        .await
     }
 
     async fn try_to_settle(
@@ -98,11 +81,12 @@ impl ReauthCallback {
         context: RequestContext,
     ) -> Result<CallbackOutcome, AuthorizedClientError> {
         let reauthorization = &stored.reauthorization;
-        let step = reauthorization.on_callback(claim.clone());
-        if step == Step::Repeat {
-            return Ok(CallbackOutcome::of(&reauthorization.progress));
-        }
-        let asks = step == Step::Verify && answer.get().is_none();
+        let failure = match reauthorization.on_callback(claim.clone()) {
+            Step::Repeat => return Ok(CallbackOutcome::of(&reauthorization.progress)),
+            Step::Fail(code) => Some(code),
+            Step::Verify => None,
+        };
+        let asks = failure.is_none() && answer.get().is_none();
         let Reauthorization { user_id, account_id, contract_id, .. } = reauthorization;
         let may_ask = async {
             let may_ask = asks && self.authorized.store.record_verification(stored).await?;
@@ -113,7 +97,7 @@ impl ReauthCallback {
         if asks && !may_ask {
             let id = &reauthorization.id;
             tracing::warn!(reauthorization_id = %id, %user_id, %account_id, "reauth-callback: reached the limit of verifications, did not ask digi.me");
-            if reauthorization.progress != Progress::Pending {
+            if !reauthorization.takes_claim() {
                 return Ok(CallbackOutcome::of(&reauthorization.progress));
             }
         }
@@ -123,9 +107,10 @@ impl ReauthCallback {
             let grant = grants.into_iter().find(|grant| grant.value.contract_id == *contract_id);
             answer.get_or_try_init(|| self.ask(reauthorization, &account.value, grant, context)).await?;
         }
-        let signal = match step {
-            Step::Fail(code) => Signal::Failed { attempt: reauthorization.attempt(), code },
-            Step::Verify | Step::Repeat => signal(reauthorization, answer.get().cloned()),
+        let attempt = reauthorization.attempt();
+        let signal = match failure {
+            Some(code) => Signal::Failed { attempt, code },
+            None => answer.get().cloned().unwrap_or(Answer::UNKNOWN).after_callback(attempt),
         };
         Ok(self.write(stored, account, signal, context).await?)
     }
@@ -138,11 +123,10 @@ impl ReauthCallback {
         grant: Option<Versioned<Grant>>,
         context: RequestContext,
     ) -> Result<Answer, StoreError> {
-        let unknown = Answer { verdict: Verdict::Unknown, listed: None };
         let Reauthorization { id, user_id, account_id, .. } = reauthorization;
         let Some(grant) = grant else {
             tracing::warn!(reauthorization_id = %id, %user_id, %account_id, "reauth-callback: could not verify an account, there is no grant");
-            return Ok(unknown);
+            return Ok(Answer::UNKNOWN);
         };
         let client = &self.authorized.client;
         let listed = self
@@ -152,14 +136,11 @@ impl ReauthCallback {
             })
             .await;
         match listed {
-            Ok(listed) => {
-                let listed = listed.into_iter().find(|listed| listed.id == reauthorization.account_id);
-                Ok(Answer { verdict: verdict(account.username.as_deref(), listed.as_ref()), listed })
-            }
+            Ok(listed) => Ok(Answer::of_list(account, listed)),
             Err(AuthorizedClientError::Store(error)) => Err(error),
             Err(error) => {
-                tracing::warn!(reauthorization_id = %id, %user_id, %account_id, %error, "reauth-callback: could not verify an account");
-                Ok(unknown)
+                tracing::warn!(reauthorization_id = %id, %user_id, %account_id, error = %Chain(&error), "reauth-callback: could not verify an account");
+                Ok(Answer::UNKNOWN)
             }
         }
     }
@@ -173,15 +154,12 @@ impl ReauthCallback {
         context: RequestContext,
     ) -> Result<CallbackOutcome, StoreError> {
         let reauthorization = &stored.reauthorization;
-        let Outcome::Changed(mut change) = account.value.take(signal, self.ambient.now()) else {
+        let now = self.ambient.now();
+        let Outcome::Changed(mut change) = account.value.take(signal, now) else {
             return Ok(CallbackOutcome::of(&reauthorization.progress));
         };
         change.account.contract_id.get_or_insert_with(|| reauthorization.contract_id.clone());
-        let own = change.settled.iter().find(|(id, _)| *id == reauthorization.id);
-        let outcome = own.map_or_else(
-            || CallbackOutcome::of(&reauthorization.progress),
-            |(_, settlement)| CallbackOutcome::of_settlement(settlement),
-        );
+        let outcome = CallbackOutcome::of(&reauthorization.progress_after(&change, now));
         let commit = Commit {
             user_id: reauthorization.user_id.clone(),
             changes: vec![AccountChange { change, read_version: account.version, read: None }],
@@ -191,16 +169,5 @@ impl ReauthCallback {
         };
         self.authorized.store.commit(commit).await?;
         Ok(outcome)
-    }
-}
-
-fn signal(reauthorization: &Reauthorization, answer: Option<Answer>) -> Signal {
-    let attempt = reauthorization.attempt();
-    match answer {
-        Some(Answer { verdict: Verdict::Authorized, listed }) => {
-            Signal::Confirmed { via: Via::Callback, listed, attempt: Some(attempt) }
-        }
-        Some(Answer { verdict: Verdict::Refused(refusal), .. }) => Signal::Denied { attempt: Some(attempt), refusal },
-        Some(Answer { verdict: Verdict::Unknown, .. }) | None => Signal::Claimed { attempt },
     }
 }

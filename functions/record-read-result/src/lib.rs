@@ -1,7 +1,7 @@
 //! Determines from read results which accounts lost or regained their authorization, and records it.
 
 mod message;
-mod take_in;
+mod record;
 
 use std::collections::BTreeMap;
 
@@ -13,6 +13,7 @@ use reauth_core::{
     authorized_client::AuthorizedClient,
     aws::Aws,
     config::{ConfigError, Environment},
+    error::Chain,
     lambda::{Function, Invocation, RequestContext},
     store::StoreError,
 };
@@ -51,7 +52,7 @@ impl Function for RecordReadResult {
                 }
             }
         }
-        let users = by_user.into_values().map(|messages| Box::pin(self.take_in_order(messages, &invocation)));
+        let users = by_user.into_values().map(|messages| Box::pin(self.record_in_order(messages, &invocation)));
         join_all(users).await.into_iter().flatten().for_each(|failed| reply.add_failure(failed));
         Ok(reply)
     }
@@ -59,7 +60,7 @@ impl Function for RecordReadResult {
 
 impl RecordReadResult {
     /// Returns the ids of the messages that must be retried.
-    async fn take_in_order(&self, messages: Vec<ReadMessage>, invocation: &Invocation) -> Vec<String> {
+    async fn record_in_order(&self, messages: Vec<ReadMessage>, invocation: &Invocation) -> Vec<String> {
         let mut failed = Vec::new();
         for message in messages {
             let ignored = message.submission.read_result.ignored.len();
@@ -68,7 +69,7 @@ impl RecordReadResult {
                 tracing::warn!(message_id = %message.id, %user_id, ignored, "record-read-result: ignored entries that are not accounts");
             }
             let context = RequestContext { at: message.handed_in_at, deadline: invocation.deadline };
-            match self.take_in(&message, context).await {
+            match self.record(&message, context).await {
                 Ok(()) => {}
                 Err(StoreError::Forgotten) => {
                     let user_id = &message.submission.user_id;
@@ -76,7 +77,7 @@ impl RecordReadResult {
                 }
                 Err(error) => {
                     let user_id = &message.submission.user_id;
-                    tracing::warn!(message_id = %message.id, %user_id, %error, "record-read-result: could not take in a message");
+                    tracing::warn!(message_id = %message.id, %user_id, error = %Chain(&error), "record-read-result: could not record a read result");
                     failed.push(message.id);
                 }
             }

@@ -17,8 +17,9 @@ use reauth_core::{
     authorized_client::{AuthorizedClient, AuthorizedClientError},
     aws::{Aws, AwsError},
     config::{ConfigError, Environment},
+    error::Chain,
     lambda::{Function, Invocation, RequestContext},
-    store::{Due, DueItem, StoreError},
+    store::{DueItem, StoreError},
 };
 use reauth_domain::time::after;
 use serde::Serialize;
@@ -131,7 +132,8 @@ impl SweepAccounts {
                 return SweepOutcome::Left;
             }
             self.requeue(&item).await.unwrap_or_else(|error| {
-                tracing::warn!(%error, "sweep: could not requeue an event");
+                let DueItem { user_id, account_id, .. } = &item;
+                tracing::warn!(error = %Chain(&error), %user_id, %account_id, "sweep: could not requeue an event");
                 SweepOutcome::Failed
             })
         });
@@ -159,12 +161,12 @@ impl SweepAccounts {
 
     async fn verify_one(&self, item: &DueItem, invocation: &Invocation) -> SweepOutcome {
         let context = RequestContext { at: self.ambient.now(), deadline: invocation.deadline };
-        let Due::Account(user_id, account_id) = &item.due else { return SweepOutcome::Open };
-        match Box::pin(self.verify(item, user_id, account_id, context)).await {
+        match Box::pin(self.verify(item, context)).await {
             Ok(outcome) => outcome,
             Err(SweepError::Store(StoreError::Forgotten)) => SweepOutcome::Open,
             Err(error) => {
-                tracing::warn!(%error, %user_id, %account_id, "sweep: could not verify an account");
+                let DueItem { user_id, account_id, .. } = item;
+                tracing::warn!(error = %Chain(&error), %user_id, %account_id, "sweep: could not verify an account");
                 SweepOutcome::Failed
             }
         }
@@ -172,7 +174,7 @@ impl SweepAccounts {
 
     /// Puts an event on the queue again. The event is rescheduled first: if this process ends before the message is
     /// sent, the event is due again.
-    #[instrument(skip_all)]
+    #[instrument(skip_all, fields(user_id = %item.user_id, account_id = %item.account_id))]
     async fn requeue(&self, item: &DueItem) -> Result<SweepOutcome, SweepError> {
         let next = after(self.ambient.now(), REQUEUE_INTERVAL);
         let Some(event) = self.authorized.store.reschedule_event(item, next).await? else {

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use digime::{self, Client, Contract, ListedAccount, ReadResult, TokenPair, ambient::Deadline, read_result::Entry};
+use digime::{self, Client, Contract, ReadResult, TokenPair, ambient::Deadline, read_result::Entry};
 use jiff::Timestamp;
 use reauth_core::{
     authorized_client::AuthorizedClientError,
@@ -11,9 +11,9 @@ use reauth_core::{
     store::{AccountChange, Commit, DueItem, StoreError, Versioned},
 };
 use reauth_domain::{
-    Account, AccountId, FailureCode, Outcome, Signal, Status, UserId, Via,
+    Account, AccountId, FailureCode, Outcome, Signal, Status,
     time::after,
-    verification::{Verdict, verdict},
+    verification::{Answer, Verdict},
 };
 use tracing::instrument;
 
@@ -27,39 +27,24 @@ const PAUSES: (Duration, Duration) = (Duration::from_secs(60), Duration::from_se
 const POLLS: u32 = 5;
 const POLL_PAUSE: Duration = Duration::from_millis(400);
 
-/// The account's entry in digi.me's list, and the verdict on it.
-struct Answer {
-    verdict: Verdict,
-    listed: Option<ListedAccount>,
-}
-
 impl SweepAccounts {
-    #[instrument(skip_all, fields(user_id = %user, account_id = %account))]
-    pub(crate) async fn verify(
-        &self,
-        item: &DueItem,
-        user: &UserId,
-        account: &AccountId,
-        context: RequestContext,
-    ) -> Result<SweepOutcome, SweepError> {
-        let Some(account) = self.authorized.store.account(user, account).await? else { return Ok(SweepOutcome::Open) };
+    #[instrument(skip_all, fields(user_id = %item.user_id, account_id = %item.account_id))]
+    pub(crate) async fn verify(&self, item: &DueItem, context: RequestContext) -> Result<SweepOutcome, SweepError> {
+        let Some(account) = self.authorized.store.account(&item.user_id, &item.account_id).await? else {
+            return Ok(SweepOutcome::Open);
+        };
         // The index is eventually consistent: the account may have changed since.
         let Status::Verifying { since, .. } = &account.value.status else { return Ok(SweepOutcome::Open) };
         let since = *since;
         if after(since, GIVE_UP_AFTER) <= context.at {
             return self.settle(account, Signal::NeverConfirmed, context).await;
         }
-        if !self.authorized.store.reschedule_account(item, next_look(since, context.at)).await? {
+        if !self.authorized.store.reschedule_account(item, next_verification(since, context.at)).await? {
             return Ok(SweepOutcome::Open);
         }
-        let Answer { verdict, listed } = self.ask(&account.value, context).await?;
-        match verdict {
-            Verdict::Authorized => {
-                let signal = Signal::Confirmed { via: Via::Sweep, listed, attempt: None };
-                self.settle(account, signal, context).await
-            }
-            Verdict::Refused(refusal) => self.settle(account, Signal::Denied { attempt: None, refusal }, context).await,
-            Verdict::Unknown => Ok(SweepOutcome::Open),
+        match self.ask(&account.value, context).await?.after_sweep() {
+            Some(signal) => self.settle(account, signal, context).await,
+            None => Ok(SweepOutcome::Open),
         }
     }
 
@@ -68,22 +53,18 @@ impl SweepAccounts {
         let wanted = account.contract_id.as_ref();
         let Some(grant) = grants.into_iter().find(|grant| wanted.is_none_or(|id| *id == grant.value.contract_id))
         else {
-            return Ok(Answer { verdict: Verdict::Unknown, listed: None });
+            return Ok(Answer::UNKNOWN);
         };
         let client = &self.authorized.client;
         let ask = |contract: std::sync::Arc<Contract>, tokens: std::sync::Arc<TokenPair>| async move {
             let token = &tokens.access.value;
-            let listed = client.accounts(&contract, token, context.deadline).await?;
-            let listed = listed.into_iter().find(|listed| listed.id == account.account_id);
-            let verdict = match verdict(account.username.as_deref(), listed.as_ref()) {
-                // A read shows that the account works. It does not show which login it uses, so it cannot end an
-                // identity mismatch.
-                Verdict::Unknown if account.identity_mismatch.is_none() => {
-                    self.read(client, &contract, &tokens, &account.account_id, context.deadline).await?
-                }
-                verdict => verdict,
-            };
-            Ok(Answer { verdict, listed })
+            let mut answer = Answer::of_list(account, client.accounts(&contract, token, context.deadline).await?);
+            // A read shows that the account works. It does not show which login it uses, so it cannot end an identity
+            // mismatch.
+            if answer.verdict == Verdict::Unknown && account.identity_mismatch.is_none() {
+                answer.verdict = self.read(client, &contract, &tokens, &account.account_id, context.deadline).await?;
+            }
+            Ok(answer)
         };
         self.authorized.with_token(grant, context, ask).await
     }
@@ -139,7 +120,7 @@ impl SweepAccounts {
 
 /// The next verification: after a pause as long as the time since the callback, within `PAUSES`. Pauses grow with that
 /// time.
-fn next_look(since: Timestamp, now: Timestamp) -> Timestamp {
+fn next_verification(since: Timestamp, now: Timestamp) -> Timestamp {
     let elapsed = Duration::try_from(now.duration_since(since)).unwrap_or_default();
     after(now, elapsed.clamp(PAUSES.0, PAUSES.1))
 }
@@ -149,11 +130,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn looks_become_rarer() {
+    fn verifications_become_rarer() {
         let since = Timestamp::from_second(0).unwrap();
         let pause = |elapsed: u64| {
             let now = after(since, Duration::from_secs(elapsed));
-            Duration::try_from(next_look(since, now).duration_since(now)).unwrap().as_secs()
+            Duration::try_from(next_verification(since, now).duration_since(now)).unwrap().as_secs()
         };
         assert_eq!((pause(0), pause(60), pause(600), pause(7_200)), (60, 60, 600, 3_600));
     }

@@ -140,7 +140,7 @@ impl<T> Rotating<T> {
         let Some(previous) = previous else { return read(None) };
         previous.text().and_then(|previous| read(Some(previous))).or_else(|error| {
             let made = read(None)?;
-            tracing::warn!(secret_id = %self.id, %error, "read secret: ignoring the unusable previous version");
+            tracing::warn!(secret_id = %self.id, error = %error, "read secret: ignoring the unusable previous version");
             Ok(made)
         })
     }

@@ -76,3 +76,156 @@ impl<T: Clone> Cached<T> {
         now < after(cached.fetched_at, (self.lifetimes.of)(&cached.value))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicI64, AtomicU32, Ordering::Relaxed},
+    };
+
+    use futures::{FutureExt, future::join_all};
+    use tokio::task::yield_now;
+
+    use super::*;
+    use crate::ambient::{Clock, Random};
+
+    const LIFETIME: Duration = Duration::from_secs(60);
+    const BETWEEN_REFETCHES: Duration = Duration::from_secs(10);
+
+    /// A clock that a test sets, in milliseconds.
+    #[derive(Debug, Default)]
+    struct TestClock(AtomicI64);
+
+    impl Clock for TestClock {
+        fn now(&self) -> Timestamp {
+            Timestamp::from_millisecond(self.0.load(Relaxed)).unwrap()
+        }
+    }
+
+    impl Random for TestClock {
+        fn fill(&self, _: &mut [u8]) {
+            unreachable!("a cache needs no randomness");
+        }
+    }
+
+    /// A cache with a clock, and a source that returns 1, 2, 3, …
+    struct World {
+        clock: Arc<TestClock>,
+        ambient: Ambient,
+        cached: Cached<u32>,
+        fetches: AtomicU32,
+    }
+
+    impl World {
+        fn new() -> Self {
+            let clock = Arc::new(TestClock::default());
+            let ambient = Ambient::new(clock.clone(), clock.clone());
+            let cached = Cached::new(Lifetimes { of: |_| LIFETIME, between_refetches: BETWEEN_REFETCHES });
+            Self { clock, ambient, cached, fetches: AtomicU32::new(0) }
+        }
+
+        fn advance(&self, time: Duration) {
+            self.clock.0.fetch_add(time.as_millis().try_into().unwrap(), Relaxed);
+        }
+
+        /// A fetch that lets other callers run before it returns.
+        async fn fetch(&self) -> Result<u32, &'static str> {
+            let number = self.fetches.fetch_add(1, Relaxed) + 1;
+            yield_now().await;
+            Ok(number)
+        }
+
+        async fn get(&self) -> Result<u32, &'static str> {
+            self.cached.get(&self.ambient, self.fetch()).await
+        }
+
+        async fn failing(&self) -> Result<u32, &'static str> {
+            let fails = async {
+                self.fetch().await?;
+                Err("no answer")
+            };
+            self.cached.get(&self.ambient, fails).await
+        }
+
+        /// A value that is at least `minimum`, if there is one.
+        async fn at_least(&self, minimum: u32) -> Result<u32, &'static str> {
+            self.cached.get_suitable(&self.ambient, |value| *value >= minimum, self.fetch()).await
+        }
+    }
+
+    #[tokio::test]
+    async fn callers_at_the_same_time_share_one_fetch() {
+        let world = World::new();
+        let values = join_all((0..10).map(|_| world.get())).await;
+        assert_eq!(values, [Ok(1); 10]);
+    }
+
+    #[tokio::test]
+    async fn a_value_is_used_for_its_lifetime() {
+        let world = World::new();
+        assert_eq!(world.get().await, Ok(1));
+        world.advance(LIFETIME - Duration::from_millis(1));
+        assert_eq!(world.get().await, Ok(1));
+        world.advance(Duration::from_millis(1));
+        assert_eq!(world.get().await, Ok(2));
+    }
+
+    #[tokio::test]
+    async fn the_lifetime_begins_when_the_fetch_ends() {
+        let world = World::new();
+        let slow = async {
+            world.advance(LIFETIME);
+            world.fetch().await
+        };
+        assert_eq!(world.cached.get(&world.ambient, slow).await, Ok(1));
+        assert_eq!(world.get().await, Ok(1));
+    }
+
+    #[tokio::test]
+    async fn a_failure_is_not_cached() {
+        let world = World::new();
+        assert_eq!(world.failing().await, Err("no answer"));
+        assert_eq!(world.get().await, Ok(2));
+    }
+
+    #[tokio::test]
+    async fn a_caller_that_waited_for_a_failed_fetch_fetches_itself() {
+        let world = World::new();
+        assert_eq!(tokio::join!(world.failing(), world.get(), world.get()), (Err("no answer"), Ok(2), Ok(2)));
+    }
+
+    #[tokio::test]
+    async fn a_caller_that_waited_for_a_cancelled_fetch_fetches_itself() {
+        let world = World::new();
+        let mut first = Box::pin(world.get());
+        assert_eq!(first.as_mut().now_or_never(), None);
+        let mut second = Box::pin(world.get());
+        assert_eq!(second.as_mut().now_or_never(), None);
+        drop(first);
+        assert_eq!(second.await, Ok(2));
+        assert_eq!(world.get().await, Ok(2));
+    }
+
+    #[tokio::test]
+    async fn a_fresh_value_that_does_not_suit_is_fetched_again_once_in_the_configured_time() {
+        let world = World::new();
+        assert_eq!(world.get().await, Ok(1));
+        assert_eq!(world.at_least(9).await, Ok(2));
+        world.advance(BETWEEN_REFETCHES - Duration::from_millis(1));
+        assert_eq!(world.at_least(9).await, Ok(2));
+        world.advance(Duration::from_millis(1));
+        assert_eq!(world.at_least(9).await, Ok(3));
+        assert_eq!(world.at_least(3).await, Ok(3));
+    }
+
+    #[tokio::test]
+    async fn a_failed_refetch_keeps_the_value_and_may_be_repeated_at_once() {
+        let world = World::new();
+        assert_eq!(world.get().await, Ok(1));
+        let failed = world.cached.get_suitable(&world.ambient, |_| false, async { Err("no answer") }).await;
+        assert_eq!(failed, Err("no answer"));
+        assert_eq!(world.get().await, Ok(1));
+        assert_eq!(world.at_least(2).await, Ok(2));
+    }
+}

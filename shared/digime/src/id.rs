@@ -78,3 +78,29 @@ text_newtype!(
     ContractId,
     |value| check(value, b"._-", "must be 1 to 128 characters of A-Z a-z 0-9 . _ -, and not . or ..")
 );
+
+/// Gives a type of [`text_newtype!`] its JSON Schema. The calling crate depends on `schemars`.
+#[cfg(feature = "schemars")]
+#[macro_export]
+macro_rules! text_schema {
+    ($name:ident, $schema:tt) => {
+        impl schemars::JsonSchema for $name {
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!($schema)
+            }
+        }
+    };
+}
+
+#[cfg(feature = "schemars")]
+text_schema!(AccountId, { "type": "string", "pattern": "^[A-Za-z0-9._-]{1,128}$", "not": { "enum": [".", ".."] } });
+#[cfg(feature = "schemars")]
+text_schema!(ContractId, { "type": "string", "pattern": "^[A-Za-z0-9._-]{1,128}$", "not": { "enum": [".", ".."] } });

@@ -58,6 +58,21 @@ impl Serialize for InvalidField {
     }
 }
 
+#[cfg(feature = "schemars")]
+impl schemars::JsonSchema for InvalidField {
+    fn schema_name() -> Cow<'static, str> {
+        "InvalidField".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "type": "object",
+            "properties": { "field": { "type": "string" }, "message": { "type": "string" } },
+            "required": ["field", "message"],
+        })
+    }
+}
+
 /// The form for the log, without names that the caller chose.
 impl fmt::Display for InvalidField {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -15,11 +15,11 @@ pub mod time;
 mod token;
 
 #[cfg(feature = "client")]
-pub use self::client::{ApiError, Cause, Client, Contract, Error, KeyError, ReferenceCode, Session, Settings};
+pub use self::client::{ApiError, Cause, Client, Contract, Error, KeyError, ReferenceCode, Refused, Session, Settings};
 pub use self::{
     id::{AccountId, ContractId, InvalidValue},
     invalid::{InvalidField, InvalidFields},
     listed_account::ListedAccount,
     read_result::ReadResult,
-    token::{Token, TokenPair},
+    token::{NodeForm, Token, TokenPair},
 };

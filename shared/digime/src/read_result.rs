@@ -28,9 +28,11 @@ pub struct ReadResult {
 
 /// An entry of a read result whose key is not an account id, or whose value is not an object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct IgnoredEntry {
     /// The entry's key. A long key is cut.
+    #[cfg_attr(feature = "schemars", schemars(length(max = 65)))]
     pub account_id: String,
     /// Why it is not an account.
     pub reason: &'static str,
@@ -38,6 +40,7 @@ pub struct IgnoredEntry {
 
 /// The error of an account, with the fields that the read result contained.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct AccountError {
     /// digi.me's code, such as `ServiceAuthorizationError`.

@@ -2,7 +2,8 @@
 
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 
 use crate::{InvalidField, InvalidFields};
 
@@ -29,6 +30,42 @@ pub struct TokenPair {
     pub user: Option<String>,
     /// digi.me's identifier of the consent.
     pub consent_id: Option<String>,
+}
+
+/// A token pair in the Node SDK's form, for JSON. It contains the tokens in plain text, so that it has no `Debug`
+/// output.
+#[derive(Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct NodeForm<'a> {
+    access_token: NodeToken<'a>,
+    refresh_token: NodeToken<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<NodeUser<'a>>,
+    #[serde(rename = "consentid", skip_serializing_if = "Option::is_none")]
+    consent_id: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+struct NodeToken<'a> {
+    #[cfg_attr(feature = "schemars", schemars(length(min = 1, max = 16_384)))]
+    value: &'a str,
+    /// Seconds since the epoch.
+    #[cfg_attr(feature = "schemars", schemars(range(min = 1, max = 253_402_207_200_i64)))]
+    expiry: i64,
+}
+
+#[derive(Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+struct NodeUser<'a> {
+    id: &'a str,
+}
+
+impl<'a> From<&'a Token> for NodeToken<'a> {
+    fn from(token: &'a Token) -> Self {
+        Self { value: token.value.expose_secret(), expiry: token.expires_at.as_second() }
+    }
 }
 
 /// One of the two JSON forms of a token pair.
@@ -66,17 +103,13 @@ impl TokenPair {
 
     /// The pair in the Node SDK's form. The output contains the tokens in plain text.
     #[must_use]
-    pub fn to_node_form(&self) -> Value {
-        let token =
-            |token: &Token| json!({"value": token.value.expose_secret(), "expiry": token.expires_at.as_second()});
-        let mut value = json!({NODE.access: token(&self.access), NODE.refresh: token(&self.refresh)});
-        if let Some(user) = &self.user {
-            value["user"] = json!({"id": user});
+    pub fn to_node_form(&self) -> NodeForm<'_> {
+        NodeForm {
+            access_token: (&self.access).into(),
+            refresh_token: (&self.refresh).into(),
+            user: self.user.as_deref().map(|id| NodeUser { id }),
+            consent_id: self.consent_id.as_deref(),
         }
-        if let Some(consent_id) = &self.consent_id {
-            value["consentid"] = json!(consent_id);
-        }
-        value
     }
 
     /// Whether both pairs have the same access token and the same refresh token.
@@ -126,6 +159,8 @@ fn optional_text(value: Option<&Value>, path: &[&str]) -> Result<Option<String>,
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn node() -> Value {
@@ -142,7 +177,7 @@ mod tests {
     fn both_forms_are_the_same_pair() {
         let (node_pair, api_pair) = (TokenPair::parse(&node()).unwrap(), TokenPair::parse(&api()).unwrap());
         assert!(node_pair.same_tokens(&api_pair));
-        assert_eq!(api_pair.to_node_form(), node());
+        assert_eq!(serde_json::to_value(api_pair.to_node_form()).unwrap(), node());
         assert_eq!(node_pair.access.expires_at.as_second(), 1_800_000_000);
     }
 
@@ -188,7 +223,7 @@ mod tests {
         for expiry in [json!(1), json!(1.5), json!(253_402_207_200_i64), json!(1_800_000_000.999)] {
             let mut pair = node();
             pair["accessToken"]["expiry"] = expiry;
-            let written = TokenPair::parse(&pair).unwrap().to_node_form();
+            let written = serde_json::to_value(TokenPair::parse(&pair).unwrap().to_node_form()).unwrap();
             assert!(TokenPair::parse(&written).is_ok(), "{written}");
         }
         for expiry in [json!(0), json!(0.5), json!(1e-300)] {

@@ -466,15 +466,20 @@ impl Healing {
     }
 }
 
-/// Masks a username. The owner recognizes it, and others do not learn it: `alex.morgan` becomes `a…n`,
-/// `ann@example.org` becomes `a…@e…g`.
+/// Masks a username. The owner recognizes it, and others do not learn it: `alex.morgan` becomes `al•••••an`,
+/// `ann@example.org` becomes `a•••••@ex•••••rg`. The number of dots does not tell the length.
 #[must_use]
 pub fn mask(username: &str) -> String {
     let mask = |part: &str| {
-        let mut characters = part.chars();
-        let first = characters.next().map(String::from).unwrap_or_default();
-        let last = characters.next_back().filter(|_| part.chars().count() > 3);
-        format!("{first}…{}", last.map(String::from).unwrap_or_default())
+        let characters: Vec<char> = part.chars().collect();
+        let (shown_before, shown_after) = match characters.len() {
+            0..=3 => (1, 0),
+            4..=7 => (1, 1),
+            _ => (2, 2),
+        };
+        let before = characters.iter().take(shown_before);
+        let after = characters.iter().skip(characters.len() - shown_after);
+        before.copied().chain("•••••".chars()).chain(after.copied()).collect::<String>()
     };
     username.split('@').map(mask).collect::<Vec<_>>().join("@")
 }

@@ -2,6 +2,7 @@
 
 use digime::read_result::AccountError;
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -18,7 +19,7 @@ pub struct Event {
 }
 
 /// The fields that the `data` of every event contains.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Subject {
     /// The same for every delivery of the event.
@@ -26,6 +27,7 @@ pub struct Subject {
     pub user_id: UserId,
     pub account_id: AccountId,
     /// Grows with each event of the account. Deliveries may arrive out of order, so that receivers compare it.
+    #[schemars(range(min = 1))]
     pub sequence: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub contract_id: Option<ContractId>,
@@ -37,7 +39,7 @@ pub struct Subject {
 }
 
 /// What happened. The serialized names are the documented event types and fields: receivers depend on them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", content = "data", rename_all_fields = "camelCase")]
 pub enum EventDetail {
     /// A read says that the account's user must reauthorize it.
@@ -48,6 +50,7 @@ pub enum EventDetail {
         error: AccountError,
         /// When the failed read session was started.
         #[serde(with = "rfc3339")]
+        #[schemars(with = "Timestamp")]
         since: Timestamp,
         /// 0 for the first notification; 1, 2, … for reminders.
         reminder: u32,
@@ -72,8 +75,11 @@ pub enum EventDetail {
     Removed {},
 }
 
+/// The types of the events that contain a reconnect link.
+pub(crate) const WITH_LINK: [&str; 1] = ["account.reauthorization_required"];
+
 /// How the service learned that an account is active again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Via {
     /// digi.me confirmed a callback.
@@ -87,10 +93,14 @@ pub enum Via {
 }
 
 /// The reconnect link that some events contain.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ReconnectLink {
+    #[serde(rename = "reconnectUrl")]
+    #[schemars(extend("format" = "uri"))]
     pub url: String,
     /// When the link stops working, unless the episode ends earlier.
+    #[serde(rename = "reconnectUrlExpiresAt", with = "rfc3339")]
+    #[schemars(with = "Timestamp")]
     pub expires_at: Timestamp,
 }
 
@@ -109,7 +119,7 @@ impl EventDetail {
     /// Whether the delivered event contains a reconnect link.
     #[must_use]
     pub fn carries_link(&self) -> bool {
-        matches!(self, Self::ReauthorizationRequired { .. })
+        WITH_LINK.contains(&self.kind())
     }
 }
 
@@ -125,8 +135,7 @@ impl Event {
             data.extend(object(detail.remove("data").unwrap_or_default()));
         }
         if let Some(link) = link {
-            data.insert("reconnectUrl".into(), link.url.clone().into());
-            data.insert("reconnectUrlExpiresAt".into(), rfc3339::text(link.expires_at).into());
+            data.extend(object(serde_json::to_value(link)?));
         }
         Ok(serde_json::json!({
             "type": self.detail.kind(),

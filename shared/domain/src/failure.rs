@@ -30,6 +30,8 @@ pub enum FailureCode {
     Unknown,
 }
 
+digime::text_schema!(FailureCode, { "type": "string", "pattern": "^[A-Z0-9_]{1,64}$" });
+
 impl FailureCode {
     /// The code in the API, in events and in the table.
     #[must_use]
@@ -62,22 +64,6 @@ impl FailureCode {
             | Self::Unknown => true,
             // The same parameters fail the same checks. An account that digi.me does not have cannot be reauthorized.
             Self::InitializeCheckFail | Self::AccountNotFound => false,
-        }
-    }
-
-    /// A sentence for the user.
-    #[must_use]
-    pub fn explanation(&self) -> &'static str {
-        match self {
-            Self::UserCancel => "You cancelled. Nothing was changed.",
-            Self::InvalidCode => "The page was open for too long, or was opened twice.",
-            Self::OnboardError => "The service did not accept the sign-in.",
-            Self::NotAuthorized => "The connection is not finished yet.",
-            Self::AccountNotFound => "digi.me no longer lists this account.",
-            Self::WrongAccount => "You used a different account than the one that was connected before.",
-            Self::InitializeCheckFail | Self::ServerError | Self::Other(_) | Self::Unknown => {
-                "Something went wrong on our side. You did nothing wrong."
-            }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Identifiers and other short values, parsed where they enter the service.
 
-use digime::{InvalidValue, id::check, text_newtype};
+use digime::{InvalidValue, id::check, text_newtype, text_schema};
 
 /// A language tag with many extensions can be long. The registered ones have up to 35 characters.
 const MAX_LOCALE_LENGTH: usize = 128;
@@ -10,6 +10,8 @@ text_newtype!(
     UserId,
     |value| check(value, b"._:@|+=~-", "must be 1 to 128 characters of A-Z a-z 0-9 . _ : @ | + = ~ -, and not . or ..")
 );
+
+text_schema!(UserId, { "type": "string", "pattern": "^[A-Za-z0-9._:@|+=~-]{1,128}$", "not": { "enum": [".", ".."] } });
 
 text_newtype!(
     /// A language tag (BCP 47), such as `en` or `pt-BR`.
@@ -36,6 +38,8 @@ macro_rules! random_id {
                 }
             }
         );
+
+        text_schema!($name, { "type": "string", "pattern": concat!("^", $prefix, "[0-9a-f]{32}$") });
 
         impl From<[u8; 16]> for $name {
             /// Creates the identifier from 16 random bytes.

@@ -5,6 +5,7 @@
 
 pub mod account;
 pub mod event;
+mod event_schema;
 pub mod failure;
 pub mod id;
 pub mod last_reads;

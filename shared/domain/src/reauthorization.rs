@@ -1,9 +1,12 @@
 //! Reauthorizations: one attempt of a user to authorize digi.me at a source again.
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{AccountId, Attempt, ContractId, FailureCode, ReauthorizationId, ReturnUrl, UserId, account::Settlement};
+use crate::{
+    AccountId, Attempt, Change, ContractId, FailureCode, ReauthorizationId, ReturnUrl, UserId, account::Settlement,
+};
 
 /// One attempt to reauthorize an account.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,13 +32,25 @@ pub struct Reauthorization {
 }
 
 /// The page of digi.me to which the user is sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// The page that reauthorizes one account.
     Account,
     /// The page on which the user authorizes the application again. It is needed when the refresh token is dead.
     User,
+}
+
+/// The status of a reauthorization in the API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ReauthorizationStatus {
+    /// No outcome is known yet. A success that digi.me has not confirmed is pending too.
+    Pending,
+    Succeeded,
+    Failed,
+    /// No callback came in time.
+    Expired,
 }
 
 /// The progress of a reauthorization.
@@ -108,6 +123,19 @@ impl Reauthorization {
         }
     }
 
+    /// Whether an unconfirmed success is recorded. It does not replace an earlier result.
+    #[must_use]
+    pub fn takes_claim(&self) -> bool {
+        self.progress == Progress::Pending
+    }
+
+    /// The progress after a change of its account.
+    #[must_use]
+    pub fn progress_after(&self, change: &Change, now: Timestamp) -> Progress {
+        let own = change.settled.iter().find(|(id, _)| *id == self.id);
+        own.map_or_else(|| self.progress.clone(), |(_, settlement)| Progress::settled(settlement.clone(), now))
+    }
+
     /// The part of the reauthorization that its account needs.
     #[must_use]
     pub fn attempt(&self) -> Attempt {
@@ -124,14 +152,14 @@ impl Reauthorization {
         self.expires_at <= now
     }
 
-    /// The status in the API: `pending`, `succeeded`, `failed` or `expired`. A claimed reauthorization is `pending`.
+    /// The status in the API.
     #[must_use]
-    pub fn status(&self, now: Timestamp) -> &'static str {
+    pub fn status(&self, now: Timestamp) -> ReauthorizationStatus {
         match self.progress {
-            Progress::Pending if self.expired(now) => "expired",
-            Progress::Pending | Progress::Claimed => "pending",
-            Progress::Succeeded { .. } => "succeeded",
-            Progress::Failed { .. } => "failed",
+            Progress::Pending if self.expired(now) => ReauthorizationStatus::Expired,
+            Progress::Pending | Progress::Claimed => ReauthorizationStatus::Pending,
+            Progress::Succeeded { .. } => ReauthorizationStatus::Succeeded,
+            Progress::Failed { .. } => ReauthorizationStatus::Failed,
         }
     }
 }
@@ -177,8 +205,8 @@ mod tests {
     #[test]
     fn only_a_pending_one_expires() {
         let late = "2026-11-23T10:00:00Z".parse().unwrap();
-        assert_eq!(at(Progress::Pending).status(late), "expired");
-        assert_eq!(at(Progress::Claimed).status(late), "pending");
+        assert_eq!(at(Progress::Pending).status(late), ReauthorizationStatus::Expired);
+        assert_eq!(at(Progress::Claimed).status(late), ReauthorizationStatus::Pending);
         assert!(at(Progress::Claimed).expired(late));
     }
 }

@@ -2,7 +2,48 @@
 
 use digime::ListedAccount;
 
-use crate::FailureCode;
+use crate::{Account, Attempt, FailureCode, Signal, Via};
+
+/// What digi.me says about an account whose reauthorization is verified.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    pub verdict: Verdict,
+    /// The account's entry in digi.me's list.
+    pub listed: Option<ListedAccount>,
+}
+
+impl Answer {
+    /// The answer when digi.me could not be asked.
+    pub const UNKNOWN: Self = Self { verdict: Verdict::Unknown, listed: None };
+
+    /// The answer of digi.me's list of the user's accounts.
+    #[must_use]
+    pub fn of_list(account: &Account, listed: Vec<ListedAccount>) -> Self {
+        let listed = listed.into_iter().find(|listed| listed.id == account.account_id);
+        Self { verdict: verdict(account.username.as_deref(), listed.as_ref()), listed }
+    }
+
+    /// The signal for the account after a callback of the reauthorization `attempt`.
+    #[must_use]
+    pub fn after_callback(self, attempt: Attempt) -> Signal {
+        self.decided(Via::Callback, Some(attempt.clone())).unwrap_or(Signal::Claimed { attempt })
+    }
+
+    /// The signal for the account after a question of the sweep. `None` if digi.me does not say whether the account is
+    /// authorized.
+    #[must_use]
+    pub fn after_sweep(self) -> Option<Signal> {
+        self.decided(Via::Sweep, None)
+    }
+
+    fn decided(self, via: Via, attempt: Option<Attempt>) -> Option<Signal> {
+        match self.verdict {
+            Verdict::Authorized => Some(Signal::Confirmed { via, listed: self.listed, attempt }),
+            Verdict::Refused(refusal) => Some(Signal::Denied { attempt, refusal }),
+            Verdict::Unknown => None,
+        }
+    }
+}
 
 /// The result of a verification.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,8 +72,7 @@ impl From<FailureCode> for Refusal {
 
 /// Verifies a claimed reauthorization of the account with the given `username` by the account's entry in digi.me's
 /// list.
-#[must_use]
-pub fn verdict(username: Option<&str>, listed: Option<&ListedAccount>) -> Verdict {
+fn verdict(username: Option<&str>, listed: Option<&ListedAccount>) -> Verdict {
     let Some(listed) = listed else {
         return Verdict::Refused(FailureCode::AccountNotFound.into());
     };

@@ -81,6 +81,6 @@ async fn hand_in(system: &System, user: usize, wave: usize) {
     let body = json!({"contractId": DEMO_CONTRACT, "readResult": entries}).to_string();
     let mut request = http::Request::new(Bytes::from(body));
     *request.method_mut() = Method::POST;
-    *request.uri_mut() = format!("/users/flood-{user}/read-results").parse().expect("a path");
+    *request.uri_mut() = format!("/users/load-{user}/read-results").parse().expect("a path");
     assert_eq!(system.gateway.call(request).await.status(), StatusCode::ACCEPTED);
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 use digime_simulator::Account;
 use http::Method;
 use local::{DEMO_CONTRACT, Function, aws::Operation, names::Queue};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
+use tests::{ReadResult, broken};
 
 use crate::{
     process::{cpu, median, milliseconds, now},
@@ -28,16 +29,16 @@ pub(crate) async fn run(table: &mut Table) {
     notifications(&stage, table).await;
 }
 
+/// The entry of an account that needs its user.
 fn needs_user() -> Value {
-    json!({"state": "partial", "error": {"code": "ServiceAuthorizationError", "statusCode": 511,
-        "error": {"message": "Service authorization required", "reauth": true}}})
+    broken("account")["account"].take()
 }
 
 /// A read result of that second.
 fn message(user: &str, second: usize, entries: impl Iterator<Item = (String, Value)>) -> String {
     let at = format!("2026-01-01T00:{:02}:{:02}Z", second / 60, second % 60);
-    let entries: Map<String, Value> = entries.collect();
-    json!({"userId": user, "contractId": DEMO_CONTRACT, "observedAt": at, "readResult": entries}).to_string()
+    let entries = Value::Object(entries.collect());
+    ReadResult::new(user, &entries).contract(DEMO_CONTRACT).observed_at(at).to_string()
 }
 
 async fn take_in(stage: &Stage, bodies: &[String]) {

@@ -25,8 +25,9 @@ use local::{
 };
 use serde_json::{Value, json};
 use tests::{
-    Decision, Reply, WEBHOOK_SECRET, binaries, decide, options, published,
+    Decision, Reply, SqsMessage, WEBHOOK_SECRET, binaries, broken, decide, options, published,
     runtime_api::{LambdaFunction, Spec},
+    sqs_batch,
 };
 use tokio::{net::TcpListener, sync::RwLock};
 
@@ -187,23 +188,21 @@ impl Stage {
 
     /// A read says that the account needs its user, and the application is told.
     pub(crate) async fn needs_user(&self, user: &str, account: &str) {
-        let body = json!({"contractId": DEMO_CONTRACT, "readResult": {account: {"state": "partial",
-            "error": {"code": "ServiceAuthorizationError", "error": {"reauth": true}, "statusCode": 511}}}});
+        let body = json!({"contractId": DEMO_CONTRACT, "readResult": broken(account)});
         let path = format!("/users/{user}/read-results");
         self.expect(StatusCode::ACCEPTED, Method::POST, &path, &body.to_string()).await;
         self.run_until_idle().await;
     }
 
-    /// Presses the button of a link.
+    /// Uses the button of a link.
     pub(crate) async fn use_link(&self, path: &str) -> Reply {
         self.expect(StatusCode::SEE_OTHER, Method::POST, path, "").await
     }
 
     /// What was published of a user last: the path of its link.
     pub(crate) fn link(&self, user: &str) -> String {
-        let told = published(&self.system).into_iter().rev().find(|event| event["data"]["userId"] == user);
-        let link = told.expect("an event")["data"]["reconnectUrl"].as_str().expect("a link").to_owned();
-        link.strip_prefix(&self.system.endpoints.public_base_url).expect("ours").to_owned()
+        let event = published(&self.system).into_iter().rev().find(|event| event.user_id == user).expect("an event");
+        event.reconnect_url().strip_prefix(&self.system.endpoints.public_base_url).expect("ours").to_owned()
     }
 
     pub(crate) async fn run_until_idle(&self) {
@@ -252,13 +251,9 @@ fn microseconds(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).expect("a short time")
 }
 
-/// A batch of messages as a queue hands it to its function.
+/// A batch of messages of a queue, sent just now.
 pub(crate) fn batch(queue: Queue, bodies: &[String]) -> Value {
-    let now = digime::ambient::Ambient::system().now().as_millisecond().to_string();
-    let record = |(number, body): (usize, &String)| {
-        json!({"messageId": number.to_string(), "receiptHandle": "r", "body": body,
-            "attributes": {"SentTimestamp": now, "ApproximateReceiveCount": "1"}, "messageAttributes": {},
-            "eventSource": "aws:sqs", "eventSourceARN": queue.arn(), "awsRegion": names::REGION})
-    };
-    json!({"Records": bodies.iter().enumerate().map(record).collect::<Vec<_>>()})
+    let now = Ambient::system().now();
+    let message = |(number, body): (usize, &String)| SqsMessage::new(body, now).id(number).queue(queue);
+    sqs_batch(bodies.iter().enumerate().map(message))
 }

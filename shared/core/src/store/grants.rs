@@ -166,7 +166,10 @@ impl Store {
 
     async fn sealed(&self, grant: &Grant, version: u64) -> Result<Item, StoreError> {
         let key = key::grant(&grant.user_id, &grant.contract_id);
-        let tokens = Zeroizing::new(grant.tokens.to_node_form().to_string());
+        let tokens = Zeroizing::new(
+            serde_json::to_string(&grant.tokens.to_node_form())
+                .map_err(|error| StoreError::Corrupt(error.to_string()))?,
+        );
         let item = GrantItem {
             version,
             user_id: grant.user_id.clone(),

@@ -29,6 +29,8 @@ impl Key {
     }
 }
 
+const USER: &str = "USER#";
+const EVENT: &str = "EVENT#";
 pub(super) const ACCOUNT: &str = "ACCOUNT#";
 pub(super) const GRANT: &str = "GRANT#";
 /// The sort key of a user's last reads. It sorts directly after the accounts, so that one query reads both.
@@ -37,7 +39,7 @@ pub(super) const LAST_READS: &str = "ACCOUNTS";
 pub(super) const ACCOUNTS_AND_LAST_READS: &str = "ACCOUNT";
 
 pub(super) fn user(user: &UserId) -> String {
-    format!("USER#{user}")
+    format!("{USER}{user}")
 }
 
 pub(super) fn grant(user_id: &UserId, contract: &ContractId) -> Key {
@@ -50,11 +52,20 @@ pub(super) fn account(user_id: &UserId, account: &AccountId) -> Key {
 
 /// The prefix of the sort keys of one account's events.
 pub(super) fn events(account: &AccountId) -> String {
-    format!("EVENT#{account}#")
+    format!("{EVENT}{account}#")
 }
 
 pub(super) fn event(user_id: &UserId, account: &AccountId, sequence: u64) -> Key {
     Key { pk: user(user_id), sk: format!("{}{sequence:020}", events(account)) }
+}
+
+/// The user and the account of an account's item, or of an event's item.
+pub(super) fn user_and_account(key: &Key) -> Option<(UserId, AccountId)> {
+    let account = match key.sk.strip_prefix(ACCOUNT) {
+        Some(account) => account,
+        None => key.sk.strip_prefix(EVENT)?.rsplit_once('#')?.0,
+    };
+    Some((key.pk.strip_prefix(USER)?.parse().ok()?, account.parse().ok()?))
 }
 
 pub(super) fn last_reads(user_id: &UserId) -> Key {
@@ -116,4 +127,18 @@ pub(super) fn due_accounts_shard(user: &UserId) -> String {
 /// Sorts by time, then by user and account, so that every position is unique and a page can end anywhere.
 pub(super) fn status_position(since: Timestamp, account: &Account) -> String {
     format!("{}#{}#{}", rfc3339::text(since), account.user_id, account.account_id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_keys_of_accounts_and_events_name_their_account() {
+        let (user, id): (UserId, AccountId) = ("u".parse().unwrap(), "1_a".parse().unwrap());
+        for key in [account(&user, &id), event(&user, &id, 7)] {
+            assert_eq!(user_and_account(&key), Some((user.clone(), id.clone())), "{key:?}");
+        }
+        assert_eq!(user_and_account(&last_reads(&user)), None);
+    }
 }

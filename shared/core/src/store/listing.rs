@@ -39,21 +39,13 @@ pub struct StatusPage {
     pub next: Option<Cursor>,
 }
 
-/// An item with a `dueAt` in the past.
+/// An item with a `dueAt` in the past: an account, or an event of it.
 #[derive(Debug, Clone)]
 pub struct DueItem {
     pub(super) key: key::Key,
     pub(super) due_at: String,
-    pub due: Due,
-}
-
-/// The kind of a due item.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Due {
-    /// An event that the topic has not taken.
-    Event,
-    /// An account that is `verifying`.
-    Account(UserId, AccountId),
+    pub user_id: UserId,
+    pub account_id: AccountId,
 }
 
 impl Store {
@@ -141,11 +133,8 @@ impl Store {
 fn due_item(item: Item) -> Option<DueItem> {
     let field = |name: &str| item.get(name).and_then(|value: &AttributeValue| value.as_s().ok()).cloned();
     let key = key::Key { pk: field("PK")?, sk: field("SK")? };
-    let due = match key.sk.strip_prefix(key::ACCOUNT) {
-        Some(account) => Due::Account(key.pk.strip_prefix("USER#")?.parse().ok()?, account.parse().ok()?),
-        None => Due::Event,
-    };
-    Some(DueItem { due_at: field("dueAt")?, key, due })
+    let (user_id, account_id) = key::user_and_account(&key)?;
+    Some(DueItem { due_at: field("dueAt")?, key, user_id, account_id })
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ pub use self::{
     events::{DueEvent, HistoryCursor, HistoryPage, StoredEvent},
     grants::{Grant, Lease},
     links::{Link, LinkUse, RecordedUse, StoredLink},
-    listing::{Cursor, Due, DueItem, StatusPage},
+    listing::{Cursor, DueItem, StatusPage},
     reauthorizations::StoredReauthorization,
 };
 use crate::{keyring::Keyring, secrets::Rotating};

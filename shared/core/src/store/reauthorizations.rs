@@ -35,6 +35,12 @@ impl StoredReauthorization {
         equal_in_constant_time(&sha256(secret), &self.secret_hash)
     }
 
+    /// Whether a browser started the reauthorization from a reconnect link. If not, the application created it.
+    #[must_use]
+    pub fn is_from_link(&self) -> bool {
+        self.browser_hash.is_some()
+    }
+
     /// Whether one of these cookies is from the browser that started the reauthorization. A reauthorization that the
     /// application created is not bound to a browser, so that any browser is accepted.
     pub fn is_bound_to<'a>(&self, mut cookies: impl Iterator<Item = &'a str>) -> bool {

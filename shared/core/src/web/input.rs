@@ -4,7 +4,6 @@ use std::{fmt::Display, str::FromStr};
 
 use reauth_domain::{InvalidField, InvalidFields};
 use serde_json::{Map, Value};
-use tracing::Span;
 
 use super::{ApiRequest, Problem, Query, Request};
 
@@ -49,12 +48,12 @@ impl<'a> Input<'a> {
         self.check(part.map_err(|error| InvalidField::new(name, error.to_string())))
     }
 
-    /// A path parameter. A valid one is recorded in the handler's span, if the span has a field of that name in snake
-    /// case: `userId` as `user_id`.
+    /// A path parameter. A valid one is recorded in the request's span under its name in snake case: `userId` as
+    /// `user_id`.
     pub fn path<T: FromStr<Err: Display> + Display>(&mut self, name: &'static str) -> Option<T> {
         let value: Option<T> = self.check_field(name, self.request.path_text(name).parse());
         if let Some(value) = &value {
-            Span::current().record(field_name(name), tracing::field::display(value));
+            self.request.record(field_name(name), value);
         }
         value
     }

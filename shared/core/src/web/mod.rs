@@ -13,11 +13,11 @@ use digime::ambient::Ambient;
 pub use lambda_http::Request;
 use lambda_http::{Adapter, RequestExt, request::LambdaRequest};
 use lambda_runtime::{Error, service_fn};
-use tracing::instrument;
+use tracing::{Span, instrument};
 
 pub use self::{
     input::Input,
-    problem::Problem,
+    problem::{Problem, ProblemBody},
     request::{ApiRequest, Query},
     response::{Response, ResponseExt},
 };
@@ -57,13 +57,19 @@ pub fn service<F: HttpFunction>(function: F, ambient: Ambient) -> impl EventServ
     uri::EncodeUri(Adapter::from(handler))
 }
 
-/// Answers one request. A problem is logged here, with its cause. The caller gets the problem without the cause.
-#[instrument(name = "request", skip_all, fields(route = request.route(), request_id = request.request_id()))]
+/// Answers one request. A problem is logged here, with its cause. The caller gets the problem without the cause. The
+/// ids are recorded while the request is read ([`ApiRequest::record`]), so that every log line of the request has them.
+#[instrument(
+    name = "request",
+    skip_all,
+    fields(route = request.route(), request_id = request.request_id(), user_id, account_id, contract_id, reauthorization_id)
+)]
 async fn answer<F: HttpFunction>(function: &F, mut request: Request, ambient: &Ambient) -> Response {
     let request_id = request.request_id().to_owned();
     let deadline =
         request.lambda_context_ref().map_or(lambda::NO_DEADLINE, |context| Invocation::from(context).deadline);
     request.extensions_mut().insert(RequestContext { at: ambient.now(), deadline });
+    request.extensions_mut().insert(Span::current());
     match Box::pin(function.handle(request)).await {
         Ok(response) => response,
         Err(problem) => {
@@ -108,17 +114,57 @@ mod tests {
         }
     }
 
-    /// Every event that parses gets a response that API Gateway accepts: nothing in a URL, a header or a body makes the
-    /// function panic.
+    /// Invokes the function with an event, and checks that API Gateway accepts the response. An event that does not
+    /// parse is left out.
+    fn invoke(event: &[u8]) {
+        let Ok(event) = serde_json::from_slice::<LambdaRequest>(event) else { return };
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let mut service = service(Everything, Ambient::system());
+        let reply = runtime.block_on(service.call(LambdaEvent::new(event, Context::default()))).unwrap();
+        let reply = serde_json::to_value(reply).unwrap();
+        assert!((200..600).contains(&reply["statusCode"].as_i64().unwrap()), "{reply}");
+    }
+
+    /// Nothing in an event makes the function panic.
     #[test]
     fn fuzz_api_events() {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        bolero::check!().for_each(|bytes: &[u8]| {
-            let Ok(event) = serde_json::from_slice::<LambdaRequest>(bytes) else { return };
-            let mut service = service(Everything, Ambient::system());
-            let reply = runtime.block_on(service.call(LambdaEvent::new(event, Context::default()))).unwrap();
-            let reply = serde_json::to_value(reply).unwrap();
-            assert!((200..600).contains(&reply["statusCode"].as_i64().unwrap()), "{reply}");
+        bolero::check!().for_each(invoke);
+    }
+
+    /// The parts of an event that come from a client.
+    #[derive(Debug, bolero::TypeGenerator)]
+    struct Parts {
+        host: String,
+        path: String,
+        query: String,
+        path_parameter: String,
+        cookie: String,
+        header: String,
+        body: Option<String>,
+        is_base64: bool,
+    }
+
+    /// Nothing that a client sends makes the function panic.
+    #[test]
+    fn fuzz_parts_of_api_events() {
+        bolero::check!().with_type::<Parts>().for_each(|parts| {
+            let event = json!({
+                "version": "2.0",
+                "routeKey": "POST /users/{userId}/read-results",
+                "rawPath": parts.path,
+                "rawQueryString": parts.query,
+                "cookies": [parts.cookie],
+                "headers": {"host": parts.host, "content-type": parts.header, "x-forwarded-proto": parts.header},
+                "pathParameters": {"userId": parts.path_parameter, "accountId": "1_a", "token": parts.path_parameter},
+                "requestContext": {
+                    "domainName": parts.host,
+                    "http": {"method": "POST", "path": parts.path, "protocol": "HTTP/1.1"},
+                    "authorizer": {"iam": {"userArn": "arn:aws:iam::123456789012:user/application"}},
+                },
+                "body": parts.body,
+                "isBase64Encoded": parts.is_base64,
+            });
+            invoke(event.to_string().as_bytes());
         });
     }
 }

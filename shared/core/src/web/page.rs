@@ -14,8 +14,9 @@ const STYLE: &str = "\
 :root{color-scheme:light dark}\
 body{font:1.0625rem/1.55 system-ui,sans-serif;margin:0;background:light-dark(#f4f5f7,#16181d);\
 color:light-dark(#1c1f26,#e8eaee)}\
-main{max-width:32rem;margin:12vh auto 0;padding:2rem;border-radius:.75rem;background:light-dark(#fff,#21242b);\
+main{max-width:32rem;margin:12vh auto 1rem;padding:2rem;border-radius:.75rem;background:light-dark(#fff,#21242b);\
 box-shadow:0 1px 3px #0003}\
+@media(max-width:36rem){main{margin:1rem;padding:1.25rem}}\
 h1{font-size:1.4rem;line-height:1.25;margin:0 0 1rem}\
 p{margin:0 0 1rem}\
 dl{display:grid;grid-template-columns:max-content 1fr;gap:.25rem 1rem;margin:0 0 1.5rem}\
@@ -23,7 +24,7 @@ dt{color:light-dark(#5b6270,#a2a9b8)}\
 dd{margin:0;overflow-wrap:anywhere}\
 button,a.button{display:inline-block;font:inherit;font-weight:600;padding:.7rem 1.4rem;border:0;border-radius:.5rem;\
 background:#1652c6;color:#fff;text-decoration:none;cursor:pointer}\
-button:focus-visible,a:focus-visible{outline:3px solid #7aa5ff;outline-offset:2px}\
+button:focus-visible,a:focus-visible{outline:3px solid light-dark(#1652c6,#7aa5ff);outline-offset:2px}\
 small{color:light-dark(#5b6270,#a2a9b8)}";
 
 /// A page with a title and content. Forms on the page may submit to this origin and to `form_targets`. Redirects after

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 use reauth_domain::{ContractId, InvalidField, InvalidFields};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{authorized_client::AuthorizedClientError, error::Chain, secrets::SecretError, store::StoreError};
@@ -145,8 +146,8 @@ impl Problem {
     }
 
     /// The body of the response.
-    pub(super) fn body<'a>(&'a self, request_id: &'a str) -> Body<'a> {
-        Body {
+    pub(super) fn body<'a>(&'a self, request_id: &'a str) -> ProblemBody<'a> {
+        ProblemBody {
             problem_type: format!("urn:digime-reauth:problem:{}", self.code),
             title: self.title,
             status: self.status.as_u16(),
@@ -173,15 +174,19 @@ impl Problem {
     }
 }
 
-/// `application/problem+json`.
-#[derive(Serialize)]
+/// The body of a problem: `application/problem+json`.
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Body<'a> {
+#[schemars(rename = "Problem")]
+pub struct ProblemBody<'a> {
     #[serde(rename = "type")]
+    #[schemars(extend("format" = "uri"))]
     problem_type: String,
     title: &'a str,
+    #[schemars(range(min = 400, max = 599))]
     status: u16,
     detail: &'a str,
+    #[schemars(regex(pattern = "^[a-z_]+$"))]
     code: &'a str,
     request_id: &'a str,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]

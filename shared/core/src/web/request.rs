@@ -1,6 +1,6 @@
 //! What the functions need from a request, beside the extensions of `lambda_http`.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use http::header::COOKIE;
 use lambda_http::{
@@ -9,6 +9,7 @@ use lambda_http::{
     request::RequestContext as GatewayContext,
 };
 use reauth_domain::{InvalidField, InvalidFields};
+use tracing::Span;
 use url::Url;
 
 use super::{Input, Problem};
@@ -30,6 +31,9 @@ pub trait ApiRequest {
 
     /// Refuses a request that was not signed by an IAM principal, even if the gateway let it through.
     fn require_principal(&self) -> Result<(), Problem>;
+
+    /// Records an id in the span of the request: `user_id`, `account_id`, `contract_id` or `reauthorization_id`.
+    fn record(&self, field: &str, id: &dyn fmt::Display);
 
     /// The request's input, for parsing it part by part.
     fn input(&self) -> Input<'_>;
@@ -72,6 +76,12 @@ impl ApiRequest for Request {
     fn require_principal(&self) -> Result<(), Problem> {
         let authorizer = gateway_context(self).and_then(|context| context.authorizer.as_ref());
         if authorizer.is_some_and(has_principal) { Ok(()) } else { Err(Problem::unauthorized()) }
+    }
+
+    fn record(&self, field: &str, id: &dyn fmt::Display) {
+        if let Some(span) = self.extensions().get::<Span>() {
+            span.record(field, tracing::field::display(id));
+        }
     }
 
     fn input(&self) -> Input<'_> {
@@ -134,27 +144,14 @@ impl Query {
             return Err(InvalidField::new("", "the query is too long"));
         }
         let parameters = request.query_string_parameters_ref();
-        Ok(Self::from_pairs(parameters.into_iter().flat_map(|parameters| parameters.iter())))
-    }
-
-    fn from_pairs<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
-        let mut parameters = BTreeMap::new();
-        for (name, value) in pairs {
-            let known = parameters.entry(name.to_owned()).or_insert_with(|| Ok(value.to_owned()));
+        let mut values = BTreeMap::new();
+        for (name, value) in parameters.into_iter().flat_map(|parameters| parameters.iter()) {
+            let known = values.entry(name.to_owned()).or_insert_with(|| Ok(value.to_owned()));
             if known.as_ref().is_ok_and(|known| known != value) {
                 *known = Err(Conflict);
             }
         }
-        Self(parameters)
-    }
-
-    /// Parses a query string, such as `state=a.b&success=true`.
-    ///
-    /// # Errors
-    /// When the query contains a parameter twice with different values.
-    pub fn parse(query: &str) -> Result<Self, InvalidFields> {
-        let pairs: Vec<_> = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
-        Self::from_pairs(pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()))).without_conflicts()
+        Ok(Self(values))
     }
 
     fn without_conflicts(self) -> Result<Self, InvalidFields> {
@@ -182,17 +179,22 @@ impl Query {
 
 #[cfg(test)]
 mod tests {
+    use lambda_http::aws_lambda_events::query_map::QueryMap;
+
     use super::*;
+
+    fn query(text: &str) -> Result<Query, InvalidFields> {
+        Request::default().with_query_string_parameters(text.parse::<QueryMap>().unwrap()).query()
+    }
 
     #[test]
     fn equal_duplicates_count_once_and_unequal_ones_are_refused() {
-        let query = Query::parse("a=1&a=1&b=%20&c=&d").unwrap();
+        let read = query("a=1&a=1&b=%20&c=&d").unwrap();
+        assert_eq!((read.get("a"), read.get("b"), read.get("c"), read.get("d")), (Some("1"), Some(" "), None, None));
+        let wrong = |text| query(text).unwrap_err().0[0].name().into_owned();
         assert_eq!(
-            (query.get("a"), query.get("b"), query.get("c"), query.get("d")),
-            (Some("1"), Some(" "), None, None)
+            (wrong("a=1&a=2"), wrong("a=1&%61=2"), wrong("a=1&a=2&a=1&b=1")),
+            ("a".into(), "a".into(), "a".into())
         );
-        assert!(Query::parse("a=1&a=2").is_err());
-        assert!(Query::parse("a=1&%61=2").is_err());
-        assert_eq!(Query::parse("a=1&a=2&a=1&b=1").unwrap_err().0[0].name(), "a");
     }
 }

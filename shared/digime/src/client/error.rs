@@ -55,36 +55,61 @@ pub struct ApiError {
     pub status: StatusCode,
     /// The code, such as `InvalidToken`. Empty if digi.me sent none.
     pub code: String,
-    /// digi.me's message for developers. It is neither shown nor logged, because it may contain a token.
-    pub message: String,
+    /// What digi.me refused.
+    pub refused: Refused,
     /// digi.me's reference of the request, for its support.
     pub reference: String,
     /// How long digi.me asks to wait, from `Retry-After`.
     pub retry_after: Option<Duration>,
 }
 
+/// What digi.me refused, from the code and the message of its error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    /// The access token: `InvalidToken` with a message that names it.
+    AccessToken,
+    /// The refresh token: `InvalidToken` with a message that names it.
+    RefreshToken,
+    /// The token that the call used: `InvalidToken` with a message that names none.
+    Token,
+    /// The client or its signature. The contract's key may have been replaced.
+    Client,
+    /// Something else, or the code is not known.
+    Other,
+}
+
+impl Refused {
+    fn read(status: StatusCode, code: &str, message: &str) -> Self {
+        match code {
+            "InvalidToken" if message.contains("access_token") => Self::AccessToken,
+            "InvalidToken" if message.contains("refresh_token") => Self::RefreshToken,
+            "InvalidToken" => Self::Token,
+            "InvalidClient" | "InvalidRequest" | "ValidationErrors" if status.is_client_error() => Self::Client,
+            _ => Self::Other,
+        }
+    }
+}
+
 impl ApiError {
-    /// Reads the error from an answer whose status is not 2xx.
+    /// Reads the error from an answer whose status is not 2xx. digi.me's message is for developers and may contain a
+    /// token, so that it is not kept.
     #[must_use]
     pub fn read(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
         let body: Value = serde_json::from_slice(body).unwrap_or_default();
-        let part = |name: &str, header: &str| {
+        let part = |name: &str, header: &str| -> String {
             let from_body = body.get("error").and_then(|error| error.get(name)).and_then(Value::as_str);
             let from_header = headers.get(header).and_then(|value| value.to_str().ok());
             from_body.or(from_header).unwrap_or_default().chars().take(500).collect()
         };
         let retry_after = headers.get(http::header::RETRY_AFTER).and_then(|value| value.to_str().ok());
+        let code = part("code", "x-error-code");
         Self {
             status,
-            code: part("code", "x-error-code"),
-            message: part("message", "x-error-message"),
+            refused: Refused::read(status, &code, &part("message", "x-error-message")),
+            code,
             reference: part("reference", "x-error-reference"),
             retry_after: retry_after.and_then(|seconds| seconds.trim().parse().ok()).map(Duration::from_secs),
         }
-    }
-
-    fn names(&self, token: &str) -> bool {
-        self.code == "InvalidToken" && self.message.contains(token)
     }
 }
 
@@ -96,24 +121,22 @@ impl Error {
         }
     }
 
-    /// Whether digi.me refused the access token: `InvalidToken` with a message that does not name the refresh token.
+    /// Whether digi.me refused the access token of a call with one.
     #[must_use]
     pub fn refuses_access_token(&self) -> bool {
-        self.api().is_some_and(|error| error.code == "InvalidToken" && !error.names("refresh_token"))
+        self.api().is_some_and(|error| matches!(error.refused, Refused::AccessToken | Refused::Token))
     }
 
-    /// Whether digi.me refused the refresh token: `InvalidToken` in the answer to a refresh, with a message that does
-    /// not name the access token.
+    /// Whether digi.me refused the refresh token of a refresh.
     #[must_use]
     pub fn refuses_refresh_token(&self) -> bool {
-        self.api().is_some_and(|error| error.code == "InvalidToken" && !error.names("access_token"))
+        self.api().is_some_and(|error| matches!(error.refused, Refused::RefreshToken | Refused::Token))
     }
 
     /// Whether digi.me refused the client or its signature. The contract's key may have been replaced.
     #[must_use]
     pub fn refuses_client(&self) -> bool {
-        const CODES: [&str; 3] = ["InvalidClient", "InvalidRequest", "ValidationErrors"];
-        self.api().is_some_and(|error| error.status.is_client_error() && CODES.contains(&error.code.as_str()))
+        self.api().is_some_and(|error| error.refused == Refused::Client)
     }
 
     /// Whether the same call may succeed later.
@@ -150,8 +173,8 @@ mod tests {
     fn the_body_goes_before_the_headers() {
         let error = read(r#"{"error":{"code":"InvalidClient","message":"m","reference":"r"}}"#);
         assert_eq!(
-            (error.code.as_str(), error.message.as_str(), error.reference.as_str()),
-            ("InvalidClient", "m", "r")
+            (error.code.as_str(), error.refused, error.reference.as_str()),
+            ("InvalidClient", Refused::Client, "r")
         );
     }
 
@@ -168,13 +191,8 @@ mod tests {
     #[test]
     fn errors_are_told_apart() {
         let api = |status, code: &str, message: &str| {
-            Error::Api(ApiError {
-                status,
-                code: code.into(),
-                message: message.into(),
-                reference: String::new(),
-                retry_after: None,
-            })
+            let body = serde_json::json!({"error": {"code": code, "message": message}}).to_string();
+            Error::Api(ApiError::read(status, &HeaderMap::new(), body.as_bytes()))
         };
         let refused = api(StatusCode::UNAUTHORIZED, "InvalidToken", "The access_token is expired");
         assert!(refused.refuses_access_token() && !refused.refuses_refresh_token() && !refused.is_retryable());

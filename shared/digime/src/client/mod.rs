@@ -25,7 +25,7 @@ use self::{
 };
 pub use self::{
     contract::{Contract, KeyError},
-    error::{ApiError, Cause, Error},
+    error::{ApiError, Cause, Error, Refused},
 };
 use crate::{
     AccountId, ListedAccount, TokenPair,
@@ -308,7 +308,7 @@ impl Client {
         let answer = Box::pin(self.transport.send(Repeat::Freely, deadline, build)).await;
         // The error code is dropped: an error of this request says nothing about a token or a client.
         let answer = answer.map_err(|error| match error {
-            Error::Api(error) => Error::Api(ApiError { code: String::new(), ..error }),
+            Error::Api(error) => Error::Api(ApiError { refused: Refused::Other, ..error }),
             error => error,
         });
         keys::read_keys(&answer::json(&answer?)?)

@@ -1,0 +1,138 @@
+//! The bodies of the replies. `infra/openapi.yaml` describes them; a test compares the two.
+
+use digime::{
+    NodeForm,
+    read_result::{AccountError, IgnoredEntry},
+};
+use jiff::Timestamp;
+use reauth_domain::{Account, AccountId, ContractId, EpisodeId, Event, Status, UserId, account::mask, time::rfc3339};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::Value;
+
+/// `GET /users/{userId}/grants/{contractId}`: the token pair in the Node SDK's form, and its status.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "StoredGrant")]
+pub struct GrantBody<'a> {
+    #[serde(flatten)]
+    pub(crate) tokens: NodeForm<'a>,
+    pub(crate) status: GrantStatus,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum GrantStatus {
+    Active,
+    UserReauthorizationRequired,
+}
+
+/// One account.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "Account")]
+pub struct AccountBody {
+    user_id: UserId,
+    account_id: AccountId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    contract_id: Option<ContractId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service_name: Option<String>,
+    #[schemars(extend("enum" = ["active", "reauth_required", "verifying"]))]
+    status: &'static str,
+    /// When the failed read session was started.
+    #[serde(with = "rfc3339::option", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Timestamp>")]
+    since: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    episode_id: Option<EpisodeId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<AccountError>,
+    #[serde(with = "rfc3339::option", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Timestamp>")]
+    last_read_at: Option<Timestamp>,
+    #[serde(with = "rfc3339::option", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Timestamp>")]
+    reauthorized_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verified: Option<bool>,
+    #[serde(with = "rfc3339::option", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Timestamp>")]
+    authorization_expires_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    identity_mismatch: Option<IdentityMismatchBody>,
+    /// The reconnect link that the application was notified of. Only in the reply of one account.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("format" = "uri"))]
+    pub(crate) reconnect_url: Option<String>,
+    #[serde(with = "rfc3339::option", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Timestamp>")]
+    pub(crate) reconnect_url_expires_at: Option<Timestamp>,
+    /// A page of the history. Only if it was requested.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Vec<Event>>")]
+    pub(crate) events: Option<Vec<Value>>,
+    /// The cursor of the page with older events.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) cursor: Option<String>,
+}
+
+/// The login that digi.me named before a reauthorization, and the one after it. Both are masked.
+#[derive(Debug, Serialize, JsonSchema)]
+struct IdentityMismatchBody {
+    expected: Option<String>,
+    found: String,
+}
+
+impl AccountBody {
+    pub(crate) fn new(account: &Account, last_read_at: Option<Timestamp>) -> Self {
+        let episode = account.episode();
+        let (verified, authorization_expires_at) = match account.status {
+            Status::Active { verified, authorization_expires_at } => (verified, authorization_expires_at),
+            Status::ReauthRequired(_) | Status::Verifying { .. } => (None, None),
+        };
+        let mismatch = account.identity_mismatch.as_ref();
+        Self {
+            user_id: account.user_id.clone(),
+            account_id: account.account_id.clone(),
+            contract_id: account.contract_id.clone(),
+            service_name: account.service_name.clone(),
+            status: account.status.name(),
+            since: episode.map(|episode| episode.since),
+            episode_id: episode.map(|episode| episode.episode_id.clone()),
+            error: episode.map(|episode| episode.error.clone()),
+            last_read_at,
+            reauthorized_at: account.reauthorized_at,
+            verified,
+            authorization_expires_at,
+            identity_mismatch: mismatch.map(|mismatch| IdentityMismatchBody {
+                expected: account.masked_username(),
+                found: mask(&mismatch.found),
+            }),
+            reconnect_url: None,
+            reconnect_url_expires_at: None,
+            events: None,
+            cursor: None,
+        }
+    }
+}
+
+/// A list of accounts.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "AccountList")]
+pub struct AccountListBody {
+    pub(crate) accounts: Vec<AccountBody>,
+    /// The cursor of the next page, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) cursor: Option<String>,
+}
+
+/// `POST /users/{userId}/read-results`.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "AcceptedReadResult")]
+pub struct AcceptedBody<'a> {
+    /// The number of accepted entries.
+    pub(crate) accounts: usize,
+    /// The first entries that were ignored because they are not accounts.
+    #[schemars(length(max = 20))]
+    pub(crate) ignored: &'a [IgnoredEntry],
+}

@@ -1,0 +1,48 @@
+//! The JSON Schema of an event as it is delivered. It is put together like the event itself ([`Event::to_json`]).
+
+use std::borrow::Cow;
+
+use jiff::Timestamp;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde_json::{Value, json};
+
+use crate::{
+    Event, EventDetail,
+    event::{ReconnectLink, Subject, WITH_LINK},
+};
+
+impl JsonSchema for Event {
+    fn schema_name() -> Cow<'static, str> {
+        "Event".into()
+    }
+
+    /// One schema for each event type.
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let subject = Subject::json_schema(generator).to_value();
+        let link = ReconnectLink::json_schema(generator).to_value();
+        let timestamp = Timestamp::json_schema(generator).to_value();
+        let mut types = EventDetail::json_schema(generator);
+        for event in types.get_mut("oneOf").and_then(Value::as_array_mut).into_iter().flatten() {
+            let carries_link = WITH_LINK.iter().any(|kind| event["properties"]["type"]["const"] == **kind);
+            let data = &mut event["properties"]["data"];
+            merge(data, &subject);
+            if carries_link {
+                // Not required: the history shows events without their link.
+                merge(data, &json!({"properties": link["properties"]}));
+            }
+            merge(event, &json!({"properties": {"timestamp": timestamp}, "required": ["timestamp"]}));
+        }
+        types
+    }
+}
+
+/// Adds the properties of another object.
+fn merge(object: &mut Value, other: &Value) {
+    let properties = other["properties"].as_object().into_iter().flatten();
+    for (name, schema) in properties {
+        object["properties"][name] = schema.clone();
+    }
+    let mut required = object["required"].as_array().cloned().unwrap_or_default();
+    required.extend(other["required"].as_array().into_iter().flatten().cloned());
+    object["required"] = required.into();
+}

@@ -1,0 +1,26 @@
+//! What the service promises, whatever happens at the same time or fails: `docs/guarantees.md`.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod bad_messages;
+mod channels;
+mod concurrency;
+mod configuration;
+mod cost;
+mod crashes;
+mod dependency_failures;
+mod digime_client;
+mod failures;
+mod forgetting;
+mod healing;
+mod identity;
+mod model;
+mod openapi;
+mod permissions;
+mod races;
+mod refresh;
+mod secrets;
+mod security;
+mod service_secret;
+mod sweep;
+mod template;

@@ -1,0 +1,87 @@
+//! Least privilege: the role of each function in the template allows exactly the calls that the function makes.
+
+use digime_simulator::{AccessTokenStatus, Account, ErrorShape, Failure};
+use local::aws::Fault;
+use serde_json::json;
+use tests::{BANK, DEMO_USER, Decision, World, broken, granted, healthy, needed};
+
+const ACCOUNTS: &str = "/v1.7/permission-access/accounts";
+const HOSPITAL: &str = "2_demo-hospital";
+const INSTAGRAM: &str = "3_demo-instagram";
+
+/// The URL behind the newest reconnect link.
+async fn reconnect(world: &World) -> String {
+    world.run_until_idle().await;
+    world.follow(&world.last_link()).await
+}
+
+/// Reauthorizations and a list of accounts. Each function that calls digi.me finds an expired token.
+async fn reauthorize_with_expired_tokens(world: &World) {
+    let control = world.system.simulator.control();
+    world.hand_in(DEMO_USER, Some("2026-11-23T08:00:00Z"), &healthy(BANK)).await;
+    world.hand_in(DEMO_USER, Some("2026-11-23T08:01:00Z"), &broken(BANK)).await;
+    control.expire_access_tokens(DEMO_USER);
+    let url = reconnect(world).await;
+    world.reauthorize(&url, Decision::Error("USER_CANCEL")).await;
+    let url = reconnect(world).await;
+    let callback = world.decide(&url, Decision::Success).await;
+    control.expire_access_tokens(DEMO_USER);
+    world.get(&callback).await;
+    control.expire_access_tokens(DEMO_USER);
+    world.get(&format!("/users/{DEMO_USER}/accounts?refresh=true")).await;
+}
+
+/// An account that only digi.me knows, and one that the sweep verifies, with an expired token too.
+async fn verify_by_the_sweep(world: &World) {
+    let control = world.system.simulator.control();
+    control.add_account(DEMO_USER, Account::new("4_new", "New", None));
+    world.make_reauthorization(DEMO_USER, "4_new").await;
+    world.hand_in(DEMO_USER, Some("2026-11-23T08:02:00Z"), &broken(HOSPITAL)).await;
+    let callback = world.decide(&reconnect(world).await, Decision::Success).await;
+    control.set_access_token_status(AccessTokenStatus::Absent);
+    control.fail(ACCOUNTS, Failure::status(500, 3));
+    world.get(&callback).await;
+    control.expire_access_tokens(DEMO_USER);
+    control.read_delay_polls(0);
+    world.advance(60);
+    world.sweep().await;
+    assert_eq!(world.account(DEMO_USER, HOSPITAL).await["status"], "active");
+}
+
+/// A user's first results, an account that breaks before digi.me's list named it, and an event that the sweep publishes.
+async fn take_in_first_results(world: &World) {
+    world.hand_in("a-new-user", None, &broken("6_first")).await;
+    world.system.simulator.control().add_account(DEMO_USER, Account::new("5_newer", "Newer", None));
+    world.hand_in(DEMO_USER, None, &broken("5_newer")).await;
+    world.system.aws.fail(Fault::refuse("sns:Publish", 1_000));
+    world.hand_in(DEMO_USER, None, &broken(INSTAGRAM)).await;
+    world.system.aws.heal();
+    world.advance(3_600);
+    world.sweep().await;
+}
+
+/// The application's other routes, erasure last.
+async fn list_store_and_erase(world: &World) {
+    world.get("/accounts?status=reauth_required").await;
+    world.account(DEMO_USER, BANK).await;
+    world.store_grant(DEMO_USER).await;
+    world.post(&format!("/users/{DEMO_USER}/read-results"), &json!({"readResult": {}})).await;
+    world.erase(DEMO_USER).await;
+    world.run_until_idle().await;
+}
+
+/// Each world checks when it is dropped that no function did what its role does not allow. This test checks the reverse.
+#[tokio::test]
+async fn every_function_is_allowed_exactly_what_it_does() {
+    let world = World::builder().webhook().expect_leftovers().start().await;
+    for account in [BANK, HOSPITAL, INSTAGRAM] {
+        world.system.simulator.control().break_account(account, ErrorShape::Documented);
+    }
+    reauthorize_with_expired_tokens(&world).await;
+    verify_by_the_sweep(&world).await;
+    take_in_first_results(&world).await;
+    list_store_and_erase(&world).await;
+    let (needed, granted) = (needed(world.system.aws.permissions()), granted());
+    let superfluous: Vec<_> = granted.difference(&needed).collect();
+    assert!(superfluous.is_empty(), "a role allows what nobody does: {superfluous:#?}");
+}

@@ -1,0 +1,12 @@
+//! The HTTP API, route by route, as applications and browsers use it: `infra/openapi.yaml`.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod accept_identity;
+mod accounts;
+mod bad_input;
+mod callback;
+mod grants;
+mod read_results;
+mod reauthorizations;
+mod reconnect;

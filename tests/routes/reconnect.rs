@@ -1,0 +1,147 @@
+//! `/reconnect/{token}`: the page, its button, and when the link stops working.
+
+use digime_simulator::{AccessTokenStatus, ErrorShape};
+use http::{Method, StatusCode};
+use local::names::Queue;
+use tests::{BANK, DEMO_USER, Decision, World, broken, healthy, inserted};
+
+#[tokio::test]
+async fn the_page_names_the_service_and_calls_nobody() {
+    let (world, link) = World::in_need().await;
+    world.system.simulator.clear_requests();
+    world.system.aws.clear_record();
+    let page = world.get(&link).await;
+    assert_eq!(page.status, StatusCode::OK);
+    assert!(page.body.contains("Meadow Bank") && page.body.contains("Demo Application"));
+    assert_eq!(page.body.matches("<button").count(), 1);
+    assert!(!page.body.contains("<script"));
+    let policy = page.header("content-security-policy");
+    let onboard = world.system.simulator.onboard_url().origin().ascii_serialization();
+    assert!(policy.contains(&format!("form-action 'self' {onboard}")), "{policy}");
+    assert_eq!((page.header("referrer-policy"), page.header("cache-control")), ("no-referrer", "no-store"));
+    assert!(world.system.simulator.requests().is_empty(), "a scanner's GET calls nobody");
+    let written = world.system.aws.permissions();
+    assert!(written.iter().all(|one| one.action == "dynamodb:GetItem"), "and starts nothing: {written:?}");
+}
+
+#[tokio::test]
+async fn the_link_works_a_week_later_and_not_after_it_expired() {
+    let (world, link) = World::in_need().await;
+    world.advance(7 * 86_400);
+    world.follow(&link).await;
+    world.advance(7 * 86_400);
+    for method in [Method::GET, Method::POST] {
+        let reply = world.call(method, &link, "").await;
+        assert_eq!(reply.status, StatusCode::GONE);
+        assert!(reply.body.contains("expired"));
+    }
+}
+
+#[tokio::test]
+async fn the_link_of_an_account_that_is_connected_starts_nothing() {
+    let (world, link) = World::in_need().await;
+    world.hand_in(DEMO_USER, Some("2026-11-23T08:30:00Z"), &healthy(BANK)).await;
+    for method in [Method::GET, Method::POST] {
+        let page = world.call(method, &link, "").await;
+        assert_eq!(page.status, StatusCode::GONE);
+        assert!(page.body.contains("Meadow Bank is connected") && !page.body.contains("<button"), "{}", page.body);
+    }
+}
+
+#[tokio::test]
+async fn the_link_of_an_earlier_episode_leads_on_until_it_expires() {
+    let (world, link) = World::in_need().await;
+    world.hand_in(DEMO_USER, Some("2026-11-23T08:30:00Z"), &healthy(BANK)).await;
+    world.hand_in(DEMO_USER, Some("2026-11-23T08:40:00Z"), &broken(BANK)).await;
+    assert_ne!(world.last_link(), link, "a new episode has a link of its own");
+    let page = world.get(&link).await;
+    assert!(page.body.contains("Your connection to <strong>Meadow Bank</strong> has ended"), "{}", page.body);
+    world.advance(14 * 86_400 - 3_600);
+    world.reauthorize(&world.follow(&link).await, Decision::Success).await;
+    world.run_until_idle().await;
+    assert_eq!(world.account(DEMO_USER, BANK).await["status"], "active");
+    world.system.simulator.control().break_account(BANK, ErrorShape::Documented);
+    world.advance(3_600);
+    world.hand_in(DEMO_USER, None, &broken(BANK)).await;
+    for method in [Method::GET, Method::POST] {
+        let page = world.call(method, &link, "").await;
+        assert_eq!(page.status, StatusCode::GONE);
+        assert!(page.body.contains("This link has expired"), "{}", page.body);
+    }
+}
+
+#[tokio::test]
+async fn while_digime_has_not_confirmed_it_the_page_says_that_the_connection_is_checked() {
+    let (world, link) = World::in_need().await;
+    world.system.simulator.control().set_access_token_status(AccessTokenStatus::Absent);
+    world.reauthorize(&world.follow(&link).await, Decision::Success).await;
+    assert_eq!(world.account(DEMO_USER, BANK).await["status"], "verifying");
+    let page = world.get(&link).await;
+    assert!(page.body.contains("We are checking your connection"), "{}", page.body);
+    assert!(page.body.contains("Reconnect again") && !page.body.contains("has ended"), "{}", page.body);
+    world.follow(&link).await;
+    world.run_until_idle().await;
+}
+
+#[tokio::test]
+async fn an_account_that_is_checked_without_an_episode_is_not_called_connected() {
+    let (world, link) = World::in_need().await;
+    world.hand_in(DEMO_USER, Some("2026-11-23T08:30:00Z"), &healthy(BANK)).await;
+    world.system.simulator.control().set_access_token_status(AccessTokenStatus::Absent);
+    let (_, url) = world.make_reauthorization(DEMO_USER, BANK).await;
+    world.reauthorize(&url, Decision::Success).await;
+    assert_eq!(world.account(DEMO_USER, BANK).await["status"], "verifying");
+    for method in [Method::GET, Method::POST] {
+        let page = world.call(method, &link, "").await;
+        assert!(page.body.contains("We are checking your connection"), "{}", page.body);
+        assert!(!page.body.contains("is connected") && !page.body.contains("<button"), "{}", page.body);
+    }
+    world.run_until_idle().await;
+}
+
+/// Puts all events of the table on the queue of notifications again.
+async fn deliver_again(world: &World) {
+    for item in world.items() {
+        if item["SK"]["S"].as_str().unwrap().starts_with("EVENT#") {
+            world.enqueue(Queue::Notifications, &inserted(&item));
+        }
+    }
+    world.run_until_idle().await;
+}
+
+#[tokio::test]
+async fn an_event_that_is_delivered_again_leaves_the_count_of_its_links_uses() {
+    let (world, link) = World::in_need().await;
+    for _ in 0..5 {
+        world.follow(&link).await;
+    }
+    deliver_again(&world).await;
+    assert_eq!(world.use_link(&link).await.status, StatusCode::TOO_MANY_REQUESTS);
+}
+
+#[tokio::test]
+async fn an_unknown_link_is_refused_before_anything_is_read() {
+    let (world, link) = World::in_need().await;
+    world.system.aws.clear_record();
+    for wrong in ["/reconnect/x", "/reconnect/..", &link[..link.len() - 1], &format!("{link}A"), "/reconnect/%00"] {
+        let reply = world.get(wrong).await;
+        assert_eq!(reply.status, StatusCode::NOT_FOUND, "{wrong}");
+    }
+    assert!(world.system.aws.operations().is_empty());
+    let mut guessed = link.clone();
+    guessed.replace_range(guessed.len() - 10.., "AAAAAAAAAA");
+    assert_eq!(world.get(&guessed).await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn without_digime_the_button_says_to_try_again() {
+    let (world, link) = World::in_need().await;
+    let control = world.system.simulator.control();
+    control.fail("/v1.7/reference", digime_simulator::Failure::status(503, 3));
+    let reply = world.use_link(&link).await;
+    assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(reply.body.contains("Try again"));
+    world.reauthorize(&world.follow(&link).await, Decision::Success).await;
+    world.run_until_idle().await;
+    assert_eq!(world.account(DEMO_USER, BANK).await["status"], "active");
+}

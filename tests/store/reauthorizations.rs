@@ -1,0 +1,52 @@
+//! Reauthorizations and the questions about them.
+
+use reauth_core::store::{Commit, Condition, Versioned};
+use reauth_domain::{Account, FailureCode, Signal, reauthorization::Progress};
+use secrecy::SecretString;
+
+use crate::{MINUTE, bank, broken, commit, is_conflict, reauthorization, table::on_a_table, user};
+
+#[tokio::test]
+async fn a_reauthorization_moves_on_only_as_it_was_read() {
+    on_a_table(async |table| {
+        let (new, now) = (reauthorization(table.now()), table.now());
+        let account = broken(table, &user(1)).await;
+        table.store.create_reauthorization(&new, &SecretString::from("the-secret"), None, now).await.unwrap();
+        let read = table.store.reauthorization(&new.id).await.unwrap().unwrap();
+        assert!(read.has_secret("the-secret") && !read.has_secret("another"));
+        assert!(!table.everything().await.contains("the-secret"));
+        let failed = |account: Versioned<Account>, version| {
+            let signal = Signal::Failed { attempt: new.attempt(), code: FailureCode::UserCancel };
+            let reauthorization = Some((new.id.clone(), version));
+            Commit { reauthorization, ..commit(account.value, signal, account.version, now) }
+        };
+        table.store.commit(failed(account, read.version)).await.unwrap();
+        let account = table.store.account(&user(1), &bank()).await.unwrap().unwrap();
+        let again = table.store.commit(failed(account, read.version)).await;
+        assert!(is_conflict(&again, &Condition::Reauthorization), "{again:?}");
+        let read = table.store.reauthorization(&new.id).await.unwrap().unwrap().reauthorization;
+        assert!(matches!(read.progress, Progress::Failed { error_code: FailureCode::UserCancel, .. }));
+        assert_eq!(read.told, [FailureCode::UserCancel]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn digime_is_asked_about_a_reauthorization_five_times_in_ten_minutes() {
+    on_a_table(async |table| {
+        let new = reauthorization(table.now());
+        table.store.create_reauthorization(&new, &"secret".into(), None, table.now()).await.unwrap();
+        let read = async || table.store.reauthorization(&new.id).await.unwrap().unwrap();
+        let at_once = read().await;
+        assert!(table.store.record_verification(&at_once).await.unwrap());
+        let too_late = table.store.record_verification(&at_once).await;
+        assert!(is_conflict(&too_late, &Condition::Reauthorization), "{too_late:?}");
+        for _ in 1..5 {
+            assert!(table.store.record_verification(&read().await).await.unwrap());
+        }
+        assert!(!table.store.record_verification(&read().await).await.unwrap());
+        table.clock.advance(MINUTE * 10);
+        assert!(table.store.record_verification(&read().await).await.unwrap());
+    })
+    .await;
+}

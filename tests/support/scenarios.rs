@@ -1,0 +1,81 @@
+//! Steps that many tests begin with.
+
+use digime_simulator::ErrorShape;
+use http::{Method, StatusCode};
+use local::{DEMO_CONTRACT, DEMO_USER, names::CONTRACT_SECRET_PREFIX};
+use serde_json::{Value, json};
+
+use crate::{BANK, Decision, Reply, World, broken};
+
+impl World {
+    /// The source of one of the demo user's accounts withdraws its authorization, and a read that began at 08:00 says so.
+    pub async fn lose_authorization(&self, account: &str) {
+        self.system.simulator.control().break_account(account, ErrorShape::Documented);
+        self.hand_in(DEMO_USER, Some("2026-11-23T08:00:00Z"), &broken(account)).await;
+    }
+
+    /// A world whose demo user needs to reauthorize the bank account, with the path of its reconnect link.
+    pub async fn in_need() -> (Self, String) {
+        let world = Self::builder().start().await;
+        world.lose_authorization(BANK).await;
+        let link = world.last_link();
+        (world, link)
+    }
+
+    /// A world whose demo user reauthorized the bank account with another login than before, a minute ago.
+    pub async fn with_identity_mismatch() -> Self {
+        let (world, _) = Self::in_need().await;
+        let (_, url) = world.make_reauthorization(DEMO_USER, BANK).await;
+        let result = world.reauthorize(&url, Decision::Another).await;
+        assert_eq!(result.parameter("errorCode").as_deref(), Some("WRONG_ACCOUNT"));
+        world.run_until_idle().await;
+        world.advance(60);
+        world
+    }
+
+    /// Gives a contract a key: that of the demo contract.
+    pub fn configure_contract(&self, contract: &str) {
+        let id = |contract: &str| format!("{CONTRACT_SECRET_PREFIX}{contract}");
+        let secret = self.system.secrets.get(&id(DEMO_CONTRACT)).expect("the demo contract has a secret");
+        let mut secret: Value = serde_json::from_str(&secret).expect("a secret in JSON");
+        secret["contractId"] = json!(contract);
+        self.system.secrets.put(&id(contract), &secret.to_string());
+    }
+
+    /// A new token pair of a user, as digi.me's API gives it.
+    #[must_use]
+    pub fn issue_tokens(&self, user: &str) -> Value {
+        let tokens = self.system.simulator.control().issue_tokens(user, DEMO_CONTRACT);
+        serde_json::to_value(tokens).expect("a pair in JSON")
+    }
+
+    /// Gives a user a new grant, over whatever is stored.
+    pub async fn store_grant(&self, user: &str) {
+        let path = format!("/users/{user}/grants/{DEMO_CONTRACT}?replace=true");
+        let reply = self.put(&path, &self.issue_tokens(user)).await;
+        assert_eq!(reply.status, StatusCode::NO_CONTENT, "{}", reply.body);
+    }
+
+    /// Asks for a reauthorization of the demo user's bank account, as the application does.
+    pub async fn request_reauthorization(&self) -> Reply {
+        self.post(&format!("/users/{DEMO_USER}/accounts/{BANK}/reauthorizations"), &json!({})).await
+    }
+
+    /// How often digi.me was asked for a new token pair.
+    #[must_use]
+    pub fn refreshes(&self) -> usize {
+        let requests = self.system.simulator.requests();
+        requests.iter().filter(|request| request.path.ends_with("/oauth/token")).count()
+    }
+
+    /// Uses the button of a reconnect link once.
+    pub async fn use_link(&self, link: &str) -> Reply {
+        self.call(Method::POST, link, "").await
+    }
+
+    /// Erases a user.
+    pub async fn erase(&self, user: &str) {
+        let reply = self.call(Method::DELETE, &format!("/users/{user}"), "").await;
+        assert_eq!((reply.status, &*reply.body), (StatusCode::NO_CONTENT, ""));
+    }
+}
