@@ -14,6 +14,7 @@ mod failures;
 mod forgetting;
 mod healing;
 mod identity;
+mod logs;
 mod model;
 mod openapi;
 mod permissions;

@@ -230,3 +230,26 @@ async fn each_failure_of_a_reauthorization_is_told_once() {
     let codes = world.events(DEMO_USER, BANK).await.into_iter().filter_map(|event| event.error_code);
     assert_eq!(codes.collect::<Vec<_>>(), ["WRONG_ACCOUNT", "NOT_AUTHORIZED"]);
 }
+
+#[tokio::test]
+async fn without_a_return_url_the_browser_that_cancelled_gets_a_page_that_leads_back_to_its_link() {
+    let world = World::builder().setting("DEFAULT_RETURN_URL", "").start().await;
+    world.lose_authorization(BANK).await;
+    let link = world.last_link();
+    let url = world.follow(&link).await;
+    let page = world.reauthorize(&url, Decision::Error("USER_CANCEL")).await.reply.body;
+    assert!(page.contains("Meadow Bank is not connected") && page.contains("You cancelled. Nothing was changed."));
+    assert!(page.contains(&format!("href=\"{}\"", link.trim_start_matches('/'))), "{page}");
+    assert!(!page.contains("Reference for support"), "a cancellation needs no support: {page}");
+
+    let callback = world.decide(&world.follow(&link).await, Decision::Another).await;
+    let page = world.get(&callback).await.body;
+    assert!(page.contains("You used a different Meadow Bank account. Use the one shown as al•••••an."), "{page}");
+    assert!(page.contains("Try again") && page.contains("Reference for support: WRONG_ACCOUNT"), "{page}");
+    world.change_browser();
+    let page = world.get(&callback).await.body;
+    assert!(
+        page.contains("Meadow Bank is not connected") && !page.contains("reconnect/"),
+        "no link for others: {page}"
+    );
+}

@@ -11,12 +11,12 @@ async fn what_was_handed_in_before_the_erasure_is_void_also_when_the_user_has_co
     on_a_table(async |table| {
         let before = table.now();
         table.clock.advance(MINUTE);
-        table.store.forget(&user(1)).await.unwrap();
+        table.store.erase(&user(1)).await.unwrap();
         table.clock.advance(MINUTE);
         let mut last_reads = table.store.user_accounts(&user(1)).await.unwrap().last_reads;
         last_reads.value.record(bank(), read(table, 0, false));
         let late = table.store.put_last_reads(&user(1), last_reads.clone(), before).await;
-        assert!(matches!(late, Err(StoreError::Forgotten)), "{late:?}");
+        assert!(matches!(late, Err(StoreError::Erased)), "{late:?}");
         table.store.put_last_reads(&user(1), last_reads, table.now()).await.unwrap();
         let back = table.store.user_accounts(&user(1)).await.unwrap().last_reads.value;
         assert!(back.is_void(before) && !back.is_void(table.now()));
@@ -35,17 +35,17 @@ async fn a_forgotten_user_is_gone_and_stays_gone_for_whatever_was_triggered_befo
         table.store.create_reauthorization(&reauthorization(before), &token, None, before).await.unwrap();
 
         table.clock.advance(MINUTE);
-        table.store.forget(&user(1)).await.unwrap();
+        table.store.erase(&user(1)).await.unwrap();
         assert!(!table.store.user_exists(&user(1)).await.unwrap());
         assert!(table.store.link("link").await.unwrap().is_none());
         assert!(table.store.reauthorization(&reauthorization(before).id).await.unwrap().is_none());
 
         let late = Commit { triggered_at: before, ..lost(table, Account::new(user(1), bank()), 0) };
-        assert!(matches!(table.store.commit(late).await, Err(StoreError::Forgotten)));
+        assert!(matches!(table.store.commit(late).await, Err(StoreError::Erased)));
         let late = table.store.put_grant(&grant(&user(1), "a", before), 0, before).await;
-        assert!(matches!(late, Err(StoreError::Forgotten)));
+        assert!(matches!(late, Err(StoreError::Erased)));
         let late = table.store.put_link(&token, &link(&account.value, before), &event).await;
-        assert!(matches!(late, Err(StoreError::Forgotten)));
+        assert!(matches!(late, Err(StoreError::Erased)));
         assert!(!table.store.user_exists(&user(1)).await.unwrap());
 
         // A grant that is stored at the time of the erasure counts as later. Other writes must be later.

@@ -39,7 +39,7 @@ async fn a_link_of_an_event_that_is_not_in_the_table_is_not_written() {
             Subject { user_id: user(2), ..event.clone() },
         ] {
             let refused = table.store.put_link(&token, &link(&account, table.now()), &gone).await;
-            assert!(matches!(refused, Err(StoreError::Forgotten)), "{refused:?}");
+            assert!(matches!(refused, Err(StoreError::Erased)), "{refused:?}");
         }
         assert!(table.store.link("link").await.unwrap().is_none());
     })

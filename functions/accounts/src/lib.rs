@@ -57,7 +57,7 @@ impl HttpFunction for Accounts {
             }
             "POST /users/{userId}/read-results" => Box::pin(self.take_read_result(&request)).await,
             "GET /accounts" => Box::pin(self.list_in_need(&request)).await,
-            "DELETE /users/{userId}" => Box::pin(self.forget(&request)).await,
+            "DELETE /users/{userId}" => Box::pin(self.erase(&request)).await,
             _ => Err(Problem::unknown_route()),
         }
     }
@@ -67,12 +67,12 @@ impl Accounts {
     /// `DELETE /users/{userId}`: erases everything that this service stores about the user, and leaves a tombstone. It
     /// changes nothing at digi.me.
     #[instrument(skip_all)]
-    async fn forget(&self, request: &Request) -> Result<Response, Problem> {
+    async fn erase(&self, request: &Request) -> Result<Response, Problem> {
         let mut input = request.input();
         let user: Option<UserId> = input.path("userId");
         let user = &input.finish(|| user)?;
         retry_on_conflict(&self.ambient, request.context().deadline, || async move {
-            self.authorized.store.forget(user).await
+            self.authorized.store.erase(user).await
         })
         .await?;
         Ok(response::empty(StatusCode::NO_CONTENT))

@@ -25,7 +25,7 @@ impl NotifyReauth {
         let (link, stored) = tokio::join!(self.link(event), self.store.event(&event.event));
         let link = match link {
             // The user was erased: there is nobody to notify.
-            Err(DeliveryError::Store(StoreError::Forgotten)) => return Ok(()),
+            Err(DeliveryError::Store(StoreError::Erased)) => return Ok(()),
             link => link?,
         };
         let Some(stored) = stored?.filter(|stored| stored.event.subject == event.event.subject) else {

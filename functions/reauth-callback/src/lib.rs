@@ -69,7 +69,7 @@ impl ReauthCallback {
         request.record("account_id", account_id);
         let outcome = match self.settle(callback.claim, stored, request.context()).await {
             // The user was erased during the request. From now on, the state is unknown.
-            Err(AuthorizedClientError::Store(StoreError::Forgotten)) => return Ok(self.unknown_state()),
+            Err(AuthorizedClientError::Store(StoreError::Erased)) => return Ok(self.unknown_state()),
             outcome => outcome?,
         };
         match return_url {

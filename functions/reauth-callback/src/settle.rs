@@ -67,7 +67,7 @@ impl ReauthCallback {
         }
         let id = &stored.reauthorization.id;
         retry_on_conflict(&self.ambient, context.deadline, || async move {
-            let stored = self.authorized.store.reauthorization(id).await?.ok_or(StoreError::Forgotten)?;
+            let stored = self.authorized.store.reauthorization(id).await?.ok_or(StoreError::Erased)?;
             self.try_to_settle(claim, &stored, answer, context).await
         })
         .await

@@ -71,7 +71,7 @@ impl RecordReadResult {
             let context = RequestContext { at: message.handed_in_at, deadline: invocation.deadline };
             match self.record(&message, context).await {
                 Ok(()) => {}
-                Err(StoreError::Forgotten) => {
+                Err(StoreError::Erased) => {
                     let user_id = &message.submission.user_id;
                     tracing::info!(message_id = %message.id, %user_id, "record-read-result: dropped a message, its user was erased after it was sent");
                 }

@@ -52,7 +52,7 @@ impl RecordReadResult {
         retry_on_conflict(&self.ambient, context.deadline, || async move {
             let mut accounts = self.authorized.store.user_accounts(user).await?;
             if accounts.last_reads.value.is_void(context.at) {
-                return Err(StoreError::Forgotten);
+                return Err(StoreError::Erased);
             }
             if listed.get().is_none() && news(message, &accounts).iter().any(News::needs_list) {
                 let listed = listed.get_or_init(|| self.list(message, context)).await;

@@ -163,7 +163,7 @@ impl SweepAccounts {
         let context = RequestContext { at: self.ambient.now(), deadline: invocation.deadline };
         match Box::pin(self.verify(item, context)).await {
             Ok(outcome) => outcome,
-            Err(SweepError::Store(StoreError::Forgotten)) => SweepOutcome::Open,
+            Err(SweepError::Store(StoreError::Erased)) => SweepOutcome::Open,
             Err(error) => {
                 let DueItem { user_id, account_id, .. } = item;
                 tracing::warn!(error = %Chain(&error), %user_id, %account_id, "sweep: could not verify an account");

@@ -229,7 +229,7 @@ impl AuthorizedClient {
     async fn read_again(&self, grant: &Grant) -> Result<Versioned<Grant>, AuthorizedClientError> {
         // The grant was deleted because its user was erased.
         let read = self.store.grant(&grant.user_id, &grant.contract_id).await?;
-        read.ok_or(AuthorizedClientError::Store(StoreError::Forgotten))
+        read.ok_or(AuthorizedClientError::Store(StoreError::Erased))
     }
 
     /// Refreshes the pair under the lease. The new pair is stored before it is used.

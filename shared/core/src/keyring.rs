@@ -24,7 +24,7 @@ struct Keys {
     id: [u8; KEY_ID_LENGTH],
     sealing: LessSafeKey,
     links: hmac::Key,
-    forgotten: hmac::Key,
+    tombstones: hmac::Key,
 }
 
 /// A sealed value that no key can open, or that was sealed for another place.
@@ -112,7 +112,7 @@ impl Keyring {
     /// The ids of a user's tombstones: keyed hashes of the user id, the one with the current key first.
     #[must_use]
     pub fn tombstone_ids(&self, user: &UserId) -> Vec<String> {
-        let id = |keys: &Keys| URL_SAFE_NO_PAD.encode(hmac::sign(&keys.forgotten, user.as_str().as_bytes()));
+        let id = |keys: &Keys| URL_SAFE_NO_PAD.encode(hmac::sign(&keys.tombstones, user.as_str().as_bytes()));
         self.all().map(id).collect()
     }
 }
@@ -129,7 +129,7 @@ impl Keys {
             id: [id[0], id[1], id[2], id[3]],
             sealing: LessSafeKey::new(unbound(&expand(&root, b"sealing"))),
             links: hmac::Key::new(hmac::HMAC_SHA256, &*expand(&root, b"reconnect links")),
-            forgotten: hmac::Key::new(hmac::HMAC_SHA256, &*expand(&root, b"forgotten users")),
+            tombstones: hmac::Key::new(hmac::HMAC_SHA256, &*expand(&root, b"forgotten users")),
         })
     }
 }

@@ -37,7 +37,7 @@ pub enum Condition {
 pub enum StoreError {
     /// The user was erased at or after the time when the invocation was triggered.
     #[error("the user was erased")]
-    Forgotten,
+    Erased,
     /// A condition failed because an item changed since it was read. Read again and decide again. `None` when every
     /// attempt met a transaction in progress on the same item.
     #[error("a concurrent write changed the item first ({0:?})")]
@@ -98,7 +98,7 @@ pub(super) fn of_transaction(
             let reasons = || cancelled.cancellation_reasons().iter().map(|reason| reason.code()).zip(conditions);
             let failed = |(code, _): &(Option<&str>, &Condition)| *code == Some("ConditionalCheckFailed");
             if reasons().filter(failed).any(|(_, condition)| *condition == Condition::NotErased) {
-                StoreError::Forgotten
+                StoreError::Erased
             } else if let Some((_, condition)) = reasons().find(failed) {
                 StoreError::Conflict(Some(condition.clone()))
             } else if cancelled.cancellation_reasons().iter().any(|one| one.code() == Some("TransactionConflict")) {

@@ -64,7 +64,7 @@ impl Store {
     /// new version. A lease ends with it: a refresh in progress finds that the grant has changed.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] when the grant changed. [`StoreError::Forgotten`] when the user was erased after
+    /// [`StoreError::Conflict`] when the grant changed. [`StoreError::Erased`] when the user was erased after
     /// `triggered_at`.
     pub async fn put_grant(&self, grant: &Grant, read: u64, triggered_at: Timestamp) -> Result<u64, StoreError> {
         let version = next_version(read, self.ambient.now());

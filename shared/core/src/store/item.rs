@@ -238,7 +238,7 @@ pub(super) struct PointerItem {
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct ForgottenItem {
+pub(super) struct TombstoneItem {
     #[serde(with = "rfc3339")]
     pub(super) forgotten_at: Timestamp,
     pub(super) ttl: i64,

@@ -91,7 +91,7 @@ pub(super) fn pointed_to(sk: &str) -> Option<Key> {
     Some(Key { pk: sk.to_owned(), sk: kind.to_owned() })
 }
 
-pub(super) fn forgotten(tombstone_id: &str) -> Key {
+pub(super) fn tombstone(tombstone_id: &str) -> Key {
     Key { pk: format!("FORGOTTEN#{tombstone_id}"), sk: "FORGOTTEN".to_owned() }
 }
 

@@ -77,7 +77,7 @@ impl Store {
     /// delivered more than once.
     ///
     /// # Errors
-    /// [`StoreError::Forgotten`] when the event was deleted because its user was erased.
+    /// [`StoreError::Erased`] when the event was deleted because its user was erased.
     pub async fn put_link(&self, token: &SecretString, link: &Link, event: &Subject) -> Result<(), StoreError> {
         let ttl = after(link.expires_at, KEPT).as_second();
         let key = key::link(&sha256(token.expose_secret()));
@@ -100,7 +100,7 @@ impl Store {
         transaction.put(Condition::Link, item::write(key, &item)?, "attribute_not_exists(PK)", &[])?;
         transaction.put_anyway(Condition::Link, pointer)?;
         match transaction.commit().await {
-            Err(StoreError::Conflict(Some(Condition::Event))) => Err(StoreError::Forgotten),
+            Err(StoreError::Conflict(Some(Condition::Event))) => Err(StoreError::Erased),
             Err(StoreError::Conflict(Some(Condition::Link))) => Ok(()),
             result => result,
         }
@@ -124,7 +124,7 @@ impl Store {
     /// Records a use of a link, unless there were too many recent uses.
     ///
     /// # Errors
-    /// [`StoreError::Forgotten`] when the link was deleted because its user was erased.
+    /// [`StoreError::Erased`] when the link was deleted because its user was erased.
     pub async fn record_use(&self, token: &str, mut read: StoredLink) -> Result<LinkUse, StoreError> {
         loop {
             let now = self.ambient.now();
@@ -135,7 +135,7 @@ impl Store {
             match self.set_uses(token, &read.uses, &uses).await {
                 Ok(()) => return Ok(LinkUse::Recorded(RecordedUse { at: now, uses })),
                 // Another use was recorded at the same time.
-                Err(StoreError::Conflict(Some(_))) => read = self.link(token).await?.ok_or(StoreError::Forgotten)?,
+                Err(StoreError::Conflict(Some(_))) => read = self.link(token).await?.ok_or(StoreError::Erased)?,
                 Err(error) => return Err(error),
             }
         }

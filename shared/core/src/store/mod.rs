@@ -2,12 +2,14 @@
 //! are written in one transaction.
 
 mod accounts;
+mod commit;
+mod erasing;
 mod error;
 mod events;
-mod forgetting;
 mod grants;
 mod item;
 mod key;
+mod last_reads;
 mod links;
 mod listing;
 mod reauthorizations;
@@ -20,7 +22,8 @@ use digime::ambient::Ambient;
 use serde::de::DeserializeOwned;
 
 pub use self::{
-    accounts::{AccountChange, Commit, UserAccounts},
+    accounts::UserAccounts,
+    commit::{AccountChange, Commit},
     error::{Condition, StoreError, Unavailable},
     events::{DueEvent, HistoryCursor, HistoryPage, StoredEvent},
     grants::{Grant, Lease},

@@ -86,7 +86,7 @@ impl Store {
         for id in self.keyring().await?.tombstone_ids(user) {
             transaction.check(
                 Condition::NotErased,
-                key::forgotten(&id),
+                key::tombstone(&id),
                 &format!("attribute_not_exists(PK) OR {condition}"),
                 &[(":triggered", text(rfc3339::text(triggered_at)))],
             )?;

@@ -206,9 +206,9 @@ impl From<InvalidFields> for Problem {
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match &error {
-            StoreError::Forgotten => {
-                let detail = "The user was forgotten while the request was carried out.";
-                Self::new(StatusCode::CONFLICT, "user_forgotten", "The user was forgotten.", detail)
+            StoreError::Erased => {
+                let detail = "The user was erased while the request was carried out.";
+                Self::new(StatusCode::CONFLICT, "user_forgotten", "The user was erased.", detail)
             }
             StoreError::Conflict(_) | StoreError::Unavailable(_) => Self::unavailable(Chain(&error)),
             StoreError::Corrupt(_) => Self::internal(Chain(&error)),

@@ -1,4 +1,7 @@
-use super::*;
+use super::{
+    take::{ACTIVE, MAX_CLAIMS},
+    *,
+};
 
 const NOW: &str = "2026-11-23T10:00:00Z";
 const CLAIMED: &str = "2026-11-23T09:30:00Z";

@@ -9,7 +9,7 @@ use reauth_domain::{UserId, time::after};
 
 use super::{
     Item, Store, StoreError, error,
-    item::{self, ForgottenItem},
+    item::{self, TombstoneItem},
     key::{self, Key},
     transaction,
 };
@@ -22,7 +22,7 @@ const CHUNK: usize = 50;
 
 impl Store {
     /// Erases a user. After an error or a timeout it can be called again: it deletes the items that remain.
-    pub async fn forget(&self, user: &UserId) -> Result<(), StoreError> {
+    pub async fn erase(&self, user: &UserId) -> Result<(), StoreError> {
         self.write_tombstone(user).await?;
         // A concurrent write may depend on an item that is not deleted yet, and create new items. The next query finds
         // them.
@@ -41,7 +41,7 @@ impl Store {
     pub(super) async fn erased_at(&self, user: &UserId) -> Result<Option<Timestamp>, StoreError> {
         let mut erased_at = None;
         for hash in self.keyring().await?.tombstone_ids(user) {
-            let tombstone = self.get::<ForgottenItem>(key::forgotten(&hash)).await?;
+            let tombstone = self.get::<TombstoneItem>(key::tombstone(&hash)).await?;
             erased_at = erased_at.max(tombstone.map(|tombstone| tombstone.forgotten_at));
         }
         Ok(erased_at)
@@ -63,10 +63,10 @@ impl Store {
 
     async fn write_tombstone(&self, user: &UserId) -> Result<(), StoreError> {
         let now = self.ambient.now();
-        let tombstone = ForgottenItem { forgotten_at: now, ttl: after(now, KEPT).as_second() };
+        let tombstone = TombstoneItem { forgotten_at: now, ttl: after(now, KEPT).as_second() };
         for hash in self.keyring().await?.tombstone_ids(user) {
             let put = self.client.put_item().table_name(&*self.table);
-            let put = put.set_item(Some(item::write(key::forgotten(&hash), &tombstone)?));
+            let put = put.set_item(Some(item::write(key::tombstone(&hash), &tombstone)?));
             let write = || {
                 let put = put.clone();
                 async move { put.send().await.map(drop).map_err(|error| error::of_put(&error)) }

@@ -1,0 +1,235 @@
+//! The transaction that writes the changes of accounts: the accounts, their events, the progress of reauthorizations, and
+//! the last reads.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::Timestamp;
+use reauth_domain::{
+    Change, Event, EventDetail, EventId, LastReads, ReauthorizationId, UserId, Watermark,
+    account::{NewEvent, Notice, Settlement},
+    event::Subject,
+    reauthorization::Progress,
+    time::after,
+};
+
+use super::{
+    Condition, Store, StoreError, Versioned,
+    item::{self, AccountItem, EventItem},
+    key,
+    last_reads::add_last_reads,
+    transaction::{Transaction, next_version, number},
+};
+
+/// How long after a claim the sweep first verifies the account. The sweep sets the later times.
+const FIRST_VERIFICATION: Duration = Duration::from_secs(60);
+/// An event that the topic has not taken by then is put on the queue again by the sweep.
+const UNDELIVERED_AFTER: Duration = Duration::from_secs(5 * 60);
+/// DynamoDB takes 100 operations in one transaction. Half of that keeps each transaction far below the time limit of one
+/// call.
+const MAX_OPERATIONS: usize = 50;
+
+/// A change of one account, and the version of the account that it was decided on.
+#[derive(Debug, Clone)]
+pub struct AccountChange {
+    pub change: Change,
+    /// The version of the account that was read; 0 when there was none.
+    pub read_version: u64,
+    /// The read result that caused the change.
+    pub read: Option<Watermark>,
+}
+
+/// Changes of a user's accounts, and the versions that they were decided on.
+#[derive(Debug, Clone)]
+pub struct Commit {
+    pub user_id: UserId,
+    pub changes: Vec<AccountChange>,
+    /// The last reads as they were read. Set when the change comes from a read result or from digi.me's list. They are
+    /// written with the changes, on the condition that their version is unchanged.
+    pub last_reads: Option<Versioned<LastReads>>,
+    /// The reauthorization whose callback caused the change, and its version as read.
+    pub reauthorization: Option<(ReauthorizationId, u64)>,
+    /// When the invocation was triggered. If the user was erased since then, nothing is written.
+    pub triggered_at: Timestamp,
+}
+
+impl Store {
+    /// Writes the changes: the accounts, their events, and the progress of reauthorizations. One transaction if the
+    /// operations fit; else several, split between accounts, never within one.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when an item changed since it was read. [`StoreError::Erased`] when the user was
+    /// erased.
+    pub async fn commit(&self, mut commit: Commit) -> Result<(), StoreError> {
+        if let Some(last_reads) = commit.last_reads.take_if(|last_reads| last_reads.version == 0) {
+            commit.last_reads = Some(self.first_reads(&commit.user_id, last_reads, commit.triggered_at).await?);
+        }
+        let now = self.ambient.now();
+        let mut changes = std::mem::take(&mut commit.changes).into_iter().peekable();
+        while changes.peek().is_some() {
+            let (mut part, mut operations) = (Vec::new(), 0);
+            while let Some(change) = changes.next_if(|change| {
+                operations += 1 + change.change.events.len() + change.change.settled.len();
+                part.is_empty() || operations <= MAX_OPERATIONS
+            }) {
+                part.push(self.numbered(change, now).await?);
+            }
+            self.commit_part(&commit, &part, now).await?;
+            if let Some(last_reads) = &mut commit.last_reads {
+                part.iter().for_each(|part| part.note(&mut last_reads.value));
+                last_reads.version = next_version(last_reads.version, now);
+            }
+        }
+        Ok(())
+    }
+
+    async fn commit_part(&self, commit: &Commit, part: &[Numbered], now: Timestamp) -> Result<(), StoreError> {
+        let mut gone = BTreeSet::new();
+        loop {
+            match self.try_commit(commit, part, &gone, now).await {
+                // The reauthorization was deleted. The account must not wait for it: write the change without it.
+                Err(StoreError::Conflict(Some(Condition::Settled(id)))) if gone.insert(id.clone()) => {}
+                result => return result,
+            }
+        }
+    }
+
+    async fn try_commit(
+        &self,
+        commit: &Commit,
+        part: &[Numbered],
+        gone: &BTreeSet<ReauthorizationId>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let reads_exist = commit.last_reads.as_ref().is_some_and(|last_reads| last_reads.version > 0);
+        let rests = reads_exist || commit.reauthorization.is_some() || part.iter().any(|one| one.read_version > 0);
+        let mut transaction =
+            if rests { self.transaction() } else { self.unless_erased(&commit.user_id, commit.triggered_at).await? };
+        for one in part {
+            write_account(&mut transaction, one, now)?;
+            for event in &one.events {
+                self.put_event(&mut transaction, event).await?;
+            }
+            for (id, settlement) in &one.change.settled {
+                let own = commit.reauthorization.as_ref().filter(|(own, _)| own == id).map(|(_, version)| *version);
+                if own.is_some() || !gone.contains(id) {
+                    set_progress(&mut transaction, id, own, settlement, now)?;
+                }
+            }
+        }
+        if let Some(last_reads) = &commit.last_reads {
+            let mut afterwards = last_reads.clone();
+            part.iter().for_each(|one| one.note(&mut afterwards.value));
+            add_last_reads(&mut transaction, &commit.user_id, &afterwards, now)?;
+        }
+        transaction.commit().await
+    }
+
+    /// The change with its events as they are stored. The episode records the event that announced it.
+    async fn numbered(&self, change: AccountChange, now: Timestamp) -> Result<Numbered, StoreError> {
+        let AccountChange { mut change, read_version, read } = change;
+        let events = self.events_of(&change, now);
+        let told = |event: &&Event| matches!(event.detail, EventDetail::ReauthorizationRequired { .. });
+        if let Some(event) = events.iter().rfind(told) {
+            let link_key_id = self.keyring().await?.link_key_id();
+            let event_id = event.subject.event_id.clone();
+            change.account.set_notice(Notice { event_id, link_key_id, at: event.timestamp });
+        }
+        Ok(Numbered { version: next_version(read_version, now), change, events, read_version, read })
+    }
+
+    fn events_of(&self, change: &Change, now: Timestamp) -> Vec<Event> {
+        let account = &change.account;
+        let before = account.sequence - change.events.len() as u64;
+        let event = |(sequence, event): (u64, &NewEvent)| Event {
+            timestamp: now,
+            subject: Subject {
+                event_id: EventId::from(self.ambient.bytes()),
+                user_id: account.user_id.clone(),
+                account_id: account.account_id.clone(),
+                sequence,
+                contract_id: account.contract_id.clone(),
+                service_name: account.service_name.clone(),
+                episode_id: event.episode_id.clone(),
+            },
+            detail: event.detail.clone(),
+        };
+        (before + 1..).zip(&change.events).map(event).collect()
+    }
+
+    async fn put_event(&self, transaction: &mut Transaction<'_>, event: &Event) -> Result<(), StoreError> {
+        let Subject { user_id, account_id, sequence, event_id, .. } = &event.subject;
+        let payload = event.to_json(None).map_err(|error| StoreError::Corrupt(error.to_string()))?;
+        let item = EventItem {
+            event_id: event_id.clone(),
+            payload: payload.to_string(),
+            link_key_id: self.keyring().await?.link_key_id(),
+            published_at: None,
+            requeued: 0,
+            due_shard: Some(key::due_events_shard(user_id)),
+            due_at: Some(after(event.timestamp, UNDELIVERED_AFTER)),
+        };
+        let item = item::write(key::event(user_id, account_id, *sequence), &item)?;
+        transaction.put(Condition::Event, item, "attribute_not_exists(PK)", &[])
+    }
+}
+
+/// A change with its events as they are stored.
+struct Numbered {
+    change: Change,
+    events: Vec<Event>,
+    read_version: u64,
+    /// The version of the account's item after the write.
+    version: u64,
+    read: Option<Watermark>,
+}
+
+impl Numbered {
+    /// Records the read that caused the change, and the version that the account's item has after the write.
+    fn note(&self, last_reads: &mut LastReads) {
+        let account = &self.change.account.account_id;
+        if self.change.removes {
+            last_reads.remove(account);
+        } else if let Some(read) = self.read {
+            last_reads.record(account.clone(), read);
+            last_reads.account_versions.insert(account.clone(), self.version);
+        }
+    }
+}
+
+fn write_account(transaction: &mut Transaction<'_>, one: &Numbered, now: Timestamp) -> Result<(), StoreError> {
+    let account = &one.change.account;
+    let key = key::account(&account.user_id, &account.account_id);
+    if one.change.removes {
+        return transaction.delete_version(Condition::Account, key, one.read_version);
+    }
+    let item = item::write(key, &AccountItem::new(account, one.version, after(now, FIRST_VERIFICATION)))?;
+    transaction.put_version(Condition::Account, item, one.read_version)
+}
+
+/// Writes the progress of a reauthorization. `own_version` is set for the reauthorization of the current callback: it
+/// must still have that version. Any other reauthorization must only exist.
+fn set_progress(
+    transaction: &mut Transaction<'_>,
+    id: &ReauthorizationId,
+    own_version: Option<u64>,
+    settlement: &Settlement,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let progress: AttributeValue = serde_dynamo::to_attribute_value(Progress::settled(settlement.clone(), now))
+        .map_err(|error| StoreError::Corrupt(error.to_string()))?;
+    let mut values = vec![(":progress", progress), (":one", number(1))];
+    let mut expression = "SET progress = :progress ADD version :one".to_owned();
+    if let Settlement::Failed(code) = settlement {
+        expression.push_str(", told :code");
+        values.push((":code", AttributeValue::Ss(vec![code.to_string()])));
+    }
+    let (about, condition) = match own_version {
+        Some(version) => {
+            values.push((":read", number(version)));
+            (Condition::Reauthorization, "version = :read")
+        }
+        None => (Condition::Settled(id.clone()), "attribute_exists(PK)"),
+    };
+    transaction.update(about, key::reauthorization(id), &expression, condition, &values)
+}
