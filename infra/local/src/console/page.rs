@@ -172,7 +172,7 @@ fn queues(view: &View) -> Markup {
         section {
             h2 { "Queues" }
             table {
-                thead { tr { th { "Queue" } th { "Visible" } th { "In flight or delayed" } th { "Dead letters" } } }
+                thead { tr { th { "Queue" } th { "Visible" } th { "In flight" } th { "Dead letters" } } }
                 tbody {
                     @for (queue, depth, _) in &view.queues {
                         tr { td { (queue.name()) } td { (depth.visible) } td { (depth.hidden) } td { (depth.dead) } }
