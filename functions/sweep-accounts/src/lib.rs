@@ -34,8 +34,9 @@ const CONCURRENCY: usize = 16;
 const EVENT_TIME: Duration = Duration::from_secs(8);
 /// The remaining time that verifying an account requires, so that no call to digi.me or AWS is cut off.
 const VERIFICATION_TIME: Duration = Duration::from_secs(15);
-/// After this many consecutive failures, digi.me counts as down, and the next sweep verifies the remaining accounts.
-const MAX_FAILURES_IN_A_ROW: u32 = 5;
+/// After this many consecutive calls that digi.me does not answer or answers with a temporary error, digi.me counts as
+/// down, and the next sweep verifies the remaining accounts.
+const MAX_OUTAGES_IN_A_ROW: u32 = 5;
 /// A requeued event that is still not delivered after this time is due again.
 const REQUEUE_INTERVAL: Duration = Duration::from_secs(15 * 60);
 
@@ -90,9 +91,25 @@ enum SweepError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
-    Access(#[from] AuthorizedClientError),
+    AuthorizedClient(AuthorizedClientError),
     #[error("SQS did not accept the event")]
     Queue(#[source] AwsError),
+}
+
+impl From<AuthorizedClientError> for SweepError {
+    fn from(error: AuthorizedClientError) -> Self {
+        match error {
+            AuthorizedClientError::Store(error) => Self::Store(error),
+            error => Self::AuthorizedClient(error),
+        }
+    }
+}
+
+impl SweepError {
+    /// Whether digi.me is down or overloaded.
+    fn is_outage(&self) -> bool {
+        matches!(self, Self::AuthorizedClient(AuthorizedClientError::Digime(error)) if error.is_retryable())
+    }
 }
 
 impl Function for SweepAccounts {
@@ -100,7 +117,7 @@ impl Function for SweepAccounts {
     type Reply = Value;
 
     fn new(environment: &Environment, ambient: &Ambient) -> Result<Self, ConfigError> {
-        // Required although it is not used yet: reminders will carry links, and need it then.
+        // The configuration contract requires this variable. The function does not use it yet.
         environment.base_url("PUBLIC_BASE_URL")?.ok_or_else(|| ConfigError::new("PUBLIC_BASE_URL", "is missing"))?;
         let aws = Aws::new(environment)?;
         Ok(Self {
@@ -142,34 +159,30 @@ impl SweepAccounts {
 
     async fn verify_accounts(&self, invocation: &Invocation) -> Result<Vec<SweepOutcome>, StoreError> {
         let due = self.authorized.store.due_accounts(self.ambient.now(), PER_SHARD).await?;
-        let failures_in_a_row = &AtomicU32::new(0);
+        let outages_in_a_row = &AtomicU32::new(0);
         let verified = stream::iter(due).map(|item| async move {
-            let is_down = failures_in_a_row.load(Ordering::Relaxed) >= MAX_FAILURES_IN_A_ROW;
+            let is_down = outages_in_a_row.load(Ordering::Relaxed) >= MAX_OUTAGES_IN_A_ROW;
             if is_down || self.ambient.remaining(invocation.deadline) < VERIFICATION_TIME {
                 return SweepOutcome::Left;
             }
-            let outcome = self.verify_one(&item, invocation).await;
-            if outcome == SweepOutcome::Failed {
-                failures_in_a_row.fetch_add(1, Ordering::Relaxed);
+            let context = RequestContext { at: self.ambient.now(), deadline: invocation.deadline };
+            let result = Box::pin(self.verify(&item, context)).await;
+            if result.as_ref().is_err_and(SweepError::is_outage) {
+                outages_in_a_row.fetch_add(1, Ordering::Relaxed);
             } else {
-                failures_in_a_row.store(0, Ordering::Relaxed);
+                outages_in_a_row.store(0, Ordering::Relaxed);
             }
-            outcome
+            match result {
+                Ok(outcome) => outcome,
+                Err(SweepError::Store(StoreError::Erased)) => SweepOutcome::Open,
+                Err(error) => {
+                    let DueItem { user_id, account_id, .. } = &item;
+                    tracing::warn!(error = %Chain(&error), %user_id, %account_id, "sweep: could not verify an account");
+                    SweepOutcome::Failed
+                }
+            }
         });
         Ok(verified.buffer_unordered(CONCURRENCY).collect().await)
-    }
-
-    async fn verify_one(&self, item: &DueItem, invocation: &Invocation) -> SweepOutcome {
-        let context = RequestContext { at: self.ambient.now(), deadline: invocation.deadline };
-        match Box::pin(self.verify(item, context)).await {
-            Ok(outcome) => outcome,
-            Err(SweepError::Store(StoreError::Erased)) => SweepOutcome::Open,
-            Err(error) => {
-                let DueItem { user_id, account_id, .. } = item;
-                tracing::warn!(error = %Chain(&error), %user_id, %account_id, "sweep: could not verify an account");
-                SweepOutcome::Failed
-            }
-        }
     }
 
     /// Puts an event on the queue again. The event is rescheduled first: if this process ends before the message is

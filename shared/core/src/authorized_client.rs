@@ -53,20 +53,6 @@ impl Conflict for AuthorizedClientError {
     }
 }
 
-impl AuthorizedClientError {
-    /// Whether the same call may succeed later.
-    #[must_use]
-    pub fn is_retryable(&self) -> bool {
-        match self {
-            Self::Contract { source, .. } => matches!(source, SecretError::Unavailable(_)),
-            Self::UserReauthorizationRequired => false,
-            Self::Busy => true,
-            Self::Digime(error) => error.is_retryable(),
-            Self::Store(error) => error.is_retryable(),
-        }
-    }
-}
-
 /// The store, the digi.me client and the contracts' keys. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct AuthorizedClient {
@@ -292,8 +278,10 @@ impl AuthorizedClient {
                 break;
             };
             tokio::time::sleep(self.ambient.jitter(WAIT)).await;
-            let Ok(stored) = self.read_again(&grant).await else {
-                continue;
+            let stored = match self.read_again(&grant).await {
+                Ok(stored) => stored,
+                Err(error @ AuthorizedClientError::Store(StoreError::Erased)) => return Err(error),
+                Err(_) => continue,
             };
             let is_dead = stored.value.tokens.same_refresh_token(&before);
             if !is_dead && stored.value.tokens.access.expires_at >= grant.tokens.access.expires_at {

@@ -40,7 +40,7 @@ pub enum StoreError {
     Erased,
     /// A condition failed because an item changed since it was read. Read again and decide again. `None` when every
     /// attempt met a transaction in progress on the same item.
-    #[error("a concurrent write changed the item first ({0:?})")]
+    #[error("{}", conflict(.0.as_ref()))]
     Conflict(Option<Condition>),
     /// DynamoDB, or the service secret, which sealed values need, is not available.
     #[error("the table is not available")]
@@ -48,6 +48,13 @@ pub enum StoreError {
     /// An item does not have the form that this version of the service writes.
     #[error("an item of the table cannot be read: {0}")]
     Corrupt(String),
+}
+
+fn conflict(condition: Option<&Condition>) -> String {
+    match condition {
+        Some(condition) => format!("a concurrent write came first: the condition {condition:?} does not hold"),
+        None => "every attempt met another transaction on the same item".to_owned(),
+    }
 }
 
 /// What is not available.
@@ -66,12 +73,6 @@ impl Conflict for StoreError {
 }
 
 impl StoreError {
-    /// Whether the same operation may succeed later.
-    #[must_use]
-    pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Conflict(_) | Self::Unavailable(_))
-    }
-
     /// Names the condition of a conflict on a single item.
     pub(super) fn about(self, condition: Condition) -> Self {
         match self {

@@ -1,6 +1,6 @@
 //! Errors of calls to digi.me.
 
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use http::{HeaderMap, StatusCode};
 use serde_json::Value;
@@ -16,6 +16,8 @@ pub enum Error {
     Unreachable {
         /// Why.
         cause: Cause,
+        /// The error of the HTTP client, without its URL.
+        source: Option<Arc<reqwest::Error>>,
     },
     /// The answer does not have the documented form, or its signature is not valid.
     #[error("digi.me's answer is not valid: {0}")]
@@ -111,6 +113,14 @@ impl ApiError {
             retry_after: retry_after.and_then(|seconds| seconds.trim().parse().ok()).map(Duration::from_secs),
         }
     }
+
+    /// Whether the same call may succeed later. 511 means that the user must reauthorize at the source: waiting does not
+    /// change that.
+    pub(super) fn is_temporary(&self) -> bool {
+        let is_server_error =
+            self.status.is_server_error() && self.status != StatusCode::NETWORK_AUTHENTICATION_REQUIRED;
+        is_server_error || self.status == StatusCode::TOO_MANY_REQUESTS
+    }
 }
 
 impl Error {
@@ -143,7 +153,7 @@ impl Error {
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Api(error) => error.status.is_server_error() || error.status == StatusCode::TOO_MANY_REQUESTS,
+            Self::Api(error) => error.is_temporary(),
             Self::Unreachable { .. } => true,
             Self::InvalidAnswer(_) | Self::Signing => false,
         }

@@ -1,6 +1,6 @@
 //! One HTTP call to digi.me with its retries. Every attempt is built and signed anew.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use http::StatusCode;
@@ -17,10 +17,11 @@ const MAX_RETRY_AFTER: Duration = Duration::from_secs(3);
 /// digi.me's answers are shorter. A longer answer is refused.
 const MAX_ANSWER: usize = 16 * 1024 * 1024;
 
-/// Which failed calls are retried.
+/// When a failed call is sent again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Repeat {
-    /// Every call that may succeed later. The call changes nothing, or may be executed twice without harm.
+    /// After a connection error, a 429 or a temporary error of digi.me. The call changes nothing, or may be executed
+    /// twice without harm. Not after a timeout: the time of the call is used up.
     Freely,
     /// Only calls that cannot have been executed, such as a refresh without a connection.
     IfNotExecuted,
@@ -49,7 +50,7 @@ impl Transport {
             let error = match tokio::time::timeout(limit, self.exchange(build()?)).await {
                 Ok(Ok(answer)) => return Ok(answer),
                 Ok(Err(error)) => error,
-                Err(_) => Error::Unreachable { cause: Cause::Timeout },
+                Err(_) => Error::Unreachable { cause: Cause::Timeout, source: None },
             };
             retries += 1;
             let Some(pause) = self.pause(&error, repeat, retries) else {
@@ -67,17 +68,15 @@ impl Transport {
     fn pause(&self, error: &Error, repeat: Repeat, retry: u32) -> Option<Duration> {
         let jitter = || self.ambient.jitter(RETRY_PAUSE * retry);
         match error {
-            Error::Unreachable { cause: Cause::Connect } => Some(jitter()),
-            Error::Unreachable { cause: Cause::Broken } if repeat == Repeat::Freely => Some(jitter()),
-            Error::Api(api) if api.status == StatusCode::TOO_MANY_REQUESTS => match api.retry_after {
-                Some(wait) => (wait <= MAX_RETRY_AFTER).then_some(wait),
-                None => Some(jitter()),
-            },
-            Error::Api(api) if api.status.is_server_error() && repeat == Repeat::Freely => {
+            Error::Unreachable { cause: Cause::Connect, .. } => Some(jitter()),
+            Error::Unreachable { cause: Cause::Broken, .. } if repeat == Repeat::Freely => Some(jitter()),
+            // With 429, the call was not executed.
+            Error::Api(api)
+                if api.is_temporary() && (repeat == Repeat::Freely || api.status == StatusCode::TOO_MANY_REQUESTS) =>
+            {
                 match api.retry_after {
                     Some(wait) => (wait <= MAX_RETRY_AFTER).then_some(wait),
-                    // 511 means that the user must reauthorize at the source. A retry does not change that.
-                    None => (api.status != StatusCode::NETWORK_AUTHENTICATION_REQUIRED).then(jitter),
+                    None => Some(jitter()),
                 }
             }
             _ => None,
@@ -85,7 +84,7 @@ impl Transport {
     }
 
     async fn exchange(&self, request: Request) -> Result<Bytes, Error> {
-        let answer = self.http.execute(request).await.map_err(|error| unreachable(&error))?;
+        let answer = self.http.execute(request).await.map_err(unreachable)?;
         let (status, headers) = (answer.status(), answer.headers().clone());
         let body = body(answer).await?;
         if status.is_success() { Ok(body) } else { Err(ApiError::read(status, &headers, &body).into()) }
@@ -94,7 +93,7 @@ impl Transport {
 
 async fn body(mut answer: Response) -> Result<Bytes, Error> {
     let mut body = BytesMut::new();
-    while let Some(chunk) = answer.chunk().await.map_err(|error| unreachable(&error))? {
+    while let Some(chunk) = answer.chunk().await.map_err(unreachable)? {
         if body.len() + chunk.len() > MAX_ANSWER {
             return Err(Error::InvalidAnswer("it is too long".into()));
         }
@@ -103,8 +102,8 @@ async fn body(mut answer: Response) -> Result<Bytes, Error> {
     Ok(body.freeze())
 }
 
-/// The text of the HTTP client's error is dropped, because it may contain the URL.
-fn unreachable(error: &reqwest::Error) -> Error {
+fn unreachable(error: reqwest::Error) -> Error {
     let cause = if error.is_connect() { Cause::Connect } else { Cause::Broken };
-    Error::Unreachable { cause }
+    // The URL may contain the key of a session.
+    Error::Unreachable { cause, source: Some(Arc::new(error.without_url())) }
 }
