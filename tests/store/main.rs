@@ -90,12 +90,7 @@ pub(crate) async fn last_event(table: &Table, account: &Account) -> Subject {
 }
 
 pub(crate) fn link(account: &Account, now: Timestamp) -> Link {
-    Link {
-        user_id: account.user_id.clone(),
-        account_id: account.account_id.clone(),
-        episode_id: account.episode().unwrap().episode_id.clone(),
-        expires_at: after(now, MINUTE),
-    }
+    Link { user_id: account.user_id.clone(), account_id: account.account_id.clone(), expires_at: after(now, MINUTE) }
 }
 
 pub(crate) fn reauthorization(now: Timestamp) -> Reauthorization {
@@ -107,7 +102,6 @@ pub(crate) fn reauthorization(now: Timestamp) -> Reauthorization {
         kind: Kind::Account,
         progress: Progress::Pending,
         told: Vec::new(),
-        identity_known: true,
         return_url: None,
         created_at: now,
         expires_at: after(now, MINUTE),

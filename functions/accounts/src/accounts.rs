@@ -10,7 +10,7 @@ use reauth_core::{
     store::{AccountChange, Commit, Cursor, Grant, HistoryCursor, HistoryPage, StoreError, UserAccounts, Versioned},
     web::{ApiRequest, Problem, Response, response},
 };
-use reauth_domain::{Account, AccountId, Outcome, Signal, Status, UserId, account::Episode, time::after};
+use reauth_domain::{Account, AccountId, Outcome, Signal, Status, UserId, account::Episode};
 use secrecy::ExposeSecret;
 use tracing::instrument;
 
@@ -64,24 +64,24 @@ impl Accounts {
         }
         let account = find(&known, &user, &id).ok_or_else(Problem::account_not_found)?;
         let mut body = AccountBody::new(&account, read_at(&known, &account));
-        (body.reconnect_url, body.reconnect_url_expires_at) = self.told_link(request, &account).await?.unzip();
+        (body.reconnect_url, body.reconnect_url_expires_at) = self.reconnect_link(request, &account).await?.unzip();
         if let Some(HistoryPage { events, older }) = history {
             (body.events, body.cursor) = (Some(events), older.map(HistoryCursor::encode));
         }
         Ok(response::json(StatusCode::OK, &body))
     }
 
-    /// The reconnect link that the notification of the open episode holds, and when it expires. `None` if the account
-    /// needs no reauthorization, or if the link has expired.
-    async fn told_link(&self, request: &Request, account: &Account) -> Result<Option<(String, Timestamp)>, Problem> {
+    /// The reconnect link of the current episode's notification, and when it expires. `None` if the account needs no
+    /// reauthorization, or has no link that works.
+    async fn reconnect_link(
+        &self,
+        request: &Request,
+        account: &Account,
+    ) -> Result<Option<(String, Timestamp)>, Problem> {
         let Status::ReauthRequired(Episode { notice: Some(notice), .. }) = &account.status else { return Ok(None) };
-        let expires_at = after(notice.at, self.link_ttl);
-        let Some(token) = self.authorized.store.told_link_token(notice).await? else { return Ok(None) };
-        if expires_at <= self.ambient.now() {
-            return Ok(None);
-        }
+        let Some((path, expires_at)) = self.authorized.store.link_of_notice(notice).await? else { return Ok(None) };
         let base = request.public_base_url(self.public_base_url.as_ref())?;
-        let url = base.join(&format!("reconnect/{}", token.expose_secret())).map_err(Problem::internal)?;
+        let url = base.join(path.expose_secret()).map_err(Problem::internal)?;
         Ok(Some((url.into(), expires_at)))
     }
 
@@ -141,7 +141,7 @@ impl Accounts {
             changes: vec![AccountChange { change, read_version: read.version, read: None }],
             last_reads: None,
             reauthorization: None,
-            triggered_at: context.at,
+            triggered_at: context.triggered_at,
         };
         self.authorized.store.commit(commit).await?;
         Ok(Some(account))

@@ -28,7 +28,7 @@ const ACCOUNTS_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 const LISTING_TIME: Duration = Duration::from_secs(2);
 
 /// Why a token pair is not stored.
-enum Refusal {
+enum GrantRefusal {
     /// Secrets Manager holds no key for the contract.
     ContractNotConfigured(ContractId),
     /// The stored pair belongs to another digi.me user.
@@ -51,13 +51,13 @@ impl Accounts {
             let store = &self.authorized.store;
             let (known, key) = tokio::join!(store.grant(&user, &contract), self.authorized.check_contract(&contract));
             if let Err(SecretError::Unknown) = key {
-                return Ok::<_, StoreError>(Err(Refusal::ContractNotConfigured(contract.clone())));
+                return Ok::<_, StoreError>(Err(GrantRefusal::ContractNotConfigured(contract.clone())));
             }
             let grant = match next_grant(known?, &user, &contract, &tokens, replace) {
                 Ok(grant) => grant,
                 Err(refusal) => return Ok(Err(refusal)),
             };
-            let version = store.put_grant(&grant.value, grant.version, request.context().at).await?;
+            let version = store.put_grant(&grant.value, grant.version, request.context().triggered_at).await?;
             Ok(Ok((Versioned { version, ..grant }, key)))
         });
         let (grant, key) = stored.await??;
@@ -79,7 +79,8 @@ impl Accounts {
         if !old {
             return;
         }
-        let context = RequestContext { at: context.at, deadline: context.deadline.within(now, LISTING_TIME) };
+        let context =
+            RequestContext { triggered_at: context.triggered_at, deadline: context.deadline.within(now, LISTING_TIME) };
         let user_id = grant.value.user_id.clone();
         if let Err(error) = self.authorized.list_accounts(grant, context).await {
             tracing::info!(%user_id, error = %Chain(&error), "put-grant: could not list the user's accounts at digi.me");
@@ -122,7 +123,7 @@ impl Accounts {
         if let GrantStatus::UserReauthorizationRequired = self.status(&stored.value) {
             return Ok(stored.value.clone());
         }
-        let grant = self.authorized.fresh(stored.clone(), context).await?.value;
+        let grant = self.authorized.ensure_valid_token(stored.clone(), context).await?.value;
         let near_its_end = grant.tokens.access.expires_at <= after(self.ambient.now(), REFRESH_MARGIN);
         if near_its_end && grant.tokens.same_tokens(&stored.value.tokens) {
             // The refresh failed. If the refresh token is dead, the grant in the table says so.
@@ -139,9 +140,7 @@ impl Accounts {
         if known.is_empty() && !self.authorized.store.user_exists(user).await? {
             return Ok(Problem::user_not_found());
         }
-        let mut problem = Problem::grant_not_found(Some(contract), &known);
-        problem.status = StatusCode::NOT_FOUND;
-        Ok(problem)
+        Ok(Problem::unknown_grant(contract, &known))
     }
 }
 
@@ -153,15 +152,15 @@ fn next_grant(
     contract: &ContractId,
     tokens: &TokenPair,
     replace: bool,
-) -> Result<Versioned<Grant>, Refusal> {
+) -> Result<Versioned<Grant>, GrantRefusal> {
     if let Some(Versioned { value: known, .. }) = known.as_ref().filter(|_| !replace) {
         if let (Some(known), Some(new)) = (&known.tokens.user, &tokens.user)
             && known != new
         {
-            return Err(Refusal::OfAnotherUser);
+            return Err(GrantRefusal::OfAnotherUser);
         }
         if tokens.access.expires_at < known.tokens.access.expires_at {
-            return Err(Refusal::Stale);
+            return Err(GrantRefusal::Stale);
         }
     }
     let version = known.as_ref().map_or(0, |known| known.version);
@@ -176,19 +175,19 @@ fn next_grant(
     Ok(Versioned { value: grant, version })
 }
 
-impl From<Refusal> for Problem {
-    fn from(refusal: Refusal) -> Self {
+impl From<GrantRefusal> for Problem {
+    fn from(refusal: GrantRefusal) -> Self {
         let (code, title, detail) = match refusal {
-            Refusal::ContractNotConfigured(contract) => {
+            GrantRefusal::ContractNotConfigured(contract) => {
                 return Self::contract_not_configured(&contract);
             }
-            Refusal::OfAnotherUser => (
+            GrantRefusal::OfAnotherUser => (
                 "grant_of_another_user",
                 "The stored grant is of another digi.me user.",
                 "The pair names another digi.me user than the stored one: check the userId. If the user has moved to \
                  another digi.me account, store the pair with ?replace=true.",
             ),
-            Refusal::Stale => (
+            GrantRefusal::Stale => (
                 "grant_stale",
                 "A newer grant is stored.",
                 "The stored access token expires later. GET the grant first: the stored pair is the newer one.",

@@ -5,7 +5,7 @@ mod grants;
 mod read_results;
 pub mod replies;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use digime::ambient::Ambient;
 use http::StatusCode;
@@ -15,7 +15,6 @@ use reauth_core::{
     aws::Aws,
     config::{ConfigError, Environment},
     retry::retry_on_conflict,
-    services,
     web::{ApiRequest, HttpFunction, Problem, Response, response},
 };
 use reauth_domain::UserId;
@@ -27,7 +26,6 @@ pub struct Accounts {
     authorized: AuthorizedClient,
     ambient: Ambient,
     public_base_url: Option<Url>,
-    link_ttl: Duration,
     queue: aws_sdk_sqs::Client,
     read_results_queue: Arc<str>,
 }
@@ -39,7 +37,6 @@ impl HttpFunction for Accounts {
             authorized: AuthorizedClient::new(&aws, ambient)?,
             ambient: ambient.clone(),
             public_base_url: environment.base_url("PUBLIC_BASE_URL")?,
-            link_ttl: services::reconnect_link_ttl(environment)?,
             queue: aws_sdk_sqs::Client::new(&aws.service("AWS_ENDPOINT_URL_SQS")?),
             read_results_queue: environment.required("READ_RESULTS_QUEUE_URL")?.into(),
         })

@@ -4,6 +4,7 @@
 use jiff::Timestamp;
 use reauth_core::{
     authorized_client::AuthorizedClientError,
+    error::Chain,
     keyring::random_secret,
     lambda::RequestContext,
     store::{Grant, Versioned},
@@ -46,11 +47,11 @@ impl CreateReauthUrl {
     ) -> Result<CreatedReauthorization, Problem> {
         let wanted = new.contract_id.as_ref();
         let (grants, account) = self.authorized.grants_and_account(&new.user_id, &new.account_id, wanted).await?;
-        self.create_for(new, grants, account, context).await
+        self.create_from_read(new, grants, account, context).await
     }
 
     /// Creates a reauthorization from grants and an account that the caller has already read.
-    pub(crate) async fn create_for(
+    pub(crate) async fn create_from_read(
         &self,
         new: NewReauthorization,
         grants: Vec<Versioned<Grant>>,
@@ -74,7 +75,7 @@ impl CreateReauthUrl {
             let (user_id, account_id) = (&new.user_id, &new.account_id);
             tracing::info!(%user_id, %account_id, "create-reauthorization: the username is not known, so the callback cannot detect another account");
         }
-        self.create_with(new, grant, identity_known, context).await
+        self.request_url_and_store(new, grant, context).await
     }
 
     /// Looks up at digi.me an account that no list has named yet. With its username stored, the callback can detect
@@ -94,17 +95,21 @@ impl CreateReauthUrl {
         }
         let is_known = known.is_some() || accounts.last_reads.value.watermarks.contains_key(&new.account_id);
         match listed {
-            Ok(_) | Err(_) if is_known => Ok(known),
+            Ok(_) if is_known => Ok(known),
             Ok(_) => Err(Problem::account_not_found()),
+            Err(error) if is_known => {
+                let (user_id, account_id) = (&new.user_id, &new.account_id);
+                tracing::warn!(error = %Chain(&error), %user_id, %account_id, "create-reauthorization: could not list the user's accounts at digi.me");
+                Ok(known)
+            }
             Err(error) => Err(error.into()),
         }
     }
 
-    async fn create_with(
+    async fn request_url_and_store(
         &self,
         new: NewReauthorization,
         grant: Versioned<Grant>,
-        identity_known: bool,
         context: RequestContext,
     ) -> Result<CreatedReauthorization, Problem> {
         let now = self.ambient.now();
@@ -117,7 +122,6 @@ impl CreateReauthUrl {
             kind: Kind::Account,
             progress: Progress::Pending,
             told: Vec::new(),
-            identity_known,
             return_url: new.return_url,
             created_at: now,
             expires_at: after(now, self.settings.reauthorization_ttl),
@@ -134,7 +138,8 @@ impl CreateReauthUrl {
         });
         let written = async {
             let store = &self.authorized.store;
-            let write = store.create_reauthorization(&reauthorization, &secret, new.browser.as_ref(), context.at);
+            let write =
+                store.create_reauthorization(&reauthorization, &secret, new.browser.as_ref(), context.triggered_at);
             write.await.map_err(AuthorizedClientError::from)
         };
         // `join`, not `try_join`: when one call fails, the others must still finish, because a refreshed token pair

@@ -7,18 +7,19 @@ use lambda_http::Request;
 use maud::{Markup, html};
 use reauth_core::{
     error::Chain,
-    keyring::random_secret,
+    keyring::{is_secret, random_secret},
     store::{Grant, Link, LinkUse, RecordedUse, StoredLink, Versioned},
-    web::{ApiRequest, BROWSER_COOKIE, Problem, Response, ResponseExt, page::page, response},
+    web::{
+        ApiRequest, BROWSER_COOKIE, Problem, Response, ResponseExt,
+        page::{ServiceName, error_page, page},
+        response,
+    },
 };
 use reauth_domain::{Account, Status};
 use secrecy::{ExposeSecret, SecretString};
 use tracing::instrument;
 
 use crate::{CreateReauthUrl, create::NewReauthorization};
-
-/// In characters: 32 bytes in base64url without padding.
-const TOKEN_LENGTH: usize = 43;
 
 impl CreateReauthUrl {
     /// `GET /reconnect/{token}`: shows the page. It starts no reauthorization and does not call digi.me, because link
@@ -33,7 +34,7 @@ impl CreateReauthUrl {
                 Err(page) => page,
             })
         };
-        page.await.or_else(|problem| Ok(self.error_page(&problem)))
+        page.await.or_else(|problem| Ok(self.error_page(request, &problem)))
     }
 
     /// `POST /reconnect/{token}`: creates a reauthorization and redirects to its URL.
@@ -66,7 +67,7 @@ impl CreateReauthUrl {
             }
             answer
         };
-        answer.await.or_else(|problem| Ok(self.error_page(&problem)))
+        answer.await.or_else(|problem| Ok(self.error_page(request, &problem)))
     }
 
     /// Takes back a recorded use. An attempt that fails because of this service does not count toward the rate limit.
@@ -85,7 +86,7 @@ impl CreateReauthUrl {
     ) -> Result<Response, Problem> {
         // Keep an existing cookie. Otherwise a second reconnection in the same browser would replace it, and the first
         // one would not end on the return URL.
-        let known = request.cookies(BROWSER_COOKIE).find(|cookie| is_token(cookie)).map(SecretString::from);
+        let known = request.cookies(BROWSER_COOKIE).find(|cookie| is_secret(cookie)).map(SecretString::from);
         let browser = known.unwrap_or_else(|| random_secret(&self.ambient));
         let cookie = format!(
             "{BROWSER_COOKIE}={}; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age={}",
@@ -101,13 +102,13 @@ impl CreateReauthUrl {
             return_url: self.settings.default_return_url.clone(),
             public_base_url: request.public_base_url(self.settings.public_base_url.as_ref())?,
         };
-        let created = self.create_for(new, grants, Some(account), request.context()).await?;
+        let created = self.create_from_read(new, grants, Some(account), request.context()).await?;
         response::see_other(created.url.as_str())?.with_cookie(&cookie)
     }
 
     async fn link(&self, request: &Request) -> Result<Option<StoredLink>, Problem> {
         let token = request.path_text("token");
-        let stored = if is_token(token) { self.authorized.store.link(token).await? } else { None };
+        let stored = if is_secret(token) { self.authorized.store.link(token).await? } else { None };
         if let Some(StoredLink { link, .. }) = &stored {
             request.record("user_id", &link.user_id);
             request.record("account_id", &link.account_id);
@@ -131,7 +132,7 @@ impl CreateReauthUrl {
 
     /// The page with the reconnect button.
     fn invitation(&self, account: &Account) -> Response {
-        let (application, service) = (&self.settings.application_name, service_name(account));
+        let (application, service) = (&self.settings.application_name, service_name(account).in_sentence());
         let checking = matches!(account.status, Status::Verifying { .. });
         let button = if checking { "Reconnect again".to_owned() } else { format!("Reconnect {service}") };
         let content = html! {
@@ -160,28 +161,28 @@ impl CreateReauthUrl {
 
     fn connected(&self, account: &Account) -> Response {
         let content = html! { p { "You do not need to do anything. " (self.way_back()) } };
-        self.notice(StatusCode::GONE, &format!("{} is connected", service_name(account)), &content)
+        page(StatusCode::GONE, &format!("{} is connected", service_name(account).at_start()), &content, &[])
     }
 
     fn checking(&self, account: &Account) -> Response {
         let content =
             html! { p { "We are checking your connection. You do not need to do anything. " (self.way_back()) } };
-        self.notice(StatusCode::OK, &format!("Checking {}", service_name(account)), &content)
+        page(StatusCode::OK, &format!("Checking {}", service_name(account).in_sentence()), &content, &[])
     }
 
     fn expired(&self, account: &Account) -> Response {
-        let (application, service) = (&self.settings.application_name, service_name(account));
+        let (application, service) = (&self.settings.application_name, service_name(account).in_sentence());
         let content = html! {
             p { "Nothing was changed. Go back to " (application) " and reconnect " strong { (service) } " from there." }
         };
-        self.notice(StatusCode::GONE, "This link has expired", &content)
+        page(StatusCode::GONE, "This link has expired", &content, &[])
     }
 
     fn too_many_uses(&self, wait: Duration) -> Response {
         let content = html! {
             p { "This link was used too often in a short time. Try again in " (waiting_time(wait)) ". The link still works." }
         };
-        self.notice(StatusCode::TOO_MANY_REQUESTS, "Too many attempts", &content).with_retry_after(wait)
+        page(StatusCode::TOO_MANY_REQUESTS, "Too many attempts", &content, &[]).with_retry_after(wait)
     }
 
     fn unknown_link(&self) -> Response {
@@ -191,35 +192,15 @@ impl CreateReauthUrl {
                 (self.settings.application_name) " and reconnect from there."
             }
         };
-        self.notice(StatusCode::NOT_FOUND, "This link does not work", &content)
+        page(StatusCode::NOT_FOUND, "This link does not work", &content, &[])
     }
 
-    /// The page for a request that failed. The cause is logged and not shown.
-    fn error_page(&self, problem: &Problem) -> Response {
-        problem.log();
-        let content = html! {
-            p { "You did nothing wrong, and nothing was changed." }
-            @if problem.retry_after.is_some() {
-                p { "Try again in a minute. The link still works." }
-                // An empty `href` loads this page again, with its button.
-                p { a class="button" href="" { "Try again" } }
-            } @else {
-                p { "Go back to " (self.settings.application_name) " and reconnect from there." }
-            }
-        };
-        let page = self.notice(problem.status, "Something went wrong on our side", &content);
-        match problem.retry_after {
-            Some(wait) => page.with_retry_after(wait),
-            None => page,
-        }
+    fn error_page(&self, request: &Request, problem: &Problem) -> Response {
+        error_page(problem, &self.settings.application_name, request.request_id())
     }
 
     fn way_back(&self) -> Markup {
         html! { "You can close this page and go back to " (self.settings.application_name) "." }
-    }
-
-    fn notice(&self, status: StatusCode, title: &str, content: &Markup) -> Response {
-        page(status, title, content, &[])
     }
 }
 
@@ -231,14 +212,8 @@ fn waiting_time(wait: Duration) -> String {
     format!("{count} {unit}{plural}")
 }
 
-/// Whether the text has the form of this service's tokens and cookies: 32 bytes in base64url without padding.
-fn is_token(text: &str) -> bool {
-    let base64url = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-    text.len() == TOKEN_LENGTH && text.bytes().all(base64url)
-}
-
-fn service_name(account: &Account) -> &str {
-    account.service_name.as_deref().unwrap_or("the service")
+fn service_name(account: &Account) -> ServiceName<'_> {
+    ServiceName(account.service_name.as_deref())
 }
 
 #[cfg(test)]

@@ -1,7 +1,10 @@
 //! Delivers one event: writes its reconnect link and reads its receipt concurrently, publishes it, and writes the
 //! receipt (`published_at`).
 
-use reauth_core::store::{Link, StoreError, StoredEvent};
+use reauth_core::{
+    keyring::reconnect_path,
+    store::{Link, StoreError, StoredEvent},
+};
 use reauth_domain::{event::ReconnectLink, time::after};
 use secrecy::ExposeSecret;
 use tracing::instrument;
@@ -15,8 +18,10 @@ pub(crate) enum DeliveryError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Publish(#[from] PublishError),
-    #[error("could not write the event as JSON or its link as a URL")]
-    Unwritable,
+    #[error("could not write the event as JSON")]
+    Payload(#[from] serde_json::Error),
+    #[error("could not build the URL of the reconnect link")]
+    LinkUrl(#[from] url::ParseError),
 }
 
 impl NotifyReauth {
@@ -34,7 +39,7 @@ impl NotifyReauth {
         if stored.published_at.is_some() {
             return Ok(());
         }
-        let payload = stored.event.to_json(link.as_ref()).map_err(|_| DeliveryError::Unwritable)?.to_string();
+        let payload = stored.event.to_json(link.as_ref())?.to_string();
         self.topic.publish(&stored.event, payload).await?;
         Ok(self.store.record_publication(&stored.event, self.ambient.now()).await?)
     }
@@ -43,16 +48,14 @@ impl NotifyReauth {
     /// every retry of the event returns the same link.
     async fn link(&self, event: &StoredEvent) -> Result<Option<ReconnectLink>, DeliveryError> {
         let subject = &event.event.subject;
-        let Some(episode_id) = subject.episode_id.clone().filter(|_| event.event.detail.carries_link()) else {
+        if !event.event.detail.carries_link() {
             return Ok(None);
-        };
+        }
         let token = self.store.link_token(event).await?;
         let expires_at = after(event.event.timestamp, self.link_ttl);
-        let link =
-            Link { user_id: subject.user_id.clone(), account_id: subject.account_id.clone(), episode_id, expires_at };
+        let link = Link { user_id: subject.user_id.clone(), account_id: subject.account_id.clone(), expires_at };
         self.store.put_link(&token, &link, subject).await?;
-        let url = self.public_base_url.join(&format!("reconnect/{}", token.expose_secret()));
-        let url = url.map_err(|_| DeliveryError::Unwritable)?.to_string();
+        let url = self.public_base_url.join(reconnect_path(&token).expose_secret())?.to_string();
         Ok(Some(ReconnectLink { url, expires_at }))
     }
 }

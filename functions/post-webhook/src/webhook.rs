@@ -47,9 +47,9 @@ pub(crate) enum PostError {
     #[error("the receiver answered {}", .0.as_u16())]
     Status(StatusCode),
     #[error("could not connect to the receiver")]
-    NoConnection,
+    NoConnection(#[source] reqwest::Error),
     #[error("the receiver closed the connection")]
-    Disconnected,
+    Disconnected(#[source] reqwest::Error),
     #[error("the receiver did not answer in time")]
     TimedOut,
 }
@@ -72,7 +72,7 @@ impl SigningKeys {
             KEY_LENGTHS.contains(&key.len()).then(|| hmac::Key::new(hmac::HMAC_SHA256, &key))
         };
         let keys: Option<Vec<_>> = std::iter::once(current).chain(previous).map(key).collect();
-        keys.map(Self).ok_or_else(|| format!("it is not {SECRET_PREFIX} and 24 to 64 bytes in base64"))
+        keys.map(Self).ok_or_else(|| format!("it must be {SECRET_PREFIX} followed by 24 to 64 bytes in base64"))
     }
 
     /// The value of the `webhook-signature` header: for each key `v1,` and the HMAC-SHA256 of `<id>.<seconds>.<body>`
@@ -114,8 +114,8 @@ impl Webhook {
         match tokio::time::timeout(TIMEOUT, request.send()).await {
             Ok(Ok(answer)) if answer.status().is_success() => Ok(()),
             Ok(Ok(answer)) => Err(PostError::Status(answer.status())),
-            Ok(Err(error)) if error.is_connect() => Err(PostError::NoConnection),
-            Ok(Err(_)) => Err(PostError::Disconnected),
+            Ok(Err(error)) if error.is_connect() => Err(PostError::NoConnection(error.without_url())),
+            Ok(Err(error)) => Err(PostError::Disconnected(error.without_url())),
             Err(_) => Err(PostError::TimedOut),
         }
     }
@@ -147,7 +147,7 @@ mod tests {
     fn a_secret_that_is_none_is_refused_without_showing_it() {
         for bad in ["", "hello", "whsec_", "whsec_!!", secret(1, 23).expose_secret(), secret(1, 65).expose_secret()] {
             let error = SigningKeys::read(&bad.to_owned().into(), None).unwrap_err();
-            assert_eq!(error, "it is not whsec_ and 24 to 64 bytes in base64", "{bad}");
+            assert_eq!(error, "it must be whsec_ followed by 24 to 64 bytes in base64", "{bad}");
         }
     }
 }

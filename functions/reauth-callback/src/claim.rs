@@ -1,10 +1,7 @@
 //! Parses the query of the callback. The query is untrusted: anyone who has the URL can send it.
 
-use reauth_core::web::Query;
+use reauth_core::{keyring::is_secret, web::Query};
 use reauth_domain::{FailureCode, ReauthorizationId, reauthorization::UnverifiedClaim};
-
-/// In characters: 32 bytes in base64url without padding.
-const SECRET_LENGTH: usize = 43;
 
 /// A callback with a valid form. Neither its secret nor its claim has been checked.
 #[derive(Debug)]
@@ -27,7 +24,7 @@ impl UnverifiedCallback {
             _ => return None,
         };
         let id = id.parse().ok()?;
-        (secret.len() == SECRET_LENGTH).then(|| Self { id, secret: secret.to_owned(), claim })
+        is_secret(secret).then(|| Self { id, secret: secret.to_owned(), claim })
     }
 }
 
@@ -46,7 +43,8 @@ mod tests {
             let request = Request::default().with_query_string_parameters(parameters);
             let Ok(query) = request.query() else { return };
             let Some(callback) = UnverifiedCallback::read(&query) else { return };
-            assert_eq!((callback.id.as_str().len(), callback.secret.len()), (35, SECRET_LENGTH));
+            assert_eq!(callback.id.as_str().len(), 35);
+            assert!(is_secret(&callback.secret));
             if let UnverifiedClaim::Failure(code) = callback.claim {
                 let plain = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
                 assert!((1..=64).contains(&code.as_str().len()) && code.as_str().bytes().all(plain));

@@ -12,7 +12,7 @@ use reauth_core::{
     config::{ConfigError, Environment},
     services,
     store::StoreError,
-    web::{ApiRequest, BROWSER_COOKIE, HttpFunction, Problem, Response, response},
+    web::{ApiRequest, BROWSER_COOKIE, HttpFunction, Problem, Response, page::error_page, response},
 };
 use reauth_domain::reauthorization::Reauthorization;
 use tracing::instrument;
@@ -37,7 +37,10 @@ impl HttpFunction for ReauthCallback {
 
     async fn handle(&self, request: Request) -> Result<Response, Problem> {
         match request.route() {
-            "GET /callback" => Box::pin(self.callback(&request)).await.or_else(|problem| Ok(self.error_page(&problem))),
+            "GET /callback" => {
+                let answer = Box::pin(self.callback(&request)).await;
+                answer.or_else(|problem| Ok(error_page(&problem, &self.application_name, request.request_id())))
+            }
             _ => Err(Problem::unknown_route()),
         }
     }
@@ -48,13 +51,13 @@ impl ReauthCallback {
     #[instrument(skip_all)]
     async fn callback(&self, request: &Request) -> Result<Response, Problem> {
         let Some(callback) = request.query().ok().as_ref().and_then(UnverifiedCallback::read) else {
-            return Ok(self.unknown_state());
+            return Ok(self.refused_callback());
         };
         let Some(stored) = self.authorized.store.reauthorization(&callback.id).await? else {
-            return Ok(self.unknown_state());
+            return Ok(self.refused_callback());
         };
         if !stored.has_secret(&callback.secret) || stored.reauthorization.expired(self.ambient.now()) {
-            return Ok(self.unknown_state());
+            return Ok(self.refused_callback());
         }
         // A callback in another browser than the one that started the reauthorization can come from another person.
         // What digi.me says about the account is still true, so the account is updated. This browser gets a page and is
@@ -69,7 +72,7 @@ impl ReauthCallback {
         request.record("account_id", account_id);
         let outcome = match self.settle(callback.claim, stored, request.context()).await {
             // The user was erased during the request. From now on, the state is unknown.
-            Err(AuthorizedClientError::Store(StoreError::Erased)) => return Ok(self.unknown_state()),
+            Err(AuthorizedClientError::Store(StoreError::Erased)) => return Ok(self.refused_callback()),
             outcome => outcome?,
         };
         match return_url {

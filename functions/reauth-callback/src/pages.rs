@@ -5,7 +5,10 @@ use maud::{Markup, html};
 use reauth_core::{
     error::Chain,
     store::StoreError,
-    web::{Problem, Response, page::page},
+    web::{
+        Response,
+        page::{ServiceName, page},
+    },
 };
 use reauth_domain::{Account, FailureCode, Status, account::Episode, reauthorization::Reauthorization};
 use secrecy::ExposeSecret;
@@ -45,29 +48,29 @@ impl ReauthCallback {
             Some(Status::ReauthRequired(Episode { notice: Some(notice), .. })) if from_link => Some(notice),
             _ => None,
         };
-        let token = match notice {
-            Some(notice) => store.told_link_token(notice).await?,
+        let link = match notice {
+            Some(notice) => store.link_of_notice(notice).await?,
             None => None,
         };
-        Ok(Shown::new(account.as_ref(), token.map(|token| format!("reconnect/{}", token.expose_secret()))))
+        Ok(Shown::new(account.as_ref(), link.map(|(path, _)| path.expose_secret().to_owned())))
     }
 
     fn result_page(&self, outcome: &CallbackOutcome, shown: &Shown) -> Response {
         let (application, service) = (&self.application_name, shown.service());
         let (title, content) = match outcome {
             CallbackOutcome::Succeeded => (
-                format!("{service} is connected again"),
+                format!("{} is connected again", service.at_start()),
                 html! { p { "You can close this page and go back to " (application) "." } },
             ),
             CallbackOutcome::Verifying => (
-                format!("Checking {service}"),
+                format!("Checking {}", service.in_sentence()),
                 html! {
                     p { "We are checking your connection. You do not need to do anything." }
                     p { "You can close this page and go back to " (application) "." }
                 },
             ),
             CallbackOutcome::Failed(code) => (
-                format!("{service} is not connected"),
+                format!("{} is not connected", service.at_start()),
                 html! {
                     p { (explanation(code, shown)) }
                     (self.next_step(code, shown))
@@ -90,23 +93,12 @@ impl ReauthCallback {
     }
 
     /// The page for a `state` that is missing, unknown or expired.
-    pub(crate) fn unknown_state(&self) -> Response {
+    pub(crate) fn refused_callback(&self) -> Response {
         let content = html! {
             p { "Nothing was changed." }
             p { "To reconnect, go back to " (self.application_name) " and start again from there." }
         };
         page(StatusCode::BAD_REQUEST, "This page can no longer be used", &content, &[])
-    }
-
-    /// The page for a request that failed. The cause is logged and not shown.
-    pub(crate) fn error_page(&self, problem: &Problem) -> Response {
-        problem.log();
-        let content = html! {
-            p { "You did nothing wrong. Wait a minute, then try again." }
-            // An empty `href` loads this page again.
-            p { a class="button" href="" { "Try again" } }
-        };
-        page(problem.status, "Something went wrong on our side", &content, &[])
     }
 }
 
@@ -119,9 +111,8 @@ impl Shown {
         }
     }
 
-    /// The name of the service, as the beginning of a sentence.
-    fn service(&self) -> &str {
-        self.service.as_deref().unwrap_or("The service")
+    fn service(&self) -> ServiceName<'_> {
+        ServiceName(self.service.as_deref())
     }
 }
 
@@ -132,9 +123,9 @@ fn explanation(code: &FailureCode, shown: &Shown) -> String {
         FailureCode::InvalidCode => {
             "The page was open for too long, or was opened twice. Nothing was changed.".to_owned()
         }
-        FailureCode::OnboardError => format!("{} did not accept the sign-in.", shown.service()),
+        FailureCode::OnboardError => format!("{} did not accept the sign-in.", shown.service().at_start()),
         FailureCode::NotAuthorized => "The connection is not finished yet.".to_owned(),
-        FailureCode::AccountNotFound => "digi.me no longer lists this account.".to_owned(),
+        FailureCode::AccountNotFound => "digi.me no longer has this account.".to_owned(),
         FailureCode::WrongAccount => {
             let of_service = shown.service.as_ref().map(|service| format!(" {service}")).unwrap_or_default();
             let expected = shown.username.as_ref().map(|username| format!(" Use the one shown as {username}."));

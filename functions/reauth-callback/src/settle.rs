@@ -97,7 +97,7 @@ impl ReauthCallback {
         if asks && !may_ask {
             let id = &reauthorization.id;
             tracing::warn!(reauthorization_id = %id, %user_id, %account_id, "reauth-callback: reached the limit of verifications, did not ask digi.me");
-            if !reauthorization.takes_claim() {
+            if !reauthorization.accepts_claim_without_asking() {
                 return Ok(CallbackOutcome::of(&reauthorization.progress));
             }
         }
@@ -165,7 +165,7 @@ impl ReauthCallback {
             changes: vec![AccountChange { change, read_version: account.version, read: None }],
             last_reads: None,
             reauthorization: Some((reauthorization.id.clone(), stored.version)),
-            triggered_at: context.at,
+            triggered_at: context.triggered_at,
         };
         self.authorized.store.commit(commit).await?;
         Ok(outcome)

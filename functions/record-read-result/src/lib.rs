@@ -68,7 +68,7 @@ impl RecordReadResult {
                 let user_id = &message.submission.user_id;
                 tracing::warn!(message_id = %message.id, %user_id, ignored, "record-read-result: ignored entries that are not accounts");
             }
-            let context = RequestContext { at: message.handed_in_at, deadline: invocation.deadline };
+            let context = RequestContext { triggered_at: message.handed_in_at, deadline: invocation.deadline };
             match self.record(&message, context).await {
                 Ok(()) => {}
                 Err(StoreError::Erased) => {

@@ -51,7 +51,7 @@ impl RecordReadResult {
         let (user, listed) = (&message.submission.user_id, &OnceCell::new());
         retry_on_conflict(&self.ambient, context.deadline, || async move {
             let mut accounts = self.authorized.store.user_accounts(user).await?;
-            if accounts.last_reads.value.is_void(context.at) {
+            if accounts.last_reads.value.is_void(context.triggered_at) {
                 return Err(StoreError::Erased);
             }
             if listed.get().is_none() && news(message, &accounts).iter().any(News::needs_list) {
@@ -74,25 +74,27 @@ impl RecordReadResult {
         listed: &[ListedAccount],
         context: RequestContext,
     ) -> Result<(), StoreError> {
-        let (mut healthy, mut changes) = (Vec::new(), Vec::new());
+        let (mut unchanged, mut changes) = (Vec::new(), Vec::new());
         for news in news(message, &accounts) {
             let (id, read) = (news.account.value.account_id.clone(), news.read);
             match self.decide(message, news, listed) {
                 Some(change) => changes.push(change),
-                None => healthy.push((id, read)),
+                None => unchanged.push((id, read)),
             }
         }
-        if healthy.is_empty() && changes.is_empty() {
+        if unchanged.is_empty() && changes.is_empty() {
             return Ok(());
         }
         let mut last_reads = accounts.last_reads;
-        healthy.into_iter().for_each(|(id, read)| last_reads.value.record(id, read));
+        unchanged.into_iter().for_each(|(id, read)| last_reads.value.record(id, read));
         let (store, user_id) = (&self.authorized.store, message.submission.user_id.clone());
         if changes.is_empty() {
-            return store.put_last_reads(&user_id, last_reads, context.at).await;
+            return store.put_last_reads(&user_id, last_reads, context.triggered_at).await;
         }
         let last_reads = Some(last_reads);
-        store.commit(Commit { user_id, changes, last_reads, reauthorization: None, triggered_at: context.at }).await
+        store
+            .commit(Commit { user_id, changes, last_reads, reauthorization: None, triggered_at: context.triggered_at })
+            .await
     }
 
     /// Returns the change of the account's status. Returns `None` if only the account's watermark changes.

@@ -53,8 +53,8 @@ pub struct SweepAccounts {
 enum SweepOutcome {
     /// An event was put on the queue again.
     Requeued,
-    /// An account that was being verified is settled.
-    Settled,
+    /// An account is no longer `verifying`.
+    Verified,
     /// Nothing was changed: the item is no longer due, digi.me does not say, or another write came first.
     Open,
     /// Not processed, because the time was too short or digi.me is down. The item stays due.
@@ -76,9 +76,9 @@ impl Summary {
     /// Counts the outcomes. Returns whether another pass can find more due items.
     fn add(&mut self, outcomes: &[SweepOutcome]) -> bool {
         let count = |wanted| outcomes.iter().filter(|outcome| **outcome == wanted).count() as u64;
-        let moved = count(SweepOutcome::Requeued) + count(SweepOutcome::Settled);
+        let moved = count(SweepOutcome::Requeued) + count(SweepOutcome::Verified);
         self.requeued += count(SweepOutcome::Requeued);
-        self.settled += count(SweepOutcome::Settled);
+        self.settled += count(SweepOutcome::Verified);
         self.failed += count(SweepOutcome::Failed);
         self.left += count(SweepOutcome::Left);
         moved > 0 && count(SweepOutcome::Left) == 0
@@ -165,7 +165,7 @@ impl SweepAccounts {
             if is_down || self.ambient.remaining(invocation.deadline) < VERIFICATION_TIME {
                 return SweepOutcome::Left;
             }
-            let context = RequestContext { at: self.ambient.now(), deadline: invocation.deadline };
+            let context = RequestContext { triggered_at: self.ambient.now(), deadline: invocation.deadline };
             let result = Box::pin(self.verify(&item, context)).await;
             if result.as_ref().is_err_and(SweepError::is_outage) {
                 outages_in_a_row.fetch_add(1, Ordering::Relaxed);

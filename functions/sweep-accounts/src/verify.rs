@@ -36,14 +36,14 @@ impl SweepAccounts {
         // The index is eventually consistent: the account may have changed since.
         let Status::Verifying { since, .. } = &account.value.status else { return Ok(SweepOutcome::Open) };
         let since = *since;
-        if after(since, GIVE_UP_AFTER) <= context.at {
-            return self.settle(account, Signal::NeverConfirmed, context).await;
+        if after(since, GIVE_UP_AFTER) <= context.triggered_at {
+            return self.apply(account, Signal::NeverConfirmed, context).await;
         }
-        if !self.authorized.store.reschedule_account(item, next_verification(since, context.at)).await? {
+        if !self.authorized.store.reschedule_account(item, next_verification(since, context.triggered_at)).await? {
             return Ok(SweepOutcome::Open);
         }
         match self.ask(&account.value, context).await?.after_sweep() {
-            Some(signal) => self.settle(account, signal, context).await,
+            Some(signal) => self.apply(account, signal, context).await,
             None => Ok(SweepOutcome::Open),
         }
     }
@@ -93,7 +93,7 @@ impl SweepAccounts {
         Ok(Verdict::Unknown)
     }
 
-    async fn settle(
+    async fn apply(
         &self,
         read: Versioned<Account>,
         signal: Signal,
@@ -107,10 +107,10 @@ impl SweepAccounts {
             changes: vec![AccountChange { change, read_version: read.version, read: None }],
             last_reads: None,
             reauthorization: None,
-            triggered_at: context.at,
+            triggered_at: context.triggered_at,
         };
         match self.authorized.store.commit(commit).await {
-            Ok(()) => Ok(SweepOutcome::Settled),
+            Ok(()) => Ok(SweepOutcome::Verified),
             // Another write settled the account, or the account is due again later.
             Err(StoreError::Conflict(_)) => Ok(SweepOutcome::Open),
             Err(error) => Err(error.into()),

@@ -135,7 +135,7 @@ fn settings_of(function: Function) -> Vec<&'static str> {
         }
         Function::PostWebhook => [COMMON, &["WEBHOOK_URL", "WEBHOOK_SECRET_ID"]].concat(),
         Function::Accounts => {
-            let own = ["READ_RESULTS_QUEUE_URL", "PUBLIC_BASE_URL", "RECONNECT_LINK_TTL"];
+            let own = ["READ_RESULTS_QUEUE_URL", "PUBLIC_BASE_URL"];
             [COMMON, TABLE, DIGIME, &own].concat()
         }
         Function::SweepAccounts => [COMMON, TABLE, DIGIME, &["PUBLIC_BASE_URL", "NOTIFICATIONS_QUEUE_URL"]].concat(),

@@ -138,10 +138,10 @@ impl AuthorizedClient {
         context: RequestContext,
         call: impl Fn(Arc<Contract>, Arc<TokenPair>) -> F,
     ) -> Result<T, AuthorizedClientError> {
-        let grant = self.fresh(grant, context).await?;
+        let grant = self.ensure_valid_token(grant, context).await?;
         match Box::pin(self.call(&grant, &call)).await {
             Err(AuthorizedClientError::Digime(error)) if error.refuses_access_token() => {
-                let grant = Box::pin(self.refreshed(grant, context)).await?;
+                let grant = Box::pin(self.refresh_or_wait(grant, context)).await?;
                 Box::pin(self.call(&grant, &call)).await
             }
             result => result,
@@ -159,7 +159,7 @@ impl AuthorizedClient {
 
     /// The grant with an access token that is valid for more than a minute. If the refresh fails and the current token
     /// is still valid, the grant is returned unchanged.
-    pub async fn fresh(
+    pub async fn ensure_valid_token(
         &self,
         grant: Versioned<Grant>,
         context: RequestContext,
@@ -169,7 +169,7 @@ impl AuthorizedClient {
         if after(now, REFRESH_MARGIN) < expires_at {
             return Ok(grant);
         }
-        match Box::pin(self.refreshed(grant.clone(), context)).await {
+        match Box::pin(self.refresh_or_wait(grant.clone(), context)).await {
             Err(error) if now < expires_at => {
                 let Grant { user_id, contract_id, .. } = &grant.value;
                 tracing::warn!(error = %Chain(&error), %user_id, %contract_id, "refresh: could not refresh an access token that is about to expire");
@@ -180,7 +180,7 @@ impl AuthorizedClient {
     }
 
     /// The grant with another access token than `refused`: one that another invocation stored, or a refreshed one.
-    async fn refreshed(
+    async fn refresh_or_wait(
         &self,
         refused: Versioned<Grant>,
         context: RequestContext,
@@ -203,7 +203,7 @@ impl AuthorizedClient {
                 // A refresh is only sent when the key set is cached.
                 let (lease, keys) = tokio::join!(self.store.lease(&grant), self.client.warm_keys(context.deadline));
                 match lease {
-                    Ok(lease) => return self.refresh(grant.value, lease, keys, context).await,
+                    Ok(lease) => return self.refresh_under_lease(grant.value, lease, keys, context).await,
                     Err(StoreError::Conflict(_)) => tokio::time::sleep(self.ambient.jitter(WAIT)).await,
                     Err(error) => return Err(error.into()),
                 }
@@ -219,7 +219,7 @@ impl AuthorizedClient {
     }
 
     /// Refreshes the pair under the lease. The new pair is stored before it is used.
-    async fn refresh(
+    async fn refresh_under_lease(
         &self,
         grant: Grant,
         lease: Lease,
@@ -287,7 +287,7 @@ impl AuthorizedClient {
             if !is_dead && stored.value.tokens.access.expires_at >= grant.tokens.access.expires_at {
                 return Ok(stored);
             }
-            written = self.store.put_grant(&grant, stored.version, context.at).await;
+            written = self.store.put_grant(&grant, stored.version, context.triggered_at).await;
         }
         Ok(Versioned { version: written?, value: grant })
     }
@@ -325,7 +325,8 @@ impl AuthorizedClient {
                 return Ok(());
             }
             let (user_id, last_reads) = (user.clone(), Some(known.last_reads));
-            let commit = Commit { user_id, changes, last_reads, reauthorization: None, triggered_at: context.at };
+            let commit =
+                Commit { user_id, changes, last_reads, reauthorization: None, triggered_at: context.triggered_at };
             self.store.commit(commit).await
         })
         .await

@@ -96,17 +96,17 @@ impl Keyring {
     /// The token of an event's reconnect link: 43 characters of base64url. Derived with the current key if the key
     /// `key_id` no longer exists.
     #[must_use]
-    pub fn link_token(&self, event: &EventId, key_id: Option<&str>) -> SecretString {
-        let named = self.all().find(|keys| key_id.is_some_and(|id| URL_SAFE_NO_PAD.encode(keys.id) == id));
+    pub fn link_token(&self, event: &EventId, key_id: &str) -> SecretString {
+        let named = self.all().find(|keys| URL_SAFE_NO_PAD.encode(keys.id) == key_id);
         let keys = named.unwrap_or(&self.current);
         URL_SAFE_NO_PAD.encode(hmac::sign(&keys.links, event.as_str().as_bytes())).into()
     }
 
     /// The token of a link that was already sent. `None` if the key `key_id` no longer exists.
     #[must_use]
-    pub fn told_link_token(&self, event: &EventId, key_id: &str) -> Option<SecretString> {
+    pub fn existing_link_token(&self, event: &EventId, key_id: &str) -> Option<SecretString> {
         let is_known = self.all().any(|keys| URL_SAFE_NO_PAD.encode(keys.id) == key_id);
-        is_known.then(|| self.link_token(event, Some(key_id)))
+        is_known.then(|| self.link_token(event, key_id))
     }
 
     /// The ids of a user's tombstones: keyed hashes of the user id, the one with the current key first.
@@ -160,6 +160,22 @@ pub fn equal_in_constant_time(a: &str, b: &str) -> bool {
     constant_time::verify_slices_are_equal(a.as_bytes(), b.as_bytes()).is_ok()
 }
 
+/// In characters: 256 bits in base64url without padding.
+const SECRET_LENGTH: usize = 43;
+
+/// Whether a text has the form of this service's random secrets and link tokens.
+#[must_use]
+pub fn is_secret(text: &str) -> bool {
+    let base64url = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    text.len() == SECRET_LENGTH && text.bytes().all(base64url)
+}
+
+/// The path of a reconnect link, relative to the base URL. It contains the token.
+#[must_use]
+pub fn reconnect_path(token: &SecretString) -> SecretString {
+    format!("reconnect/{}", token.expose_secret()).into()
+}
+
 /// 256 random bits in base64url.
 #[must_use]
 pub fn random_secret(ambient: &Ambient) -> SecretString {
@@ -201,11 +217,11 @@ mod tests {
         let before = Keyring::new(&secret("a"), None).unwrap();
         let after = Keyring::new(&secret("b"), Some(&secret("a"))).unwrap();
         let key_id = before.link_key_id();
-        let token = before.link_token(&event, Some(&key_id));
+        let token = before.link_token(&event, &key_id);
         assert_eq!(token.expose_secret().len(), 43);
-        assert_eq!(after.link_token(&event, Some(&key_id)).expose_secret(), token.expose_secret());
-        assert_ne!(after.link_token(&event, None).expose_secret(), token.expose_secret());
-        assert_ne!(before.link_token(&EventId::from([2; 16]), None).expose_secret(), token.expose_secret());
+        assert_eq!(after.link_token(&event, &key_id).expose_secret(), token.expose_secret());
+        assert_ne!(after.link_token(&event, "unknown").expose_secret(), token.expose_secret());
+        assert_ne!(before.link_token(&EventId::from([2; 16]), &key_id).expose_secret(), token.expose_secret());
     }
 
     #[test]

@@ -22,10 +22,9 @@ use crate::config::{ConfigError, Environment};
 /// takes less CPU time with this allocator (docs/performance.md).
 pub use mimalloc::MiMalloc as Allocator;
 
-/// The id and the deadline of an invocation.
-#[derive(Debug, Clone)]
+/// An invocation.
+#[derive(Debug, Clone, Copy)]
 pub struct Invocation {
-    pub request_id: String,
     /// When Lambda ends the invocation.
     pub deadline: Deadline,
 }
@@ -34,7 +33,7 @@ pub struct Invocation {
 #[derive(Debug, Clone, Copy)]
 pub struct RequestContext {
     /// Writes for a user who was erased since then are refused.
-    pub at: Timestamp,
+    pub triggered_at: Timestamp,
     /// Calls that cannot finish by then are not started.
     pub deadline: Deadline,
 }
@@ -80,7 +79,7 @@ pub(crate) const NO_DEADLINE: Deadline = Deadline(Timestamp::MAX);
 impl From<&Context> for Invocation {
     fn from(context: &Context) -> Self {
         let deadline = i64::try_from(context.deadline).ok().and_then(|at| Timestamp::from_millisecond(at).ok());
-        Self { request_id: context.request_id.clone(), deadline: deadline.map_or(NO_DEADLINE, Deadline) }
+        Self { deadline: deadline.map_or(NO_DEADLINE, Deadline) }
     }
 }
 

@@ -18,7 +18,7 @@ pub trait Conflict {
     fn is_conflict(&self) -> bool;
 }
 
-/// Repeats a sequence of read, decision and write after a conflict, up to 8 times and until the deadline.
+/// Repeats a sequence of read, decision and write after a conflict: up to 8 attempts, until the deadline.
 ///
 /// # Errors
 /// The error of the last attempt, or the first error that is not a conflict.

@@ -33,7 +33,7 @@ const CURRENT: &str = "AWSCURRENT";
 const PREVIOUS: &str = "AWSPREVIOUS";
 
 /// Up to this many cached contracts, reading the grants of all of them is cheaper than reading the account first.
-const FEW: usize = 3;
+const MAX_RECENT: usize = 3;
 
 /// Why a secret cannot be used.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -113,7 +113,7 @@ impl<T> Rotating<T> {
         ambient: &Ambient,
         read: fn(&SecretString, Option<&SecretString>) -> Result<T, String>,
     ) -> Self {
-        let cached = Cached::new(Lifetimes { of: |_| LIFETIME, between_refetches: MIN_REFETCH_INTERVAL });
+        let cached = Cached::new(Lifetimes { lifetime: |_| LIFETIME, between_refetches: MIN_REFETCH_INTERVAL });
         Self { client, id: id.into(), ambient: ambient.clone(), read, cached: Arc::new(cached) }
     }
 
@@ -208,12 +208,12 @@ impl Contracts {
     /// more.
     pub async fn recent(&self) -> Vec<ContractId> {
         let cached = self.cached.lock().await;
-        if cached.len() <= FEW { cached.keys().cloned().collect() } else { Vec::new() }
+        if cached.len() <= MAX_RECENT { cached.keys().cloned().collect() } else { Vec::new() }
     }
 
     async fn cached(&self, id: &ContractId) -> Arc<Cached<Fetched>> {
         let lifetimes = || Lifetimes {
-            of: |fetched: &Fetched| if fetched.is_ok() { LIFETIME } else { MIN_REFETCH_INTERVAL },
+            lifetime: |fetched: &Fetched| if fetched.is_ok() { LIFETIME } else { MIN_REFETCH_INTERVAL },
             between_refetches: MIN_REFETCH_INTERVAL,
         };
         let mut cached = self.cached.lock().await;

@@ -11,8 +11,8 @@ use crate::{ambient::Ambient, time::after};
 #[derive(Debug)]
 pub struct Lifetimes<T> {
     /// How long a value is used before it is fetched again.
-    pub of: fn(&T) -> Duration,
-    /// The shortest time between two fetches because a fresh value does not suit its caller.
+    pub lifetime: fn(&T) -> Duration,
+    /// The shortest time between two refetches. A refetch replaces a fresh value that a caller rejected.
     pub between_refetches: Duration,
 }
 
@@ -27,7 +27,7 @@ pub struct Cached<T> {
 struct State<T> {
     value: T,
     fetched_at: Timestamp,
-    /// When the value was last fetched because a fresh one did not suit its caller.
+    /// When a value was last fetched because a caller rejected a fresh one.
     refetched_at: Option<Timestamp>,
 }
 
@@ -73,7 +73,7 @@ impl<T: Clone> Cached<T> {
     }
 
     fn is_fresh(&self, cached: &State<T>, now: Timestamp) -> bool {
-        now < after(cached.fetched_at, (self.lifetimes.of)(&cached.value))
+        now < after(cached.fetched_at, (self.lifetimes.lifetime)(&cached.value))
     }
 }
 
@@ -121,7 +121,7 @@ mod tests {
         fn new() -> Self {
             let clock = Arc::new(TestClock::default());
             let ambient = Ambient::new(clock.clone(), clock.clone());
-            let cached = Cached::new(Lifetimes { of: |_| LIFETIME, between_refetches: BETWEEN_REFETCHES });
+            let cached = Cached::new(Lifetimes { lifetime: |_| LIFETIME, between_refetches: BETWEEN_REFETCHES });
             Self { clock, ambient, cached, fetches: AtomicU32::new(0) }
         }
 

@@ -103,7 +103,7 @@ fn status_map(value: &Value) -> Result<Option<&Map<String, Value>>, InvalidField
     }
     let has_details = fields.get("details").is_some_and(|details| !details.is_null());
     if fields.contains_key("error") && !has_details {
-        let message = "is the entry of one account: hand in a map of accounts, {\"<accountId>\": {\"state\", …}}";
+        let message = "is the entry of one account: pass a map of accounts, {\"<accountId>\": {\"state\", …}}";
         return Err(InvalidField::new("", message).into());
     }
     details(fields, "details")
@@ -172,10 +172,10 @@ fn needs_user(error: &Value) -> bool {
     if !flags.is_empty() {
         return flags.contains(&true);
     }
-    let passes_by_itself = either(error, "retryAfter", |value| (!value.is_null()).then_some(())).is_some();
+    let is_temporary = either(error, "retryAfter", |value| (!value.is_null()).then_some(())).is_some();
     let code = either(error, "code", Value::as_str);
     let status = either(error, "statusCode", Value::as_u64);
-    !passes_by_itself && (code == Some(REAUTHORIZATION_CODE) || status == Some(REAUTHORIZATION_STATUS))
+    !is_temporary && (code == Some(REAUTHORIZATION_CODE) || status == Some(REAUTHORIZATION_STATUS))
 }
 
 fn describe(error: &Value) -> AccountError {
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn without_the_flag_code_or_status_decide_unless_it_passes_by_itself() {
+    fn without_the_flag_code_or_status_decide_unless_the_error_is_temporary() {
         assert!(matches!(with_error(&json!({"code": "ServiceAuthorizationError"})), Entry::NeedsUser(_)));
         assert!(matches!(with_error(&json!({"statusCode": 511})), Entry::NeedsUser(_)));
         assert_eq!(with_error(&json!({"statusCode": 511, "retryAfter": 1_700_000_000_000_u64})), Entry::Undecided);

@@ -75,9 +75,6 @@ pub enum EventDetail {
     Removed {},
 }
 
-/// The types of the events that contain a reconnect link.
-pub(crate) const WITH_LINK: [&str; 1] = ["account.reauthorization_required"];
-
 /// How the service learned that an account is active again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -98,7 +95,7 @@ pub struct ReconnectLink {
     #[serde(rename = "reconnectUrl")]
     #[schemars(extend("format" = "uri"))]
     pub url: String,
-    /// When the link stops working, unless the episode ends earlier.
+    /// When the link stops working.
     #[serde(rename = "reconnectUrlExpiresAt", with = "rfc3339")]
     #[schemars(with = "Timestamp")]
     pub expires_at: Timestamp,
@@ -119,7 +116,7 @@ impl EventDetail {
     /// Whether the delivered event contains a reconnect link.
     #[must_use]
     pub fn carries_link(&self) -> bool {
-        WITH_LINK.contains(&self.kind())
+        matches!(self, Self::ReauthorizationRequired { .. })
     }
 }
 

@@ -8,8 +8,11 @@ use serde_json::{Value, json};
 
 use crate::{
     Event, EventDetail,
-    event::{ReconnectLink, Subject, WITH_LINK},
+    event::{ReconnectLink, Subject},
 };
+
+/// The type for which [`EventDetail::carries_link`] is true.
+const WITH_LINK: &str = "account.reauthorization_required";
 
 impl JsonSchema for Event {
     fn schema_name() -> Cow<'static, str> {
@@ -23,7 +26,7 @@ impl JsonSchema for Event {
         let timestamp = Timestamp::json_schema(generator).to_value();
         let mut types = EventDetail::json_schema(generator);
         for event in types.get_mut("oneOf").and_then(Value::as_array_mut).into_iter().flatten() {
-            let carries_link = WITH_LINK.iter().any(|kind| event["properties"]["type"]["const"] == **kind);
+            let carries_link = event["properties"]["type"]["const"] == WITH_LINK;
             let data = &mut event["properties"]["data"];
             merge(data, &subject);
             if carries_link {

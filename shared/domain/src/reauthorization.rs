@@ -21,9 +21,6 @@ pub struct Reauthorization {
     pub progress: Progress,
     /// The failures that the application was notified of. It is notified of each failure once.
     pub told: Vec<FailureCode>,
-    /// Whether the account's username was known at creation. If not, the callback cannot detect that the user signed in
-    /// with another account.
-    pub identity_known: bool,
     /// The URL to which the browser returns at the end.
     pub return_url: Option<ReturnUrl>,
     pub created_at: Timestamp,
@@ -37,7 +34,7 @@ pub struct Reauthorization {
 pub enum Kind {
     /// The page that reauthorizes one account.
     Account,
-    /// The page on which the user authorizes the application again. It is needed when the refresh token is dead.
+    /// The page on which the user authorizes the application again. Reserved: this version creates only `Account`.
     User,
 }
 
@@ -123,9 +120,10 @@ impl Reauthorization {
         }
     }
 
-    /// Whether an unconfirmed success is recorded. It does not replace an earlier result.
+    /// Whether a reported success is recorded although digi.me was not asked, because the limit of verifications was
+    /// reached. It is recorded only as the first result.
     #[must_use]
-    pub fn takes_claim(&self) -> bool {
+    pub fn accepts_claim_without_asking(&self) -> bool {
         self.progress == Progress::Pending
     }
 
@@ -177,7 +175,6 @@ mod tests {
             kind: Kind::Account,
             progress,
             told: Vec::new(),
-            identity_known: true,
             return_url: None,
             created_at: "2026-11-23T09:00:00Z".parse().unwrap(),
             expires_at: "2026-11-23T10:00:00Z".parse().unwrap(),

@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, time::Duration};
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use reauth_domain::{
-    Change, Event, EventDetail, EventId, LastReads, ReauthorizationId, UserId, Watermark,
+    Change, Event, EventId, LastReads, ReauthorizationId, UserId, Watermark,
     account::{NewEvent, Notice, Settlement},
     event::Subject,
     reauthorization::Progress,
@@ -23,7 +23,7 @@ use super::{
 
 /// How long after a claim the sweep first verifies the account. The sweep sets the later times.
 const FIRST_VERIFICATION: Duration = Duration::from_secs(60);
-/// An event that the topic has not taken by then is put on the queue again by the sweep.
+/// An event that the topic has not accepted by then is put on the queue again by the sweep.
 const UNDELIVERED_AFTER: Duration = Duration::from_secs(5 * 60);
 /// DynamoDB takes 100 operations in one transaction. Half of that keeps each transaction far below the time limit of one
 /// call.
@@ -72,18 +72,18 @@ impl Store {
                 operations += 1 + change.change.events.len() + change.change.settled.len();
                 part.is_empty() || operations <= MAX_OPERATIONS
             }) {
-                part.push(self.numbered(change, now).await?);
+                part.push(self.with_events(change, now).await?);
             }
             self.commit_part(&commit, &part, now).await?;
             if let Some(last_reads) = &mut commit.last_reads {
-                part.iter().for_each(|part| part.note(&mut last_reads.value));
+                part.iter().for_each(|part| part.record_in(&mut last_reads.value));
                 last_reads.version = next_version(last_reads.version, now);
             }
         }
         Ok(())
     }
 
-    async fn commit_part(&self, commit: &Commit, part: &[Numbered], now: Timestamp) -> Result<(), StoreError> {
+    async fn commit_part(&self, commit: &Commit, part: &[ChangeWithEvents], now: Timestamp) -> Result<(), StoreError> {
         let mut gone = BTreeSet::new();
         loop {
             match self.try_commit(commit, part, &gone, now).await {
@@ -97,14 +97,18 @@ impl Store {
     async fn try_commit(
         &self,
         commit: &Commit,
-        part: &[Numbered],
+        part: &[ChangeWithEvents],
         gone: &BTreeSet<ReauthorizationId>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let reads_exist = commit.last_reads.as_ref().is_some_and(|last_reads| last_reads.version > 0);
-        let rests = reads_exist || commit.reauthorization.is_some() || part.iter().any(|one| one.read_version > 0);
-        let mut transaction =
-            if rests { self.transaction() } else { self.unless_erased(&commit.user_id, commit.triggered_at).await? };
+        let depends_on_existing_item =
+            reads_exist || commit.reauthorization.is_some() || part.iter().any(|one| one.read_version > 0);
+        let mut transaction = if depends_on_existing_item {
+            self.transaction()
+        } else {
+            self.unless_erased(&commit.user_id, commit.triggered_at).await?
+        };
         for one in part {
             write_account(&mut transaction, one, now)?;
             for event in &one.events {
@@ -119,23 +123,23 @@ impl Store {
         }
         if let Some(last_reads) = &commit.last_reads {
             let mut afterwards = last_reads.clone();
-            part.iter().for_each(|one| one.note(&mut afterwards.value));
+            part.iter().for_each(|one| one.record_in(&mut afterwards.value));
             add_last_reads(&mut transaction, &commit.user_id, &afterwards, now)?;
         }
         transaction.commit().await
     }
 
     /// The change with its events as they are stored. The episode records the event that announced it.
-    async fn numbered(&self, change: AccountChange, now: Timestamp) -> Result<Numbered, StoreError> {
+    async fn with_events(&self, change: AccountChange, now: Timestamp) -> Result<ChangeWithEvents, StoreError> {
         let AccountChange { mut change, read_version, read } = change;
         let events = self.events_of(&change, now);
-        let told = |event: &&Event| matches!(event.detail, EventDetail::ReauthorizationRequired { .. });
-        if let Some(event) = events.iter().rfind(told) {
+        let is_notice = |event: &&Event| event.detail.carries_link();
+        if let Some(event) = events.iter().rfind(is_notice) {
             let link_key_id = self.keyring().await?.link_key_id();
             let event_id = event.subject.event_id.clone();
-            change.account.set_notice(Notice { event_id, link_key_id, at: event.timestamp });
+            change.account.set_notice(Notice { event_id, link_key_id });
         }
-        Ok(Numbered { version: next_version(read_version, now), change, events, read_version, read })
+        Ok(ChangeWithEvents { version: next_version(read_version, now), change, events, read_version, read })
     }
 
     fn events_of(&self, change: &Change, now: Timestamp) -> Vec<Event> {
@@ -165,7 +169,6 @@ impl Store {
             payload: payload.to_string(),
             link_key_id: self.keyring().await?.link_key_id(),
             published_at: None,
-            requeued: 0,
             due_shard: Some(key::due_events_shard(user_id)),
             due_at: Some(after(event.timestamp, UNDELIVERED_AFTER)),
         };
@@ -175,7 +178,7 @@ impl Store {
 }
 
 /// A change with its events as they are stored.
-struct Numbered {
+struct ChangeWithEvents {
     change: Change,
     events: Vec<Event>,
     read_version: u64,
@@ -184,9 +187,9 @@ struct Numbered {
     read: Option<Watermark>,
 }
 
-impl Numbered {
+impl ChangeWithEvents {
     /// Records the read that caused the change, and the version that the account's item has after the write.
-    fn note(&self, last_reads: &mut LastReads) {
+    fn record_in(&self, last_reads: &mut LastReads) {
         let account = &self.change.account.account_id;
         if self.change.removes {
             last_reads.remove(account);
@@ -197,7 +200,7 @@ impl Numbered {
     }
 }
 
-fn write_account(transaction: &mut Transaction<'_>, one: &Numbered, now: Timestamp) -> Result<(), StoreError> {
+fn write_account(transaction: &mut Transaction<'_>, one: &ChangeWithEvents, now: Timestamp) -> Result<(), StoreError> {
     let account = &one.change.account;
     let key = key::account(&account.user_id, &account.account_id);
     if one.change.removes {

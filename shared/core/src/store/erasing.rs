@@ -15,7 +15,7 @@ use super::{
 };
 
 /// One day longer than the 14 days that a queue keeps a message, so that a message sent before the erasure is recognized
-/// and dropped. A message that is redriven after that, for a user who has not come back, is not recognized.
+/// and dropped. After 15 days the tombstone is gone: an older message that is redriven then is processed again.
 const KEPT: Duration = Duration::from_secs(15 * 24 * 60 * 60);
 /// A pointer is deleted together with the item that it names, and DynamoDB allows 100 operations in one transaction.
 const CHUNK: usize = 50;

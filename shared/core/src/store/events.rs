@@ -11,7 +11,7 @@ use super::{
     item::{self, EventItem},
     key,
     listing::DueItem,
-    transaction::{number, text},
+    transaction::text,
 };
 
 /// An event as it is stored.
@@ -20,7 +20,7 @@ pub struct StoredEvent {
     pub event: Event,
     /// The id of the key that the reconnect link's token is derived with.
     pub link_key_id: String,
-    /// The receipt: when the topic took the event.
+    /// The receipt: when the topic accepted the event.
     pub published_at: Option<Timestamp>,
 }
 
@@ -130,7 +130,7 @@ impl Store {
         self.get::<EventItem>(key).await?.map(StoredEvent::new).transpose()
     }
 
-    /// Writes the receipt of an event that the topic took, so that the sweep does not put it on the queue again. Does
+    /// Writes the receipt of an event that the topic accepted, so that the sweep does not put it on the queue again. Does
     /// nothing if the event was deleted with its user.
     pub async fn record_publication(&self, event: &Event, at: Timestamp) -> Result<(), StoreError> {
         let subject = &event.subject;
@@ -173,11 +173,10 @@ impl Store {
             .update_item()
             .table_name(&*self.table)
             .set_key(Some(due.key.clone().into_item()))
-            .update_expression("SET dueAt = :next ADD requeued :one")
+            .update_expression("SET dueAt = :next")
             .condition_expression("dueAt = :read")
             .expression_attribute_values(":next", text(rfc3339::text(next)))
             .expression_attribute_values(":read", text(due.due_at.clone()))
-            .expression_attribute_values(":one", number(1))
             .return_values(ReturnValue::AllNew);
         match self.update(update).await {
             Err(StoreError::Conflict(Some(_))) => Ok(None),

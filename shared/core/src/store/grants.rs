@@ -60,21 +60,26 @@ impl Store {
         Ok(grants)
     }
 
-    /// Stores a grant that the application submits, if the stored grant still has the version `read`, and returns the
-    /// new version. A lease ends with it: a refresh in progress finds that the grant has changed.
+    /// Stores a grant that the application submits, if the stored grant still has the version `expected_version`, and
+    /// returns the new version. A lease ends with it: a refresh in progress finds that the grant has changed.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when the grant changed. [`StoreError::Erased`] when the user was erased after
     /// `triggered_at`.
-    pub async fn put_grant(&self, grant: &Grant, read: u64, triggered_at: Timestamp) -> Result<u64, StoreError> {
-        let version = next_version(read, self.ambient.now());
+    pub async fn put_grant(
+        &self,
+        grant: &Grant,
+        expected_version: u64,
+        triggered_at: Timestamp,
+    ) -> Result<u64, StoreError> {
+        let version = next_version(expected_version, self.ambient.now());
         let item = self.sealed(grant, version).await?;
-        if read == 0 {
+        if expected_version == 0 {
             let mut transaction = self.restoring(&grant.user_id, triggered_at).await?;
-            transaction.put_version(Condition::Grant, item, read)?;
+            transaction.put_version(Condition::Grant, item, expected_version)?;
             transaction.commit().await?;
         } else {
-            self.put_if_unchanged(Condition::Grant, item, read).await?;
+            self.put_if_unchanged(Condition::Grant, item, expected_version).await?;
         }
         Ok(version)
     }
@@ -209,6 +214,6 @@ impl Store {
     }
 }
 
-fn at_version(read: u64) -> [(&'static str, AttributeValue); 2] {
-    [(":read", number(read)), (":one", number(1))]
+fn at_version(expected_version: u64) -> [(&'static str, AttributeValue); 2] {
+    [(":read", number(expected_version)), (":one", number(1))]
 }

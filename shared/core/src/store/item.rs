@@ -2,8 +2,7 @@
 
 use jiff::Timestamp;
 use reauth_domain::{
-    Account, AccountId, Attempt, ContractId, EpisodeId, EventId, FailureCode, ReauthorizationId, ReturnUrl, Status,
-    UserId,
+    Account, AccountId, Attempt, ContractId, EventId, FailureCode, ReauthorizationId, ReturnUrl, Status, UserId,
     account::{Episode, IdentityMismatch},
     reauthorization::{Kind, Progress, Reauthorization},
     time::rfc3339,
@@ -135,12 +134,9 @@ pub(super) struct EventItem {
     pub(super) payload: String,
     /// The id of the key that the reconnect link's token is derived with.
     pub(super) link_key_id: String,
-    /// The receipt: when the topic took the event.
+    /// The receipt: when the topic accepted the event.
     #[serde(default, with = "rfc3339::option", skip_serializing_if = "Option::is_none")]
     pub(super) published_at: Option<Timestamp>,
-    /// How often the sweep has put the event on the queue.
-    #[serde(default)]
-    pub(super) requeued: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) due_shard: Option<String>,
     #[serde(default, with = "rfc3339::option", skip_serializing_if = "Option::is_none")]
@@ -183,8 +179,6 @@ pub(super) struct ReauthorizationItem {
     /// The times of the recent verifications at digi.me, joined by spaces.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) verifications: Option<String>,
-    #[serde(default)]
-    pub(super) identity_known: bool,
     /// SHA-256 of the secret part of the `state`.
     pub(super) secret_hash: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -208,7 +202,6 @@ impl ReauthorizationItem {
             kind: self.kind,
             progress: self.progress,
             told: self.told,
-            identity_known: self.identity_known,
             return_url: self.return_url,
             created_at: self.created_at,
             expires_at: self.expires_at,
@@ -221,7 +214,6 @@ impl ReauthorizationItem {
 pub(super) struct LinkItem {
     pub(super) user_id: UserId,
     pub(super) account_id: AccountId,
-    pub(super) episode_id: EpisodeId,
     #[serde(with = "rfc3339")]
     pub(super) expires_at: Timestamp,
     pub(super) ttl: i64,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use reauth_domain::{AccountId, EpisodeId, RecentUses, UserId, account::Notice, event::Subject, time::after};
+use reauth_domain::{AccountId, RecentUses, UserId, account::Notice, event::Subject, time::after};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{
@@ -12,7 +12,7 @@ use super::{
     key,
     transaction::text,
 };
-use crate::keyring::sha256;
+use crate::keyring::{reconnect_path, sha256};
 
 /// An expired link is kept for 30 days, so that its page can say that it expired.
 const KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
@@ -22,11 +22,9 @@ const MAX_ATTEMPTS: u32 = 8;
 #[derive(Debug, Clone)]
 pub struct Link {
     pub user_id: UserId,
-    /// The account that the link reconnects.
+    /// The account that the link reconnects, in any of its episodes.
     pub account_id: AccountId,
-    /// The episode that the link belongs to. It stops working when the episode ends.
-    pub episode_id: EpisodeId,
-    /// When the link stops working, unless the episode ends earlier.
+    /// When the link stops working.
     pub expires_at: Timestamp,
 }
 
@@ -61,16 +59,18 @@ impl Store {
     /// # Errors
     /// [`StoreError::Unavailable`] when the service secret cannot be read.
     pub async fn link_token(&self, event: &StoredEvent) -> Result<SecretString, StoreError> {
-        Ok(self.keyring().await?.link_token(&event.event.subject.event_id, Some(&event.link_key_id)))
+        Ok(self.keyring().await?.link_token(&event.event.subject.event_id, &event.link_key_id))
     }
 
-    /// The token of an episode's reconnect link. `None` if it was derived with a service secret that has been rotated
-    /// twice since.
-    ///
-    /// # Errors
-    /// [`StoreError::Unavailable`] when the service secret cannot be read.
-    pub async fn told_link_token(&self, notice: &Notice) -> Result<Option<SecretString>, StoreError> {
-        Ok(self.keyring().await?.told_link_token(&notice.event_id, &notice.link_key_id))
+    /// The reconnect link that the event of a notice contains: its path, and when it expires. `None` if the link is not
+    /// written yet, has expired, or was derived with a service secret that has been rotated twice since.
+    pub async fn link_of_notice(&self, notice: &Notice) -> Result<Option<(SecretString, Timestamp)>, StoreError> {
+        let Some(token) = self.keyring().await?.existing_link_token(&notice.event_id, &notice.link_key_id) else {
+            return Ok(None);
+        };
+        let stored = self.link(token.expose_secret()).await?;
+        let works = stored.filter(|stored| self.ambient.now() < stored.link.expires_at);
+        Ok(works.map(|stored| (reconnect_path(&token), stored.link.expires_at)))
     }
 
     /// Writes the reconnect link of an event. An existing link keeps its recorded uses, because an event can be
@@ -85,7 +85,6 @@ impl Store {
         let item = LinkItem {
             user_id: link.user_id.clone(),
             account_id: link.account_id.clone(),
-            episode_id: link.episode_id.clone(),
             expires_at: link.expires_at,
             ttl,
             uses: None,
@@ -98,7 +97,7 @@ impl Store {
             &[(":event", text(event.event_id.as_str()))],
         )?;
         transaction.put(Condition::Link, item::write(key, &item)?, "attribute_not_exists(PK)", &[])?;
-        transaction.put_anyway(Condition::Link, pointer)?;
+        transaction.put_unconditionally(Condition::Link, pointer)?;
         match transaction.commit().await {
             Err(StoreError::Conflict(Some(Condition::Event))) => Err(StoreError::Erased),
             Err(StoreError::Conflict(Some(Condition::Link))) => Ok(()),
@@ -111,12 +110,7 @@ impl Store {
     pub async fn link(&self, token: &str) -> Result<Option<StoredLink>, StoreError> {
         let item = self.get::<LinkItem>(key::link(&sha256(token))).await?;
         Ok(item.map(|item| StoredLink {
-            link: Link {
-                user_id: item.user_id,
-                account_id: item.account_id,
-                episode_id: item.episode_id,
-                expires_at: item.expires_at,
-            },
+            link: Link { user_id: item.user_id, account_id: item.account_id, expires_at: item.expires_at },
             uses: item.uses.as_deref().map(RecentUses::from_text).unwrap_or_default(),
         }))
     }

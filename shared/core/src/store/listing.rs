@@ -13,6 +13,9 @@ use super::{
     transaction::text,
 };
 
+/// In bytes: a time, a user and an account, with two separators. DynamoDB refuses a longer key than 1,024 bytes.
+const MAX_POSITION: usize = 24 + 1 + 128 + 1 + 128;
+
 /// Where a page of accounts ends. The next page begins after it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cursor(String);
@@ -27,7 +30,8 @@ impl Cursor {
         let wrong = InvalidValue("must be a cursor that this list gave");
         let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| wrong)?;
         let text = String::from_utf8(bytes).map_err(|_| wrong)?;
-        text.strip_prefix("reauth_required\n").map(|position| Self(position.to_owned())).ok_or(wrong)
+        let position = text.strip_prefix("reauth_required\n").filter(|position| position.len() <= MAX_POSITION);
+        position.map(|position| Self(position.to_owned())).ok_or(wrong)
     }
 }
 
@@ -145,7 +149,8 @@ mod tests {
     fn a_cursor_reads_back_and_nothing_else_is_one() {
         let cursor = Cursor("2026-11-23T09:00:00.000Z#u#1_a".into());
         assert_eq!(Cursor::decode(&cursor.encode()), Ok(cursor));
-        for wrong in ["", "abc", "!", &URL_SAFE_NO_PAD.encode("other\nposition")] {
+        let too_long = URL_SAFE_NO_PAD.encode(format!("reauth_required\n{}", "a".repeat(MAX_POSITION + 1)));
+        for wrong in ["", "abc", "!", &URL_SAFE_NO_PAD.encode("other\nposition"), &too_long] {
             assert!(Cursor::decode(wrong).is_err(), "{wrong}");
         }
     }

@@ -71,7 +71,6 @@ impl Store {
             progress: new.progress.clone(),
             told: Vec::new(),
             verifications: None,
-            identity_known: new.identity_known,
             secret_hash: sha256(secret.expose_secret()),
             browser_hash: browser.map(|cookie| sha256(cookie.expose_secret())),
             return_url: new.return_url.clone(),
@@ -81,7 +80,7 @@ impl Store {
         };
         let mut transaction = self.unless_erased(&new.user_id, triggered_at).await?;
         transaction.put_version(Condition::Reauthorization, item::write(key, &item)?, 0)?;
-        transaction.put_anyway(Condition::Reauthorization, pointer)?;
+        transaction.put_unconditionally(Condition::Reauthorization, pointer)?;
         transaction.commit().await
     }
 

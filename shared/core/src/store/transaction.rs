@@ -123,26 +123,36 @@ impl Transaction<'_> {
     }
 
     /// Writes a whole item if it has the version that was read.
-    pub(super) fn put_version(&mut self, about: Condition, item: Item, read: u64) -> Result<(), StoreError> {
-        let (condition, value) = unchanged(read);
+    pub(super) fn put_version(
+        &mut self,
+        about: Condition,
+        item: Item,
+        expected_version: u64,
+    ) -> Result<(), StoreError> {
+        let (condition, value) = unchanged(expected_version);
         let values: Vec<_> = value.map(|value| (":read", value)).into_iter().collect();
         self.put(about, item, condition, &values)
     }
 
     /// Deletes an item if it has the version that was read.
-    pub(super) fn delete_version(&mut self, about: Condition, key: key::Key, read: u64) -> Result<(), StoreError> {
+    pub(super) fn delete_version(
+        &mut self,
+        about: Condition,
+        key: key::Key,
+        expected_version: u64,
+    ) -> Result<(), StoreError> {
         let delete = Delete::builder()
             .table_name(self.table())
             .set_key(Some(key.into_item()))
             .condition_expression("version = :read")
-            .expression_attribute_values(":read", number(read));
+            .expression_attribute_values(":read", number(expected_version));
         let delete = delete.build().map_err(|error| StoreError::Corrupt(error.to_string()))?;
         self.push(about, TransactWriteItem::builder().delete(delete).build());
         Ok(())
     }
 
     /// Writes a whole item without a condition.
-    pub(super) fn put_anyway(&mut self, about: Condition, item: Item) -> Result<(), StoreError> {
+    pub(super) fn put_unconditionally(&mut self, about: Condition, item: Item) -> Result<(), StoreError> {
         let put = Put::builder().table_name(self.table()).set_item(Some(item)).build();
         let put = put.map_err(|error| StoreError::Corrupt(error.to_string()))?;
         self.push(about, TransactWriteItem::builder().put(put).build());
@@ -224,8 +234,13 @@ impl Store {
     }
 
     /// Writes one whole item if it has the version that was read.
-    pub(super) async fn put_if_unchanged(&self, about: Condition, item: Item, read: u64) -> Result<(), StoreError> {
-        self.put_if(about, item, "version = :read", &[(":read", number(read))]).await
+    pub(super) async fn put_if_unchanged(
+        &self,
+        about: Condition,
+        item: Item,
+        expected_version: u64,
+    ) -> Result<(), StoreError> {
+        self.put_if(about, item, "version = :read", &[(":read", number(expected_version))]).await
     }
 
     /// Writes one whole item if the condition holds.

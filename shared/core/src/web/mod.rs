@@ -68,7 +68,7 @@ async fn answer<F: HttpFunction>(function: &F, mut request: Request, ambient: &A
     let request_id = request.request_id().to_owned();
     let deadline =
         request.lambda_context_ref().map_or(lambda::NO_DEADLINE, |context| Invocation::from(context).deadline);
-    request.extensions_mut().insert(RequestContext { at: ambient.now(), deadline });
+    request.extensions_mut().insert(RequestContext { triggered_at: ambient.now(), deadline });
     request.extensions_mut().insert(Span::current());
     match Box::pin(function.handle(request)).await {
         Ok(response) => response,

@@ -8,7 +8,7 @@ use http::{
 };
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::{Response, response};
+use super::{Problem, Response, ResponseExt, response};
 
 const STYLE: &str = "\
 :root{color-scheme:light dark}\
@@ -19,9 +19,6 @@ box-shadow:0 1px 3px #0003}\
 @media(max-width:36rem){main{margin:1rem;padding:1.25rem}}\
 h1{font-size:1.4rem;line-height:1.25;margin:0 0 1rem}\
 p{margin:0 0 1rem}\
-dl{display:grid;grid-template-columns:max-content 1fr;gap:.25rem 1rem;margin:0 0 1.5rem}\
-dt{color:light-dark(#5b6270,#a2a9b8)}\
-dd{margin:0;overflow-wrap:anywhere}\
 button,a.button{display:inline-block;font:inherit;font-weight:600;padding:.7rem 1.4rem;border:0;border-radius:.5rem;\
 background:#1652c6;color:#fff;text-decoration:none;cursor:pointer}\
 button:focus-visible,a:focus-visible{outline:3px solid light-dark(#1652c6,#7aa5ff);outline-offset:2px}\
@@ -58,6 +55,46 @@ fn policy(form_targets: &[&str]) -> Vec<(HeaderName, HeaderValue)> {
     // The policy is always a valid header value: origins are ASCII without control characters.
     headers.extend(HeaderValue::from_str(&policy).ok().map(|policy| (CONTENT_SECURITY_POLICY, policy)));
     headers
+}
+
+/// The page for a request that failed. The cause is logged and not shown: the support finds it under the request's id.
+#[must_use]
+pub fn error_page(problem: &Problem, application: &str, request_id: &str) -> Response {
+    problem.log();
+    let content = html! {
+        p { "You did nothing wrong." }
+        @if problem.retry_after.is_some() {
+            p { "Wait a minute, then try again." }
+            // An empty `href` loads this page again.
+            p { a class="button" href="" { "Try again" } }
+        } @else {
+            p { "Go back to " (application) " and reconnect from there." }
+        }
+        p { small { "Reference for support: " (request_id) } }
+    };
+    let page = page(problem.status, "Something went wrong on our side", &content, &[]);
+    match problem.retry_after {
+        Some(wait) => page.with_retry_after(wait),
+        None => page,
+    }
+}
+
+/// The name of a service in the text of a page.
+#[derive(Debug, Clone, Copy)]
+pub struct ServiceName<'a>(pub Option<&'a str>);
+
+impl<'a> ServiceName<'a> {
+    /// The name within a sentence.
+    #[must_use]
+    pub fn in_sentence(self) -> &'a str {
+        self.0.unwrap_or("the service")
+    }
+
+    /// The name at the beginning of a sentence.
+    #[must_use]
+    pub fn at_start(self) -> &'a str {
+        self.0.unwrap_or("The service")
+    }
 }
 
 #[cfg(test)]

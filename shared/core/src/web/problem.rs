@@ -113,6 +113,12 @@ impl Problem {
         Self::new(StatusCode::CONFLICT, "grant_not_found", "The grant is not stored.", detail)
     }
 
+    /// 404: the user has grants, and none under this contract.
+    #[must_use]
+    pub fn unknown_grant(asked: &ContractId, known: &[ContractId]) -> Self {
+        Self { status: StatusCode::NOT_FOUND, ..Self::grant_not_found(Some(asked), known) }
+    }
+
     /// 409: the request must name one of these contracts.
     #[must_use]
     pub fn contract_required(contracts: &[ContractId]) -> Self {
@@ -124,8 +130,10 @@ impl Problem {
     /// 409: Secrets Manager has no key for the contract.
     #[must_use]
     pub fn contract_not_configured(contract: &ContractId) -> Self {
-        let detail = format!("See the secret of contract {contract}.");
-        Self::new(StatusCode::CONFLICT, "contract_not_configured", "The contract has no key here.", detail)
+        let detail = format!(
+            "Secrets Manager has no secret for contract {contract}. Its id is CONTRACT_SECRET_PREFIX followed by {contract}."
+        );
+        Self::new(StatusCode::CONFLICT, "contract_not_configured", "The contract is not configured.", detail)
             .caused_by(SecretError::Unknown)
     }
 
@@ -139,7 +147,7 @@ impl Problem {
     /// 503: a dependency of the service is not available.
     #[must_use]
     pub fn unavailable(cause: impl ToString) -> Self {
-        let detail = "The request was not carried out. Try it again.";
+        let detail = "The request may not be complete. Repeat it.";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "The service cannot answer just now.", detail)
             .after(None)
             .caused_by(cause)
@@ -229,18 +237,19 @@ impl From<AuthorizedClientError> for Problem {
                 let title = "The refresh token is dead.";
                 Self::new(StatusCode::CONFLICT, "user_reauthorization_required", title, detail)
             }
-            AuthorizedClientError::Contract { contract_id, source } => {
-                let detail = format!("See the secret of contract {contract_id}.");
-                match source {
-                    SecretError::Unavailable(_) => Self::unavailable(Chain(&source)),
-                    SecretError::Unknown => Self::contract_not_configured(&contract_id),
-                    SecretError::Unusable(_) => {
-                        let title = "The contract's key cannot be used.";
-                        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "contract_key_invalid", title, detail)
-                            .caused_by(Chain(&source))
-                    }
+            AuthorizedClientError::Contract { contract_id, source } => match source {
+                SecretError::Unavailable(_) => Self::unavailable(Chain(&source)),
+                SecretError::Unknown => Self::contract_not_configured(&contract_id),
+                SecretError::Unusable(_) => {
+                    let detail = format!(
+                        "The secret of contract {contract_id} must be {{\"applicationId\",\"contractId\",\"privateKey\"}} \
+                             with an RSA key in PEM."
+                    );
+                    let title = "The contract's key cannot be used.";
+                    Self::new(StatusCode::INTERNAL_SERVER_ERROR, "contract_key_invalid", title, detail)
+                        .caused_by(Chain(&source))
                 }
-            }
+            },
         }
     }
 }
@@ -259,11 +268,17 @@ impl From<digime::Error> for Problem {
             .caused_by(Chain(&error));
         }
         let (code, title, detail) = match &error {
-            digime::Error::Api(api) => (
-                "digime_refused",
-                "digi.me refused the request.",
-                format!("digi.me answered {} {} (reference {}).", api.status.as_u16(), api.code, api.reference),
-            ),
+            digime::Error::Api(api) => ("digime_refused", "digi.me refused the request.", {
+                let given = |name: &str, value: &str| {
+                    if value.is_empty() { String::new() } else { format!(", {name} {value}") }
+                };
+                format!(
+                    "digi.me answered {}{}{}.",
+                    api.status.as_u16(),
+                    given("code", &api.code),
+                    given("reference", &api.reference)
+                )
+            }),
             _ => ("digime_invalid_answer", "digi.me's answer is not valid.", "The answer was not used.".to_owned()),
         };
         Self::new(StatusCode::BAD_GATEWAY, code, title, detail).caused_by(Chain(&error))

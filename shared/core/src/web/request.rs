@@ -69,7 +69,7 @@ impl ApiRequest for Request {
     }
 
     fn context(&self) -> RequestContext {
-        let unknown = RequestContext { at: jiff::Timestamp::UNIX_EPOCH, deadline: NO_DEADLINE };
+        let unknown = RequestContext { triggered_at: jiff::Timestamp::UNIX_EPOCH, deadline: NO_DEADLINE };
         self.extensions().get().copied().unwrap_or(unknown)
     }
 
@@ -130,15 +130,15 @@ fn has_principal(authorizer: &ApiGatewayRequestAuthorizer) -> bool {
 /// The parameters of a query. A parameter that occurs more than once with the same value counts once. With different
 /// values, it is refused.
 #[derive(Debug, Default)]
-pub struct Query(BTreeMap<String, Result<String, Conflict>>);
+pub struct Query(BTreeMap<String, Result<String, RepeatedParameter>>);
 
 /// A query parameter that occurs more than once with different values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("is given twice with different values")]
-pub(super) struct Conflict;
+pub(super) struct RepeatedParameter;
 
 impl Query {
-    /// Reads the query of a request. Conflicts are kept, for [`Query::take`].
+    /// Reads the query of a request. RepeatedParameters are kept, for [`Query::take`].
     pub(super) fn of(request: &Request) -> Result<Self, InvalidField> {
         if request.uri().query().is_some_and(|query| query.len() > MAX_QUERY) {
             return Err(InvalidField::new("", "the query is too long"));
@@ -148,7 +148,7 @@ impl Query {
         for (name, value) in parameters.into_iter().flat_map(|parameters| parameters.iter()) {
             let known = values.entry(name.to_owned()).or_insert_with(|| Ok(value.to_owned()));
             if known.as_ref().is_ok_and(|known| known != value) {
-                *known = Err(Conflict);
+                *known = Err(RepeatedParameter);
             }
         }
         Ok(Self(values))
@@ -167,7 +167,7 @@ impl Query {
     }
 
     /// Removes a parameter and returns its value.
-    pub(super) fn take(&mut self, name: &str) -> Option<Result<String, Conflict>> {
+    pub(super) fn take(&mut self, name: &str) -> Option<Result<String, RepeatedParameter>> {
         self.0.remove(name)
     }
 

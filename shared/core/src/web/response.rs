@@ -11,7 +11,8 @@ use serde::Serialize;
 
 use super::Problem;
 
-/// A response. No header contains a token, but `Location` may contain a code.
+/// A response. It is never logged: `Location` may contain a code of digi.me, `Set-Cookie` the secret of the browser, and a
+/// page a reconnect link.
 pub type Response = lambda_http::Response<Body>;
 
 /// A response without a body. Every response is marked as not cacheable, because it may contain user data.

@@ -27,7 +27,7 @@ pub(super) struct KeyCache(Cached<KeySet>);
 
 impl Default for KeyCache {
     fn default() -> Self {
-        Self(Cached::new(Lifetimes { of: |_| KEY_SET_LIFETIME, between_refetches: MIN_REFETCH_INTERVAL }))
+        Self(Cached::new(Lifetimes { lifetime: |_| KEY_SET_LIFETIME, between_refetches: MIN_REFETCH_INTERVAL }))
     }
 }
 

@@ -279,7 +279,7 @@ impl Client {
 
     fn url(&self, path: &str) -> Result<Url, Error> {
         let url = self.settings.base_url.join(path);
-        url.map_err(|_| Error::InvalidAnswer("its session key does not fit into a URL".into()))
+        url.map_err(|_| Error::InvalidAnswer("a path does not form a URL".into()))
     }
 
     /// Verifies the signature of an answer's `token` and returns its payload.

@@ -17,7 +17,7 @@ pub struct Account {
     pub user_id: UserId,
     /// digi.me's identifier of the account.
     pub account_id: AccountId,
-    /// The contract under which the account was last read.
+    /// The contract of the account's last read or list; before either, that of its first reauthorization.
     pub contract_id: Option<ContractId>,
     /// The name of the source, such as `Instagram`.
     pub service_name: Option<String>,
@@ -85,9 +85,6 @@ pub struct Notice {
     pub event_id: EventId,
     /// The id of the key that the link's token is derived with.
     pub link_key_id: String,
-    /// When the event happened. The link's lifetime begins then.
-    #[serde(with = "rfc3339")]
-    pub at: Timestamp,
 }
 
 /// The login that digi.me named after a reauthorization, different from [`Account::username`].
@@ -257,10 +254,10 @@ impl Account {
         if listed.service_name.is_some() {
             self.service_name.clone_from(&listed.service_name);
         }
-        let settled = self.identity_mismatch.is_none();
+        let identity_matches = self.identity_mismatch.is_none();
         if let Status::Active { authorization_expires_at, .. } = &mut self.status {
             *authorization_expires_at = listed.authorization_expires_at;
-            if settled && listed.username.is_some() {
+            if identity_matches && listed.username.is_some() {
                 self.username.clone_from(&listed.username);
             }
         }

@@ -21,7 +21,7 @@ impl Account {
             Signal::ReadCompleted { observed_at, username } => {
                 let identified = self.identity_mismatch.is_none() || (username.is_some() && username == self.username);
                 if identified && !matches!(self.status, Status::Active { .. }) {
-                    let healing = Healing { at: observed_at, ..Healing::verified(Via::ReadResult, now) };
+                    let healing = Healing { at: observed_at, ..Healing::new(Via::ReadResult, now) };
                     self.healed(healing, None, now)
                 } else {
                     Outcome::Unchanged(self)
@@ -30,14 +30,14 @@ impl Account {
             Signal::Confirmed { via, listed, attempt } => {
                 let expires_at = listed.as_ref().and_then(|listed| listed.authorization_expires_at);
                 let account = listed.iter().fold(self, |account, listed| account.described(listed));
-                account.healed(Healing { expires_at, ..Healing::verified(via, now) }, attempt, now)
+                account.healed(Healing { expires_at, ..Healing::new(via, now) }, attempt, now)
             }
             Signal::Claimed { attempt } => self.claimed(attempt, now),
             Signal::Failed { attempt, code } => self.failed(attempt, code, now),
             Signal::Denied { attempt, refusal } => self.denied(attempt, refusal, now),
             Signal::NeverConfirmed => match &self.status {
                 Status::Verifying { .. } => {
-                    self.healed(Healing { verified: false, ..Healing::verified(Via::Sweep, now) }, None, now)
+                    self.healed(Healing { verified: false, ..Healing::new(Via::Sweep, now) }, None, now)
                 }
                 Status::Active { .. } | Status::ReauthRequired(_) => Outcome::Unchanged(self),
             },
@@ -49,23 +49,23 @@ impl Account {
     fn lost(mut self, new: Episode, now: Timestamp) -> Outcome {
         match std::mem::replace(&mut self.status, ACTIVE) {
             Status::Active { .. } => {
-                let events = vec![required(&new)];
+                let events = vec![required_event(&new)];
                 self.status = Status::ReauthRequired(new);
-                self.changed(events, Vec::new(), now)
+                Outcome::Changed(self.change(events, Vec::new(), now))
             }
             Status::ReauthRequired(episode) => {
                 self.status = Status::ReauthRequired(episode);
                 Outcome::Unchanged(self)
             }
             Status::Verifying { episode, claims, .. } => {
-                let told = episode.is_some();
+                let was_notified = episode.is_some();
                 let episode = episode.unwrap_or(new);
                 let (mut events, settled) = failures(claims, &FailureCode::NotAuthorized, Some(&episode.episode_id));
-                if !told {
-                    events.push(required(&episode));
+                if !was_notified {
+                    events.push(required_event(&episode));
                 }
                 self.status = Status::ReauthRequired(episode);
-                self.changed(events, settled, now)
+                Outcome::Changed(self.change(events, settled, now))
             }
         }
     }
@@ -79,7 +79,7 @@ impl Account {
         };
         let episode_id = self.episode().map(|episode| episode.episode_id.clone());
         let succeeded = Settlement::Succeeded { verified };
-        let settled = with(self.take_claims(), own).into_iter().map(|attempt| (attempt.id, succeeded.clone()));
+        let settled = with_own(self.take_claims(), own).into_iter().map(|attempt| (attempt.id, succeeded.clone()));
         let settled = settled.collect();
         self.status = Status::Active { verified: Some(verified), authorization_expires_at: expires_at };
         self.reauthorized_at = Some(at);
@@ -87,7 +87,7 @@ impl Account {
             self.identity_mismatch = None;
         }
         let event = NewEvent { detail: EventDetail::Reauthorized { via, verified }, episode_id };
-        self.changed(vec![event], settled, now)
+        Outcome::Changed(self.change(vec![event], settled, now))
     }
 
     fn claimed(mut self, attempt: Attempt, now: Timestamp) -> Outcome {
@@ -108,7 +108,7 @@ impl Account {
         }
         claims.push(Attempt { failure: None, ..attempt });
         self.status = Status::Verifying { episode, claims, since: now };
-        self.changed(Vec::new(), settled, now)
+        Outcome::Changed(self.change(Vec::new(), settled, now))
     }
 
     fn failed(self, attempt: Attempt, code: FailureCode, now: Timestamp) -> Outcome {
@@ -117,7 +117,7 @@ impl Account {
         if events.is_empty() && settled.is_empty() {
             return Outcome::Unchanged(self);
         }
-        self.changed(events, settled, now)
+        Outcome::Changed(self.change(events, settled, now))
     }
 
     fn denied(mut self, own: Option<Attempt>, refusal: Refusal, now: Timestamp) -> Outcome {
@@ -128,11 +128,11 @@ impl Account {
         if mismatched {
             self.identity_mismatch = mismatch;
         }
-        let (events, settled) = failures(with(self.take_claims(), own), &refusal.code, episode_id.as_ref());
+        let (events, settled) = failures(with_own(self.take_claims(), own), &refusal.code, episode_id.as_ref());
         if !was_verifying && !mismatched && events.is_empty() && settled.is_empty() {
             return Outcome::Unchanged(self);
         }
-        self.changed(events, settled, now)
+        Outcome::Changed(self.change(events, settled, now))
     }
 
     fn identity_accepted(mut self, listed: &ListedAccount, now: Timestamp) -> Outcome {
@@ -141,7 +141,7 @@ impl Account {
         let healing = Healing {
             verified: listed.authorized == Some(true),
             expires_at: listed.authorization_expires_at,
-            ..Healing::verified(Via::Application, now)
+            ..Healing::new(Via::Application, now)
         };
         self.described(listed).healed(healing, None, now)
     }
@@ -150,10 +150,7 @@ impl Account {
         let episode_id = self.episode().map(|episode| episode.episode_id.clone());
         let (mut events, settled) = failures(self.take_claims(), &FailureCode::AccountNotFound, episode_id.as_ref());
         events.push(NewEvent { detail: EventDetail::Removed {}, episode_id });
-        match self.changed(events, settled, now) {
-            Outcome::Changed(change) => Outcome::Changed(Change { removes: true, ..change }),
-            unchanged @ Outcome::Unchanged(_) => unchanged,
-        }
+        Outcome::Changed(Change { removes: true, ..self.change(events, settled, now) })
     }
 
     /// Ends the wait for confirmation: returns the claims, and restores the status from before the first claim.
@@ -172,17 +169,17 @@ impl Account {
 
     /// Sequence numbers grow by one, and are at least the milliseconds of the event's time. An account that is erased
     /// and created again, or a restored table, does not use a number twice.
-    fn changed(
+    fn change(
         mut self,
         events: Vec<NewEvent>,
         settled: Vec<(ReauthorizationId, Settlement)>,
         now: Timestamp,
-    ) -> Outcome {
+    ) -> Change {
         if !events.is_empty() {
             let milliseconds = u64::try_from(now.as_millisecond()).unwrap_or_default();
             self.sequence = (self.sequence + 1).max(milliseconds) + events.len() as u64 - 1;
         }
-        Outcome::Changed(Change { account: self, removes: false, events, settled })
+        Change { account: self, removes: false, events, settled }
     }
 }
 
@@ -200,19 +197,20 @@ struct Healing {
 }
 
 impl Healing {
-    fn verified(via: Via, at: Timestamp) -> Self {
+    /// A verified healing. The callers that know more change its fields.
+    fn new(via: Via, at: Timestamp) -> Self {
         Self { via, verified: true, at, expires_at: None }
     }
 }
 
-fn required(episode: &Episode) -> NewEvent {
+fn required_event(episode: &Episode) -> NewEvent {
     let detail =
         EventDetail::ReauthorizationRequired { error: episode.error.clone(), since: episode.since, reminder: 0 };
     NewEvent { detail, episode_id: Some(episode.episode_id.clone()) }
 }
 
 /// The claims, and the attempt of the current callback if it is not among them.
-fn with(mut claims: Vec<Attempt>, own: Option<Attempt>) -> Vec<Attempt> {
+fn with_own(mut claims: Vec<Attempt>, own: Option<Attempt>) -> Vec<Attempt> {
     if let Some(own) = own
         && claims.iter().all(|claim| claim.id != own.id)
     {
