@@ -10,7 +10,9 @@ use reauth_core::{
     store::{AccountChange, Commit, Cursor, Grant, HistoryCursor, HistoryPage, StoreError, UserAccounts, Versioned},
     web::{ApiRequest, Problem, Response, response},
 };
-use reauth_domain::{Account, AccountId, Outcome, Signal, Status, UserId, account::Episode};
+use reauth_domain::{
+    Account, AccountId, Outcome, Signal, Status, UserId, account::Episode, verification::is_acceptable,
+};
 use secrecy::ExposeSecret;
 use tracing::instrument;
 
@@ -109,7 +111,7 @@ impl Accounts {
             .ok_or_else(|| Problem::grant_not_found(account.value.contract_id.as_ref(), &known))?;
         let listed = self.authorized.list_accounts(grant, request.context()).await?;
         let listed = listed.into_iter().find(|listed| listed.id == id).ok_or_else(Problem::account_not_found)?;
-        if listed.authorized == Some(false) || listed.username.is_none() {
+        if !is_acceptable(&listed) {
             return Err(identity_not_acceptable());
         }
         let (user, id, listed) = (&user, &id, &listed);
@@ -130,9 +132,6 @@ impl Accounts {
         context: RequestContext,
     ) -> Result<Option<Account>, StoreError> {
         let Some(read) = self.authorized.store.account(user, id).await? else { return Ok(None) };
-        if read.value.identity_mismatch.is_none() {
-            return Ok(None);
-        }
         let signal = Signal::IdentityAccepted { listed: listed.clone() };
         let Outcome::Changed(change) = read.value.take(signal, self.ambient.now()) else { return Ok(None) };
         let account = change.account.clone();

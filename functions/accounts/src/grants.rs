@@ -6,7 +6,7 @@ use digime::TokenPair;
 use http::StatusCode;
 use lambda_http::Request;
 use reauth_core::{
-    authorized_client::{AuthorizedClientError, REFRESH_MARGIN},
+    authorized_client::AuthorizedClientError,
     error::Chain,
     lambda::RequestContext,
     retry::retry_on_conflict,
@@ -24,8 +24,6 @@ use crate::{
 
 /// When a grant is stored and the user's accounts were last listed longer ago than this, they are listed again.
 const ACCOUNTS_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
-/// The time limit of this listing. The reply to the PUT waits no longer for it.
-const LISTING_TIME: Duration = Duration::from_secs(2);
 
 /// Why a token pair is not stored.
 enum GrantRefusal {
@@ -79,10 +77,8 @@ impl Accounts {
         if !old {
             return;
         }
-        let context =
-            RequestContext { triggered_at: context.triggered_at, deadline: context.deadline.within(now, LISTING_TIME) };
         let user_id = grant.value.user_id.clone();
-        if let Err(error) = self.authorized.list_accounts(grant, context).await {
+        if let Err(error) = self.authorized.list_accounts_quickly(grant, context).await {
             tracing::info!(%user_id, error = %Chain(&error), "put-grant: could not list the user's accounts at digi.me");
         }
     }
@@ -96,12 +92,7 @@ impl Accounts {
         let Some(grant) = self.authorized.store.grant(&user, &contract).await? else {
             return Err(self.no_grant(&user, &contract).await?);
         };
-        let grant = match self.current(&grant, request.context()).await {
-            Ok(grant) => grant,
-            // The application's SDK needs the last pair to start its own user reauthorization.
-            Err(AuthorizedClientError::UserReauthorizationRequired) => Grant { refresh_dead: true, ..grant.value },
-            Err(error) => return Err(error.into()),
-        };
+        let grant = self.current(&grant, request.context()).await?;
         let body = GrantBody { tokens: grant.tokens.to_node_form(), status: self.status(&grant) };
         Ok(response::json(StatusCode::OK, &body))
     }
@@ -123,14 +114,19 @@ impl Accounts {
         if let GrantStatus::UserReauthorizationRequired = self.status(&stored.value) {
             return Ok(stored.value.clone());
         }
-        let grant = self.authorized.ensure_valid_token(stored.clone(), context).await?.value;
-        let near_its_end = grant.tokens.access.expires_at <= after(self.ambient.now(), REFRESH_MARGIN);
-        if near_its_end && grant.tokens.same_tokens(&stored.value.tokens) {
-            // The refresh failed. If the refresh token is dead, the grant in the table says so.
-            let stored = self.authorized.store.grant(&grant.user_id, &grant.contract_id).await?;
-            return Ok(stored.map_or(grant, |stored| stored.value));
+        match self.authorized.refresh_if_about_to_expire(stored.clone(), context).await {
+            Ok(grant) => Ok(grant.value),
+            // The application's SDK needs the last pair to start its own user reauthorization.
+            Err(AuthorizedClientError::UserReauthorizationRequired) => {
+                Ok(Grant { refresh_dead: true, ..stored.value.clone() })
+            }
+            Err(error) if self.ambient.now() < stored.value.tokens.access.expires_at => {
+                let Grant { user_id, contract_id, .. } = &stored.value;
+                tracing::warn!(error = %Chain(&error), %user_id, %contract_id, "show-grant: could not refresh an access token that is about to expire");
+                Ok(stored.value.clone())
+            }
+            Err(error) => Err(error),
         }
-        Ok(grant)
     }
 
     /// The 404 problem for a grant that is not stored: the user is unknown, or has no grant under this contract.

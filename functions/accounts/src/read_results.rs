@@ -18,7 +18,8 @@ use crate::{Accounts, replies::AcceptedBody};
 
 /// In bytes. Lambda accepts events of up to 6 MB. For a larger read result, the application sends its status only.
 const MAX_BODY: usize = 5_000_000;
-/// In bytes. Every SQS queue accepts messages of 256 KiB. A larger read result is split into several messages.
+/// In bytes. A larger read result is split into several messages. Every SQS queue accepts 256 KiB, from which the names of
+/// the envelope and a single long entry are left.
 const MAX_MESSAGE: usize = 200 * 1024;
 
 /// The reply names at most this many ignored entries.

@@ -53,7 +53,7 @@ impl Settings {
             public_base_url: environment.base_url("PUBLIC_BASE_URL")?,
             allowed_origins,
             default_return_url,
-            default_locale: services::default_locale(environment)?,
+            default_locale: environment.parsed("DEFAULT_LOCALE")?,
             application_name: services::application_name(environment),
             reauthorization_ttl: environment.duration("REAUTHORIZATION_TTL")?.unwrap_or(DEFAULT_REAUTHORIZATION_TTL),
         })

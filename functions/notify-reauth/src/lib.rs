@@ -15,7 +15,7 @@ use reauth_core::{
     error::Chain,
     lambda::{Function, Invocation, first_receipt},
     services,
-    store::{Store, StoredEvent},
+    store::{Store, StoreError, StoredEvent},
 };
 use tracing::instrument;
 use url::Url;
@@ -61,8 +61,8 @@ impl Function for NotifyReauth {
         let mut reply = SqsBatchResponse::default();
         let mut events = BTreeMap::new();
         for record in event.records {
-            match read(record) {
-                Ok((event, message_id)) => {
+            match Received::parse(record) {
+                Ok(Received { event, message_id }) => {
                     let copies = events
                         .entry(event.event.subject.event_id.clone())
                         .or_insert_with(|| Copies { event, message_ids: Vec::new() });
@@ -89,18 +89,30 @@ impl NotifyReauth {
     }
 }
 
-/// Returns the event of a message and the message's id. The error is the id of a message that holds no event.
-fn read(record: SqsMessage) -> Result<(StoredEvent, String), String> {
-    let first_receipt = first_receipt(&record);
-    let message_id = record.message_id.unwrap_or_default();
-    let body = record.body.as_deref().and_then(|body| serde_json::from_str(body).ok());
-    match body.as_ref().and_then(|body| StoredEvent::from_stream_record(body).ok()) {
-        Some(event) => Ok((event, message_id)),
-        None => {
-            if first_receipt {
-                tracing::error!(message_id, "notify-reauth: a message holds no event");
+/// A message that holds an event.
+struct Received {
+    event: StoredEvent,
+    message_id: String,
+}
+
+impl Received {
+    /// The error is the id of a message that holds no event.
+    fn parse(record: SqsMessage) -> Result<Self, String> {
+        let first_receipt = first_receipt(&record);
+        let message_id = record.message_id.unwrap_or_default();
+        match parse_event(record.body.as_deref().unwrap_or_default()) {
+            Ok(event) => Ok(Self { event, message_id }),
+            Err(error) => {
+                if first_receipt {
+                    tracing::error!(message_id, error = %Chain(&error), "notify-reauth: a message holds no event");
+                }
+                Err(message_id)
             }
-            Err(message_id)
         }
     }
+}
+
+fn parse_event(body: &str) -> Result<StoredEvent, StoreError> {
+    let record = serde_json::from_str(body).map_err(|_| StoreError::Corrupt("the body is not JSON".into()))?;
+    StoredEvent::from_stream_record(&record)
 }

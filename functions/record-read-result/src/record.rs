@@ -2,8 +2,6 @@
 //! changes its status, the write is one conditional put. Otherwise it is one transaction with the accounts and their
 //! events.
 
-use std::time::Duration;
-
 use digime::{
     ListedAccount,
     read_result::{AccountError, Entry},
@@ -14,14 +12,11 @@ use reauth_core::{
     retry::retry_on_conflict,
     store::{AccountChange, Commit, StoreError, UserAccounts, Versioned},
 };
-use reauth_domain::{Account, AccountId, EpisodeId, Outcome, Signal, Status, UserId, Watermark};
+use reauth_domain::{Account, AccountId, EpisodeId, Outcome, Signal, UserId, Watermark};
 use tokio::sync::OnceCell;
 use tracing::instrument;
 
 use crate::{RecordReadResult, message::ReadMessage};
-
-/// The time limit for digi.me's list. After this, the read result is recorded without the list.
-const LISTING_TIME: Duration = Duration::from_secs(2);
 
 /// An entry of a read result that is newer than the account's watermark.
 struct News<'a> {
@@ -32,16 +27,8 @@ struct News<'a> {
 }
 
 impl News<'_> {
-    /// Whether the decision needs digi.me's list. The list gives the service name and the username of an account that
-    /// loses its authorization before any list has named it. For an account with an identity mismatch, the list shows
-    /// whether the expected username is back.
     fn needs_list(&self) -> bool {
-        let account = &self.account.value;
-        if self.error.is_some() {
-            !account.listed && account.episode().is_none()
-        } else {
-            account.identity_mismatch.is_some() && !matches!(account.status, Status::Active { .. })
-        }
+        self.account.value.needs_list(self.error.is_some())
     }
 }
 
@@ -122,12 +109,11 @@ impl RecordReadResult {
     /// not clear or digi.me does not answer in time.
     async fn list(&self, message: &ReadMessage, context: RequestContext) -> Vec<ListedAccount> {
         let (user, contract) = (&message.submission.user_id, message.submission.contract_id.as_ref());
-        let deadline = context.deadline.within(self.ambient.now(), LISTING_TIME);
         let listed = async {
             let mut grants = self.authorized.store.grants(user).await?;
             grants.retain(|grant| contract.is_none_or(|contract| grant.value.contract_id == *contract));
             match grants.pop().filter(|_| grants.is_empty()) {
-                Some(grant) => self.authorized.list_accounts(grant, RequestContext { deadline, ..context }).await,
+                Some(grant) => self.authorized.list_accounts_quickly(grant, context).await,
                 None => Ok(Vec::new()),
             }
         };

@@ -21,8 +21,10 @@ use crate::{SweepAccounts, SweepError, SweepOutcome};
 
 /// After this time without an answer, the account becomes active and unverified.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
-/// The shortest and the longest pause between two verifications of one account.
-const PAUSES: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(60 * 60));
+/// The shortest pause between two verifications of one account.
+const MIN_PAUSE: Duration = Duration::from_secs(60);
+/// The longest pause between two verifications of one account.
+const MAX_PAUSE: Duration = Duration::from_secs(60 * 60);
 /// How often the sweep polls a read session before it gives up until the next verification.
 const POLLS: u32 = 5;
 const POLL_PAUSE: Duration = Duration::from_millis(400);
@@ -59,9 +61,7 @@ impl SweepAccounts {
         let ask = |contract: std::sync::Arc<Contract>, tokens: std::sync::Arc<TokenPair>| async move {
             let token = &tokens.access.value;
             let mut answer = Answer::of_list(account, client.accounts(&contract, token, context.deadline).await?);
-            // A read shows that the account works. It does not show which login it uses, so it cannot end an identity
-            // mismatch.
-            if answer.verdict == Verdict::Unknown && account.identity_mismatch.is_none() {
+            if answer.verdict == Verdict::Unknown && account.read_can_heal() {
                 answer.verdict = self.read(client, &contract, &tokens, &account.account_id, context.deadline).await?;
             }
             Ok(answer)
@@ -118,11 +118,11 @@ impl SweepAccounts {
     }
 }
 
-/// The next verification: after a pause as long as the time since the callback, within `PAUSES`. Pauses grow with that
-/// time.
+/// The next verification: after a pause as long as the time since the callback, but not shorter than
+/// `MIN_PAUSE` or longer than `MAX_PAUSE`.
 fn next_verification(since: Timestamp, now: Timestamp) -> Timestamp {
     let elapsed = Duration::try_from(now.duration_since(since)).unwrap_or_default();
-    after(now, elapsed.clamp(PAUSES.0, PAUSES.1))
+    after(now, elapsed.clamp(MIN_PAUSE, MAX_PAUSE))
 }
 
 #[cfg(test)]

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use digime::ambient::Ambient;
-use reauth_domain::Locale;
 use url::Url;
 
 use crate::{
@@ -58,11 +57,6 @@ pub fn digime_client(aws: &Aws<'_>, ambient: &Ambient) -> Result<digime::Client,
         timeout: duration("DIGIME_TIMEOUT", DEFAULT_TIMEOUT)?,
     };
     Ok(digime::Client::new(http, settings, ambient))
-}
-
-/// `DEFAULT_LOCALE`: the language of digi.me's pages when the caller names none.
-pub fn default_locale(environment: &Environment) -> Result<Option<Locale>, ConfigError> {
-    environment.parsed("DEFAULT_LOCALE")
 }
 
 /// `APPLICATION_NAME`, as pages show it.

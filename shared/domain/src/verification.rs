@@ -56,6 +56,13 @@ pub enum Verdict {
     Unknown,
 }
 
+/// Whether the application can accept the login that digi.me's list names: there is one, and it is not known to be
+/// unauthorized.
+#[must_use]
+pub fn is_acceptable(listed: &ListedAccount) -> bool {
+    listed.username.is_some() && listed.authorized != Some(false)
+}
+
 /// Why a claimed reauthorization did not succeed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {

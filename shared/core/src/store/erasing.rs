@@ -47,20 +47,6 @@ impl Store {
         Ok(erased_at)
     }
 
-    /// Whether anything is stored for the user.
-    pub async fn user_exists(&self, user: &UserId) -> Result<bool, StoreError> {
-        let query = self
-            .client
-            .query()
-            .table_name(&*self.table)
-            .consistent_read(true)
-            .key_condition_expression("PK = :pk")
-            .expression_attribute_values(":pk", transaction::text(key::user(user)))
-            .limit(1);
-        let answer = query.send().await.map_err(|error| error::unavailable(&error))?;
-        Ok(answer.count > 0)
-    }
-
     async fn write_tombstone(&self, user: &UserId) -> Result<(), StoreError> {
         let now = self.ambient.now();
         let tombstone = TombstoneItem { forgotten_at: now, ttl: after(now, KEPT).as_second() };

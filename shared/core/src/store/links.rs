@@ -12,12 +12,15 @@ use super::{
     key,
     transaction::text,
 };
-use crate::keyring::{reconnect_path, sha256};
+use crate::{
+    keyring::{reconnect_path, sha256},
+    retry::{Budget, retry},
+};
 
 /// An expired link is kept for 30 days, so that its page can say that it expired.
 const KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
-/// How often the store tries to take back a use when other uses are recorded at the same time.
-const MAX_ATTEMPTS: u32 = 8;
+/// For a use that is recorded or taken back while other uses are. A link has at most five uses in ten minutes.
+const CONCURRENT_USES: Budget = Budget { attempts: 8, pause: Duration::from_millis(5) };
 
 #[derive(Debug, Clone)]
 pub struct Link {
@@ -50,6 +53,11 @@ pub struct RecordedUse {
     at: Timestamp,
     /// The link's uses as they were written.
     uses: RecentUses,
+}
+
+/// Whether another use was recorded or taken back first.
+fn was_overtaken(error: &StoreError) -> bool {
+    matches!(error, StoreError::Conflict(Some(_)))
 }
 
 impl Store {
@@ -119,37 +127,50 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Erased`] when the link was deleted because its user was erased.
-    pub async fn record_use(&self, token: &str, mut read: StoredLink) -> Result<LinkUse, StoreError> {
-        loop {
-            let now = self.ambient.now();
-            let uses = match read.uses.record(now) {
-                Ok(uses) => uses,
-                Err(wait) => return Ok(LinkUse::TooMany(wait)),
-            };
-            match self.set_uses(token, &read.uses, &uses).await {
-                Ok(()) => return Ok(LinkUse::Recorded(RecordedUse { at: now, uses })),
-                // Another use was recorded at the same time.
-                Err(StoreError::Conflict(Some(_))) => read = self.link(token).await?.ok_or(StoreError::Erased)?,
-                Err(error) => return Err(error),
+    pub async fn record_use(&self, token: &str, read: StoredLink) -> Result<LinkUse, StoreError> {
+        match self.try_to_record_use(token, &read).await {
+            Err(error) if was_overtaken(&error) => {
+                let again = || async {
+                    let read = self.link(token).await?.ok_or(StoreError::Erased)?;
+                    self.try_to_record_use(token, &read).await
+                };
+                retry(&self.ambient, CONCURRENT_USES, was_overtaken, again).await
             }
+            result => result,
+        }
+    }
+
+    async fn try_to_record_use(&self, token: &str, read: &StoredLink) -> Result<LinkUse, StoreError> {
+        let now = self.ambient.now();
+        match read.uses.record(now) {
+            Ok(uses) => {
+                self.set_uses(token, &read.uses, &uses).await?;
+                Ok(LinkUse::Recorded(RecordedUse { at: now, uses }))
+            }
+            Err(wait) => Ok(LinkUse::TooMany(wait)),
         }
     }
 
     /// Takes a recorded use back, so that it does not count. After an error, the use still counts.
     pub async fn take_back_use(&self, token: &str, recorded: RecordedUse) -> Result<(), StoreError> {
-        let mut read = recorded.uses;
-        for _ in 0..MAX_ATTEMPTS {
-            let Some(uses) = read.without(recorded.at) else { return Ok(()) };
-            match self.set_uses(token, &read, &uses).await {
-                Err(StoreError::Conflict(Some(_))) => {
-                    // The link was deleted because its user was erased.
-                    let Some(stored) = self.link(token).await? else { return Ok(()) };
-                    read = stored.uses;
-                }
-                result => return result,
+        match self.try_to_take_back(token, &recorded.uses, recorded.at).await {
+            Err(error) if was_overtaken(&error) => {
+                let again = || async {
+                    // Without a link, the user was erased: there is nothing to take back.
+                    let Some(read) = self.link(token).await? else { return Ok(()) };
+                    self.try_to_take_back(token, &read.uses, recorded.at).await
+                };
+                retry(&self.ambient, CONCURRENT_USES, was_overtaken, again).await
             }
+            result => result,
         }
-        Err(StoreError::Conflict(Some(Condition::Link)))
+    }
+
+    async fn try_to_take_back(&self, token: &str, read: &RecentUses, at: Timestamp) -> Result<(), StoreError> {
+        match read.without(at) {
+            Some(uses) => self.set_uses(token, read, &uses).await,
+            None => Ok(()),
+        }
     }
 
     /// Writes the uses of a link if the stored uses are still those in `read`.

@@ -19,6 +19,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use aws_sdk_dynamodb::{Client, types::AttributeValue};
 use digime::ambient::Ambient;
+use reauth_domain::UserId;
 use serde::de::DeserializeOwned;
 
 pub use self::{
@@ -57,6 +58,20 @@ impl Store {
     #[must_use]
     pub fn new(client: Client, table: &str, keys: Rotating<Keyring>, ambient: &Ambient) -> Self {
         Self { client, table: table.into(), keys, ambient: ambient.clone() }
+    }
+
+    /// Whether anything is stored for the user.
+    pub async fn user_exists(&self, user: &UserId) -> Result<bool, StoreError> {
+        let query = self
+            .client
+            .query()
+            .table_name(&*self.table)
+            .consistent_read(true)
+            .key_condition_expression("PK = :pk")
+            .expression_attribute_values(":pk", transaction::text(key::user(user)))
+            .limit(1);
+        let answer = query.send().await.map_err(|error| error::unavailable(&error))?;
+        Ok(answer.count > 0)
     }
 
     async fn keyring(&self) -> Result<Arc<Keyring>, StoreError> {

@@ -35,10 +35,13 @@ pub(super) fn accounts(value: &Value) -> Result<Vec<ListedAccount>, Error> {
     Ok(by_id.into_values().collect())
 }
 
+/// In characters. Names of accounts and services are stored and shown; longer ones are cut.
+const MAX_NAME: usize = 300;
+
 fn account(value: &Value) -> Option<ListedAccount> {
     let text = |name: &str| {
         let text = value.get(name).and_then(Value::as_str).filter(|text| !text.is_empty())?;
-        Some(text.chars().take(300).collect::<String>())
+        Some(text.chars().take(MAX_NAME).collect::<String>())
     };
     let status = value.get("accessTokenStatus");
     let field = |name: &str| status.and_then(|status| status.get(name));

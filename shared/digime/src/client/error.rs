@@ -5,6 +5,9 @@ use std::{borrow::Cow, sync::Arc, time::Duration};
 use http::{HeaderMap, StatusCode};
 use serde_json::Value;
 
+/// In characters. A code and a reference are shown and logged; longer ones are cut.
+const MAX_TEXT: usize = 500;
+
 /// A call to digi.me failed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
@@ -101,7 +104,7 @@ impl ApiError {
         let part = |name: &str, header: &str| -> String {
             let from_body = body.get("error").and_then(|error| error.get(name)).and_then(Value::as_str);
             let from_header = headers.get(header).and_then(|value| value.to_str().ok());
-            from_body.or(from_header).unwrap_or_default().chars().take(500).collect()
+            from_body.or(from_header).unwrap_or_default().chars().take(MAX_TEXT).collect()
         };
         let retry_after = headers.get(http::header::RETRY_AFTER).and_then(|value| value.to_str().ok());
         let code = part("code", "x-error-code");

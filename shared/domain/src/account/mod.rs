@@ -246,6 +246,25 @@ impl Account {
         }
     }
 
+    /// Whether the decision about a read needs digi.me's list. The list gives the service name and the username of an
+    /// account that loses its authorization (`lost`) before any list has named it. For an account with an identity
+    /// mismatch, the list shows whether the expected username is back.
+    #[must_use]
+    pub fn needs_list(&self, lost: bool) -> bool {
+        if lost {
+            !self.listed && self.episode().is_none()
+        } else {
+            !self.read_can_heal() && !matches!(self.status, Status::Active { .. })
+        }
+    }
+
+    /// Whether a completed read alone shows that the account works. With an identity mismatch it does not: a read does
+    /// not show which login it uses.
+    #[must_use]
+    pub fn read_can_heal(&self) -> bool {
+        self.identity_mismatch.is_none()
+    }
+
     /// The account with the data of its entry in digi.me's list. A known username does not change while the account is
     /// not `active` or has an identity mismatch: the next reauthorization is compared with it.
     #[must_use]

@@ -4,7 +4,10 @@ use digime::ListedAccount;
 use jiff::Timestamp;
 
 use super::{Account, Attempt, Change, Episode, IdentityMismatch, NewEvent, Outcome, Settlement, Signal, Status};
-use crate::{EpisodeId, EventDetail, FailureCode, ReauthorizationId, Via, verification::Refusal};
+use crate::{
+    EpisodeId, EventDetail, FailureCode, ReauthorizationId, Via,
+    verification::{Refusal, is_acceptable},
+};
 
 /// How many reauthorizations of one account may wait for digi.me's confirmation at the same time. When there is one
 /// more, the oldest one fails.
@@ -19,7 +22,7 @@ impl Account {
                 self.lost(Episode { episode_id: new_episode, since: observed_at, error, notice: None }, now)
             }
             Signal::ReadCompleted { observed_at, username } => {
-                let identified = self.identity_mismatch.is_none() || (username.is_some() && username == self.username);
+                let identified = self.read_can_heal() || (username.is_some() && username == self.username);
                 if identified && !matches!(self.status, Status::Active { .. }) {
                     let healing = Healing { at: observed_at, ..Healing::new(Via::ReadResult, now) };
                     self.healed(healing, None, now)
@@ -136,6 +139,9 @@ impl Account {
     }
 
     fn identity_accepted(mut self, listed: &ListedAccount, now: Timestamp) -> Outcome {
+        if self.identity_mismatch.is_none() || !is_acceptable(listed) {
+            return Outcome::Unchanged(self);
+        }
         self.identity_mismatch = None;
         self.username.clone_from(&listed.username);
         let healing = Healing {

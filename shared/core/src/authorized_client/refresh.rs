@@ -1,0 +1,187 @@
+//! Refreshing a token pair: under a lease, and stored before it is used.
+
+use std::{sync::Arc, time::Duration};
+
+use digime::{Contract, TokenPair};
+use reauth_domain::time::after;
+
+use super::{AuthorizedClient, AuthorizedClientError};
+use crate::{
+    error::Chain,
+    lambda::RequestContext,
+    retry::{Budget, retry},
+    store::{Grant, Lease, StoreError, Versioned},
+};
+
+/// An access token that expires sooner is refreshed first. The call, and the user's way to the page, take time.
+const REFRESH_MARGIN: Duration = Duration::from_secs(60);
+/// An invocation that waits for another one's refresh reads the grant again after this time, plus up to as much jitter.
+const WAIT: Duration = Duration::from_millis(150);
+/// The part of the invocation's time that is reserved for storing the answer of a refresh.
+const REFRESH_RESERVE: Duration = Duration::from_secs(1);
+/// A refresh is not started with less time left. If the invocation ended before the answer was stored, the new pair
+/// would be lost.
+const REFRESH_TIME: Duration = Duration::from_secs(6);
+/// For the write of a refreshed pair. Without it, the pair would be lost.
+const STORE_REFRESHED: Budget = Budget { attempts: 8, pause: Duration::from_millis(30) };
+
+impl AuthorizedClient {
+    /// The grant with an access token that is valid for more than a minute. If the refresh fails and the current token
+    /// is still valid, the grant is returned unchanged.
+    pub async fn ensure_valid_token(
+        &self,
+        grant: Versioned<Grant>,
+        context: RequestContext,
+    ) -> Result<Versioned<Grant>, AuthorizedClientError> {
+        let expires_at = grant.value.tokens.access.expires_at;
+        match self.refresh_if_about_to_expire(grant.clone(), context).await {
+            Err(error) if self.ambient.now() < expires_at => {
+                let Grant { user_id, contract_id, .. } = &grant.value;
+                tracing::warn!(error = %Chain(&error), %user_id, %contract_id, "refresh: could not refresh an access token that is about to expire");
+                Ok(grant)
+            }
+            result => result,
+        }
+    }
+
+    /// The grant with an access token that is valid for more than a minute.
+    ///
+    /// # Errors
+    /// When the refresh fails, also if the current token is still valid.
+    pub async fn refresh_if_about_to_expire(
+        &self,
+        grant: Versioned<Grant>,
+        context: RequestContext,
+    ) -> Result<Versioned<Grant>, AuthorizedClientError> {
+        if after(self.ambient.now(), REFRESH_MARGIN) < grant.value.tokens.access.expires_at {
+            return Ok(grant);
+        }
+        Box::pin(self.refresh_or_wait(grant, context)).await
+    }
+
+    /// The grant with another access token than `refused`: one that another invocation stored, or a refreshed one.
+    pub(super) async fn refresh_or_wait(
+        &self,
+        refused: Versioned<Grant>,
+        context: RequestContext,
+    ) -> Result<Versioned<Grant>, AuthorizedClientError> {
+        let mut grant = refused.clone();
+        loop {
+            if !grant.value.tokens.same_tokens(&refused.value.tokens) {
+                return Ok(grant);
+            }
+            if grant.value.refresh_dead {
+                return Err(AuthorizedClientError::UserReauthorizationRequired);
+            }
+            if self.ambient.remaining(context.deadline) < REFRESH_TIME {
+                return Err(AuthorizedClientError::Busy);
+            }
+            let leased = grant.value.leased_until.is_some_and(|until| self.ambient.now() < until);
+            if leased {
+                tokio::time::sleep(WAIT + self.ambient.jitter(WAIT)).await;
+            } else {
+                // A refresh is only sent when the key set is cached.
+                let (lease, keys) = tokio::join!(self.store.lease(&grant), self.client.warm_keys(context.deadline));
+                match lease {
+                    Ok(lease) => return self.refresh_under_lease(grant.value, lease, keys, context).await,
+                    Err(StoreError::Conflict(_)) => tokio::time::sleep(self.ambient.jitter(WAIT)).await,
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            grant = self.read_again(&grant.value).await?;
+        }
+    }
+
+    async fn read_again(&self, grant: &Grant) -> Result<Versioned<Grant>, AuthorizedClientError> {
+        // The grant was deleted because its user was erased.
+        let read = self.store.grant(&grant.user_id, &grant.contract_id).await?;
+        read.ok_or(AuthorizedClientError::Store(StoreError::Erased))
+    }
+
+    /// Refreshes the pair under the lease. The new pair is stored before it is used.
+    async fn refresh_under_lease(
+        &self,
+        grant: Grant,
+        lease: Lease,
+        keys: Result<(), digime::Error>,
+        context: RequestContext,
+    ) -> Result<Versioned<Grant>, AuthorizedClientError> {
+        let deadline = context.deadline.less(REFRESH_RESERVE);
+        let refresh_token = &grant.tokens.refresh.value;
+        let refresh = async {
+            keys?;
+            // Taking the lease and fetching the key set took time.
+            if self.ambient.remaining(context.deadline) < REFRESH_TIME {
+                return Err(AuthorizedClientError::Busy);
+            }
+            let call =
+                |contract: Arc<Contract>| async move { self.client.refresh(&contract, refresh_token, deadline).await };
+            self.with_contract(&grant.contract_id, call).await
+        };
+        match refresh.await {
+            Ok(tokens) => self.store_refreshed(grant, tokens, &lease, context).await,
+            Err(AuthorizedClientError::Digime(error)) if error.refuses_refresh_token() => {
+                match self.store.release(&grant, &lease, true).await {
+                    // The application replaced the grant meanwhile. The refused token is no longer the stored one.
+                    Err(StoreError::Conflict(Some(_))) => self.read_again(&grant).await,
+                    Err(error) => Err(error.into()),
+                    Ok(()) => Err(AuthorizedClientError::UserReauthorizationRequired),
+                }
+            }
+            Err(error) => {
+                if let Err(error) = self.store.release(&grant, &lease, false).await {
+                    let Grant { user_id, contract_id, .. } = &grant;
+                    tracing::warn!(error = %Chain(&error), %user_id, %contract_id, "refresh: could not release the lease, which will expire");
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Stores a refreshed pair before it is used. It replaces the pair that it was refreshed from, even if the
+    /// application stored that pair again meanwhile, because those tokens no longer work. If the application stored
+    /// another pair meanwhile, the pair whose access token expires later is kept.
+    async fn store_refreshed(
+        &self,
+        mut grant: Grant,
+        tokens: TokenPair,
+        lease: &Lease,
+        context: RequestContext,
+    ) -> Result<Versioned<Grant>, AuthorizedClientError> {
+        let before = std::mem::replace(&mut grant.tokens, tokens);
+        grant.tokens.user = grant.tokens.user.take().or_else(|| before.user.clone());
+        grant.tokens.consent_id = grant.tokens.consent_id.take().or_else(|| before.consent_id.clone());
+        (grant.refresh_dead, grant.leased_until) = (false, None);
+        match self.store.put_refreshed(&grant, lease).await {
+            Ok(version) => Ok(Versioned { version, value: grant }),
+            Err(error) if is_worth_another_write(&error) => {
+                let (grant, before) = (&grant, &before);
+                let is_retryable = |error: &AuthorizedClientError| matches!(error, AuthorizedClientError::Store(error) if is_worth_another_write(error));
+                let write = || self.store_over_newer(grant, before, context);
+                retry(&self.ambient, STORE_REFRESHED, is_retryable, write).await
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Stores a refreshed pair over the grant that is stored now, unless that one lasts longer.
+    async fn store_over_newer(
+        &self,
+        refreshed: &Grant,
+        before: &TokenPair,
+        context: RequestContext,
+    ) -> Result<Versioned<Grant>, AuthorizedClientError> {
+        let stored = self.read_again(refreshed).await?;
+        let is_dead = stored.value.tokens.same_refresh_token(before);
+        if !is_dead && stored.value.tokens.access.expires_at >= refreshed.tokens.access.expires_at {
+            return Ok(stored);
+        }
+        let version = self.store.put_grant(refreshed, stored.version, context.triggered_at).await?;
+        Ok(Versioned { version, value: refreshed.clone() })
+    }
+}
+
+/// Whether storing a refreshed pair may succeed after this error.
+fn is_worth_another_write(error: &StoreError) -> bool {
+    matches!(error, StoreError::Conflict(_) | StoreError::Unavailable(_))
+}
