@@ -49,6 +49,8 @@ impl Account {
         }
     }
 
+    /// A read needs the user. An account that was `active` begins an episode, with the event
+    /// `account.reauthorization_required`. In an episode that the application was notified of, nothing changes.
     fn lost(mut self, new: Episode, now: Timestamp) -> Outcome {
         match std::mem::replace(&mut self.status, ACTIVE) {
             Status::Active { .. } => {
