@@ -29,7 +29,7 @@ fn event(envelope: &Value) -> DeliveredEvent {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs AWS_TEST_ENDPOINT; .ci/moto.py gives it"]
-async fn a_broken_account_is_told_and_healed() {
+async fn the_application_is_notified_of_a_broken_account_and_the_account_heals() {
     let aws = Deployment::start().await;
     aws.simulator.control().break_account(ACCOUNT, ErrorShape::Documented);
     aws.hand_in(&lost("2026-11-01T08:00:00Z")).await;
@@ -118,7 +118,7 @@ async fn an_event_that_was_lost_on_its_way_is_brought_again_by_the_sweep() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs AWS_TEST_ENDPOINT; .ci/moto.py gives it"]
-async fn a_forgotten_user_leaves_a_hash_behind_and_nothing_else() {
+async fn an_erased_user_leaves_a_hash_behind_and_nothing_else() {
     let aws = Deployment::start().await;
     aws.hand_in(&lost("2026-11-01T08:00:00Z")).await;
     aws.run_until_idle().await;

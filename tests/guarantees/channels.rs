@@ -10,6 +10,8 @@ use local::{
 use serde_json::{Value, json};
 use tests::{Answer, BANK, DEMO_USER, Delivery, ReadResult, Receiver, SqsMessage, World, broken, healthy};
 
+use crate::failures::sent;
+
 /// The delivery has one valid signature with each of the keys.
 fn assert_signed(delivery: &Delivery, keys: &[&[u8]]) {
     let message =
@@ -25,12 +27,6 @@ fn assert_signed(delivery: &Delivery, keys: &[&[u8]]) {
 /// In seconds: the time between two posts of an event. Then the number of posts.
 const RETRY_INTERVAL: u64 = 15 * 60;
 const POSTS: u64 = 192;
-
-/// How often a function sent an operation.
-fn sent(world: &World, action: &str) -> u64 {
-    let operations = world.system.aws.operations().into_iter();
-    operations.filter(|(operation, _)| operation.action == action).map(|(_, count)| count).sum()
-}
 
 /// Puts more copies of each waiting event on the queue of notifications.
 async fn copy_notifications(world: &World, copies: usize) {
@@ -115,7 +111,7 @@ async fn a_topic_that_fails_gets_the_event_from_the_sweep_and_the_webhook_gets_i
     world.hand_in(DEMO_USER, None, &broken(BANK)).await;
     assert_eq!((world.published().len(), receiver.deliveries().len()), (0, 0));
     assert!(is_due(&world));
-    world.system.aws.heal();
+    world.system.aws.clear_faults();
     world.advance(3_600);
     world.sweep().await;
     assert_eq!((world.published().len(), receiver.deliveries().len()), (1, 1));
@@ -128,13 +124,13 @@ async fn a_webhook_that_is_down_for_two_days_adds_no_message_and_is_posted_to_ag
     let receiver = world.webhook();
     receiver.answer(Answer::Status(503));
     world.hand_in(DEMO_USER, None, &broken(BANK)).await;
-    let before = sent(&world, "sqs:SendMessage");
+    let before = sent(&world, Function::SweepAccounts, "sqs:SendMessage");
     for _ in 0..POSTS {
         world.advance(RETRY_INTERVAL);
         assert_eq!(world.sweep().await["requeued"], 0, "the sweep brings an event again that the topic has");
     }
-    assert_eq!(sent(&world, "sqs:SendMessage") - before, 0);
-    assert_eq!(sent(&world, "sns:Publish"), 1);
+    assert_eq!(sent(&world, Function::SweepAccounts, "sqs:SendMessage") - before, 0);
+    assert_eq!(sent(&world, Function::NotifyReauth, "sns:Publish"), 1);
     assert_eq!(world.published().len(), 1);
     assert_eq!(receiver.deliveries().len() as u64, POSTS);
 
@@ -191,7 +187,7 @@ async fn copies_of_one_event_in_one_batch_are_published_once() {
     world.take_in(ReadResult::new(DEMO_USER, &broken(BANK))).await;
     copy_notifications(&world, 4).await;
     world.run_until_idle().await;
-    assert_eq!(sent(&world, "sns:Publish"), 1);
+    assert_eq!(sent(&world, Function::NotifyReauth, "sns:Publish"), 1);
     assert_eq!((world.published().len(), receiver.deliveries().len()), (1, 1));
 }
 
@@ -203,5 +199,5 @@ async fn copies_of_an_event_that_the_topic_refuses_fail_together() {
     copy_notifications(&world, 4).await;
     world.run_until_idle().await;
     assert_eq!(world.system.queues.dead_letters(Queue::Notifications, 10).unwrap().len(), 5);
-    assert_eq!(sent(&world, "sns:Publish"), 5, "once for each time that the batch came");
+    assert_eq!(sent(&world, Function::NotifyReauth, "sns:Publish"), 5, "once for each time that the batch came");
 }

@@ -63,7 +63,7 @@ fn grant() -> String {
     format!("/users/{DEMO_USER}/grants/{DEMO_CONTRACT}")
 }
 
-/// Takes a read result in from the queue, and lets everything settle.
+/// Takes a read result in from the queue, and runs the system until it is idle.
 async fn hand_in(world: &World, accounts: &Value, minute: u32) {
     let result = ReadResult::new(DEMO_USER, accounts).contract(DEMO_CONTRACT);
     world.enqueue(Queue::ReadResults, &result.observed_at(format!("2026-11-23T08:{minute:02}:00Z")));
@@ -83,14 +83,14 @@ async fn warm_up(world: &World) {
 async fn urls_and_callbacks(costs: &mut Costs<'_>) {
     let world = costs.world;
     costs.begin();
-    world.make_reauthorization(DEMO_USER, BANK).await;
+    world.create_reauthorization(DEMO_USER, BANK).await;
     costs.end("URL", Function::CreateReauthUrl);
 
     let mut expired = world.issue_tokens(DEMO_USER);
     expired["access_token"]["expires_on"] = json!(world.clock_now().as_second() - 60);
     world.put(&format!("{}?replace=true", grant()), &expired).await;
     costs.begin();
-    let (_, url) = world.make_reauthorization(DEMO_USER, BANK).await;
+    let (_, url) = world.create_reauthorization(DEMO_USER, BANK).await;
     costs.end("URL, access token expired", Function::CreateReauthUrl);
 
     let callback = world.decide(&url, Decision::Success).await;
@@ -172,11 +172,11 @@ async fn grants_accounts_sweep_and_erasure(costs: &mut Costs<'_>) {
     costs.end("sweep, nothing due", Function::SweepAccounts);
     costs.begin();
     world.erase(DEMO_USER).await;
-    costs.end("user forgotten, with all of the above", Function::Accounts);
+    costs.end("user erased, with all of the above", Function::Accounts);
 }
 
 #[tokio::test]
-async fn no_flow_costs_more_than_is_written_down() {
+async fn the_documented_costs_are_those_that_are_counted() {
     let world = World::builder().webhook().start().await;
     let mut costs = Costs { world: &world, lines: String::new() };
     warm_up(&world).await;

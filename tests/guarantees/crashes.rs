@@ -177,8 +177,8 @@ async fn at_every_point_of(world: World, walk: impl AsyncFn(Walk<'_>)) {
     panic!("there are always more points");
 }
 
-/// The account loses its authorization. Its user cancels once, and then reauthorizes it.
-async fn the_loop(walk: Walk<'_>) {
+/// The main flow: the account loses its authorization, its user cancels once, and then reauthorizes it.
+async fn main_flow(walk: Walk<'_>) {
     walk.lose().await;
     let reply = walk.reconnect(Decision::Error("USER_CANCEL")).await;
     assert!(reply.header("location").contains("status=failed"), "{}", reply.header("location"));
@@ -189,20 +189,20 @@ async fn the_loop(walk: Walk<'_>) {
 }
 
 #[tokio::test]
-async fn killed_anywhere_the_loop_ends_as_undisturbed() {
-    at_every_point(the_loop).await;
+async fn killed_anywhere_the_main_flow_ends_as_undisturbed() {
+    at_every_point(main_flow).await;
 }
 
 /// Here the operating system kills the processes of the functions' binaries. The other walks need a clock that the test
 /// moves. There, to kill a process is to drop a future and its memory.
 #[tokio::test(flavor = "multi_thread")]
-async fn real_processes_killed_anywhere_leave_the_loop_as_undisturbed() {
+async fn real_processes_killed_anywhere_leave_the_main_flow_as_undisturbed() {
     let world = World::builder().binaries().crashes().expect_leftovers().start().await;
-    at_every_point_of(world, the_loop).await;
+    at_every_point_of(world, main_flow).await;
 }
 
 #[tokio::test]
-async fn killed_anywhere_during_refreshes_only_the_user_may_be_needed() {
+async fn a_kill_during_a_refresh_requires_at_most_a_new_authorization() {
     at_every_point(async |walk| {
         let control = walk.world.system.simulator.control();
         walk.lose().await;
@@ -254,7 +254,7 @@ async fn killed_anywhere_the_sweep_brings_what_no_channel_took() {
     at_every_point(async |walk| {
         walk.world.system.aws.fail(Fault::error("sns:Publish", 400, "InvalidParameter", 1_000));
         walk.lose().await;
-        walk.world.system.aws.heal();
+        walk.world.system.aws.clear_faults();
         // The event is due after 5 minutes, and again 15 minutes after a sweep that was killed.
         walk.sweep_until_nothing_is_due(1_000).await;
         walk.is_as_if_nothing_had_happened("reauth_required", &["account.reauthorization_required"]).await;
@@ -263,7 +263,7 @@ async fn killed_anywhere_the_sweep_brings_what_no_channel_took() {
 }
 
 #[tokio::test]
-async fn killed_anywhere_a_forgotten_user_is_gone() {
+async fn killed_anywhere_an_erased_user_is_gone() {
     at_every_point(async |walk| {
         walk.lose().await;
         let accounts = format!("/users/{}/accounts?refresh=true", walk.user);

@@ -1,12 +1,17 @@
 //! Failures of digi.me, DynamoDB, Secrets Manager, SQS and SNS: what the callers get, and how often a call is repeated.
 
-use digime_simulator::{ErrorShape, KeyForm};
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use digime_simulator::{ErrorShape, KeyForm, Moment};
 use http::{Method, StatusCode};
-use local::{Function, aws::Fault};
+use local::{Function, INVOCATION_TIMEOUT, aws::Fault, names};
 use serde_json::json;
 use tests::{BANK, DEMO_CONTRACT, DEMO_USER, Decision, World, broken, healthy};
 
-use crate::failures::{DigimeFault, FOR_EVER, asked, assert_problem, digime_faults, sent};
+use crate::failures::{DigimeFault, MORE_THAN_ANY_TEST_SENDS, asked, assert_problem, digime_faults, sent};
 
 const REAUTHORIZATIONS: &str = "/users/demo-user/accounts/1_demo-bank/reauthorizations";
 
@@ -19,7 +24,7 @@ async fn a_url_cannot_be_made_while_digime_fails_and_the_caller_is_told_when_to_
             let retry_after = fault.failure.retry_after;
             world.system.simulator.clear_requests();
             control.fail(path, fault.failure);
-            let reply = world.request_reauthorization().await;
+            let reply = world.request_reauthorization(DEMO_USER, BANK).await;
             control.clear_failures();
             assert_problem(&reply, fault.status, fault.code);
             if let Some(seconds) = retry_after {
@@ -29,7 +34,7 @@ async fn a_url_cannot_be_made_while_digime_fails_and_the_caller_is_told_when_to_
             assert!((1..=fault.max_requests).contains(&asked), "{}: {asked}", fault.name);
         }
     }
-    assert_eq!(world.request_reauthorization().await.status, StatusCode::CREATED);
+    assert_eq!(world.request_reauthorization(DEMO_USER, BANK).await.status, StatusCode::CREATED);
 }
 
 #[tokio::test]
@@ -40,7 +45,7 @@ async fn a_callback_waits_for_confirmation_while_digime_fails() {
         control.break_account(BANK, ErrorShape::Documented);
         world.advance(60);
         world.hand_in(DEMO_USER, None, &broken(BANK)).await;
-        let (_, url) = world.make_reauthorization(DEMO_USER, BANK).await;
+        let (_, url) = world.create_reauthorization(DEMO_USER, BANK).await;
         let callback = world.decide(&url, Decision::Success).await;
         world.system.simulator.clear_requests();
         control.fail("/v1.7/permission-access/accounts", failure);
@@ -57,8 +62,8 @@ async fn a_callback_waits_for_confirmation_while_digime_fails() {
 async fn what_dynamodb_leaves_out_of_a_batch_is_read_by_itself() {
     let world = World::builder().start().await;
     // This caches which contract is likely.
-    world.make_reauthorization(DEMO_USER, BANK).await;
-    let unprocessed = json!({"Responses": {}, "UnprocessedKeys": {world.system.endpoints.table_name(): {"Keys": [
+    world.create_reauthorization(DEMO_USER, BANK).await;
+    let unprocessed = json!({"Responses": {}, "UnprocessedKeys": {names::TABLE: {"Keys": [
         {"PK": {"S": "USER#demo-user"}, "SK": {"S": "ACCOUNT#1_demo-bank"}}]}}});
     for body in [json!({}), json!({"contractId": DEMO_CONTRACT})] {
         let left_out =
@@ -77,9 +82,9 @@ async fn a_use_that_transactions_hold_up_is_given_up() {
     world.hand_in(DEMO_USER, None, &broken(BANK)).await;
     let link = world.last_link();
     world.system.aws.clear_record();
-    world.system.aws.fail(Fault::conflict("dynamodb:UpdateItem", FOR_EVER));
+    world.system.aws.fail(Fault::conflict("dynamodb:UpdateItem", MORE_THAN_ANY_TEST_SENDS));
     let reply = world.call(Method::POST, &link, "").await;
-    world.system.aws.heal();
+    world.system.aws.clear_faults();
     assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE, "{}", reply.body);
     let tries = sent(&world, Function::CreateReauthUrl, "dynamodb:UpdateItem");
     assert!((2..=6).contains(&tries), "{tries}");
@@ -87,15 +92,15 @@ async fn a_use_that_transactions_hold_up_is_given_up() {
 }
 
 #[tokio::test]
-async fn keys_that_are_rotated_in_mid_flight_cost_nothing() {
+async fn a_rotated_key_fails_no_request() {
     let world = World::builder().start().await;
     let control = world.system.simulator.control();
     // This fetches and caches the key set.
-    assert_eq!(world.request_reauthorization().await.status, StatusCode::CREATED);
+    assert_eq!(world.request_reauthorization(DEMO_USER, BANK).await.status, StatusCode::CREATED);
     for form in [KeyForm::Spki, KeyForm::Pkcs1] {
         control.rotate_signing_key(form).unwrap();
         control.expire_access_tokens(DEMO_USER);
-        let reply = world.request_reauthorization().await;
+        let reply = world.request_reauthorization(DEMO_USER, BANK).await;
         assert_eq!(reply.status, StatusCode::CREATED, "{}", reply.body);
         world.advance(60);
     }
@@ -103,7 +108,7 @@ async fn keys_that_are_rotated_in_mid_flight_cost_nothing() {
     control.set_forged_kid(Some("unknown"));
     world.system.simulator.clear_requests();
     for _ in 0..5 {
-        assert_problem(&world.request_reauthorization().await, 502, "digime_invalid_answer");
+        assert_problem(&world.request_reauthorization(DEMO_USER, BANK).await, 502, "digime_invalid_answer");
     }
     assert_eq!(asked(&world, "/jwks/oauth"), 1);
 }
@@ -123,13 +128,21 @@ async fn a_clock_that_is_off_by_minutes_does_no_harm() {
 }
 
 #[tokio::test]
-async fn digime_slower_than_the_timeout_is_asked_once_and_told_as_unavailable() {
+async fn a_call_that_exceeds_the_time_limit_is_not_repeated() {
     let world = World::builder().setting("DIGIME_TIMEOUT", "1s").start().await;
-    let latency = std::time::Duration::from_secs(30);
-    world.system.simulator.control().set_latency(Some("/v1.7/oauth/token/reference"), latency);
-    assert_problem(&world.request_reauthorization().await, 503, "digime_unavailable");
-    // If the function waited for the answer, the invocation would time out first.
-    assert_eq!(asked(&world, "/oauth/token/reference"), 0, "the answer never came");
+    let control = world.system.simulator.control();
+    // The simulator records a request after its answer, and this answer never comes. So the test counts the arrivals.
+    let arrived = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&arrived);
+    control.observe(Some(Arc::new(move |moment, request: &str| {
+        if moment == Moment::Before && request.ends_with("/oauth/token/reference") {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+        Box::pin(async {})
+    })));
+    control.set_latency(Some("/v1.7/oauth/token/reference"), INVOCATION_TIMEOUT);
+    assert_problem(&world.request_reauthorization(DEMO_USER, BANK).await, 503, "digime_unavailable");
+    assert_eq!(arrived.load(Ordering::Relaxed), 1);
 }
 
 #[tokio::test]
@@ -139,28 +152,25 @@ async fn the_api_says_when_to_come_back_while_aws_fails() {
     let hand_in = format!("/users/{DEMO_USER}/read-results");
     let body = json!({"readResult": broken(BANK)});
     let cases = [
-        (Fault::error("dynamodb:Query", 400, "ThrottlingException", FOR_EVER), Method::GET, &read),
-        (Fault::error("dynamodb:Query", 400, "ProvisionedThroughputExceededException", FOR_EVER), Method::GET, &read),
-        (Fault::refuse("dynamodb:Query", FOR_EVER), Method::GET, &read),
-        (Fault::refuse("sqs:SendMessage", FOR_EVER), Method::POST, &hand_in),
-        (Fault::refuse("sqs:SendMessageBatch", FOR_EVER), Method::POST, &hand_in),
+        (Fault::error("dynamodb:Query", 400, "ThrottlingException", MORE_THAN_ANY_TEST_SENDS), Method::GET, &read),
+        (
+            Fault::error("dynamodb:Query", 400, "ProvisionedThroughputExceededException", MORE_THAN_ANY_TEST_SENDS),
+            Method::GET,
+            &read,
+        ),
+        (Fault::refuse("dynamodb:Query", MORE_THAN_ANY_TEST_SENDS), Method::GET, &read),
+        (Fault::refuse("sqs:SendMessage", MORE_THAN_ANY_TEST_SENDS), Method::POST, &hand_in),
     ];
-    let mut failed = 0;
     for (fault, method, path) in cases {
         let action = fault.action.clone();
         world.system.aws.clear_record();
         world.system.aws.fail(fault);
         let reply = world.call(method, path, body.to_string()).await;
-        world.system.aws.heal();
-        if reply.status == StatusCode::ACCEPTED {
-            continue;
-        }
-        failed += 1;
+        world.system.aws.clear_faults();
         assert_problem(&reply, 503, "unavailable");
         let tries = sent(&world, Function::Accounts, &action);
         assert!((3..=6).contains(&tries), "{action}: {tries}");
     }
-    assert_eq!(failed, 4, "one of the ways to send is not used");
     world.run_until_idle().await;
 }
 
@@ -169,11 +179,11 @@ async fn without_secrets_manager_nothing_is_lost() {
     let world = World::builder().expect_leftovers().start().await;
     // Let cached secrets expire.
     world.advance(3_600);
-    world.system.aws.fail(Fault::refuse("secretsmanager:GetSecretValue", FOR_EVER));
-    assert_problem(&world.request_reauthorization().await, 503, "unavailable");
+    world.system.aws.fail(Fault::refuse("secretsmanager:GetSecretValue", MORE_THAN_ANY_TEST_SENDS));
+    assert_problem(&world.request_reauthorization(DEMO_USER, BANK).await, 503, "unavailable");
     world.hand_in(DEMO_USER, None, &broken(BANK)).await;
-    world.system.aws.heal();
-    for queue in local::names::Queue::ALL {
+    world.system.aws.clear_faults();
+    for queue in names::Queue::ALL {
         world.system.queues.redrive(queue).unwrap();
     }
     world.run_until_idle().await;
@@ -185,7 +195,7 @@ async fn a_queue_message_comes_again_while_the_table_fails() {
     let world = World::builder().expect_leftovers().start().await;
     for (fault, healed) in [
         (Fault::error("dynamodb:TransactWriteItems", 400, "ThrottlingException", 3), true),
-        (Fault::refuse("dynamodb:Query", FOR_EVER), false),
+        (Fault::refuse("dynamodb:Query", MORE_THAN_ANY_TEST_SENDS), false),
     ] {
         // An error without `observedAt` does not count within 15 minutes after a reauthorization.
         world.advance(3_600);
@@ -193,8 +203,8 @@ async fn a_queue_message_comes_again_while_the_table_fails() {
         world.system.aws.fail(fault);
         world.hand_in(DEMO_USER, None, &broken(BANK)).await;
         assert_eq!(world.published().len() - before, usize::from(healed));
-        world.system.aws.heal();
-        world.system.queues.redrive(local::names::Queue::ReadResults).unwrap();
+        world.system.aws.clear_faults();
+        world.system.queues.redrive(names::Queue::ReadResults).unwrap();
         world.run_until_idle().await;
         let account = world.account(DEMO_USER, BANK).await;
         assert_eq!(account["status"], "reauth_required");
@@ -229,16 +239,15 @@ async fn conflicting_transactions_are_waited_out() {
 #[tokio::test]
 async fn the_sweep_goes_on_past_what_fails() {
     let world = World::builder().expect_leftovers().start().await;
-    world.system.aws.fail(Fault::refuse("sns:Publish", FOR_EVER));
+    world.system.aws.fail(Fault::refuse("sns:Publish", MORE_THAN_ANY_TEST_SENDS));
     world.hand_in(DEMO_USER, None, &broken(BANK)).await;
     world.hand_in(DEMO_USER, None, &broken("2_demo-hospital")).await;
     world.advance(3_600);
-    world.system.aws.heal();
-    // All tries of the first of the two events fail.
-    world.system.aws.fail(Fault::refuse("sqs:SendMessage", 3));
-    let done = world.sweep().await;
-    assert_eq!(done["requeued"].as_u64().unwrap() + done["failed"].as_u64().unwrap(), 2, "{done}");
-    world.system.aws.heal();
+    world.system.aws.clear_faults();
+    // SQS refuses one of the two events, in a way that the SDK does not retry.
+    world.system.aws.fail(Fault::error("sqs:SendMessage", 400, "InvalidMessageContents", 1));
+    assert_eq!(world.sweep().await, json!({"left": 0, "requeued": 1, "settled": 0, "failed": 1}));
+    world.system.aws.clear_faults();
     world.advance(3_600);
     world.sweep().await;
     assert_eq!(world.published().len(), 2);

@@ -5,7 +5,8 @@ use http::StatusCode;
 use local::{Function, aws::Operation};
 use tests::{Reply, World};
 
-pub(crate) const FOR_EVER: u32 = 1_000;
+/// A number of failures.
+pub(crate) const MORE_THAN_ANY_TEST_SENDS: u32 = 1_000;
 
 /// How often digi.me was asked for a path.
 pub(crate) fn asked(world: &World, path: &str) -> usize {
@@ -27,16 +28,16 @@ pub(crate) struct DigimeFault {
 }
 
 pub(crate) fn digime_faults() -> Vec<DigimeFault> {
-    let body = |text: &str| Failure { body: Some(text.to_owned()), ..Failure::status(200, FOR_EVER) };
-    let wait = |seconds| Failure { retry_after: Some(seconds), ..Failure::status(429, FOR_EVER) };
+    let body = |text: &str| Failure { body: Some(text.to_owned()), ..Failure::status(200, MORE_THAN_ANY_TEST_SENDS) };
+    let wait = |seconds| Failure { retry_after: Some(seconds), ..Failure::status(429, MORE_THAN_ANY_TEST_SENDS) };
     [
-        ("reset", Failure::reset(FOR_EVER), 503, "digime_unavailable", 3),
-        ("500", Failure::status(500, FOR_EVER), 503, "digime_unavailable", 3),
-        ("429", Failure::status(429, FOR_EVER), 503, "digime_unavailable", 3),
+        ("reset", Failure::reset(MORE_THAN_ANY_TEST_SENDS), 503, "digime_unavailable", 3),
+        ("500", Failure::status(500, MORE_THAN_ANY_TEST_SENDS), 503, "digime_unavailable", 3),
+        ("429", Failure::status(429, MORE_THAN_ANY_TEST_SENDS), 503, "digime_unavailable", 3),
         ("429 with a long Retry-After", wait(60), 503, "digime_unavailable", 1),
         ("HTML", body("<html>Bad gateway</html>"), 502, "digime_invalid_answer", 1),
         ("truncated JSON", body(r#"{"token":"ey"#), 502, "digime_invalid_answer", 1),
-        ("403", Failure::status(403, FOR_EVER), 502, "digime_refused", 1),
+        ("403", Failure::status(403, MORE_THAN_ANY_TEST_SENDS), 502, "digime_refused", 1),
     ]
     .map(|(name, failure, status, code, max_requests)| DigimeFault { name, failure, status, code, max_requests })
     .into()

@@ -6,7 +6,7 @@ use serde_json::json;
 use tests::{BANK, DEMO_CONTRACT, DEMO_USER, Decision, DeliveredError, World};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_broken_account_is_told_and_healed() {
+async fn the_application_is_notified_of_a_broken_account_and_the_account_heals() {
     let world = World::builder().binaries().start().await;
     for shape in [ErrorShape::Documented, ErrorShape::Sdk] {
         let before = world.published().len();
@@ -113,7 +113,7 @@ async fn an_expired_access_token_is_refreshed_on_the_way() {
     let world = World::builder().binaries().start().await;
     let before = world.get(&format!("/users/{DEMO_USER}/grants/{DEMO_CONTRACT}")).await.json();
     world.system.simulator.control().expire_access_tokens(DEMO_USER);
-    let (_, url) = world.make_reauthorization(DEMO_USER, BANK).await;
+    let (_, url) = world.create_reauthorization(DEMO_USER, BANK).await;
     assert!(url.contains("/apps/saas/reauthorize?code="), "a URL of digi.me's page");
     let after = world.get(&format!("/users/{DEMO_USER}/grants/{DEMO_CONTRACT}")).await.json();
     assert_ne!(before["accessToken"]["value"], after["accessToken"]["value"]);

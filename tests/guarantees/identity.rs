@@ -32,7 +32,7 @@ async fn a_completed_read_heals_when_the_list_names_the_expected_login_again() {
 async fn a_reauthorization_with_the_right_login_ends_the_mismatch() {
     let world = World::with_identity_mismatch().await;
     world.system.simulator.control().set_username(BANK, Some("alex.morgan".into()));
-    let (_, url) = world.make_reauthorization(DEMO_USER, BANK).await;
+    let (_, url) = world.create_reauthorization(DEMO_USER, BANK).await;
     let result = world.reauthorize(&url, Decision::Success).await;
     assert_eq!(result.parameter("status").as_deref(), Some("succeeded"));
     world.run_until_idle().await;
@@ -47,7 +47,7 @@ async fn an_account_that_breaks_before_it_was_listed_is_looked_up_so_that_anothe
     control.break_account(ADDED, digime_simulator::ErrorShape::Documented);
     world.hand_in(DEMO_USER, Some("2026-11-23T08:00:00Z"), &broken(ADDED)).await;
     assert_eq!(world.last_published().service_name.as_deref(), Some("Hill Bank"));
-    let (_, url) = world.make_reauthorization(DEMO_USER, ADDED).await;
+    let (_, url) = world.create_reauthorization(DEMO_USER, ADDED).await;
     let result = world.reauthorize(&url, Decision::Another).await;
     assert_eq!(result.parameter("errorCode").as_deref(), Some("WRONG_ACCOUNT"));
     world.run_until_idle().await;
@@ -65,9 +65,9 @@ async fn an_account_that_could_not_be_looked_up_when_it_broke_is_looked_up_when_
     assert_eq!((&account["status"], &account["serviceName"]), (&json!("reauth_required"), &Value::Null));
 
     // The user can continue although digi.me does not list accounts.
-    world.make_reauthorization(DEMO_USER, ADDED).await;
+    world.create_reauthorization(DEMO_USER, ADDED).await;
     control.clear_failures();
-    let (_, url) = world.make_reauthorization(DEMO_USER, ADDED).await;
+    let (_, url) = world.create_reauthorization(DEMO_USER, ADDED).await;
     let result = world.reauthorize(&url, Decision::Another).await;
     assert_eq!(result.parameter("errorCode").as_deref(), Some("WRONG_ACCOUNT"));
     world.run_until_idle().await;
@@ -77,7 +77,7 @@ async fn an_account_that_could_not_be_looked_up_when_it_broke_is_looked_up_when_
 async fn the_sweep_does_not_take_a_working_read_for_the_right_login() {
     let world = World::with_identity_mismatch().await;
     let control = world.system.simulator.control();
-    let (_, url) = world.make_reauthorization(DEMO_USER, BANK).await;
+    let (_, url) = world.create_reauthorization(DEMO_USER, BANK).await;
     let callback = world.decide(&url, Decision::Success).await;
     control.fail(ACCOUNTS, Failure::status(500, 1_000));
     assert!(world.get(&callback).await.header("location").contains("status=verifying"));

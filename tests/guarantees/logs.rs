@@ -17,7 +17,7 @@ fn lines(world: &World, function: Function, message: &str) -> Vec<Value> {
 async fn a_request_that_fails_is_logged_with_its_route_its_ids_and_the_cause() {
     let world = World::builder().binaries().start().await;
     world.system.simulator.control().fail("/v1.7/*", Failure::status(503, 100));
-    let reply = world.request_reauthorization().await;
+    let reply = world.request_reauthorization(DEMO_USER, BANK).await;
     assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE);
     let lines = lines(&world, Function::CreateReauthUrl, "request: could not be completed");
     let [line] = lines.as_slice() else { panic!("one line: {lines:?}") };

@@ -3,7 +3,7 @@
 use digime_simulator::{AccessTokenStatus, Account, ErrorShape, Failure};
 use local::aws::Fault;
 use serde_json::json;
-use tests::{BANK, DEMO_USER, Decision, World, broken, granted, healthy, needed};
+use tests::{BANK, DEMO_USER, Decision, World, broken, granted_permissions, healthy, used_permissions};
 
 const ACCOUNTS: &str = "/v1.7/permission-access/accounts";
 const HOSPITAL: &str = "2_demo-hospital";
@@ -35,7 +35,7 @@ async fn reauthorize_with_expired_tokens(world: &World) {
 async fn verify_by_the_sweep(world: &World) {
     let control = world.system.simulator.control();
     control.add_account(DEMO_USER, Account::new("4_new", "New", None));
-    world.make_reauthorization(DEMO_USER, "4_new").await;
+    world.create_reauthorization(DEMO_USER, "4_new").await;
     world.hand_in(DEMO_USER, Some("2026-11-23T08:02:00Z"), &broken(HOSPITAL)).await;
     let callback = world.decide(&reconnect(world).await, Decision::Success).await;
     control.set_access_token_status(AccessTokenStatus::Absent);
@@ -55,7 +55,7 @@ async fn take_in_first_results(world: &World) {
     world.hand_in(DEMO_USER, None, &broken("5_newer")).await;
     world.system.aws.fail(Fault::refuse("sns:Publish", 1_000));
     world.hand_in(DEMO_USER, None, &broken(INSTAGRAM)).await;
-    world.system.aws.heal();
+    world.system.aws.clear_faults();
     world.advance(3_600);
     world.sweep().await;
 }
@@ -81,7 +81,8 @@ async fn every_function_is_allowed_exactly_what_it_does() {
     verify_by_the_sweep(&world).await;
     take_in_first_results(&world).await;
     list_store_and_erase(&world).await;
-    let (needed, granted) = (needed(world.system.aws.permissions()), granted());
-    let superfluous: Vec<_> = granted.difference(&needed).collect();
+    let used = used_permissions(world.system.aws.permissions());
+    let granted = granted_permissions();
+    let superfluous: Vec<_> = granted.difference(&used).collect();
     assert!(superfluous.is_empty(), "a role allows what nobody does: {superfluous:#?}");
 }

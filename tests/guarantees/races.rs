@@ -34,7 +34,7 @@ async fn an_error_and_a_later_healthy_read_end_healthy_in_any_order() {
 async fn many_equal_callbacks_heal_once() {
     let world = World::builder().start().await;
     world.lose_authorization(BANK).await;
-    let (_, url) = world.make_reauthorization(DEMO_USER, BANK).await;
+    let (_, url) = world.create_reauthorization(DEMO_USER, BANK).await;
     let callback = world.decide(&url, Decision::Success).await;
     let replies = join_all((0..6).map(|_| world.get(&callback))).await;
     assert!(replies.iter().all(|reply| reply.header("location").contains("status=succeeded")), "{replies:?}");
@@ -60,7 +60,7 @@ async fn all_reauthorizations_that_wait_are_settled() {
     world.hand_in(DEMO_USER, Some("2026-11-23T08:00:00Z"), &broken(BANK)).await;
     let (mut ids, mut callbacks) = (Vec::new(), Vec::new());
     for _ in 0..4 {
-        let (id, url) = world.make_reauthorization(DEMO_USER, BANK).await;
+        let (id, url) = world.create_reauthorization(DEMO_USER, BANK).await;
         callbacks.push(world.decide(&url, Decision::Success).await);
         ids.push(id);
     }
@@ -112,7 +112,7 @@ async fn transactions_of_one_user_at_the_same_moment_all_come_through() {
     let results = accounts
         .iter()
         .map(|account| world.take_in(ReadResult::new(DEMO_USER, &broken(account)).observed_at("2026-11-23T08:00:00Z")));
-    let urls = (0..4).map(|_| world.make_reauthorization(DEMO_USER, BANK));
+    let urls = (0..4).map(|_| world.create_reauthorization(DEMO_USER, BANK));
     let (_, urls) = tokio::join!(join_all(results), join_all(urls));
     let mut callbacks = Vec::new();
     for (_, url) in &urls {

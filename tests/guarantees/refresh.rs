@@ -13,9 +13,9 @@ use http::StatusCode;
 use local::{Function, aws::Fault};
 use reauth_core::{aws::Aws, services};
 use serde_json::json;
-use tests::{DEMO_CONTRACT, DEMO_USER, World};
+use tests::{BANK, DEMO_CONTRACT, DEMO_USER, World};
 
-use crate::failures::{DigimeFault, FOR_EVER, asked, assert_problem, digime_faults};
+use crate::failures::{DigimeFault, MORE_THAN_ANY_TEST_SENDS, asked, assert_problem, digime_faults};
 
 const GRANT: &str = "/users/demo-user/grants/demo-contract";
 
@@ -71,7 +71,7 @@ async fn a_grant_that_the_application_stores_during_a_refresh_stays() {
             }
         })
     })));
-    world.request_reauthorization().await;
+    world.request_reauthorization(DEMO_USER, BANK).await;
     control.observe(None);
     assert_eq!(world.refreshes(), 1);
     let kept = world.get(GRANT).await.json();
@@ -86,7 +86,7 @@ async fn the_last_access_token_is_kept_though_digime_refuses_the_pair() {
     let before = world.get(GRANT).await.json();
     control.expire_access_tokens(DEMO_USER);
     control.kill_refresh_tokens(DEMO_USER);
-    let reply = world.request_reauthorization().await;
+    let reply = world.request_reauthorization(DEMO_USER, BANK).await;
     assert_eq!(reply.json()["code"], "user_reauthorization_required");
     let environment = world.system.endpoints.environment(Function::Accounts).into_iter().collect();
     let store = services::store(&Aws::new(&environment).unwrap(), &world.clock.ambient()).unwrap();
@@ -96,7 +96,7 @@ async fn the_last_access_token_is_kept_though_digime_refuses_the_pair() {
 }
 
 #[tokio::test]
-async fn a_refreshed_pair_replaces_the_one_it_came_from_whatever_was_said_of_that_meanwhile() {
+async fn a_refreshed_pair_replaces_its_predecessor_even_if_that_was_stored_again() {
     let world = Arc::new(World::builder().start().await);
     let before = world.get(GRANT).await.json();
     world.advance(86_400 - 30);
@@ -138,10 +138,10 @@ async fn a_refresh_that_fails_keeps_the_stored_pair() {
     for DigimeFault { name, failure, .. } in digime_faults().into_iter().filter(|fault| !executed(fault)) {
         control.expire_access_tokens(DEMO_USER);
         control.fail("/v1.7/oauth/token", failure);
-        let reply = world.request_reauthorization().await;
+        let reply = world.request_reauthorization(DEMO_USER, BANK).await;
         assert!(reply.status.is_server_error(), "{name}: {}", reply.body);
         control.clear_failures();
-        let reply = world.request_reauthorization().await;
+        let reply = world.request_reauthorization(DEMO_USER, BANK).await;
         assert_eq!(reply.status, StatusCode::CREATED, "{name}: {}", reply.body);
     }
 }
@@ -153,7 +153,7 @@ async fn a_refresh_answered_without_a_refresh_token_keeps_the_stored_pair() {
     control.expire_access_tokens(DEMO_USER);
     let claims = json!({"access_token": {"value": "new", "expires_on": 1_900_000_000}});
     control.set_answer_claims("oauth/token", Some(claims));
-    assert_problem(&world.request_reauthorization().await, 502, "digime_invalid_answer");
+    assert_problem(&world.request_reauthorization(DEMO_USER, BANK).await, 502, "digime_invalid_answer");
     control.set_answer_claims("oauth/token", None);
     let kept = world.get(GRANT).await;
     assert_eq!(kept.status, StatusCode::OK, "{}", kept.body);
@@ -165,17 +165,17 @@ async fn no_refresh_is_begun_while_its_answer_could_not_be_checked() {
     let world = World::builder().start().await;
     let control = world.system.simulator.control();
     control.expire_access_tokens(DEMO_USER);
-    control.fail("/v1.7/jwks/oauth", Failure::status(500, FOR_EVER));
+    control.fail("/v1.7/jwks/oauth", Failure::status(500, MORE_THAN_ANY_TEST_SENDS));
     world.system.simulator.clear_requests();
-    assert_problem(&world.request_reauthorization().await, 503, "digime_unavailable");
+    assert_problem(&world.request_reauthorization(DEMO_USER, BANK).await, 503, "digime_unavailable");
     assert_eq!(asked(&world, "/oauth/token"), 0);
     control.clear_failures();
     // An error about the key set is not an error about the token, whatever its code.
-    let misleading = Failure { code: Some("InvalidToken".into()), ..Failure::status(401, FOR_EVER) };
+    let misleading = Failure { code: Some("InvalidToken".into()), ..Failure::status(401, MORE_THAN_ANY_TEST_SENDS) };
     control.fail("/v1.7/jwks/oauth", misleading);
-    assert_problem(&world.request_reauthorization().await, 502, "digime_refused");
+    assert_problem(&world.request_reauthorization(DEMO_USER, BANK).await, 502, "digime_refused");
     control.clear_failures();
-    assert_eq!(world.request_reauthorization().await.status, StatusCode::CREATED);
+    assert_eq!(world.request_reauthorization(DEMO_USER, BANK).await.status, StatusCode::CREATED);
 }
 
 #[tokio::test]
@@ -195,9 +195,9 @@ async fn a_refresh_whose_preparations_took_too_long_is_not_begun() {
         Box::pin(async {})
     })));
     world.system.simulator.clear_requests();
-    assert_problem(&world.request_reauthorization().await, 503, "unavailable");
+    assert_problem(&world.request_reauthorization(DEMO_USER, BANK).await, 503, "unavailable");
     assert_eq!((asked(&world, "/jwks/oauth"), asked(&world, "/oauth/token")), (1, 0));
     control.observe(None);
     // The lease was released.
-    assert_eq!(world.request_reauthorization().await.status, StatusCode::CREATED);
+    assert_eq!(world.request_reauthorization(DEMO_USER, BANK).await.status, StatusCode::CREATED);
 }

@@ -182,7 +182,7 @@ impl<'a> Walk<'a> {
         self.post(&read_results(), &json!({"readResult": broken("2_demo-hospital")})).await;
         self.get(&format!("/users/{DEMO_USER}/accounts")).await;
         world.run_until_idle().await;
-        world.system.aws.heal();
+        world.system.aws.clear_faults();
         world.webhook().answer(Answer::Status(500));
         for account in ["2_demo-hospital", "4_another"] {
             self.post(&read_results(), &json!({"readResult": broken(account)})).await;
@@ -191,7 +191,7 @@ impl<'a> Walk<'a> {
         world.system.aws.fail(Fault::error("sns:Publish", 400, "InvalidParameter", 1_000));
         self.post(&read_results(), &json!({"readResult": broken("3_demo-instagram")})).await;
         world.run_until_idle().await;
-        world.system.aws.heal();
+        world.system.aws.clear_faults();
         self.secrets.add_tokens(world).await;
         self.get("/accounts?status=reauth_required").await;
         self.replies += &world.account(DEMO_USER, BANK).await.to_string();
@@ -218,7 +218,10 @@ impl<'a> Walk<'a> {
     fn assert_logs_hold_no_secrets(&self) {
         let world = self.world;
         assert!(world.log(Function::PostWebhook).contains("could not post an event"), "failed posts are logged");
-        assert!(world.log(Function::CreateReauthUrl).contains("\"level\":\""), "problems are logged");
+        assert!(
+            world.log(Function::CreateReauthUrl).contains("request: could not be completed"),
+            "problems are logged"
+        );
         for function in Function::ALL {
             let log = world.log(function);
             self.secrets.assert_absent(&format!("the log of {}", function.name()), &log, &[]);
@@ -260,7 +263,7 @@ async fn a_failed_call_of_aws_is_logged_with_its_code_and_without_its_answer() {
             let body = Some(format!("{{\"SecretString\": \"{SECRET}"));
             world.system.aws.fail(Fault { status, body, ..Fault::refuse(action, 9) });
             let reply: Value = serde_json::from_slice(&function.invoke(reading_the_grant()).await.unwrap()).unwrap();
-            world.system.aws.heal();
+            world.system.aws.clear_faults();
             assert_eq!(reply["statusCode"], 503, "{reply}");
             assert!(!reply.to_string().contains(SECRET), "{reply}");
             problems += 1;
@@ -270,7 +273,7 @@ async fn a_failed_call_of_aws_is_logged_with_its_code_and_without_its_answer() {
         }
         world.system.aws.fail(Fault::error(action, 400, "AccessDeniedException", 9));
         function.invoke(reading_the_grant()).await.unwrap();
-        world.system.aws.heal();
+        world.system.aws.clear_faults();
         problems += 1;
         let (line, _) = logged_problem(&function, problems).await;
         assert!(line.contains("AccessDeniedException") && line.contains("request id"), "{action}: {line}");

@@ -119,7 +119,7 @@ async fn a_use_that_fails_on_our_side_is_not_counted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_uses_at_once_are_five() {
+async fn of_twelve_concurrent_uses_five_succeed() {
     let (world, link) = World::in_need().await;
     let replies = join_all((0..12).map(|_| world.use_link(&link))).await;
     let count = |status| replies.iter().filter(|reply| reply.status == status).count();
@@ -127,11 +127,11 @@ async fn many_uses_at_once_are_five() {
 }
 
 #[tokio::test]
-async fn one_reauthorizations_secret_is_no_other_ones() {
+async fn the_secret_of_another_reauthorization_is_refused() {
     let (world, _) = World::in_need().await;
     let mut callbacks = Vec::new();
     for account in [BANK, "2_demo-hospital"] {
-        let (id, url) = world.make_reauthorization(DEMO_USER, account).await;
+        let (id, url) = world.create_reauthorization(DEMO_USER, account).await;
         let callback = world.decide(&url, Decision::Success).await;
         let secret = callback.split_once(&format!("{id}.")).unwrap().1.split('&').next().unwrap().to_owned();
         callbacks.push((id, secret, callback));
@@ -147,7 +147,7 @@ async fn one_reauthorizations_secret_is_no_other_ones() {
 async fn a_callback_full_of_rubbish_changes_nothing_and_shows_nothing() {
     let world = World::builder().setting("DEFAULT_RETURN_URL", "").start().await;
     world.lose_authorization(BANK).await;
-    let (_, url) = world.make_reauthorization(DEMO_USER, BANK).await;
+    let (_, url) = world.create_reauthorization(DEMO_USER, BANK).await;
     let callback = world.decide(&url, Decision::Error("USER_CANCEL")).await;
     let before = world.account(DEMO_USER, BANK).await;
     for wrong in [

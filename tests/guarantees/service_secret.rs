@@ -24,7 +24,7 @@ async fn two_equal_versions_of_the_service_secret_stop_no_write() {
     let secret = world.system.secrets.get(SERVICE_SECRET).unwrap();
     world.system.secrets.put(SERVICE_SECRET, &secret);
     world.advance(LIFETIME);
-    world.make_reauthorization(DEMO_USER, BANK).await;
+    world.create_reauthorization(DEMO_USER, BANK).await;
 }
 
 #[tokio::test]

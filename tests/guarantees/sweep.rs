@@ -15,7 +15,7 @@ async fn an_event_that_no_channel_took_is_delivered_by_the_sweep_with_the_same_i
     world.hand_in(DEMO_USER, None, &broken(BANK)).await;
     assert!(world.published().is_empty());
 
-    world.system.aws.heal();
+    world.system.aws.clear_faults();
     assert_eq!(world.sweep().await["requeued"], 0, "it is not due yet");
     world.advance(5 * 60);
     assert_eq!(world.sweep().await["requeued"], 1);
@@ -35,7 +35,7 @@ async fn an_event_that_no_channel_took_is_delivered_by_the_sweep_with_the_same_i
 async fn verifying() -> (World, String) {
     let (world, _) = World::in_need().await;
     let control = world.system.simulator.control();
-    let (id, url) = world.make_reauthorization(DEMO_USER, BANK).await;
+    let (id, url) = world.create_reauthorization(DEMO_USER, BANK).await;
     let callback = world.decide(&url, Decision::Success).await;
     control.fail("/v1.7/permission-access/accounts", Failure::status(500, 3));
     assert!(world.get(&callback).await.header("location").contains("status=verifying"));
@@ -114,7 +114,7 @@ async fn events_are_put_back_first_and_a_digime_that_fails_is_not_asked_for_ever
         let (user, account) = (format!("user-{number}"), format!("{number}_bank"));
         control.add_account(&user, digime_simulator::Account::new(account.clone(), "Meadow Bank", Some("alex.morgan")));
         world.store_grant(&user).await;
-        let (_, url) = world.make_reauthorization(&user, &account).await;
+        let (_, url) = world.create_reauthorization(&user, &account).await;
         let callback = world.decide(&url, Decision::Success).await;
         control.fail("/v1.7/permission-access/accounts", Failure::status(500, 3));
         assert!(world.get(&callback).await.header("location").contains("status=verifying"));
@@ -122,7 +122,7 @@ async fn events_are_put_back_first_and_a_digime_that_fails_is_not_asked_for_ever
     }
     world.system.aws.fail(Fault::refuse("sns:Publish", 1_000));
     world.hand_in(DEMO_USER, None, &broken(BANK)).await;
-    world.system.aws.heal();
+    world.system.aws.clear_faults();
     world.advance(5 * 60);
     control.fail("/v1.7/permission-access/accounts", Failure::status(500, 1_000));
     world.system.simulator.clear_requests();

@@ -180,7 +180,7 @@ async fn a_foreign_key_set_is_logged_in_the_form_that_the_metric_filters_count()
     }
     let world = World::builder().binaries().start().await;
     world.system.simulator.control().set_forged_jku(Some("https://elsewhere.example/jwks/oauth"));
-    world.make_reauthorization(DEMO_USER, BANK).await;
+    world.create_reauthorization(DEMO_USER, BANK).await;
     let log = world.log(Function::CreateReauthUrl);
     let mut lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     assert!(lines.any(|line| line["fields"]["foreign_key_set"] == true), "{log}");

@@ -53,7 +53,7 @@ async fn an_account_that_was_never_listed_is_not_removed() {
 #[tokio::test]
 async fn only_an_active_account_is_verified_and_says_when_its_authorization_ends() {
     let world = World::builder().start().await;
-    let (_, url) = world.make_reauthorization(DEMO_USER, BANK).await;
+    let (_, url) = world.create_reauthorization(DEMO_USER, BANK).await;
     world.reauthorize(&url, Decision::Success).await;
     world.run_until_idle().await;
     let account = world.account(DEMO_USER, BANK).await;

@@ -57,7 +57,7 @@ pub(crate) async fn refused(world: &World, (method, path, body, status, field): 
 }
 
 #[tokio::test]
-async fn bad_identifiers_in_paths() {
+async fn bad_identifiers_in_paths_are_refused_by_name() {
     let world = World::builder().start().await;
     let long = "a".repeat(129);
     for bad in ["a%20b", "a%2Fb", "%00", "..%2F..", "%C3%A4", "%2E%2E", &long] {
@@ -79,7 +79,7 @@ async fn bad_identifiers_in_paths() {
 }
 
 #[tokio::test]
-async fn bad_bodies_of_a_reauthorization() {
+async fn bad_bodies_of_a_reauthorization_are_refused_by_name() {
     let world = World::builder().start().await;
     let path = format!("/users/{DEMO_USER}/accounts/{BANK}/reauthorizations");
     let long = format!(r#"{{"returnUrl":"{}/{}"}}"#, world.system.endpoints.public_base_url, "a".repeat(2_048));
@@ -188,7 +188,7 @@ const ALL_OF_A_GRANT: &str =
     "accessToken.value accessToken.expiry refreshToken.value refreshToken.expiry user.id consentid";
 
 #[tokio::test]
-async fn bad_bodies_of_a_grant() {
+async fn bad_bodies_of_a_grant_are_refused_by_name() {
     let world = World::builder().start().await;
     let path = format!("/users/{DEMO_USER}/grants/demo-contract");
     for (body, field) in [
@@ -214,7 +214,7 @@ async fn bad_bodies_of_a_grant() {
 }
 
 #[tokio::test]
-async fn bad_queries() {
+async fn bad_queries_are_refused_by_name() {
     let world = World::builder().start().await;
     for (path, field) in [
         ("/accounts", "status"),

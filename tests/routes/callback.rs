@@ -8,7 +8,7 @@ use tests::{BANK, DEMO_USER, Decision, World, broken, healthy};
 #[tokio::test]
 async fn a_forged_success_is_not_believed() {
     let (world, _) = World::in_need().await;
-    let (id, url) = world.make_reauthorization(DEMO_USER, BANK).await;
+    let (id, url) = world.create_reauthorization(DEMO_USER, BANK).await;
     let callback = world.decide(&url, Decision::Error("USER_CANCEL")).await;
     let forged = callback.replace("success=false", "success=true").replace("&errorCode=USER_CANCEL", "");
     let reply = world.get(&forged).await;
@@ -29,7 +29,7 @@ async fn a_forged_success_is_not_believed() {
 #[tokio::test]
 async fn another_account_of_the_service_is_the_wrong_one() {
     let (world, _) = World::in_need().await;
-    let (_, url) = world.make_reauthorization(DEMO_USER, BANK).await;
+    let (_, url) = world.create_reauthorization(DEMO_USER, BANK).await;
     let result = world.reauthorize(&url, Decision::Another).await;
     assert_eq!(result.parameter("errorCode").as_deref(), Some("WRONG_ACCOUNT"));
     world.run_until_idle().await;
@@ -39,7 +39,7 @@ async fn another_account_of_the_service_is_the_wrong_one() {
 #[tokio::test]
 async fn an_account_that_digime_lost_is_not_found() {
     let (world, _) = World::in_need().await;
-    let (_, url) = world.make_reauthorization(DEMO_USER, BANK).await;
+    let (_, url) = world.create_reauthorization(DEMO_USER, BANK).await;
     let callback = world.decide(&url, Decision::Success).await;
     world.system.simulator.control().remove_account(BANK);
     let reply = world.get(&callback).await;
@@ -50,7 +50,7 @@ async fn an_account_that_digime_lost_is_not_found() {
 #[tokio::test]
 async fn success_is_final_and_repeatable() {
     let (world, _) = World::in_need().await;
-    let (id, url) = world.make_reauthorization(DEMO_USER, BANK).await;
+    let (id, url) = world.create_reauthorization(DEMO_USER, BANK).await;
     let result = world.reauthorize(&url, Decision::Success).await;
     world.run_until_idle().await;
     let published = world.published().len();
@@ -65,7 +65,7 @@ async fn success_is_final_and_repeatable() {
 #[tokio::test]
 async fn a_failure_may_be_overtaken_by_a_success() {
     let (world, _) = World::in_need().await;
-    let (_, url) = world.make_reauthorization(DEMO_USER, BANK).await;
+    let (_, url) = world.create_reauthorization(DEMO_USER, BANK).await;
     let success = world.decide(&url, Decision::Success).await;
     let failure = success.replace("success=true", "success=false&errorCode=ONBOARD_ERROR");
     assert!(world.get(&failure).await.header("location").contains("status=failed&errorCode=ONBOARD_ERROR"));
@@ -83,7 +83,7 @@ async fn a_failure_may_be_overtaken_by_a_success() {
 #[tokio::test]
 async fn an_unknown_or_expired_state_gives_a_page_and_changes_nothing() {
     let (world, _) = World::in_need().await;
-    let (id, url) = world.make_reauthorization(DEMO_USER, BANK).await;
+    let (id, url) = world.create_reauthorization(DEMO_USER, BANK).await;
     let callback = world.decide(&url, Decision::Success).await;
     let secret = callback.split_once(&format!("state={id}.")).unwrap().1.split('&').next().unwrap();
     let guessed = callback.replace(secret, &"A".repeat(secret.len()));
@@ -115,7 +115,7 @@ async fn an_unknown_or_expired_state_gives_a_page_and_changes_nothing() {
 async fn equal_duplicates_of_a_parameter_count_once() {
     let (world, _) = World::in_need().await;
     world.system.simulator.control().echo_state(true);
-    let (_, url) = world.make_reauthorization(DEMO_USER, BANK).await;
+    let (_, url) = world.create_reauthorization(DEMO_USER, BANK).await;
     let result = world.reauthorize(&url, Decision::Success).await;
     assert_eq!(result.callback.matches("state=").count(), 2, "digi.me echoes the state: {}", result.callback);
     assert_eq!(result.parameter("status").as_deref(), Some("succeeded"));
@@ -126,7 +126,7 @@ async fn equal_duplicates_of_a_parameter_count_once() {
 async fn what_digime_cannot_confirm_is_verifying_until_a_read_settles_it() {
     let (world, _) = World::in_need().await;
     world.system.simulator.control().set_access_token_status(AccessTokenStatus::Absent);
-    let (id, url) = world.make_reauthorization(DEMO_USER, BANK).await;
+    let (id, url) = world.create_reauthorization(DEMO_USER, BANK).await;
     let result = world.reauthorize(&url, Decision::Success).await;
     assert_eq!(result.parameter("status").as_deref(), Some("verifying"));
     assert_eq!(world.account(DEMO_USER, BANK).await["status"], "verifying");
@@ -147,7 +147,7 @@ async fn what_digime_cannot_confirm_is_verifying_until_a_read_settles_it() {
 async fn an_error_while_verifying_ends_the_reauthorization_in_the_same_episode() {
     let (world, _) = World::in_need().await;
     let episode = world.account(DEMO_USER, BANK).await["episodeId"].clone();
-    let (id, url) = world.make_reauthorization(DEMO_USER, BANK).await;
+    let (id, url) = world.create_reauthorization(DEMO_USER, BANK).await;
     let callback = world.decide(&url, Decision::Success).await;
     world.system.simulator.control().fail("/v1.7/permission-access/accounts", Failure::status(500, 3));
     assert!(world.get(&callback).await.header("location").contains("status=verifying"), "digi.me cannot be reached");
@@ -165,7 +165,7 @@ async fn an_error_while_verifying_ends_the_reauthorization_in_the_same_episode()
 #[tokio::test]
 async fn an_odd_error_code_counts_as_unknown_and_is_not_shown() {
     let (world, _) = World::in_need().await;
-    let (_, url) = world.make_reauthorization(DEMO_USER, BANK).await;
+    let (_, url) = world.create_reauthorization(DEMO_USER, BANK).await;
     let callback = world.decide(&url, Decision::Error("USER_CANCEL")).await;
     let reply = world.get(&callback.replace("USER_CANCEL", "%3Cscript%3E")).await;
     assert!(reply.header("location").contains("errorCode=UNKNOWN"));
@@ -175,7 +175,7 @@ async fn an_odd_error_code_counts_as_unknown_and_is_not_shown() {
 #[tokio::test]
 async fn a_callback_that_is_reloaded_tells_nobody_again_and_asks_digime_five_times() {
     let (world, _) = World::in_need().await;
-    let (_, url) = world.make_reauthorization(DEMO_USER, BANK).await;
+    let (_, url) = world.create_reauthorization(DEMO_USER, BANK).await;
     let cancelled = world.decide(&url, Decision::Error("USER_CANCEL")).await;
     let forged = cancelled.replace("success=false&errorCode=USER_CANCEL", "success=true");
     world.system.simulator.clear_requests();
@@ -200,7 +200,7 @@ async fn a_callback_that_is_reloaded_tells_nobody_again_and_asks_digime_five_tim
 #[tokio::test(flavor = "multi_thread")]
 async fn callbacks_that_are_loaded_at_once_ask_digime_five_times() {
     let (world, _) = World::in_need().await;
-    let (_, url) = world.make_reauthorization(DEMO_USER, BANK).await;
+    let (_, url) = world.create_reauthorization(DEMO_USER, BANK).await;
     let cancelled = world.decide(&url, Decision::Error("USER_CANCEL")).await;
     let forged = cancelled.replace("success=false&errorCode=USER_CANCEL", "success=true");
     world.system.simulator.clear_requests();
@@ -213,7 +213,7 @@ async fn callbacks_that_are_loaded_at_once_ask_digime_five_times() {
 #[tokio::test]
 async fn each_failure_of_a_reauthorization_is_told_once() {
     let (world, _) = World::in_need().await;
-    let (_, url) = world.make_reauthorization(DEMO_USER, BANK).await;
+    let (_, url) = world.create_reauthorization(DEMO_USER, BANK).await;
     let callback = world.decide(&url, Decision::Another).await;
     let control = world.system.simulator.control();
     for (authorized, code) in [(true, "WRONG_ACCOUNT"), (true, "WRONG_ACCOUNT"), (false, "WRONG_ACCOUNT")] {

@@ -50,7 +50,7 @@ async fn a_time_in_the_future_counts_as_the_time_of_sending() {
 #[tokio::test]
 async fn an_error_without_a_time_soon_after_a_reauthorization_changes_nothing() {
     let world = World::builder().start().await;
-    let (_, url) = world.make_reauthorization(DEMO_USER, BANK).await;
+    let (_, url) = world.create_reauthorization(DEMO_USER, BANK).await;
     world.reauthorize(&url, tests::Decision::Success).await;
     world.run_until_idle().await;
     world.advance(14 * 60);

@@ -8,7 +8,7 @@ use tests::{BANK, DEMO_CONTRACT, DEMO_USER, Reply, World, broken};
 #[tokio::test]
 async fn a_new_reauthorization_says_how_long_its_url_and_its_callback_are_good() {
     let world = World::builder().start().await;
-    let reply = world.request_reauthorization().await;
+    let reply = world.request_reauthorization(DEMO_USER, BANK).await;
     let made = reply.json();
     let id = made["reauthorizationId"].as_str().unwrap();
     assert_eq!(reply.header("location"), format!("/reauthorizations/{id}"));
@@ -54,7 +54,7 @@ async fn an_account_that_only_digime_knows_is_found_there() {
     let world = World::builder().start().await;
     let control = world.system.simulator.control();
     control.add_account(DEMO_USER, digime_simulator::Account::new("4_new", "New Service", Some("alex")));
-    let (_, url) = world.make_reauthorization(DEMO_USER, "4_new").await;
+    let (_, url) = world.create_reauthorization(DEMO_USER, "4_new").await;
     assert!(url.contains("/reauthorize?code="));
     assert_eq!(world.account(DEMO_USER, "4_new").await["serviceName"], "New Service");
 }
@@ -66,14 +66,14 @@ async fn a_dead_refresh_token_asks_for_the_user() {
     control.expire_access_tokens(DEMO_USER);
     control.kill_refresh_tokens(DEMO_USER);
     for _ in 0..2 {
-        let reply = world.request_reauthorization().await;
+        let reply = world.request_reauthorization(DEMO_USER, BANK).await;
         let code = reply.json()["code"].clone();
         assert_eq!((reply.status, code), (StatusCode::CONFLICT, json!("user_reauthorization_required")));
     }
     assert_eq!(world.refreshes(), 1, "the dead token is not tried again");
-    let advice = world.request_reauthorization().await.json();
+    let advice = world.request_reauthorization(DEMO_USER, BANK).await.json();
     assert!(advice["detail"].as_str().unwrap().contains("PUT"), "{advice}");
     let fresh = world.issue_tokens(DEMO_USER);
     world.put(&format!("/users/{DEMO_USER}/grants/{DEMO_CONTRACT}"), &fresh).await;
-    world.make_reauthorization(DEMO_USER, BANK).await;
+    world.create_reauthorization(DEMO_USER, BANK).await;
 }

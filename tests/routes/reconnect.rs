@@ -88,7 +88,7 @@ async fn an_account_that_is_checked_without_an_episode_is_not_called_connected()
     let (world, link) = World::in_need().await;
     world.hand_in(DEMO_USER, Some("2026-11-23T08:30:00Z"), &healthy(BANK)).await;
     world.system.simulator.control().set_access_token_status(AccessTokenStatus::Absent);
-    let (_, url) = world.make_reauthorization(DEMO_USER, BANK).await;
+    let (_, url) = world.create_reauthorization(DEMO_USER, BANK).await;
     world.reauthorize(&url, Decision::Success).await;
     assert_eq!(world.account(DEMO_USER, BANK).await["status"], "verifying");
     for method in [Method::GET, Method::POST] {

@@ -25,7 +25,7 @@ async fn what_was_handed_in_before_the_erasure_is_void_also_when_the_user_has_co
 }
 
 #[tokio::test]
-async fn a_forgotten_user_is_gone_and_stays_gone_for_whatever_was_triggered_before() {
+async fn an_erased_user_is_gone_and_stays_gone_for_whatever_was_triggered_before() {
     on_a_table(async |table| {
         let before = table.now();
         let account = broken(table, &user(1)).await;

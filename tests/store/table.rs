@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::Client;
 use digime::ambient::{Ambient, Clock};
 use futures::FutureExt;
 use jiff::Timestamp;
-use local::Function;
+use local::{Function, names};
 use reauth_core::{aws::Aws, config::Environment, services, store::Store};
 use tests::{ManualClock, World, create_table};
 
@@ -32,7 +32,7 @@ impl Table {
         let mut environment = world.system.endpoints.environment(Function::SweepAccounts);
         // The caller is not a function: the calls of these tests must not count as uses of a role.
         environment.insert("AWS_ACCESS_KEY_ID".into(), "tests".into());
-        let mut name = world.system.endpoints.table_name().to_owned();
+        let mut name = names::TABLE.to_owned();
         let endpoint = std::env::var(ENDPOINT).ok();
         if let Some(endpoint) = &endpoint {
             let credentials =

@@ -22,8 +22,9 @@ pub fn binaries() -> Result<PathBuf, String> {
     let built = BUILT.get_or_init(|| {
         // This test's own executable is in `<target>/debug/deps`, a bench's in `<target>/release/deps`.
         let executable = std::env::current_exe().map_err(|error| error.to_string())?;
-        let directory = executable.ancestors().nth(2).ok_or("the test's executable stands nowhere")?.to_owned();
-        let target = directory.parent().ok_or("the target directory stands nowhere")?;
+        let directory =
+            executable.ancestors().nth(2).ok_or("the test's executable is in no target directory")?.to_owned();
+        let target = directory.parent().ok_or("the build directory is in no target directory")?;
         let mut build = Command::new(env!("CARGO"));
         build.current_dir(env!("CARGO_MANIFEST_DIR")).arg("build").arg("--bins").arg("--target-dir").arg(target);
         for function in Function::ALL {

@@ -73,9 +73,8 @@ impl World {
     }
 
     /// Creates a reauthorization as the application does. Returns its id and its URL.
-    pub async fn make_reauthorization(&self, user: &str, account: &str) -> (String, String) {
-        let path = format!("/users/{user}/accounts/{account}/reauthorizations");
-        let reply = self.post(&path, &serde_json::json!({})).await;
+    pub async fn create_reauthorization(&self, user: &str, account: &str) -> (String, String) {
+        let reply = self.request_reauthorization(user, account).await;
         assert_eq!(reply.status, StatusCode::CREATED, "{}", reply.body);
         let text = |name: &str| reply.json()[name].as_str().unwrap_or_default().to_owned();
         (text("reauthorizationId"), text("url"))

@@ -95,7 +95,7 @@ impl WorldBuilder {
         self
     }
 
-    /// Starts the system, with the demo user and his grant.
+    /// Starts the system, with the demo user and a grant of that user.
     pub async fn start(mut self) -> World {
         let webhook = if self.webhook { Some(Receiver::start().await) } else { None };
         if let Some(receiver) = &webhook {
@@ -154,7 +154,7 @@ impl WorldBuilder {
     }
 }
 
-/// A system on free ports, in memory, that moves only when it is told to.
+/// A system on free ports, in memory. Its stream, queues and schedule run only when the caller runs them.
 #[must_use]
 pub fn options(stand_ins: Ambient, ambient: Ambient) -> Options {
     Options {

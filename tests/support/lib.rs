@@ -26,7 +26,7 @@ pub use self::{
     crash::Crashes,
     delivered_event::{DeliveredError, DeliveredEvent},
     messages::{BANK, ReadResult, SqsMessage, broken, healthy, inserted, sqs_batch},
-    permissions::{granted, needed},
+    permissions::{granted_permissions, used_permissions},
     reply::Reply,
     table::create_table,
     webhook::{Answer, Delivery, Receiver, WEBHOOK_SECRET},

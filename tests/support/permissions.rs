@@ -7,7 +7,7 @@ use serde_json::Value;
 
 /// The permissions that the stand-ins recorded: function, action and resource, with resources named as in the template.
 #[must_use]
-pub fn needed(permissions: BTreeSet<Permission>) -> BTreeSet<(String, String, String)> {
+pub fn used_permissions(permissions: BTreeSet<Permission>) -> BTreeSet<(String, String, String)> {
     let resource = |name: &str| {
         let table = format!("table/{}", names::TABLE);
         match name {
@@ -26,7 +26,7 @@ pub fn needed(permissions: BTreeSet<Permission>) -> BTreeSet<(String, String, St
 
 /// The permissions that the roles allow, without those for logs, traces, the key and the polling of queues.
 #[must_use]
-pub fn granted() -> BTreeSet<(String, String, String)> {
+pub fn granted_permissions() -> BTreeSet<(String, String, String)> {
     let template = local::template().expect("a template");
     let resources = template["Resources"].as_object().expect("an object");
     let mut granted = BTreeSet::new();
@@ -37,7 +37,7 @@ pub fn granted() -> BTreeSet<(String, String, String)> {
         for statement in role["Policies"][0]["PolicyDocument"]["Statement"].as_array().expect("a list") {
             // A conditional statement is the second element of `Fn::If`.
             let statement = statement.get(1).unwrap_or(statement);
-            let Some(resource) = statement["Resource"].as_str() else { continue };
+            let resource = statement["Resource"].as_str().expect("one resource in each statement");
             let resource = match resource {
                 _ if resource.contains(":secret:${ContractSecretPrefix}") => "contracts".to_owned(),
                 _ => resource.replace("${Table.Arn}", "Table.Arn"),

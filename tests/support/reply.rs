@@ -29,6 +29,11 @@ impl Reply {
     /// A header's text. Empty if there is no such header.
     #[must_use]
     pub fn header(&self, name: &str) -> &str {
-        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+        header(&self.headers, name)
     }
+}
+
+/// A header's text. Empty if there is no such header.
+pub(crate) fn header<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
+    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }

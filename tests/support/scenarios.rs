@@ -25,7 +25,7 @@ impl World {
     /// A world whose demo user reauthorized the bank account with another login than before, a minute ago.
     pub async fn with_identity_mismatch() -> Self {
         let (world, _) = Self::in_need().await;
-        let (_, url) = world.make_reauthorization(DEMO_USER, BANK).await;
+        let (_, url) = world.create_reauthorization(DEMO_USER, BANK).await;
         let result = world.reauthorize(&url, Decision::Another).await;
         assert_eq!(result.parameter("errorCode").as_deref(), Some("WRONG_ACCOUNT"));
         world.run_until_idle().await;
@@ -56,9 +56,9 @@ impl World {
         assert_eq!(reply.status, StatusCode::NO_CONTENT, "{}", reply.body);
     }
 
-    /// Asks for a reauthorization of the demo user's bank account, as the application does.
-    pub async fn request_reauthorization(&self) -> Reply {
-        self.post(&format!("/users/{DEMO_USER}/accounts/{BANK}/reauthorizations"), &json!({})).await
+    /// Requests a reauthorization, as the application does.
+    pub async fn request_reauthorization(&self, user: &str, account: &str) -> Reply {
+        self.post(&format!("/users/{user}/accounts/{account}/reauthorizations"), &json!({})).await
     }
 
     /// How often digi.me was asked for a new token pair.

@@ -10,7 +10,7 @@ use axum::{
 use http::{HeaderMap, StatusCode, header};
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
-use crate::DeliveredEvent;
+use crate::{DeliveredEvent, reply};
 
 /// The signing secret of the tests' webhooks: 32 bytes of `a`.
 pub const WEBHOOK_SECRET: &str = "whsec_YWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWE=";
@@ -45,7 +45,7 @@ impl Delivery {
     /// A header's text. Empty if there is no such header.
     #[must_use]
     pub fn header(&self, name: &str) -> &str {
-        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+        reply::header(&self.headers, name)
     }
 }
 

@@ -22,7 +22,7 @@ use crate::{
     crash::Crashes,
     delivered_event::{DeliveredEvent, events},
     messages::{ReadResult, SqsMessage},
-    permissions::{granted, needed},
+    permissions::{granted_permissions, used_permissions},
     reply::Reply,
     webhook::Receiver,
 };
@@ -130,7 +130,7 @@ impl World {
         self.events(user, account).await.into_iter().map(|event| event.kind).collect()
     }
 
-    /// Hands a read result in, and lets everything settle.
+    /// Hands a read result in, and runs the system until it is idle.
     pub async fn hand_in(&self, user: &str, observed_at: Option<&str>, read_result: &Value) {
         let mut body = json!({"contractId": DEMO_CONTRACT, "readResult": read_result});
         if let Some(observed_at) = observed_at {
@@ -168,12 +168,12 @@ impl World {
         found["Items"].as_array().expect("a list of items").clone()
     }
 
-    /// Lets stream and queues move until nothing moves.
+    /// Runs the stream and the queues until the system is idle.
     pub async fn run_until_idle(&self) {
-        self.system.run_until_idle().await.expect("everything settles");
+        self.system.run_until_idle().await.expect("the system becomes idle");
     }
 
-    /// Runs the sweep, and lets everything settle.
+    /// Runs the sweep, and then the system until it is idle.
     pub async fn sweep(&self) -> Value {
         let done = self.system.sweep().await.expect("the sweep runs");
         self.run_until_idle().await;
@@ -228,14 +228,14 @@ impl Drop for World {
         if std::thread::panicking() {
             return;
         }
-        let needed = needed(self.system.aws.permissions());
-        let refused: Vec<_> = needed.difference(&granted()).cloned().collect();
+        let used = used_permissions(self.system.aws.permissions());
+        let refused: Vec<_> = used.difference(&granted_permissions()).cloned().collect();
         assert!(refused.is_empty(), "a role in the template does not allow what its function did: {refused:#?}");
         if self.leftovers_expected {
             return;
         }
         for queue in Queue::ALL {
-            let depth = self.system.queues.depth(queue).unwrap_or_default();
+            let depth = self.system.queues.depth(queue).expect("the queue can be read");
             assert_eq!(depth, local::Depth::default(), "messages are left on {}", queue.name());
         }
     }

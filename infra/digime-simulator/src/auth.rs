@@ -85,7 +85,7 @@ fn authenticate(shared: &Shared, headers: &HeaderMap) -> Result<Caller, ApiError
     if claims.nonce.is_empty() || claims.nonce.len() > MAX_NONCE_LENGTH {
         return Err(ApiError::validation("The nonce has no acceptable length"));
     }
-    if !shared.nonce_is_new(&claims.nonce) {
+    if !shared.use_up_nonce(&claims.nonce) {
         return Err(ApiError::invalid_request("The nonce has already been used"));
     }
     Ok(Caller { contract, claims })
@@ -117,7 +117,7 @@ pub(crate) fn burn_nonce(shared: &Shared, headers: &HeaderMap) {
     if let Some(claims) = claims
         && claims.nonce.len() <= MAX_NONCE_LENGTH
     {
-        shared.nonce_is_new(&claims.nonce);
+        shared.use_up_nonce(&claims.nonce);
     }
 }
 

@@ -15,8 +15,8 @@ pub(crate) struct Nonces {
 }
 
 impl Nonces {
-    /// Records the nonce. Returns whether it is new.
-    pub(crate) fn is_new(&mut self, nonce: &str, now: Timestamp) -> bool {
+    /// Records the nonce. Returns whether it was new.
+    pub(crate) fn use_up(&mut self, nonce: &str, now: Timestamp) -> bool {
         while let Some((seen_at, _)) = self.order.front() {
             if *seen_at + MEMORY > now && self.order.len() < MAX_NONCES {
                 break;
@@ -38,12 +38,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_nonce_is_new_once_and_forgotten_after_ten_minutes() {
+    fn a_nonce_is_accepted_once_and_remembered_for_ten_minutes() {
         let start = Timestamp::UNIX_EPOCH;
         let mut nonces = Nonces::default();
-        assert!(nonces.is_new("a", start));
-        assert!(!nonces.is_new("a", start + SignedDuration::from_mins(9)));
-        assert!(nonces.is_new("b", start + SignedDuration::from_mins(11)));
+        assert!(nonces.use_up("a", start));
+        assert!(!nonces.use_up("a", start + SignedDuration::from_mins(9)));
+        assert!(nonces.use_up("b", start + SignedDuration::from_mins(11)));
         assert_eq!(nonces.order.len(), 1);
     }
 }

@@ -65,7 +65,7 @@ async fn observe(
     let method = request.method().to_string();
     let path = request.uri().path().to_owned();
     let request_line = format!("{method} {path}");
-    shared.observed(Moment::Before, &request_line).await;
+    shared.call_observer(Moment::Before, &request_line).await;
     let (latency, failure) = shared.faults().take(&path);
     if !latency.is_zero() {
         tokio::time::sleep(latency).await;
@@ -88,7 +88,7 @@ async fn observe(
             }
         }
     };
-    shared.observed(Moment::After, &request_line).await;
+    shared.call_observer(Moment::After, &request_line).await;
     shared.record(RecordedRequest { method, path, status: status.unwrap_or(response.status().as_u16()) });
     response
 }

@@ -51,7 +51,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Shared {
     /// Calls the observer, if there is one, and waits for it.
-    pub(crate) async fn observed(&self, moment: Moment, request: &str) {
+    pub(crate) async fn call_observer(&self, moment: Moment, request: &str) {
         let observation = lock(&self.observer).as_ref().map(|observer| observer(moment, request));
         if let Some(observation) = observation {
             observation.await;
@@ -99,9 +99,10 @@ impl Shared {
         lock(&self.faults)
     }
 
-    pub(crate) fn nonce_is_new(&self, nonce: &str) -> bool {
+    /// Records the nonce. Returns whether it was new.
+    pub(crate) fn use_up_nonce(&self, nonce: &str) -> bool {
         let now = self.now();
-        lock(&self.nonces).is_new(nonce, now)
+        lock(&self.nonces).use_up(nonce, now)
     }
 
     pub(crate) fn record(&self, request: RecordedRequest) {

@@ -46,7 +46,7 @@ pub(crate) fn open(file: Option<&Path>, ambient: &Ambient) -> Result<(Database, 
 impl StreamRecords {
     /// Deletes the table's stream records before the given one. The given record stays, because the database derives
     /// the next sequence number from it.
-    pub(crate) fn forget_before(&self, table: &str, event_id: &str) -> rusqlite::Result<usize> {
+    pub(crate) fn delete_before(&self, table: &str, event_id: &str) -> rusqlite::Result<usize> {
         let connection = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         connection
             .prepare_cached(

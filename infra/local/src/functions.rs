@@ -1,6 +1,6 @@
 //! Runs the functions in this process: the same code as on AWS, with the endpoints of the stand-ins.
 
-use std::{marker::PhantomData, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{marker::PhantomData, panic::AssertUnwindSafe, sync::Arc};
 
 use bytes::Bytes;
 use digime::ambient::Ambient;
@@ -17,11 +17,8 @@ use tower::ServiceExt;
 
 use crate::{
     endpoints::Endpoints,
-    invoke::{Function, Functions, Invoke, InvokeError},
+    invoke::{Function, Functions, INVOCATION_TIMEOUT, Invoke, InvokeError},
 };
-
-/// The time limit of one invocation. API Gateway has the same limit.
-const TIMEOUT: Duration = Duration::from_secs(29);
 
 pub fn in_process(endpoints: &Endpoints, ambient: &Ambient) -> Result<Functions, ConfigError> {
     Ok(Functions {
@@ -81,7 +78,7 @@ where
     fn context(&self) -> Context {
         let mut context = Context::default();
         context.request_id = format!("{:032x}", u128::from_be_bytes(self.ambient.bytes()));
-        let deadline = after(self.ambient.now(), TIMEOUT).as_millisecond();
+        let deadline = after(self.ambient.now(), INVOCATION_TIMEOUT).as_millisecond();
         context.deadline = deadline.try_into().unwrap_or_default();
         context
     }
@@ -98,7 +95,7 @@ where
             let handled = self.service.clone().oneshot(LambdaEvent::new(event, self.context()));
             // A panic ends one invocation only, as in the Lambda runtime.
             let handled = AssertUnwindSafe(handled).catch_unwind();
-            let reply = tokio::time::timeout(TIMEOUT, handled).await.map_err(|_| InvokeError::TimedOut)?;
+            let reply = tokio::time::timeout(INVOCATION_TIMEOUT, handled).await.map_err(|_| InvokeError::TimedOut)?;
             let reply = reply.map_err(|_| failed("Panic", &"the function panicked"))?;
             let reply = reply.map_err(|error| failed("Error", &error))?;
             serde_json::to_vec(&reply).map(Bytes::from).map_err(|error| failed("Serialization", &error))

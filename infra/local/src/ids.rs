@@ -5,7 +5,8 @@ use std::fmt::Write;
 use digime::ambient::Ambient;
 
 /// `N` random bytes in lower-case hexadecimal digits.
-pub(crate) fn random_hex<const N: usize>(ambient: &Ambient) -> String {
+#[must_use]
+pub fn random_hex<const N: usize>(ambient: &Ambient) -> String {
     ambient.bytes::<N>().iter().fold(String::with_capacity(N * 2), |mut text, byte| {
         // Writing to a string cannot fail.
         let _ = write!(text, "{byte:02x}");

@@ -1,9 +1,15 @@
 //! The interface between the system and the functions. A function runs in this process or as a separate binary.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
+
+/// The time limit of one invocation: `Timeout` in `template.yaml`. API Gateway waits for 30 seconds.
+pub const INVOCATION_TIMEOUT: Duration = Duration::from_secs(29);
+
+/// In bytes. Lambda refuses larger replies.
+pub const REPLY_LIMIT: usize = 6 * 1024 * 1024;
 
 /// A Lambda function that takes a JSON event and returns a JSON reply.
 pub trait Invoke: Send + Sync {

@@ -70,7 +70,7 @@ impl Pipe {
         let bodies: Vec<String> = events.map(|record| as_aws_writes_it(record, &stream_arn).to_string()).collect();
         self.queues.send_all(Queue::Notifications, &bodies)?;
         *checkpoint = Some(last);
-        self.records.forget_before(&self.table_name, &event_id)?;
+        self.records.delete_before(&self.table_name, &event_id)?;
         Ok(records.len())
     }
 

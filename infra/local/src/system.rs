@@ -20,7 +20,7 @@ use crate::{
     endpoints::Endpoints,
     event_source::EventSource,
     gateway::{self, Gateway},
-    invoke::{Functions, InvokeError},
+    invoke::{Functions, INVOCATION_TIMEOUT, InvokeError},
     names::{self, Queue},
     pipe::Pipe,
     queues::{QueueSettings, Queues},
@@ -29,9 +29,6 @@ use crate::{
     storage::Storage,
     topic::Topic,
 };
-
-/// The time limit of an invocation by a queue, as on AWS.
-const INVOCATION_TIMEOUT: Duration = Duration::from_secs(29);
 
 #[derive(Clone)]
 pub struct Options {

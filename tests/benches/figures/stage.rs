@@ -206,7 +206,7 @@ impl Stage {
     }
 
     pub(crate) async fn run_until_idle(&self) {
-        self.system.run_until_idle().await.expect("everything settles");
+        self.system.run_until_idle().await.expect("the system becomes idle");
     }
 
     /// Takes the next ten events off the queue of webhooks, as the function would get them.

@@ -36,7 +36,7 @@ impl<'a> Case<'a> {
         control.add_account(&case.user, Account::new(case.account.clone(), "Meadow Bank", Some("alex.morgan")));
         world.store_grant(&case.user).await;
         for _ in 0..3 {
-            let (_, url) = world.make_reauthorization(&case.user, &case.account).await;
+            let (_, url) = world.create_reauthorization(&case.user, &case.account).await;
             let cancelled = world.decide(&url, Decision::Error("USER_CANCEL")).await;
             let forged = cancelled.replace("success=false&errorCode=USER_CANCEL", "success=true");
             assert_ne!(forged, cancelled);
@@ -89,7 +89,7 @@ impl<'a> Case<'a> {
             }
         }
         join_all(moment.steps.iter().map(|step| self.run(*step))).await;
-        self.world.system.aws.heal();
+        self.world.system.aws.clear_faults();
         self.world.system.run_pipe().await.unwrap();
         let queued = self.world.system.queues.messages(Queue::Notifications, 100).unwrap();
         self.notifications.extend(queued.into_iter().map(|message| message.body));

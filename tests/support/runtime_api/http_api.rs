@@ -15,14 +15,11 @@ use axum::{
 use bytes::Bytes;
 use digime::ambient::Ambient;
 use http::{StatusCode, header};
-use local::InvokeError;
+use local::{InvokeError, REPLY_LIMIT, random_hex};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::failed;
-
-/// In bytes. Lambda refuses larger replies.
-const REPLY_LIMIT: usize = 6 * 1024 * 1024;
 
 /// An event for the function.
 pub(super) struct Invocation {
@@ -94,8 +91,9 @@ async fn next(State(shared): State<Arc<Shared>>) -> Response {
     let Some(invocation) = shared.invocations.lock().await.recv().await else {
         return error(StatusCode::INTERNAL_SERVER_ERROR, "ContainerError", "The function is stopping");
     };
-    let trace_id =
-        format!("Root=1-{}-{};Parent={};Sampled=0", random_hex::<4>(), random_hex::<12>(), random_hex::<8>());
+    let random = Ambient::system();
+    let root = format!("1-{}-{}", random_hex::<4>(&random), random_hex::<12>(&random));
+    let trace_id = format!("Root={root};Parent={};Sampled=0", random_hex::<8>(&random));
     Response::builder()
         .header(header::CONTENT_TYPE, "application/json")
         .header("Lambda-Runtime-Aws-Request-Id", invocation.request_id)
@@ -125,12 +123,6 @@ async fn invocation_error(State(shared): State<Arc<Shared>>, Path(id): Path<Stri
 async fn init_error(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
     shared.phase.send_replace(Phase::CannotStart(String::from_utf8_lossy(&body).into_owned()));
     accepted()
-}
-
-/// `BYTES` random bytes in lower-case hexadecimal digits.
-pub(super) fn random_hex<const BYTES: usize>() -> String {
-    let bytes: [u8; BYTES] = Ambient::system().bytes();
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn accepted() -> Response {

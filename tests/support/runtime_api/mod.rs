@@ -1,8 +1,9 @@
 //! The Lambda Runtime API: runs a function's real binary as Lambda does, and nothing else of Lambda.
 //!
-//! Each instance of a function is a process of its own with a port of its own, so that nothing of a process that died
-//! can take what was meant for its successor. As on Lambda, an instance works on one event at a time unless it is told
-//! that it may take more, one that ends or takes too long is replaced, and a function that cannot start says why.
+//! Each instance of a function is a process with its own port. So a process that was killed cannot receive an event of
+//! the process that replaces it. As on Lambda, an instance processes one event at a time unless its concurrency is
+//! higher. A process that ends or exceeds the time limit is replaced. The error of a function that cannot start contains
+//! its report.
 
 mod http_api;
 mod sandbox;
@@ -19,7 +20,7 @@ use std::{
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use local::{Invoke, InvokeError};
+use local::{INVOCATION_TIMEOUT, Invoke, InvokeError};
 use tempfile::NamedTempFile;
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -48,10 +49,10 @@ pub struct Spec {
 }
 
 impl Spec {
-    /// One instance with a time limit of 30 seconds.
+    /// One instance with the time limit of the deployed functions.
     #[must_use]
     pub fn new(name: &str, binary: PathBuf, environment: BTreeMap<String, String>) -> Self {
-        let (arguments, timeout) = (Vec::new(), Duration::from_secs(30));
+        let (arguments, timeout) = (Vec::new(), INVOCATION_TIMEOUT);
         Self { name: name.to_owned(), binary, arguments, environment, timeout, instances: 1, concurrency: 1 }
     }
 }

@@ -5,7 +5,7 @@ use std::{process::Stdio, sync::Arc, time::Duration};
 use bytes::Bytes;
 use digime::ambient::Ambient;
 use jiff::SignedDuration;
-use local::{InvokeError, names};
+use local::{InvokeError, names, random_hex};
 use tokio::{
     process::{Child, Command},
     sync::{mpsc, watch},
@@ -14,7 +14,7 @@ use tokio::{
 
 use super::{
     InitError, Log, Spec, failed,
-    http_api::{Invocation, Phase, Shared, random_hex, router},
+    http_api::{Invocation, Phase, Shared, router},
     server::Server,
 };
 
@@ -103,7 +103,7 @@ impl Sandbox {
 
     /// Gives an event to the process and waits for the result, without a time limit.
     pub(super) async fn invoke(&self, event: Bytes) -> Outcome {
-        let request_id = random_hex::<16>();
+        let request_id = random_hex::<16>(&Ambient::system());
         let answer = self.shared.expect(&request_id);
         let timeout = SignedDuration::try_from(self.timeout).unwrap_or(SignedDuration::MAX);
         let deadline = Ambient::system().now().saturating_add(timeout).unwrap_or(jiff::Timestamp::MAX);

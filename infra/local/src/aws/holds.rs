@@ -72,7 +72,7 @@ impl Holds {
                 }
                 items.extend(keys.into_iter().flatten());
             }
-            "PutItem" | "UpdateItem" | "DeleteItem" if conflicts_with(&item_key(database, &body)) => {
+            "PutItem" | "UpdateItem" if conflicts_with(&item_key(database, &body)) => {
                 return Err(ApiError::new(400, "TransactionConflictException", ONGOING));
             }
             _ => {}

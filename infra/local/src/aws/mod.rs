@@ -94,13 +94,13 @@ impl Aws {
     }
 
     /// Removes all faults that have not happened yet.
-    pub fn heal(&self) {
+    pub fn clear_faults(&self) {
         lock(&self.0.faults).clear();
     }
 
     /// Makes concurrent transactions conflict, as on AWS. Each DynamoDB call takes the given time, and a
-    /// `TransactWriteItems` holds all of its items during this time. A transaction, a `PutItem`, an `UpdateItem` or a
-    /// `DeleteItem` on a held item is refused at once with DynamoDB's conflict.
+    /// `TransactWriteItems` holds all of its items during this time. A transaction, a `PutItem` or an `UpdateItem`
+    /// on a held item is refused at once with DynamoDB's conflict.
     pub fn hold_transactions(&self, duration: Duration) {
         self.0.holds.set_duration(Some(duration));
     }
@@ -116,7 +116,7 @@ impl Aws {
         *lock(&self.0.observer) = observer;
     }
 
-    async fn observed(&self, moment: Moment, call: &Call) {
+    async fn call_observer(&self, moment: Moment, call: &Call) {
         let name = || format!("{} {}", call.caller, call.service.action(&call.operation));
         let observation = lock(&self.0.observer).as_ref().map(|observer| observer(moment, &name()));
         if let Some(observation) = observation {
@@ -203,9 +203,9 @@ async fn serve(State(aws): State<Aws>, request: Request) -> Response {
     };
     let answer = match read_call(caller, service, &parts.headers, body).await {
         Ok(call) => {
-            aws.observed(Moment::Before, &call).await;
+            aws.call_observer(Moment::Before, &call).await;
             let answer = aws.answer(&call).await;
-            aws.observed(Moment::After, &call).await;
+            aws.call_observer(Moment::After, &call).await;
             answer
         }
         Err(error) => Err(error),

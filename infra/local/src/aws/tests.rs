@@ -183,9 +183,7 @@ async fn a_write_of_an_item_that_a_transaction_holds_is_refused_and_a_read_is_no
     let mut holding = pin!(aws.answer(&holding));
     assert!(poll!(&mut holding).is_pending());
 
-    for write in
-        [dynamodb("PutItem", &put("A")), dynamodb("UpdateItem", &on_key("A")), dynamodb("DeleteItem", &on_key("B"))]
-    {
+    for write in [dynamodb("PutItem", &put("A")), dynamodb("UpdateItem", &on_key("B"))] {
         let refused = aws.answer(&write).now_or_never().expect("refused at once").unwrap_err();
         assert_eq!((refused.status, &*refused.code), (400, "TransactionConflictException"));
     }
@@ -209,7 +207,7 @@ async fn a_transaction_frees_its_items_when_it_ends_and_when_its_caller_gives_up
 
     aws.hold_transactions(Duration::from_millis(1));
     aws.answer(&transaction(&[json!({"Put": put("A")})])).await.unwrap();
-    aws.answer(&dynamodb("DeleteItem", &on_key("A"))).await.unwrap();
+    aws.answer(&transaction(&[json!({"Delete": on_key("A")})])).await.unwrap();
     aws.answer(&transaction(&[absent("A")])).await.unwrap();
 }
 

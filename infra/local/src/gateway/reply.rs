@@ -7,8 +7,7 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use serde::Deserialize;
 
-/// In bytes. Lambda refuses larger replies.
-const SIZE_LIMIT: usize = 6 * 1024 * 1024;
+use crate::invoke::REPLY_LIMIT;
 
 /// A reply in payload format 2.0. API Gateway accepts more forms, which the functions do not use.
 #[derive(Deserialize)]
@@ -26,7 +25,7 @@ struct Reply {
 
 /// Builds the response. Returns `None` if API Gateway would answer 500.
 pub(super) fn response(reply: &[u8]) -> Option<Response<Bytes>> {
-    if reply.len() > SIZE_LIMIT {
+    if reply.len() > REPLY_LIMIT {
         return None;
     }
     let reply: Reply = serde_json::from_slice(reply).ok()?;

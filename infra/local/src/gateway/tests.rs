@@ -174,7 +174,7 @@ async fn invalid_replies_are_internal_errors() {
         json!({"statusCode": 200, "body": "***", "isBase64Encoded": true}),
         json!({"statusCode": 200, "headers": {"x": "a\r\nb: c"}}),
         json!({"statusCode": 200, "headers": ["x"]}),
-        json!({"statusCode": 200, "body": "x".repeat(6 * 1024 * 1024)}),
+        json!({"statusCode": 200, "body": "x".repeat(crate::invoke::REPLY_LIMIT)}),
     ] {
         let response = response_to(reply).await;
         assert_eq!(response.status(), 500);

@@ -6,11 +6,11 @@ use serde_json::json;
 use tests::{BANK, DEMO_CONTRACT, DEMO_USER, Decision, ReadResult, World, broken};
 
 #[tokio::test]
-async fn a_forgotten_user_leaves_nothing_behind() {
+async fn an_erased_user_leaves_nothing_behind() {
     let world = World::builder().start().await;
     world.hand_in(DEMO_USER, None, &broken(BANK)).await;
     let link = world.last_link();
-    let (id, url) = world.make_reauthorization(DEMO_USER, BANK).await;
+    let (id, url) = world.create_reauthorization(DEMO_USER, BANK).await;
     let callback = world.decide(&url, Decision::Success).await;
     world.advance(1);
 
@@ -33,7 +33,7 @@ async fn a_forgotten_user_leaves_nothing_behind() {
 }
 
 #[tokio::test]
-async fn forgetting_an_unknown_user_is_fine() {
+async fn erasing_an_unknown_user_replies_204() {
     let world = World::builder().start().await;
     world.erase("nobody").await;
 }
@@ -56,13 +56,13 @@ async fn what_was_sent_before_is_dropped_and_what_is_sent_later_is_not() {
 }
 
 #[tokio::test]
-async fn an_event_of_a_forgotten_user_is_not_told() {
+async fn an_event_of_an_erased_user_is_not_published() {
     let world = World::builder().expect_leftovers().start().await;
     world.system.aws.fail(Fault::refuse("sns:Publish", 1_000));
     world.hand_in(DEMO_USER, None, &broken(BANK)).await;
     world.advance(1);
     world.erase(DEMO_USER).await;
-    world.system.aws.heal();
+    world.system.aws.clear_faults();
     world.system.queues.redrive(Queue::Notifications).unwrap();
     world.run_until_idle().await;
     world.advance(86_400);
@@ -71,14 +71,14 @@ async fn an_event_of_a_forgotten_user_is_not_told() {
 }
 
 #[tokio::test]
-async fn storing_a_grant_brings_a_forgotten_user_back() {
+async fn storing_a_grant_brings_an_erased_user_back() {
     let world = World::builder().start().await;
     world.advance(1);
     world.erase(DEMO_USER).await;
     let stored = world.put(&format!("/users/{DEMO_USER}/grants/{DEMO_CONTRACT}"), &world.issue_tokens(DEMO_USER)).await;
     assert_eq!(stored.status, StatusCode::NO_CONTENT, "{}", stored.body);
     world.advance(1);
-    world.make_reauthorization(DEMO_USER, BANK).await;
+    world.create_reauthorization(DEMO_USER, BANK).await;
 }
 
 #[tokio::test]
@@ -105,7 +105,7 @@ async fn a_result_from_before_is_dropped_after_a_redrive_though_the_user_is_back
     world.post(&format!("/users/{DEMO_USER}/read-results"), &json!({"readResult": broken(BANK)})).await;
     world.system.aws.fail(Fault::refuse("dynamodb:Query", 1_000));
     world.run_until_idle().await;
-    world.system.aws.heal();
+    world.system.aws.clear_faults();
     world.advance(1);
     world.erase(DEMO_USER).await;
     world.advance(60);
@@ -116,7 +116,7 @@ async fn a_result_from_before_is_dropped_after_a_redrive_though_the_user_is_back
 }
 
 #[tokio::test]
-async fn sequence_numbers_go_on_growing_after_forgetting() {
+async fn sequence_numbers_go_on_growing_after_erasing() {
     let world = World::builder().start().await;
     world.hand_in(DEMO_USER, None, &broken(BANK)).await;
     world.advance(1);
