@@ -5,7 +5,7 @@ import sys
 
 from local_system import local_system
 
-# Authentication is not among the checks: the local system takes every caller for an IAM principal.
+# Authentication is not among the checks: the local system does not check signatures.
 CHECKS = [
     "not_a_server_error",
     "status_code_conformance",

@@ -86,6 +86,7 @@ async fn a_use_that_transactions_hold_up_is_given_up() {
     let reply = world.call(Method::POST, &link, "").await;
     world.system.aws.clear_faults();
     assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE, "{}", reply.body);
+    assert_ne!(reply.header("retry-after"), "");
     let tries = sent(&world, Function::CreateReauthUrl, "dynamodb:UpdateItem");
     assert!((2..=6).contains(&tries), "{tries}");
     world.follow(&link).await;

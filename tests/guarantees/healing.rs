@@ -73,7 +73,7 @@ async fn after_a_cancel_the_account_waits_and_the_link_still_works() {
     assert_eq!(result.parameter("status").as_deref(), Some("succeeded"));
     world.run_until_idle().await;
     assert_eq!(world.account(DEMO_USER, BANK).await["status"], "active");
-    assert_eq!(world.get(&link).await.status, StatusCode::GONE, "the link dies with the episode");
+    assert_eq!(world.get(&link).await.status, StatusCode::GONE, "the account is connected");
 }
 
 /// The error on digi.me's documentation page, byte for byte, is the bare map of a read result.

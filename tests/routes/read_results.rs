@@ -122,7 +122,7 @@ async fn entries_that_are_not_accounts_are_named_and_the_others_taken() {
 }
 
 #[tokio::test]
-async fn bad_read_results() {
+async fn bad_read_results_are_refused_by_name() {
     let world = World::builder().start().await;
     let path = format!("/users/{DEMO_USER}/read-results");
     for (body, field) in [
