@@ -5,9 +5,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How many pauses are measured for one figure.
-const PAUSES: usize = 20;
-
 /// The machine's clock.
 #[expect(clippy::disallowed_methods, reason = "a bench measures time")]
 pub(crate) fn now() -> Instant {
@@ -19,18 +16,6 @@ pub(crate) async fn pause(time: Duration) {
     if !time.is_zero() {
         let _ = tokio::task::spawn_blocking(move || std::thread::sleep(time)).await;
     }
-}
-
-/// How long a pause of this length really takes, in milliseconds: a thread that sleeps wakes a little late, on some machines more than on
-/// others.
-pub(crate) async fn real(time: Duration) -> f64 {
-    let mut times = Vec::new();
-    for _ in 0..PAUSES {
-        let begun = now();
-        pause(time).await;
-        times.push(begun.elapsed());
-    }
-    median(times)
 }
 
 /// How long the process' threads have been on a CPU so far.

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tests::{ReadResult, broken};
 
 use crate::{
-    process::{cpu, median, now, real},
+    process::{cpu, median, milliseconds, now},
     stage::{Stage, batch, receiver},
     table::Table,
 };
@@ -85,7 +85,7 @@ async fn batches(stage: &Stage, table: &mut Table) {
             assert_eq!(reply["batchItemFailures"], json!([]));
         }
         let figure = format!("`record-read-result`, 10 results of one account each, {what}");
-        table.overhead(figure, median(times), 2.0 * real(A).await, "2A", 20.0);
+        table.overhead(figure, median(times), 2.0 * stage.aws_round_trip(A).await, "2A", 20.0);
     }
     stage.near();
 }
@@ -146,9 +146,9 @@ async fn notifications(stage: &Stage, table: &mut Table) {
         let event = stage.take_webhooks();
         posted.push(timed(stage, Function::PostWebhook, &event).await);
     }
-    let calls = 2.0 * real(A).await + real(C).await;
+    let calls = 2.0 * stage.aws_round_trip(A).await + milliseconds(C);
     table.overhead("`notify-reauth`, 10 events, a topic of C = 50ms", median(published), calls, "2A + C", 16.0);
-    let calls = real(C).await;
+    let calls = milliseconds(C);
     table.overhead("`post-webhook`, 10 events, a receiver of C = 50ms", median(posted), calls, "C", 6.0);
 }
 

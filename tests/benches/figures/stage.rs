@@ -23,6 +23,7 @@ use local::{
     DEMO_CONTRACT, Function, Functions, Invoke, InvokeError, Options, System,
     names::{self, Queue},
 };
+use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 use tests::{
     Decision, Reply, SqsMessage, WEBHOOK_SECRET, binaries, broken, decide, options, published,
@@ -31,7 +32,7 @@ use tests::{
 };
 use tokio::{net::TcpListener, sync::RwLock};
 
-use crate::process::pause;
+use crate::process::{median, now, pause};
 
 /// How far away DynamoDB and digi.me are, in microseconds.
 #[derive(Debug, Default)]
@@ -58,7 +59,11 @@ pub(crate) struct Stage {
     pub(crate) system: System,
     functions: BTreeMap<Function, Arc<Replaceable>>,
     latencies: Arc<Latencies>,
+    http: reqwest::Client,
 }
+
+/// How many empty calls are measured for one figure.
+const ROUND_TRIPS: usize = 20;
 
 /// The directory of the release binaries.
 pub(crate) fn release() -> PathBuf {
@@ -101,7 +106,39 @@ impl Stage {
         system.simulator.control().observe(Some(Arc::new(move |moment, name: &str| {
             if name.contains(" /v1.7/") { held_up(moment, &far.digime) } else { Box::pin(async {}) }
         })));
-        Self { system, functions, latencies }
+        let http = reqwest::Client::builder().no_proxy().build().expect("a client");
+        Self { system, functions, latencies, http }
+    }
+
+    /// How long an empty call of DynamoDB takes at its distance, in milliseconds: a read of an item that is not there.
+    pub(crate) async fn aws_round_trip(&self, distance: Duration) -> f64 {
+        self.distances(distance, Duration::ZERO);
+        let body = json!({"TableName": names::TABLE, "Key": {"PK": {"S": "none"}, "SK": {"S": "none"}}}).to_string();
+        let credential = "AWS4-HMAC-SHA256 Credential=bench/20260101/eu-west-1/dynamodb/aws4_request";
+        let call = || {
+            let request = self.http.post(&self.system.endpoints.aws_url).header("authorization", credential);
+            request.header("x-amz-target", "DynamoDB_20120810.GetItem").body(body.clone())
+        };
+        self.round_trip(call).await
+    }
+
+    /// How long an empty call of digi.me takes at its distance, in milliseconds: a read of its key set.
+    pub(crate) async fn digime_round_trip(&self, distance: Duration) -> f64 {
+        self.distances(Duration::ZERO, distance);
+        let url = format!("{}jwks/oauth", self.system.endpoints.digime_base_url);
+        self.round_trip(|| self.http.get(&url)).await
+    }
+
+    async fn round_trip(&self, call: impl Fn() -> RequestBuilder) -> f64 {
+        let mut times = Vec::new();
+        for _ in 0..ROUND_TRIPS {
+            let begun = now();
+            let answer = call().send().await.expect("an answer");
+            answer.error_for_status().expect("a success").bytes().await.expect("a whole answer");
+            times.push(begun.elapsed());
+        }
+        self.near();
+        median(times)
     }
 
     /// Moves AWS and digi.me.
