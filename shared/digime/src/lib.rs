@@ -15,7 +15,9 @@ pub mod time;
 mod token;
 
 #[cfg(feature = "client")]
-pub use self::client::{ApiError, Cause, Client, Contract, Error, KeyError, ReferenceCode, Refused, Session, Settings};
+pub use self::client::{
+    ApiError, Cause, Client, CodeVerifier, Contract, Error, KeyError, ReferenceCode, Refused, Session, Settings,
+};
 pub use self::{
     id::{AccountId, ContractId, InvalidValue},
     invalid::{InvalidField, InvalidFields},

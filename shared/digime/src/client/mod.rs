@@ -4,6 +4,7 @@ mod answer;
 mod contract;
 mod error;
 mod keys;
+mod pkce;
 mod transport;
 
 use std::{sync::Arc, time::Duration};
@@ -26,6 +27,7 @@ use self::{
 pub use self::{
     contract::{Contract, KeyError},
     error::{ApiError, Cause, Error, Refused},
+    pkce::CodeVerifier,
 };
 use crate::{
     AccountId, ListedAccount, TokenPair,
@@ -114,13 +116,44 @@ impl Client {
             ("redirect_uri", redirect_uri.as_str()),
             ("state", state.expose_secret()),
         ];
-        let call = Call {
-            method: Method::POST,
-            path: "oauth/token/reference",
-            claims: &claims,
-            body: None,
-            repeat: Repeat::Freely,
-        };
+        self.reference_code(contract, &claims, None, deadline).await
+    }
+
+    /// `POST oauth/token/reference` with a code challenge: returns a code for the user reauthorization page. The access
+    /// token says who the user is. It may have expired.
+    ///
+    /// # Errors
+    /// With [`Error::refuses_access_token`], digi.me does not recognize the user any more: the application must
+    /// authorize the user from scratch.
+    pub async fn user_token_reference(
+        &self,
+        contract: &Contract,
+        access_token: &SecretString,
+        redirect_uri: &Url,
+        state: &SecretString,
+        verifier: &CodeVerifier,
+        deadline: Deadline,
+    ) -> Result<ReferenceCode, Error> {
+        let challenge = verifier.challenge();
+        let claims = [
+            ("access_token", access_token.expose_secret()),
+            ("code_challenge", &challenge),
+            ("code_challenge_method", "S256"),
+            ("redirect_uri", redirect_uri.as_str()),
+            ("state", state.expose_secret()),
+        ];
+        self.reference_code(contract, &claims, Some(json!({})), deadline).await
+    }
+
+    async fn reference_code(
+        &self,
+        contract: &Contract,
+        claims: &Claims<'_>,
+        body: Option<Value>,
+        deadline: Deadline,
+    ) -> Result<ReferenceCode, Error> {
+        let path = "oauth/token/reference";
+        let call = Call { method: Method::POST, path, claims, body, repeat: Repeat::Freely };
         // An error of the key set is ignored here. The verification of the answer fetches the key set again and reports
         // the error.
         let (answer, _) = tokio::join!(self.call(contract, call, deadline), self.warm_keys(deadline));
@@ -160,13 +193,38 @@ impl Client {
         deadline: Deadline,
     ) -> Result<TokenPair, Error> {
         let claims = [("grant_type", "refresh_token"), ("refresh_token", refresh_token.expose_secret())];
-        let call = Call {
-            method: Method::POST,
-            path: "oauth/token",
-            claims: &claims,
-            body: None,
-            repeat: Repeat::IfNotExecuted,
-        };
+        self.token_pair(contract, &claims, deadline).await
+    }
+
+    /// `POST oauth/token` with the code that the callback of the user reauthorization page has: returns the new pair. A
+    /// code can be exchanged once, so the request is retried only if the first one cannot have been executed. It is not
+    /// sent without the key set.
+    ///
+    /// # Errors
+    /// [`Error::Api`] when the code was used or has expired, or the verifier is another one.
+    pub async fn exchange_code(
+        &self,
+        contract: &Contract,
+        code: &SecretString,
+        verifier: &CodeVerifier,
+        deadline: Deadline,
+    ) -> Result<TokenPair, Error> {
+        let claims = [
+            ("grant_type", "authorization_code"),
+            ("code", code.expose_secret()),
+            ("code_verifier", verifier.secret().expose_secret()),
+        ];
+        self.token_pair(contract, &claims, deadline).await
+    }
+
+    async fn token_pair(
+        &self,
+        contract: &Contract,
+        claims: &Claims<'_>,
+        deadline: Deadline,
+    ) -> Result<TokenPair, Error> {
+        let (path, repeat) = ("oauth/token", Repeat::IfNotExecuted);
+        let call = Call { method: Method::POST, path, claims, body: None, repeat };
         self.warm_keys(deadline).await?;
         let answer = self.call(contract, call, deadline).await?;
         let payload = self.verified(&answer, deadline).await?;
@@ -238,13 +296,24 @@ impl Client {
     /// `{onboard}reauthorize?code=…&accountRef=…[&lng=…]`. `language` is a BCP 47 tag.
     #[must_use]
     pub fn reauthorize_url(&self, code: &ReferenceCode, account_reference: &str, language: Option<&str>) -> Url {
+        self.page("reauthorize", code, Some(("accountRef", account_reference)), language)
+    }
+
+    /// The URL of the page on which the user authorizes the application again: `{onboard}user-reauth?code=…[&lng=…]`.
+    /// `language` is a BCP 47 tag.
+    #[must_use]
+    pub fn user_reauthorize_url(&self, code: &ReferenceCode, language: Option<&str>) -> Url {
+        self.page("user-reauth", code, None, language)
+    }
+
+    fn page(&self, name: &str, code: &ReferenceCode, parameter: Option<(&str, &str)>, language: Option<&str>) -> Url {
         let mut url = self.settings.onboard_url.clone();
         if let Ok(mut path) = url.path_segments_mut() {
-            path.pop_if_empty().push("reauthorize");
+            path.pop_if_empty().push(name);
         }
         url.query_pairs_mut()
             .append_pair("code", code.value.expose_secret())
-            .append_pair("accountRef", account_reference)
+            .extend_pairs(parameter)
             .extend_pairs(language.map(|language| ("lng", language)));
         url
     }
