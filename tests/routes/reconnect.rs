@@ -145,3 +145,54 @@ async fn without_digime_the_button_says_to_try_again() {
     world.run_until_idle().await;
     assert_eq!(world.account(DEMO_USER, BANK).await["status"], "active");
 }
+
+#[tokio::test]
+async fn a_link_checker_that_asks_with_head_gets_the_status_and_no_page() {
+    let (world, link) = World::in_need().await;
+    for (path, status) in [(link.as_str(), StatusCode::OK), ("/reconnect/x", StatusCode::NOT_FOUND)] {
+        let reply = world.call(Method::HEAD, path, "").await;
+        assert_eq!((reply.status, reply.body.as_str()), (status, ""), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn punctuation_behind_the_token_is_tolerated() {
+    let (world, link) = World::in_need().await;
+    for behind in ["/", ".", ",", ")", "./"] {
+        let page = world.get(&format!("{link}{behind}")).await;
+        assert_eq!(page.status, StatusCode::OK, "{behind}");
+    }
+    let reply = world.call(Method::POST, &format!("{link}/"), "").await;
+    assert_eq!(reply.status, StatusCode::SEE_OTHER, "{}", reply.body);
+    world.run_until_idle().await;
+}
+
+#[tokio::test]
+async fn a_link_without_its_token_leads_to_a_page() {
+    let world = World::builder().start().await;
+    for path in ["/reconnect", "/reconnect/", "/reconnect/a/b"] {
+        let page = world.get(path).await;
+        assert_eq!(page.status, StatusCode::NOT_FOUND, "{path}");
+        assert!(page.body.contains("This link does not work"), "{path}: {}", page.body);
+    }
+}
+
+#[tokio::test]
+async fn on_loopback_over_http_the_cookie_needs_no_tls() {
+    let (world, link) = World::in_need().await;
+    let on_loopback = |method: Method, path: &str, cookie: &str| {
+        let mut request = http::Request::new(bytes::Bytes::new());
+        (*request.method_mut(), *request.uri_mut()) = (method, path.parse().unwrap());
+        request.headers_mut().insert("host", "127.0.0.1:9000".parse().unwrap());
+        request.headers_mut().insert("cookie", cookie.parse().unwrap());
+        request
+    };
+    let reply = world.send(on_loopback(Method::POST, &link, "other=x")).await;
+    let cookie = reply.header("set-cookie").to_owned();
+    let (binding, attributes) = cookie.split_once("; ").unwrap();
+    assert!(binding.starts_with("reauth=") && attributes == "Path=/; HttpOnly; SameSite=Lax; Max-Age=3600", "{cookie}");
+    let callback = world.decide(reply.header("location"), Decision::Success).await;
+    let ending = world.send(on_loopback(Method::GET, &callback, binding)).await;
+    assert!(ending.header("location").contains("status=succeeded"), "{}", ending.body);
+    world.run_until_idle().await;
+}

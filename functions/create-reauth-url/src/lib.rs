@@ -14,7 +14,7 @@ use reauth_core::{
     aws::Aws,
     config::{ConfigError, Environment},
     services,
-    web::{ApiRequest, HttpFunction, Problem, Response},
+    web::{ApiRequest, HttpFunction, Problem, Response, ResponseExt},
 };
 use reauth_domain::{AllowedOrigins, Locale, ReturnUrl};
 use url::Url;
@@ -73,8 +73,14 @@ impl HttpFunction for CreateReauthUrl {
         match request.route() {
             "POST /users/{userId}/accounts/{accountId}/reauthorizations" => Box::pin(self.create(&request)).await,
             "GET /reauthorizations/{reauthorizationId}" => Box::pin(self.show(&request)).await,
-            "GET /reconnect/{token}" => Box::pin(self.reconnect_page(&request)).await,
-            "POST /reconnect/{token}" => Box::pin(self.reconnect(&request)).await,
+            "GET /reconnect" | "GET /reconnect/{token}" | "GET /reconnect/{rest+}" => {
+                Box::pin(self.reconnect_page(&request)).await
+            }
+            // Link checkers ask with HEAD whether a link works.
+            "HEAD /reconnect/{token}" | "HEAD /reconnect/{rest+}" => {
+                Ok(Box::pin(self.reconnect_page(&request)).await?.without_body())
+            }
+            "POST /reconnect/{token}" | "POST /reconnect/{rest+}" => Box::pin(self.reconnect(&request)).await,
             _ => Err(Problem::unknown_route()),
         }
     }

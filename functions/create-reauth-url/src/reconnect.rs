@@ -10,20 +10,20 @@ use reauth_core::{
     keyring::{is_secret, random_secret},
     store::{Grant, Link, LinkUse, RecordedUse, StoredLink, Versioned},
     web::{
-        ApiRequest, BROWSER_COOKIE, Problem, Response, ResponseExt,
+        ApiRequest, BrowserCookie, Problem, Response, ResponseExt,
         page::{ServiceName, error_page, page},
         response,
     },
 };
 use reauth_domain::{Account, Status};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use tracing::instrument;
 
 use crate::{CreateReauthUrl, create::NewReauthorization};
 
 impl CreateReauthUrl {
-    /// `GET /reconnect/{token}`: shows the page. It starts no reauthorization and does not call digi.me, because link
-    /// scanners open it too.
+    /// `GET` and `HEAD /reconnect/{token}`: shows the page. It starts no reauthorization and does not call digi.me, because
+    /// link scanners open it too.
     #[instrument(skip_all)]
     pub(crate) async fn reconnect_page(&self, request: &Request) -> Result<Response, Problem> {
         let page = async {
@@ -46,7 +46,7 @@ impl CreateReauthUrl {
             // `join`, not `try_join`: when the read fails, the recorded use must still be known here, so that it can be
             // taken back.
             let (recorded, read) = tokio::join!(
-                store.record_use(request.path_text("token"), stored),
+                store.record_use(token(request), stored),
                 self.authorized.grants_and_account(&link.user_id, &link.account_id, None)
             );
             let recorded = match recorded? {
@@ -72,7 +72,7 @@ impl CreateReauthUrl {
 
     /// Takes back a recorded use. An attempt that fails because of this service does not count toward the rate limit.
     async fn take_back(&self, request: &Request, recorded: RecordedUse) {
-        if let Err(error) = self.authorized.store.take_back_use(request.path_text("token"), recorded).await {
+        if let Err(error) = self.authorized.store.take_back_use(token(request), recorded).await {
             tracing::warn!(error = %Chain(&error), "reconnect: could not take back the use of a link");
         }
     }
@@ -86,13 +86,10 @@ impl CreateReauthUrl {
     ) -> Result<Response, Problem> {
         // Keep an existing cookie. Otherwise a second reconnection in the same browser would replace it, and the first
         // one would not end on the return URL.
-        let known = request.cookies(BROWSER_COOKIE).find(|cookie| is_secret(cookie)).map(SecretString::from);
+        let cookie = BrowserCookie::of(request);
+        let known = cookie.secrets(request).next().map(SecretString::from);
         let browser = known.unwrap_or_else(|| random_secret(&self.ambient));
-        let cookie = format!(
-            "{BROWSER_COOKIE}={}; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age={}",
-            browser.expose_secret(),
-            self.settings.reauthorization_ttl.as_secs()
-        );
+        let set_cookie = cookie.set(&browser, self.settings.reauthorization_ttl);
         let new = NewReauthorization {
             browser: Some(browser),
             user_id: link.user_id,
@@ -103,11 +100,11 @@ impl CreateReauthUrl {
             public_base_url: request.public_base_url(self.settings.public_base_url.as_ref())?,
         };
         let created = self.create_from_read(new, grants, Some(account), request.context()).await?;
-        response::see_other(created.url.as_str())?.with_cookie(&cookie)
+        response::see_other(created.url.as_str())?.with_cookie(&set_cookie)
     }
 
     async fn link(&self, request: &Request) -> Result<Option<StoredLink>, Problem> {
-        let token = request.path_text("token");
+        let token = token(request);
         let stored = if is_secret(token) { self.authorized.store.link(token).await? } else { None };
         if let Some(StoredLink { link, .. }) = &stored {
             request.record("user_id", &link.user_id);
@@ -210,6 +207,15 @@ fn waiting_time(wait: Duration) -> String {
     let (count, unit) = if seconds < 60 { (seconds, "second") } else { (seconds.div_ceil(60), "minute") };
     let plural = if count == 1 { "" } else { "s" };
     format!("{count} {unit}{plural}")
+}
+
+/// The token of the link. Programs that find links in a text add the punctuation that follows, and people a slash.
+fn token(request: &Request) -> &str {
+    let token = match request.path_text("token") {
+        "" => request.path_text("rest"),
+        token => token,
+    };
+    token.trim_end_matches(['/', '.', ',', ';', ')', '>'])
 }
 
 fn service_name(account: &Account) -> ServiceName<'_> {

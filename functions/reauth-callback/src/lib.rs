@@ -12,7 +12,7 @@ use reauth_core::{
     config::{ConfigError, Environment},
     services,
     store::StoreError,
-    web::{ApiRequest, BROWSER_COOKIE, HttpFunction, Problem, Response, page::error_page, response},
+    web::{ApiRequest, BrowserCookie, HttpFunction, Problem, Response, page::error_page, response},
 };
 use reauth_domain::reauthorization::Reauthorization;
 use tracing::instrument;
@@ -62,7 +62,7 @@ impl ReauthCallback {
         // A callback in another browser than the one that started the reauthorization can come from another person.
         // What digi.me says about the account is still true, so the account is updated. This browser gets a page and is
         // not redirected to the application.
-        let same_browser = stored.is_bound_to(request.cookies(BROWSER_COOKIE));
+        let same_browser = stored.is_bound_to(BrowserCookie::of(request).secrets(request));
         let from_link = same_browser && stored.is_from_link();
         let return_url = stored.reauthorization.return_url.clone().filter(|_| same_browser);
         let reauthorization = stored.reauthorization.clone();

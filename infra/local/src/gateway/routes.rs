@@ -44,7 +44,12 @@ pub const ROUTES: &[Route] = &[
     application("POST", "/users/{userId}/accounts/{accountId}/reauthorizations", Function::CreateReauthUrl),
     application("GET", "/reauthorizations/{reauthorizationId}", Function::CreateReauthUrl),
     browser("GET", "/reconnect/{token}", Function::CreateReauthUrl),
+    browser("HEAD", "/reconnect/{token}", Function::CreateReauthUrl),
     browser("POST", "/reconnect/{token}", Function::CreateReauthUrl),
+    browser("GET", "/reconnect", Function::CreateReauthUrl),
+    browser("GET", "/reconnect/{rest+}", Function::CreateReauthUrl),
+    browser("HEAD", "/reconnect/{rest+}", Function::CreateReauthUrl),
+    browser("POST", "/reconnect/{rest+}", Function::CreateReauthUrl),
     browser("GET", "/callback", Function::ReauthCallback),
 ];
 
@@ -57,13 +62,20 @@ pub(super) fn find(method: &Method, path: &str) -> Option<(&'static Route, Vec<(
 }
 
 fn parameters(template: &'static str, path: &str) -> Option<Vec<(&'static str, String)>> {
+    let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
     let mut parameters = Vec::new();
     let mut segments = path.split('/');
     for expected in template.split('/') {
         let segment = segments.next()?;
+        // A greedy parameter takes the rest of the path, also an empty one.
+        if let Some(name) = expected.strip_prefix('{').and_then(|name| name.strip_suffix("+}")) {
+            let rest = std::iter::once(segment).chain(segments).collect::<Vec<_>>().join("/");
+            parameters.push((name, decoded(&rest)));
+            return Some(parameters);
+        }
         match expected.strip_prefix('{').and_then(|name| name.strip_suffix('}')) {
             Some(_) if segment.is_empty() => return None,
-            Some(name) => parameters.push((name, percent_decode_str(segment).decode_utf8_lossy().into_owned())),
+            Some(name) => parameters.push((name, decoded(segment))),
             None if segment == expected => {}
             None => return None,
         }

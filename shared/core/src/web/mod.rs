@@ -1,5 +1,6 @@
 //! The HTTP layer of the functions behind API Gateway (payload format 2.0): requests, responses, problems, pages.
 
+mod cookie;
 mod input;
 pub mod page;
 mod problem;
@@ -16,6 +17,7 @@ use lambda_runtime::{Error, service_fn};
 use tracing::{Span, instrument};
 
 pub use self::{
+    cookie::BrowserCookie,
     input::Input,
     problem::{Problem, ProblemBody},
     request::{ApiRequest, Query},
@@ -25,10 +27,6 @@ use crate::{
     config::{ConfigError, Environment},
     lambda::{self, EventService, Invocation, RequestContext},
 };
-
-/// The cookie that identifies the browser in which a reconnection was started. With the `__Host-` prefix, browsers
-/// accept the cookie only from this host and only over TLS.
-pub const BROWSER_COOKIE: &str = "__Host-reauth";
 
 /// A Lambda function behind the HTTP API.
 pub trait HttpFunction: Sized + Send + Sync + 'static {
@@ -107,7 +105,7 @@ mod tests {
             let whole = || Some((user?, account?, body?, result?));
             let (user, account, body, result) = input.finish(whole)?;
             let seen = json!({"user": user, "account": account, "body": body, "locale": locale, "refresh": refresh,
-                "accounts": result.entries.len(), "cookies": request.cookies(BROWSER_COOKIE).count(),
+                "accounts": result.entries.len(), "cookies": BrowserCookie::of(&request).secrets(&request).count(),
                 "state": request.query().is_ok_and(|query| query.get("state").is_some()),
                 "base": request.public_base_url(None)?});
             response::json(StatusCode::OK, &seen).with_location(request.path_text("token"))

@@ -50,6 +50,9 @@ pub trait ApiRequest {
     /// The values of a cookie. There is one, unless the browser's cookies were tampered with.
     fn cookies(&self, name: &str) -> impl Iterator<Item = &str>;
 
+    /// The host of the API, as API Gateway sets it.
+    fn domain_name(&self) -> Option<&str>;
+
     /// The base URL of the callback and of reconnect links: `configured`, else the host of this request.
     ///
     /// # Errors
@@ -105,12 +108,16 @@ impl ApiRequest for Request {
             .map(|(_, value)| value)
     }
 
+    fn domain_name(&self) -> Option<&str> {
+        let context = gateway_context(self)?;
+        context.domain_name.as_deref().filter(|host| !host.is_empty())
+    }
+
     fn public_base_url(&self, configured: Option<&Url>) -> Result<Url, Problem> {
         if let Some(url) = configured {
             return Ok(url.clone());
         }
-        let host = gateway_context(self).and_then(|context| context.domain_name.as_deref());
-        let url = host.filter(|host| !host.is_empty()).and_then(|host| Url::parse(&format!("https://{host}/")).ok());
+        let url = self.domain_name().and_then(|host| Url::parse(&format!("https://{host}/")).ok());
         url.ok_or_else(|| Problem::internal("neither PUBLIC_BASE_URL nor the request's domainName is set"))
     }
 }

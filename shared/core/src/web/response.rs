@@ -71,6 +71,10 @@ pub trait ResponseExt: Sized {
     /// 500 when it is not a valid header value.
     fn with_cookie(self, cookie: &str) -> Result<Self, Problem>;
 
+    /// The same response without its body, as the answer to a HEAD request.
+    #[must_use]
+    fn without_body(self) -> Self;
+
     /// Adds a `Retry-After` header, in seconds.
     #[must_use]
     fn with_retry_after(self, wait: Duration) -> Self;
@@ -87,6 +91,11 @@ impl ResponseExt for Response {
         let cookie = HeaderValue::from_str(cookie).map_err(|_| Problem::internal("a cookie is not a header value"))?;
         self.headers_mut().append(SET_COOKIE, cookie);
         Ok(self)
+    }
+
+    fn without_body(mut self) -> Self {
+        *self.body_mut() = Body::Empty;
+        self
     }
 
     fn with_retry_after(mut self, wait: Duration) -> Self {
