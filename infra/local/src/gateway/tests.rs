@@ -136,7 +136,8 @@ async fn every_route_reaches_its_function() {
     let function = Scripted::new(|event| Ok(json!({"statusCode": 200, "body": event["routeKey"]})));
     let gateway = gateway(&function);
     for route in ROUTES {
-        let path = route.path.replace(['{', '}'], "");
+        // A greedy parameter also takes what has no route of its own, such as several segments.
+        let path = route.path.replace("+}", "/more").replace(['{', '}'], "");
         let response = gateway.call(request(route.method, &path).body(Bytes::new()).unwrap()).await;
         assert_eq!(response.body(), route.key().as_str());
     }
