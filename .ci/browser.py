@@ -204,7 +204,7 @@ class Checks:
         print(f"{name}: {'ok' if good else f'FAILED {seen}'}", flush=True)
 
 
-def strangers(check, chromium, ports):
+def foreign_pages(check, chromium, ports):
     before = facts(ports)
     states = [account["status"] for account in before[0]["accounts"]]
     check("three accounts are active", states == ["active"] * 3, states)
@@ -234,7 +234,7 @@ def rebound_names(check, chromium, ports):
 
 
 def own_pages(check, chromium, ports):
-    """What was refused works from here; so it was refused to strangers, and for no other reason."""
+    """What was refused works from here; so it was refused to foreign pages, and for no other reason."""
     grant = facts(ports)[1]
     for port, origin in ports.items():
         seen = chromium.attempt(origin + OWN[port], attempts(port, origin, grant))
@@ -263,7 +263,7 @@ def walk(check, chromium, ports):
 def main():
     check = Checks()
     with browser() as chromium:
-        for part in (strangers, rebound_names, own_pages, walk):
+        for part in (foreign_pages, rebound_names, own_pages, walk):
             with local_system() as addresses:
                 ports = {name: "http://" + urllib.parse.urlsplit(addresses[name]).netloc for name in OWN}
                 try:

@@ -1,6 +1,6 @@
 //! The deployment of one test at `AWS_TEST_ENDPOINT`: table, queues, topic, secrets, and the functions' processes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_sqs::types::MessageSystemAttributeName;
@@ -167,34 +167,21 @@ impl Deployment {
         }
     }
 
+    async fn items(&self) -> Vec<HashMap<String, AttributeValue>> {
+        let scan = self.resources.dynamodb.scan().table_name(&self.resources.table).send().await;
+        scan.unwrap().items.unwrap_or_default()
+    }
+
     /// The partition and sort keys of everything in the table.
     pub(crate) async fn keys(&self) -> Vec<String> {
-        let items = self
-            .resources
-            .dynamodb
-            .scan()
-            .table_name(&self.resources.table)
-            .send()
-            .await
-            .unwrap()
-            .items
-            .unwrap_or_default();
+        let items = self.items().await;
         let text = |value: &AttributeValue| value.as_s().unwrap().clone();
         items.iter().map(|item| format!("{} {}", text(&item["PK"]), text(&item["SK"]))).collect()
     }
 
     /// Makes everything due that has a due time.
     pub(crate) async fn make_everything_due(&self) {
-        let items = self
-            .resources
-            .dynamodb
-            .scan()
-            .table_name(&self.resources.table)
-            .send()
-            .await
-            .unwrap()
-            .items
-            .unwrap_or_default();
+        let items = self.items().await;
         for item in items.into_iter().filter(|item| item.contains_key("dueAt")) {
             let update = self
                 .resources

@@ -106,6 +106,11 @@ async fn digime(answer: String, jwks: Value) -> (Client, Arc<Mutex<Vec<String>>>
             }),
         )
         .route("/v1.7/jwks/oauth", get(move || async move { Json(jwks) }));
+    (client_of(router).await, seen)
+}
+
+/// A client of a digi.me that answers with these routes.
+async fn client_of(router: Router) -> Client {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("http://{}/", listener.local_addr().unwrap());
     tokio::spawn(async move { axum::serve(listener, router).await });
@@ -114,7 +119,7 @@ async fn digime(answer: String, jwks: Value) -> (Client, Arc<Mutex<Vec<String>>>
         onboard_url: format!("{base}apps/saas/").parse().unwrap(),
         timeout: Duration::from_secs(5),
     };
-    (Client::new(http(), settings, &Ambient::system()), seen)
+    Client::new(http(), settings, &Ambient::system())
 }
 
 fn contract(directory: &TempDir, key: &str) -> Contract {
@@ -260,15 +265,7 @@ async fn a_redirect_to_another_origin_is_not_followed() {
         let elsewhere = format!("{elsewhere}/v1.7/oauth/token");
         async move { axum::response::Redirect::temporary(&elsewhere) }
     });
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let base = format!("http://{}/", listener.local_addr().unwrap());
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    let settings = Settings {
-        base_url: format!("{base}v1.7/").parse().unwrap(),
-        onboard_url: format!("{base}apps/saas/").parse().unwrap(),
-        timeout: Duration::from_secs(5),
-    };
-    let client = Client::new(http(), settings, &Ambient::system());
+    let client = client_of(router).await;
     let contract = contract(&directory, "pkcs8.pem");
     let token = "t".to_owned().into();
     let deadline = Deadline(Timestamp::MAX);

@@ -26,7 +26,7 @@ pub enum GrantStatus {
     UserReauthorizationRequired,
 }
 
-/// One account.
+/// An account: the reply of `GET /users/{userId}/accounts/{accountId}`, and an entry of the lists.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "Account")]

@@ -209,7 +209,8 @@ fn waiting_time(wait: Duration) -> String {
     format!("{count} {unit}{plural}")
 }
 
-/// The token of the link. Programs that find links in a text add the punctuation that follows, and people a slash.
+/// The token of the link, without what may stand behind it: mail programs take the punctuation after a link for a part of
+/// it, and people add a slash.
 fn token(request: &Request) -> &str {
     let token = match request.path_text("token") {
         "" => request.path_text("rest"),

@@ -15,7 +15,7 @@ pub struct InvalidField {
     /// The caller's name of a field below `field`. It is returned to the caller and not logged, because it can be any
     /// text.
     key: Option<String>,
-    /// What is wrong.
+    /// What the field must be, such as `must be an object`. Safe to log.
     pub message: Cow<'static, str>,
 }
 

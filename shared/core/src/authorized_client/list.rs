@@ -57,7 +57,8 @@ impl AuthorizedClient {
         .await
     }
 
-    /// The same within two seconds, for a caller that can do without the list.
+    /// Lists the user's accounts as [`AuthorizedClient::list_accounts`] does, within two seconds. For callers that can do
+    /// without the list.
     ///
     /// # Errors
     /// Those of [`AuthorizedClient::list_accounts`]. The caller logs them and goes on.

@@ -22,7 +22,8 @@ const REFRESH_RESERVE: Duration = Duration::from_secs(1);
 /// A refresh is not started with less time left. If the invocation ended before the answer was stored, the new pair
 /// would be lost.
 const REFRESH_TIME: Duration = Duration::from_secs(6);
-/// For the write of a refreshed pair. Without it, the pair would be lost.
+/// How often the write of a refreshed pair is attempted. A pair that is not stored is lost: its old refresh token may no
+/// longer work.
 const STORE_REFRESHED: Budget = Budget { attempts: 8, pause: Duration::from_millis(30) };
 
 impl AuthorizedClient {

@@ -19,7 +19,8 @@ use crate::{
 
 /// An expired link is kept for 30 days, so that its page can say that it expired.
 const KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
-/// For a use that is recorded or taken back while other uses are. A link has at most five uses in ten minutes.
+/// How often recording a use, or taking it back, is attempted while other uses of the same link change the item. At most
+/// five uses succeed in ten minutes, so that few attempts are overtaken.
 const CONCURRENT_USES: Budget = Budget { attempts: 8, pause: Duration::from_millis(5) };
 
 #[derive(Debug, Clone)]

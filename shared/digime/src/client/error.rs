@@ -17,7 +17,7 @@ pub enum Error {
     /// There was no answer: no connection, a broken connection, or a timeout.
     #[error("digi.me did not answer ({cause})")]
     Unreachable {
-        /// Why.
+        /// Whether the request may have been executed.
         cause: Cause,
         /// The error of the HTTP client, without its URL.
         source: Option<Arc<reqwest::Error>>,
