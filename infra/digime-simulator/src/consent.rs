@@ -13,7 +13,7 @@ use crate::model::{Account, Code, ErrorShape, Purpose, StoredAccount};
 use crate::pages;
 use crate::shared::Shared;
 use crate::state::{CODE_LIFETIME, State};
-use crate::visit::{ERROR_CODES, Fields, Page, Refusal, SERVICES, Visit, visit};
+use crate::visit::{Decision, Fields, Page, Refusal, SERVICES, Visit, visit};
 
 const MAX_USERNAME_LENGTH: usize = 200;
 
@@ -54,15 +54,14 @@ fn decide(shared: &Shared, page: Page, fields: &Fields) -> Response {
 /// Handles a button: redirects the browser, or shows a page with the error.
 fn carry_out(shared: &Shared, state: &mut State, page: Page, fields: &Fields, visit: &Visit) -> Result<Url, String> {
     let code = state.codes.get_mut(&visit.code).ok_or_else(pages::unknown_code)?;
-    let known_error = ERROR_CODES.iter().find(|known| **known == fields.decision);
-    if let Some(error_code) = known_error {
+    let decision = fields.decision(page).ok_or_else(pages::unknown_decision)?;
+    if let Decision::Error(error_code) = decision {
         // The code stays valid, so that a user who goes back in the browser can still succeed.
         let code = code.clone();
         return Ok(failure(&code, error_code, echoes(state, page)));
     }
-    let another = page == Page::Reauthorize && fields.decision == "another";
-    if fields.decision != "success" && !another {
-        return Err(pages::unknown_decision());
+    if decision == (Decision::AnotherUser { user_id: "" }) {
+        return Err(pages::no_user());
     }
     if page == Page::Onboard && service(fields).is_none() {
         return Err(pages::no_service());
@@ -71,11 +70,8 @@ fn carry_out(shared: &Shared, state: &mut State, page: Page, fields: &Fields, vi
     let code = code.clone();
     let mut location = callback(&code, true, echoes(state, page));
     match page {
-        Page::Reauthorize => reauthorize(shared, state, visit, another.then_some(&*fields.username)),
-        Page::UserReauth => {
-            let user_id = code.user_id.clone().unwrap_or_default();
-            append(&mut location, "code", &exchange_code(shared, state, &code, user_id));
-        }
+        Page::Reauthorize => reauthorize(shared, state, visit, decision),
+        Page::UserReauth => append(&mut location, "code", &reauthorize_user(shared, state, &code, decision)),
         Page::Authorize => authorize(shared, state, &code, fields, &mut location),
         Page::Onboard => {
             onboard(shared, state, &code.user_id.unwrap_or_default(), fields);
@@ -85,13 +81,36 @@ fn carry_out(shared: &Shared, state: &mut State, page: Page, fields: &Fields, vi
     Ok(location)
 }
 
-/// Authorizes the account again. `username` is given if the user signed in with another account of the service.
-fn reauthorize(shared: &Shared, state: &mut State, visit: &Visit, username: Option<&str>) {
+/// Authorizes the account again. If the user signed in with another account of the service, the username changes.
+fn reauthorize(shared: &Shared, state: &mut State, visit: &Visit, decision: Decision) {
     let Some(StoredAccount { account, .. }) = &visit.account else { return };
     state.reauthorize(&account.id, shared.now());
-    if let (Some(username), Some(stored)) = (username, state.accounts.get_mut(&account.id)) {
-        stored.account.username = Some(username.chars().take(MAX_USERNAME_LENGTH).collect());
+    if let (Decision::AnotherAccount { username }, Some(stored)) = (decision, state.accounts.get_mut(&account.id)) {
+        stored.account.username = Some(shortened(username));
     }
+}
+
+/// Completes a user reauthorization. Returns the code for `POST oauth/token`.
+fn reauthorize_user(shared: &Shared, state: &mut State, code: &Code, decision: Decision) -> String {
+    let user_id = match decision {
+        Decision::AnotherUser { user_id } => shortened(user_id),
+        _ => code.user_id.clone().unwrap_or_default(),
+    };
+    state.users.entry(user_id.clone()).or_default();
+    let value = exchange_code(shared, state, code, user_id);
+    if let Some(exchange) = state.codes.get_mut(&value) {
+        match decision {
+            Decision::UsedCode => exchange.used = true,
+            // 43 characters, as a SHA-256 hash in base64url. No verifier of the application fits.
+            Decision::OtherVerifier => exchange.code_challenge = Some(shared.random_token()),
+            _ => {}
+        }
+    }
+    value
+}
+
+fn shortened(username: &str) -> String {
+    username.chars().take(MAX_USERNAME_LENGTH).collect()
 }
 
 /// Completes a first authorization: creates the user if the code names none, and links the chosen service.

@@ -68,16 +68,11 @@ pub(crate) fn consent(page: Page, visit: &Visit) -> String {
                 button name="decision" value="USER_CANCEL" { "Cancel" }
             }
             @if page == Page::Reauthorize {
-                form method="post" {
-                    (hidden(visit, true))
-                    fieldset {
-                        legend { "Authorize with another account of the same service" }
-                        label { "User name "
-                            input name="username" value="someone-else" required maxlength="200";
-                        }
-                        button name="decision" value="another" { "Authorize this one" }
-                    }
-                }
+                (sign_in(visit, "Authorize with another account of the same service", "another", "Authorize this one"))
+            }
+            @if page == Page::UserReauth {
+                (sign_in(visit, "Sign in as another digi.me user", "another-user", "Authorize as this user"))
+                (failing_codes(visit))
             }
             form method="post" {
                 (hidden(visit, true))
@@ -90,6 +85,36 @@ pub(crate) fn consent(page: Page, visit: &Visit) -> String {
             }
         },
     )
+}
+
+/// A form for a user who signs in with another name.
+fn sign_in(visit: &Visit, legend: &str, decision: &str, button: &str) -> Markup {
+    html! {
+        form method="post" {
+            (hidden(visit, true))
+            fieldset {
+                legend { (legend) }
+                label { "User name "
+                    input name="username" value="someone-else" required maxlength="200";
+                }
+                button name="decision" value=(decision) { (button) }
+            }
+        }
+    }
+}
+
+/// The buttons that end like a success, with a code that the application cannot exchange.
+fn failing_codes(visit: &Visit) -> Markup {
+    html! {
+        form method="post" {
+            (hidden(visit, true))
+            fieldset {
+                legend { "Authorize, and return a code that cannot be exchanged" }
+                button name="decision" value="used-code" { "A code that has been used" }
+                button name="decision" value="other-verifier" { "A code for another verifier" }
+            }
+        }
+    }
 }
 
 fn hidden(visit: &Visit, with_service: bool) -> Markup {
@@ -152,6 +177,10 @@ pub(crate) fn unknown_code() -> String {
 
 pub(crate) fn no_service() -> String {
     layout("No service was chosen", &html! { p { "Go back and choose one of them." } })
+}
+
+pub(crate) fn no_user() -> String {
+    layout("No user was named", &html! { p { "Go back and enter a user name." } })
 }
 
 pub(crate) fn unknown_decision() -> String {

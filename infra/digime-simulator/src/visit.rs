@@ -65,10 +65,42 @@ pub(crate) struct Fields {
     pub(crate) account_ref: String,
     /// The service to add: its position in the list of services, from 1.
     pub(crate) service: String,
-    /// `success`, `another` or an error code.
+    /// See [`Decision`].
     pub(crate) decision: String,
-    /// The username that the user signs in with when the decision is `another`.
+    /// The username that the user signs in with when the decision is `another` or `another-user`.
     pub(crate) username: String,
+}
+
+/// The button that the user presses on a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Decision<'a> {
+    /// `success`.
+    Success,
+    /// `another`, on the account reauthorization page: the user signs in with another account of the service.
+    AnotherAccount { username: &'a str },
+    /// `another-user`, on the user reauthorization page: the user signs in to digi.me as another person.
+    AnotherUser { user_id: &'a str },
+    /// `used-code`, on the user reauthorization page: the application gets a code that has already been used.
+    UsedCode,
+    /// `other-verifier`, on the user reauthorization page: the application gets a code that belongs to another code
+    /// challenge.
+    OtherVerifier,
+    /// The error code that the page ends with.
+    Error(&'static str),
+}
+
+impl Fields {
+    /// The user's decision. `None` if the page has no such button.
+    pub(crate) fn decision(&self, page: Page) -> Option<Decision<'_>> {
+        match (page, self.decision.as_str()) {
+            (_, "success") => Some(Decision::Success),
+            (Page::Reauthorize, "another") => Some(Decision::AnotherAccount { username: &self.username }),
+            (Page::UserReauth, "another-user") => Some(Decision::AnotherUser { user_id: &self.username }),
+            (Page::UserReauth, "used-code") => Some(Decision::UsedCode),
+            (Page::UserReauth, "other-verifier") => Some(Decision::OtherVerifier),
+            (_, other) => ERROR_CODES.into_iter().find(|known| *known == other).map(Decision::Error),
+        }
+    }
 }
 
 /// A page that can be shown: its code is valid, and its account exists.

@@ -160,54 +160,8 @@ async fn an_old_code_or_one_of_another_page_redirects_with_an_error_and_an_unkno
     assert!(page.text().await.unwrap().contains("INVALID_CODE"));
 }
 
-async fn user_code(sim: &Sim, access_token: &str) -> String {
-    let claims = json!({
-        "access_token": access_token,
-        "redirect_uri": CALLBACK,
-        "state": "user-state",
-        "code_challenge": challenge(),
-        "code_challenge_method": "S256",
-    });
-    let answer = sim.call("oauth/token/reference", claims, None).await;
-    let payload = sim.payload(&answer).await;
-    let code = payload["reference_code"].as_str().expect("a code");
-    let fields = [("code", code), ("decision", "success")];
-    let (_, found) = redirect(&submit(sim, "user-reauth", &fields).await);
-    assert_eq!(found["state"], "user-state");
-    found["code"].clone()
-}
-
 pub(crate) fn exchange(code: &str, verifier: &str) -> Value {
     json!({ "grant_type": "authorization_code", "code": code, "code_verifier": verifier })
-}
-
-#[tokio::test]
-async fn a_user_with_dead_tokens_gets_new_ones_on_the_user_page() {
-    let sim = Sim::start().await;
-    let pair = sim.tokens();
-    sim.control.expire_access_tokens(USER);
-    sim.control.kill_refresh_tokens(USER);
-    let refresh = json!({
-        "grant_type": "refresh_token",
-        "refresh_token": pair.refresh_token.value,
-    });
-    let dead = sim.error("oauth/token", refresh).await;
-    assert_eq!(dead, (401, "InvalidToken".to_owned()));
-    let code = user_code(&sim, &pair.access_token.value).await;
-    let answer = sim.call("oauth/token", exchange(&code, VERIFIER), None).await;
-    assert_eq!(sim.payload(&answer).await["sub"], USER);
-    let twice = sim.error("oauth/token", exchange(&code, VERIFIER)).await;
-    assert_eq!(twice, (406, "InvalidRequest".to_owned()));
-}
-
-#[tokio::test]
-async fn a_wrong_code_verifier_spends_the_code() {
-    let sim = Sim::start().await;
-    let code = user_code(&sim, &sim.tokens().access_token.value).await;
-    for verifier in ["another-verifier", VERIFIER] {
-        let answer = sim.error("oauth/token", exchange(&code, verifier)).await;
-        assert_eq!(answer, (406, "InvalidRequest".to_owned()));
-    }
 }
 
 #[tokio::test]

@@ -7,3 +7,4 @@ mod flows;
 mod management;
 mod onboarding;
 mod requests;
+mod user_page;
