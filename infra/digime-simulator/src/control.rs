@@ -144,6 +144,12 @@ impl Control {
         self.shared.change(|state| state.for_each_pair(user_id, |grant| grant.refresh_dead = true))
     }
 
+    /// Makes digi.me forget all token pairs of the user, and returns their number. Every call with one of their tokens
+    /// is refused as invalid, also where an expired access token is accepted.
+    pub fn revoke_tokens(&self, user_id: &str) -> usize {
+        self.shared.change(|state| state.drop_pairs(user_id))
+    }
+
     /// Replaces the signing key. The previous key stays in the key set, and older keys are removed. Takes a noticeable
     /// fraction of a second.
     pub fn rotate_signing_key(&self, form: KeyForm) -> Result<(), KeyError> {

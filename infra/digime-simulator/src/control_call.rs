@@ -36,6 +36,7 @@ control_calls! {
     "POST /users/{userId}/tokens" IssueTokens { user_id: String, contract_id: String },
     "POST /users/{userId}/expire-access-tokens" ExpireAccessTokens { user_id: String },
     "POST /users/{userId}/kill-refresh-tokens" KillRefreshTokens { user_id: String },
+    "POST /users/{userId}/revoke-tokens" RevokeTokens { user_id: String },
     "DELETE /accounts/{accountId}" RemoveAccount { account_id: String },
     "POST /accounts/{accountId}/break" BreakAccount { account_id: String, #[serde(default)] shape: ErrorShape },
     "POST /accounts/{accountId}/mend" MendAccount { account_id: String },
@@ -102,6 +103,9 @@ impl Control {
             }
             ControlCall::KillRefreshTokens { user_id } => {
                 return Ok(json!({ "killed": self.kill_refresh_tokens(&user_id) }));
+            }
+            ControlCall::RevokeTokens { user_id } => {
+                return Ok(json!({ "revoked": self.revoke_tokens(&user_id) }));
             }
             ControlCall::RemoveAccount { account_id } => found(self.remove_account(&account_id), "account")?,
             ControlCall::BreakAccount { account_id, shape } => {

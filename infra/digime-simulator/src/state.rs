@@ -119,14 +119,12 @@ impl State {
     /// Removes the user and all of the user's data. The user's codes count as used, so that an open page can still
     /// redirect the browser.
     pub(crate) fn remove_user(&mut self, user_id: &str) {
+        self.drop_pairs(user_id);
         let Some(user) = self.users.remove(user_id) else {
             return;
         };
         for account_id in &user.account_ids {
             self.accounts.remove(account_id);
-        }
-        for access_token in &user.access_tokens {
-            self.drop_pair(access_token);
         }
         self.sessions.retain(|_, session| session.user_id.as_deref() != Some(user_id));
         for code in self.codes.values_mut().filter(|code| code.user_id.as_deref() == Some(user_id)) {
@@ -200,6 +198,15 @@ impl State {
         if let Some(user) = self.users.get_mut(&grant.user_id) {
             user.access_tokens.retain(|value| value != access_token);
         }
+    }
+
+    /// Removes all of the user's token pairs. Returns their number.
+    pub(crate) fn drop_pairs(&mut self, user_id: &str) -> usize {
+        let access_tokens = self.users.get(user_id).map(|user| user.access_tokens.clone()).unwrap_or_default();
+        for access_token in &access_tokens {
+            self.drop_pair(access_token);
+        }
+        access_tokens.len()
     }
 
     /// Applies `change` to each of the user's token pairs. Returns their number.

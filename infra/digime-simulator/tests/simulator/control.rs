@@ -10,7 +10,7 @@ use crate::client::{ACCOUNT, CALLBACK, CONTRACT, Sim, USER, contract, error_of};
 
 const ACCOUNTS: &str = "permission-access/accounts";
 
-async fn action(sim: &Sim, method: Method, path: &str, body: Option<Value>) -> Response {
+pub(crate) async fn action(sim: &Sim, method: Method, path: &str, body: Option<Value>) -> Response {
     let url = format!("http://{}/_simulator/{path}", sim.simulator.address());
     let mut request = sim.http.request(method, url);
     if let Some(body) = body {
@@ -156,6 +156,7 @@ async fn the_control_api_works_over_http() {
         (Method::POST, "users/u9/tokens", Some(json!({ "contractId": "none" })), 404),
         (Method::POST, "users/u9/expire-access-tokens", None, 200),
         (Method::POST, "users/u9/kill-refresh-tokens", None, 200),
+        (Method::POST, "users/u9/revoke-tokens", None, 200),
         (Method::PATCH, "settings", Some(json!({ "accessTokenStatus": "absent", "readDelayPolls": 0 })), 200),
         (Method::PATCH, "settings", Some(json!({ "unknown": 1 })), 400),
         (Method::PUT, "latency", Some(json!({ "pathPrefix": "oauth", "milliseconds": 1 })), 204),

@@ -7,4 +7,5 @@ mod flows;
 mod management;
 mod onboarding;
 mod requests;
+mod tokens;
 mod user_page;
