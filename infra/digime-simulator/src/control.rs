@@ -139,6 +139,13 @@ impl Control {
         self.shared.change(|state| state.for_each_pair(user_id, |grant| grant.pair.access_token.expires_on = now))
     }
 
+    /// Expires all refresh tokens of the user now, and returns their number. Access tokens stay valid, and the expiry
+    /// that clients have stored does not change.
+    pub fn expire_refresh_tokens(&self, user_id: &str) -> usize {
+        let now = self.shared.now().as_second();
+        self.shared.change(|state| state.for_each_pair(user_id, |grant| grant.pair.refresh_token.expires_on = now))
+    }
+
     /// Invalidates all refresh tokens of the user, and returns their number. Access tokens stay valid.
     pub fn kill_refresh_tokens(&self, user_id: &str) -> usize {
         self.shared.change(|state| state.for_each_pair(user_id, |grant| grant.refresh_dead = true))

@@ -35,6 +35,7 @@ control_calls! {
     "PUT /users/{userId}/accounts/{id}" AddAccount { user_id: String, #[serde(flatten)] account: Account },
     "POST /users/{userId}/tokens" IssueTokens { user_id: String, contract_id: String },
     "POST /users/{userId}/expire-access-tokens" ExpireAccessTokens { user_id: String },
+    "POST /users/{userId}/expire-refresh-tokens" ExpireRefreshTokens { user_id: String },
     "POST /users/{userId}/kill-refresh-tokens" KillRefreshTokens { user_id: String },
     "POST /users/{userId}/revoke-tokens" RevokeTokens { user_id: String },
     "DELETE /accounts/{accountId}" RemoveAccount { account_id: String },
@@ -100,6 +101,9 @@ impl Control {
             }
             ControlCall::ExpireAccessTokens { user_id } => {
                 return Ok(json!({ "expired": self.expire_access_tokens(&user_id) }));
+            }
+            ControlCall::ExpireRefreshTokens { user_id } => {
+                return Ok(json!({ "expired": self.expire_refresh_tokens(&user_id) }));
             }
             ControlCall::KillRefreshTokens { user_id } => {
                 return Ok(json!({ "killed": self.kill_refresh_tokens(&user_id) }));

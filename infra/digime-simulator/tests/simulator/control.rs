@@ -155,6 +155,7 @@ async fn the_control_api_works_over_http() {
         (Method::POST, "users/u9/tokens", Some(json!({ "contractId": CONTRACT })), 200),
         (Method::POST, "users/u9/tokens", Some(json!({ "contractId": "none" })), 404),
         (Method::POST, "users/u9/expire-access-tokens", None, 200),
+        (Method::POST, "users/u9/expire-refresh-tokens", None, 200),
         (Method::POST, "users/u9/kill-refresh-tokens", None, 200),
         (Method::POST, "users/u9/revoke-tokens", None, 200),
         (Method::PATCH, "settings", Some(json!({ "accessTokenStatus": "absent", "readDelayPolls": 0 })), 200),

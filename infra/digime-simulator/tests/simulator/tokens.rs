@@ -10,6 +10,7 @@ use crate::control::action;
 
 const ACCOUNTS: &str = "permission-access/accounts";
 const ACCESS_INVALID: &str = "The token (access_token) is invalid";
+const REFRESH_EXPIRED: &str = "The token (refresh_token) is expired";
 const REFRESH_INVALID: &str = "The token (refresh_token) is invalid";
 
 /// The message of the `InvalidToken` error that a call ends with.
@@ -84,4 +85,21 @@ async fn revoked_tokens_are_unknown_to_every_call() {
 
     sim.call(ACCOUNTS, access(&other_user), None).await;
     sim.call(ACCOUNTS, access(&sim.tokens()), None).await;
+}
+
+#[tokio::test]
+async fn expired_refresh_tokens_are_refused_and_access_tokens_stay_valid() {
+    let sim = Sim::start().await;
+    let (first, second) = (sim.tokens(), sim.tokens());
+    let other_user = sim.control.issue_tokens("user-2", CONTRACT);
+
+    assert_eq!(post(&sim, &format!("users/{USER}/expire-refresh-tokens")).await, json!({ "expired": 2 }));
+    for pair in [&first, &second] {
+        assert_eq!(invalid_token(&sim, Method::POST, "oauth/token", refresh(pair)).await, REFRESH_EXPIRED);
+        sim.call(ACCOUNTS, access(pair), None).await;
+    }
+    assert_eq!(sim.control.expire_refresh_tokens("unknown"), 0);
+
+    sim.call("oauth/token", refresh(&other_user), None).await;
+    sim.call("oauth/token", refresh(&sim.tokens()), None).await;
 }
