@@ -205,8 +205,8 @@ impl Control {
         self.change_settings(SettingsChange { read_delay_polls: Some(polls), ..Default::default() });
     }
 
-    /// Delays every request whose path has the given prefix. `None` delays all requests. The delay is at most one
-    /// minute; zero ends it. Lost at a restart.
+    /// Delays every request of the API and the pages whose path has the given prefix. `None` delays all of them. The
+    /// delay is at most one minute; zero ends the delay of this prefix, and no other. Lost at a restart.
     pub fn set_latency(&self, path_prefix: Option<&str>, latency: Duration) {
         self.shared.faults().set_latency(path_prefix, latency);
     }

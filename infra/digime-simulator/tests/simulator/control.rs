@@ -212,3 +212,26 @@ async fn latency_delays_the_answer_of_its_path() {
     sim.control.set_latency(Some("jwks/oauth"), Duration::ZERO);
     assert_eq!(sim.key_set().await.len(), 1);
 }
+
+#[tokio::test]
+async fn latency_delays_a_page_and_its_form() {
+    let sim = Sim::start().await;
+    let latency = async |milliseconds: u64| {
+        let body = json!({ "pathPrefix": "/apps/saas/user-reauth", "milliseconds": milliseconds });
+        assert_eq!(action(&sim, Method::PUT, "latency", Some(body)).await.status(), 204);
+    };
+    let page = |method, name| {
+        let url = sim.simulator.onboard_url().join(name).unwrap();
+        sim.http.request(method, url).form(&[("code", "unknown")])
+    };
+    latency(30_000).await;
+    for method in [Method::GET, Method::POST] {
+        let request = page(method.clone(), "user-reauth").timeout(Duration::from_millis(50));
+        assert!(request.send().await.is_err_and(|error| error.is_timeout()), "{method}");
+    }
+    assert_eq!(page(Method::POST, "reauthorize").send().await.unwrap().status(), 400);
+    latency(0).await;
+    for method in [Method::GET, Method::POST] {
+        assert_eq!(page(method, "user-reauth").send().await.unwrap().status(), 400);
+    }
+}
