@@ -7,6 +7,8 @@ use crate::{demo, names::Queue};
 
 /// In milliseconds. The latency of a slow digi.me: noticeable, but shorter than the functions' timeouts.
 const SLOW: u64 = 2_000;
+/// The path of the page on which a user authorizes the application again.
+const USER_PAGE: &str = "/apps/saas/user-reauth";
 /// More failures than requests are made until the button "Normal" ends them.
 const ALL: u32 = 100_000;
 
@@ -85,6 +87,12 @@ pub(super) const DIGIME: [&[Button]; 3] = [
             done: "The user's refresh tokens are invalid.",
         },
         Button {
+            name: "revoke-tokens",
+            label: "Revoke all tokens",
+            action: Action::Control(|user, _| vec![ControlCall::RevokeTokens { user_id: user.to_owned() }]),
+            done: "digi.me no longer knows the user's tokens.",
+        },
+        Button {
             name: "store-grant",
             label: "Store a new grant",
             action: Action::StoreGrant,
@@ -101,8 +109,14 @@ pub(super) const DIGIME: [&[Button]; 3] = [
         Button {
             name: "slow",
             label: "Slow (2 s)",
-            action: Action::Control(|_, _| vec![latency(SLOW)]),
+            action: Action::Control(|_, _| vec![latency(None, SLOW)]),
             done: "digi.me answers after 2 seconds.",
+        },
+        Button {
+            name: "slow-user-page",
+            label: "Slow user page (2 s)",
+            action: Action::Control(|_, _| vec![latency(Some(USER_PAGE), SLOW)]),
+            done: "digi.me's user reauthorization page answers after 2 seconds.",
         },
         Button {
             name: "failing",
@@ -115,7 +129,10 @@ pub(super) const DIGIME: [&[Button]; 3] = [
         Button {
             name: "normal",
             label: "Normal",
-            action: Action::Control(|_, _| vec![latency(0), ControlCall::ClearFailures]),
+            // A latency of 0 without a path ends no latency that was set for a path.
+            action: Action::Control(|_, _| {
+                vec![latency(None, 0), latency(Some(USER_PAGE), 0), ControlCall::ClearFailures]
+            }),
             done: "digi.me answers without delay and without errors.",
         },
     ],
@@ -139,8 +156,8 @@ fn break_account(account: &str, shape: ErrorShape) -> ControlCall {
     ControlCall::BreakAccount { account_id: account.to_owned(), shape }
 }
 
-fn latency(milliseconds: u64) -> ControlCall {
-    ControlCall::SetLatency { path_prefix: None, milliseconds }
+fn latency(path_prefix: Option<&str>, milliseconds: u64) -> ControlCall {
+    ControlCall::SetLatency { path_prefix: path_prefix.map(str::to_owned), milliseconds }
 }
 
 fn access_token_status(status: AccessTokenStatus) -> ControlCall {
@@ -186,9 +203,25 @@ impl Button {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use std::{collections::BTreeSet, time::Duration};
+
+    use digime_simulator::{Control, Simulator};
 
     use super::*;
+
+    /// The control calls of a button, for the user ann.
+    fn calls(button: &Button) -> Vec<ControlCall> {
+        match button.action {
+            Action::Control(calls) => calls("ann", ""),
+            _ => Vec::new(),
+        }
+    }
+
+    fn press(control: &Control, name: &str) {
+        for call in calls(by_name(name).expect("a button")) {
+            control.call(call).expect("carried out");
+        }
+    }
 
     #[test]
     fn no_two_buttons_have_the_same_name() {
@@ -196,5 +229,42 @@ mod tests {
         let names: Vec<_> = names.into_iter().chain([&READ, &REDRIVE]).map(|button| button.name).collect();
         assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len());
         assert!(names.iter().all(|name| by_name(name).is_some()));
+    }
+
+    #[tokio::test]
+    async fn revoke_all_tokens_leaves_the_user_without_tokens() {
+        let simulator = Simulator::builder().start().await.unwrap();
+        let control = simulator.control();
+        for user in ["ann", "ben"] {
+            control.issue_tokens(user, "contract");
+        }
+        press(&control, "revoke-tokens");
+        assert_eq!((control.revoke_tokens("ann"), control.revoke_tokens("ben")), (0, 1));
+    }
+
+    #[tokio::test]
+    async fn slow_user_page_delays_the_page_of_the_simulator() {
+        let simulator = Simulator::builder().start().await.unwrap();
+        press(&simulator.control(), "slow-user-page");
+        let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_millis(50)).build().unwrap();
+        let answer = http.get(simulator.onboard_url().join("user-reauth").unwrap()).send().await;
+        assert!(answer.is_err_and(|error| error.is_timeout()));
+    }
+
+    #[test]
+    fn normal_ends_each_latency_that_a_button_sets() {
+        let latencies = |button| {
+            calls(button).into_iter().filter_map(|call| match call {
+                ControlCall::SetLatency { path_prefix, milliseconds } => Some((path_prefix, milliseconds)),
+                _ => None,
+            })
+        };
+        let ended: Vec<_> = latencies(by_name("normal").unwrap()).collect();
+        let buttons = DIGIME.into_iter().flatten();
+        let set: Vec<_> = buttons.flat_map(latencies).filter(|(_, milliseconds)| *milliseconds > 0).collect();
+        assert!(!set.is_empty());
+        for (path_prefix, _) in set {
+            assert!(ended.contains(&(path_prefix.clone(), 0)), "{path_prefix:?}");
+        }
     }
 }
