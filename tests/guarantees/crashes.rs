@@ -76,7 +76,15 @@ impl<'a> Walk<'a> {
         let link = self.published().into_iter().rev().find_map(|event| event.reconnect_url);
         let link = self.world.path(&link.unwrap());
         self.until(StatusCode::OK, async || self.world.get(&link).await).await;
-        let reply = self.until(StatusCode::SEE_OTHER, async || self.world.call(Method::POST, &link, "").await).await;
+        let press = async || {
+            let reply = self.world.call(Method::POST, &link, "").await;
+            if reply.status.is_server_error() {
+                // In the same browser, the next press would first wait for the answer of this one.
+                self.world.change_browser();
+            }
+            reply
+        };
+        let reply = self.until(StatusCode::SEE_OTHER, press).await;
         self.come_back(reply.header("location"), decision).await
     }
 
@@ -110,7 +118,7 @@ impl<'a> Walk<'a> {
         let events = self.world.events(&self.user, &self.account).await;
         assert_eq!(events.iter().map(|event| &*event.kind).collect::<Vec<_>>(), history);
         let mut published: BTreeMap<String, Vec<DeliveredEvent>> = BTreeMap::new();
-        for event in self.published() {
+        for event in self.published().into_iter().filter(|event| event.account_id == self.account) {
             published.entry(event.event_id.clone()).or_default().push(event);
         }
         assert_eq!(published.len(), events.len(), "each event is published, and no other");
@@ -138,7 +146,7 @@ impl<'a> Walk<'a> {
     }
 
     fn due(&self) -> Vec<Value> {
-        self.items().into_iter().filter(|item| item.get("dueAt").is_some()).collect()
+        self.items().into_iter().filter(|item| self.world.due().contains(item)).collect()
     }
 
     async fn sweep_until_nothing_is_due(&self, interval: u64) {
@@ -210,13 +218,14 @@ async fn a_kill_during_a_refresh_requires_at_most_a_new_authorization() {
         let path = format!("/users/{}/accounts/{}/reauthorizations", walk.user, walk.account);
         let ask = async || walk.world.post(&path, &json!({})).await;
         let mut reply = walk.answered(ask).await;
+        // At the simulated digi.me, a refresh ends both tokens of the old pair, so that it does not know the user any more.
         if reply.status == StatusCode::CONFLICT {
-            assert_eq!(reply.json()["code"], "user_reauthorization_required");
+            assert_eq!(reply.json()["code"], "user_authorization_required");
             assert!(walk.may_have_lost_a_pair());
             walk.authorize().await;
             reply = walk.until(StatusCode::CREATED, ask).await;
         }
-        assert_eq!(reply.status, StatusCode::CREATED, "{}", reply.body);
+        assert_eq!((reply.status, &reply.json()["kind"]), (StatusCode::CREATED, &json!("account")), "{}", reply.body);
         control.expire_access_tokens(&walk.user);
         let reply = walk.come_back(reply.json()["url"].as_str().unwrap(), Decision::Success).await;
         if reply.header("location").contains("status=verifying") {

@@ -234,7 +234,7 @@ async fn conflicting_transactions_are_waited_out() {
     let gone = world.call(Method::DELETE, &format!("/users/{DEMO_USER}"), "").await;
     assert_eq!(gone.status, StatusCode::NO_CONTENT, "{}", gone.body);
     world.advance(86_400);
-    assert_eq!(world.sweep().await, json!({"left": 0, "requeued": 0, "settled": 0, "failed": 0}));
+    assert_eq!(world.sweep().await, json!({"left": 0, "requeued": 0, "settled": 0, "expired": 0, "failed": 0}));
 }
 
 #[tokio::test]
@@ -247,7 +247,7 @@ async fn the_sweep_goes_on_past_what_fails() {
     world.system.aws.clear_faults();
     // SQS refuses one of the two events, in a way that the SDK does not retry.
     world.system.aws.fail(Fault::error("sqs:SendMessage", 400, "InvalidMessageContents", 1));
-    assert_eq!(world.sweep().await, json!({"left": 0, "requeued": 1, "settled": 0, "failed": 1}));
+    assert_eq!(world.sweep().await, json!({"left": 0, "requeued": 1, "settled": 0, "expired": 0, "failed": 1}));
     world.system.aws.clear_faults();
     world.advance(3_600);
     world.sweep().await;

@@ -73,7 +73,9 @@ async fn after_a_cancel_the_account_waits_and_the_link_still_works() {
     assert_eq!(result.parameter("status").as_deref(), Some("succeeded"));
     world.run_until_idle().await;
     assert_eq!(world.account(DEMO_USER, BANK).await["status"], "active");
-    assert_eq!(world.get(&link).await.status, StatusCode::GONE, "the account is connected");
+    let page = world.get(&link).await;
+    assert_eq!(page.status, StatusCode::OK);
+    assert!(page.body.contains("All set") && page.body.contains("Meadow Bank is connected."), "{}", page.body);
 }
 
 /// The error on digi.me's documentation page, byte for byte, is the bare map of a read result.

@@ -1,7 +1,7 @@
 //! `infra/openapi.yaml` describes the replies, problems and events as the functions write them: its schemas are
 //! compared with the JSON Schemas of the types. Descriptions are not compared.
 
-use accounts::replies::{AcceptedBody, AccountBody, AccountListBody, GrantBody};
+use accounts::replies::{AcceptedBody, AccountBody, AccountListBody, GrantBody, InNeedListBody};
 use create_reauth_url::replies::{CreatedBody, ReauthorizationBody};
 use reauth_core::web::ProblemBody;
 use reauth_domain::Event;
@@ -24,6 +24,7 @@ fn the_schemas_of_the_description_are_those_of_the_types() {
         ("AccountList", schema::<AccountListBody>()),
         ("CreatedReauthorization", schema::<CreatedBody>()),
         ("Event", schema::<Event>()),
+        ("InNeedList", schema::<InNeedListBody>()),
         ("Problem", schema::<ProblemBody>()),
         ("Reauthorization", schema::<ReauthorizationBody>()),
         ("StoredGrant", schema::<GrantBody>()),

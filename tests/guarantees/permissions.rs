@@ -31,6 +31,20 @@ async fn reauthorize_with_expired_tokens(world: &World) {
     world.get(&format!("/users/{DEMO_USER}/accounts?refresh=true")).await;
 }
 
+/// A user whose refresh token is dead goes through digi.me's user page and the page of the bank account.
+async fn reauthorize_the_user(world: &World) {
+    let control = world.system.simulator.control();
+    control.set_access_token_status(AccessTokenStatus::default());
+    control.break_account(BANK, ErrorShape::Documented);
+    world.advance(3_600);
+    world.hand_in(DEMO_USER, None, &broken(BANK)).await;
+    control.expire_access_tokens(DEMO_USER);
+    control.kill_refresh_tokens(DEMO_USER);
+    let result = world.reauthorize(&reconnect(world).await, Decision::Success).await;
+    world.reauthorize(result.reply.header("location"), Decision::Success).await;
+    assert_eq!(world.account(DEMO_USER, BANK).await["status"], "active");
+}
+
 /// An account that only digi.me knows, and one that the sweep verifies, with an expired token too.
 async fn verify_by_the_sweep(world: &World) {
     let control = world.system.simulator.control();
@@ -79,6 +93,7 @@ async fn every_function_is_allowed_exactly_what_it_does() {
     }
     reauthorize_with_expired_tokens(&world).await;
     verify_by_the_sweep(&world).await;
+    reauthorize_the_user(&world).await;
     take_in_first_results(&world).await;
     list_store_and_erase(&world).await;
     let used = used_permissions(world.system.aws.permissions());

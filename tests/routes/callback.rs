@@ -232,24 +232,32 @@ async fn each_failure_of_a_reauthorization_is_told_once() {
 }
 
 #[tokio::test]
-async fn without_a_return_url_the_browser_that_cancelled_gets_a_page_that_leads_back_to_its_link() {
+async fn without_a_return_url_a_journey_ends_on_the_page_of_its_link() {
     let world = World::builder().setting("DEFAULT_RETURN_URL", "").start().await;
     world.lose_authorization(BANK).await;
     let link = world.last_link();
-    let url = world.follow(&link).await;
-    let page = world.reauthorize(&url, Decision::Error("USER_CANCEL")).await.reply.body;
-    assert!(page.contains("Meadow Bank is not connected") && page.contains("You cancelled. Nothing was changed."));
-    assert!(page.contains(&format!("href=\"{}\"", link.trim_start_matches('/'))), "{page}");
+    let end = async |decision| {
+        let url = world.follow(&link).await;
+        let reply = world.reauthorize(&url, decision).await.reply;
+        assert_eq!(reply.status, StatusCode::SEE_OTHER, "{}", reply.body);
+        let target = world.path(reply.header("location"));
+        assert!(target.starts_with(&link), "{target}");
+        world.get(&target).await.body
+    };
+    let page = end(Decision::Error("USER_CANCEL")).await;
+    assert!(page.contains("You cancelled. Nothing was changed.") && page.contains("Reconnect Meadow Bank"), "{page}");
     assert!(!page.contains("Reference for support"), "a cancellation needs no support: {page}");
-
-    let callback = world.decide(&world.follow(&link).await, Decision::Another).await;
-    let page = world.get(&callback).await.body;
+    let page = end(Decision::Another).await;
     assert!(page.contains("You used a different Meadow Bank account. Use the one shown as al•••••an."), "{page}");
-    assert!(page.contains("Try again") && page.contains("Reference for support: WRONG_ACCOUNT"), "{page}");
+    assert!(page.contains("Reconnect Meadow Bank") && page.contains("Reference for support: WRONG_ACCOUNT"), "{page}");
+    world.run_until_idle().await;
+
+    let callback = world.decide(&world.follow(&link).await, Decision::Error("USER_CANCEL")).await;
     world.change_browser();
     let page = world.get(&callback).await.body;
     assert!(
         page.contains("Meadow Bank is not connected") && !page.contains("reconnect/"),
         "no link for others: {page}"
     );
+    world.run_until_idle().await;
 }

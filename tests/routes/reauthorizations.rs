@@ -60,20 +60,21 @@ async fn an_account_that_only_digime_knows_is_found_there() {
 }
 
 #[tokio::test]
-async fn a_dead_refresh_token_asks_for_the_user() {
+async fn a_dead_refresh_token_leads_to_the_user_page() {
     let world = World::builder().start().await;
     let control = world.system.simulator.control();
     control.expire_access_tokens(DEMO_USER);
     control.kill_refresh_tokens(DEMO_USER);
     for _ in 0..2 {
         let reply = world.request_reauthorization(DEMO_USER, BANK).await;
-        let code = reply.json()["code"].clone();
-        assert_eq!((reply.status, code), (StatusCode::CONFLICT, json!("user_reauthorization_required")));
+        assert_eq!((reply.status, &reply.json()["kind"]), (StatusCode::CREATED, &json!("user")), "{}", reply.body);
+        assert_eq!(reply.json()["accountId"], BANK);
+        assert!(reply.json()["url"].as_str().unwrap().contains("/user-reauth?code="));
     }
     assert_eq!(world.refreshes(), 1, "the dead token is not tried again");
-    let advice = world.request_reauthorization(DEMO_USER, BANK).await.json();
-    assert!(advice["detail"].as_str().unwrap().contains("PUT"), "{advice}");
     let fresh = world.issue_tokens(DEMO_USER);
     world.put(&format!("/users/{DEMO_USER}/grants/{DEMO_CONTRACT}"), &fresh).await;
-    world.create_reauthorization(DEMO_USER, BANK).await;
+    let reply = world.request_reauthorization(DEMO_USER, BANK).await;
+    assert_eq!(reply.json()["kind"], "account");
+    world.run_until_idle().await;
 }

@@ -1,10 +1,20 @@
 //! Erasing a user.
 
-use reauth_core::store::{Commit, StoreError};
+use jiff::Timestamp;
+use reauth_core::store::{Commit, GrantCondition, StoreError};
 use reauth_domain::Account;
 use secrecy::SecretString;
 
-use crate::{MINUTE, bank, broken, grant, last_event, link, lost, read, reauthorization, table::on_a_table, user};
+use crate::{
+    MINUTE, bank, broken, grant, last_event, link, lost, read, reauthorization, secrets,
+    table::{Table, on_a_table},
+    user,
+};
+
+async fn put_grant(table: &Table, triggered_at: Timestamp) -> Result<u64, StoreError> {
+    let grant = grant(&user(1), "a", triggered_at).unchanged();
+    table.store.put_grant(grant, GrantCondition::Version(0), None, triggered_at).await
+}
 
 #[tokio::test]
 async fn what_was_handed_in_before_the_erasure_is_void_also_when_the_user_has_come_back() {
@@ -29,10 +39,10 @@ async fn an_erased_user_is_gone_and_stays_gone_for_whatever_was_triggered_before
     on_a_table(async |table| {
         let before = table.now();
         let account = broken(table, &user(1)).await;
-        table.store.put_grant(&grant(&user(1), "a", before), 0, before).await.unwrap();
+        put_grant(table, before).await.unwrap();
         let (token, event) = (SecretString::from("link"), last_event(table, &account.value).await);
         table.store.put_link(&token, &link(&account.value, before), &event).await.unwrap();
-        table.store.create_reauthorization(&reauthorization(before), &token, None, before).await.unwrap();
+        table.store.create_reauthorization(&reauthorization(before), secrets(&token), before).await.unwrap();
 
         table.clock.advance(MINUTE);
         table.store.erase(&user(1)).await.unwrap();
@@ -42,14 +52,14 @@ async fn an_erased_user_is_gone_and_stays_gone_for_whatever_was_triggered_before
 
         let late = Commit { triggered_at: before, ..lost(table, Account::new(user(1), bank()), 0) };
         assert!(matches!(table.store.commit(late).await, Err(StoreError::Erased)));
-        let late = table.store.put_grant(&grant(&user(1), "a", before), 0, before).await;
+        let late = put_grant(table, before).await;
         assert!(matches!(late, Err(StoreError::Erased)));
         let late = table.store.put_link(&token, &link(&account.value, before), &event).await;
         assert!(matches!(late, Err(StoreError::Erased)));
         assert!(!table.store.user_exists(&user(1)).await.unwrap());
 
         // A grant that is stored at the time of the erasure counts as later. Other writes must be later.
-        table.store.put_grant(&grant(&user(1), "a", table.now()), 0, table.now()).await.unwrap();
+        put_grant(table, table.now()).await.unwrap();
         table.clock.advance(MINUTE);
         broken(table, &user(1)).await;
     })

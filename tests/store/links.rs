@@ -1,8 +1,11 @@
 //! Reconnect links and their uses.
 
-use reauth_core::store::{LinkUse, StoreError};
-use reauth_domain::{EventId, event::Subject, time::after};
-use secrecy::SecretString;
+use reauth_core::{
+    keyring::random_secret,
+    store::{LinkUse, OngoingResult, StoreError},
+};
+use reauth_domain::{EventId, Target, event::Subject, time::after};
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
     MINUTE, broken, last_event, link,
@@ -48,7 +51,8 @@ async fn a_link_of_an_event_that_is_not_in_the_table_is_not_written() {
 
 async fn record_use(table: &Table) -> LinkUse {
     let read = table.store.link("link").await.unwrap().unwrap();
-    table.store.record_use("link", read).await.unwrap()
+    let (target, browser) = (read.link.target.clone(), random_secret(&table.ambient));
+    table.store.record_use("link", read, &target, &browser).await.unwrap()
 }
 
 #[tokio::test]
@@ -70,6 +74,47 @@ async fn a_use_that_is_taken_back_does_not_count_whatever_was_recorded_since() {
             assert!(matches!(record_use(table).await, LinkUse::Recorded(_)));
         }
         assert_eq!(record_use(table).await, LinkUse::TooMany(10 * MINUTE));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_same_use_twice_counts_once_and_the_second_gets_the_answer_of_the_first() {
+    on_a_table(async |table| {
+        let account = broken(table, &user(1)).await.value;
+        let (token, event) = (SecretString::from("link"), last_event(table, &account).await);
+        table.store.put_link(&token, &link(&account, table.now()), &event).await.unwrap();
+        let read = table.store.link("link").await.unwrap().unwrap();
+        let (own, other) = (read.link.target.clone(), Target::Account("2_other".parse().unwrap()));
+        let (browser, another) = (random_secret(&table.ambient), random_secret(&table.ambient));
+        let first = table.store.record_use("link", read.clone(), &own, &browser).await.unwrap();
+        let LinkUse::Recorded(first) = first else { panic!("there is room") };
+        // Both read the link before the first use was recorded.
+        let LinkUse::Ongoing(ongoing) = table.store.record_use("link", read.clone(), &own, &browser).await.unwrap()
+        else {
+            panic!("the first use is under way")
+        };
+        assert!(matches!(table.store.result_of_use("link", &ongoing).await.unwrap(), OngoingResult::None));
+        table.store.answer_use("link", &first, &"https://digi.me/page?code=secret".into()).await.unwrap();
+        assert!(!table.everything().await.contains("code=secret"));
+        let result = table.store.result_of_use("link", &ongoing).await.unwrap();
+        assert!(matches!(result, OngoingResult::Url(url) if url.expose_secret() == "https://digi.me/page?code=secret"));
+
+        // The first use is answered: the next one is a new use. So is one for something else, or in another browser.
+        for (target, browser) in [(&own, &browser), (&other, &browser), (&own, &another)] {
+            let read = table.store.link("link").await.unwrap().unwrap();
+            let next = table.store.record_use("link", read, target, browser).await.unwrap();
+            assert!(matches!(next, LinkUse::Recorded(_)), "{next:?}");
+        }
+        // A use whose process has ended is not waited for.
+        let read = table.store.link("link").await.unwrap().unwrap();
+        let LinkUse::Ongoing(lost) = table.store.record_use("link", read.clone(), &own, &another).await.unwrap() else {
+            panic!("that use is under way")
+        };
+        table.clock.advance(MINUTE);
+        assert!(matches!(table.store.result_of_use("link", &lost).await.unwrap(), OngoingResult::Failed));
+        let next = table.store.record_use("link", read, &own, &another).await.unwrap();
+        assert!(matches!(next, LinkUse::Recorded(_)), "{next:?}");
     })
     .await;
 }

@@ -2,9 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use reauth_domain::{Account, AccountId, Status};
+use reauth_core::store::{GrantCondition, InNeed};
+use reauth_domain::{Account, AccountId, EpisodeId, Status};
 
-use crate::{MINUTE, broken, lost, table::on_a_table, user};
+use crate::{MINUTE, broken, contract, grant, lost, table::on_a_table, user};
+
+fn accounts(entries: Vec<InNeed>) -> impl Iterator<Item = Account> {
+    entries.into_iter().map(|entry| match entry {
+        InNeed::Account(account) => account,
+        InNeed::Grant(grant) => panic!("{grant:?}"),
+    })
+}
 
 #[tokio::test]
 async fn the_accounts_in_need_come_oldest_first_each_once_page_by_page() {
@@ -15,9 +23,9 @@ async fn the_accounts_in_need_come_oldest_first_each_once_page_by_page() {
         }
         let (mut found, mut cursor) = (Vec::new(), None);
         loop {
-            let page = table.store.accounts_in_need(7, cursor.as_ref()).await.unwrap();
-            assert!(page.accounts.len() <= 7);
-            found.extend(page.accounts.into_iter().map(|account| account.user_id));
+            let page = table.store.in_need(7, cursor.as_ref()).await.unwrap();
+            assert!(page.entries.len() <= 7);
+            found.extend(accounts(page.entries).map(|account| account.user_id));
             cursor = page.next;
             if cursor.is_none() {
                 break;
@@ -40,16 +48,36 @@ async fn a_list_larger_than_one_answer_of_the_database_is_whole() {
             episode.error.message = Some("m".repeat(15_000));
             table.store.commit(commit).await.unwrap();
         }
-        let whole = table.store.accounts_in_need(500, None).await.unwrap();
-        assert_eq!(whole.accounts.into_iter().map(|account| account.account_id).collect::<BTreeSet<_>>(), names);
+        let whole = table.store.in_need(500, None).await.unwrap();
+        assert_eq!(accounts(whole.entries).map(|account| account.account_id).collect::<BTreeSet<_>>(), names);
         assert_eq!(whole.next, None);
 
-        let first = table.store.accounts_in_need(90, None).await.unwrap();
-        assert_eq!(first.accounts.len(), 90);
-        let second = table.store.accounts_in_need(90, first.next.as_ref()).await.unwrap();
-        assert_eq!((second.accounts.len(), second.next), (10, None));
-        let both = first.accounts.into_iter().chain(second.accounts).map(|account| account.account_id);
+        let first = table.store.in_need(90, None).await.unwrap();
+        assert_eq!(first.entries.len(), 90);
+        let second = table.store.in_need(90, first.next.as_ref()).await.unwrap();
+        assert_eq!((second.entries.len(), second.next), (10, None));
+        let both = accounts(first.entries).chain(accounts(second.entries)).map(|account| account.account_id);
         assert_eq!(both.collect::<BTreeSet<_>>(), names);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_grant_with_a_dead_refresh_token_is_in_need_and_before_that_due() {
+    on_a_table(async |table| {
+        let grant = grant(&user(1), "a", table.now());
+        let write = async |change, version| {
+            table.store.put_grant(change, GrantCondition::Version(version), None, table.now()).await.unwrap()
+        };
+        let version = write(grant.clone().unchanged(), 0).await;
+        assert!(table.store.due_grants(table.now(), 10).await.unwrap().is_empty());
+        table.clock.advance(MINUTE);
+        assert_eq!(table.store.due_grants(table.now(), 10).await.unwrap().len(), 1);
+        let died = grant.refresh_token_died(EpisodeId::from([1; 16]), table.now()).unwrap();
+        write(died, version).await;
+        assert!(table.store.due_grants(table.now(), 10).await.unwrap().is_empty());
+        let page = table.store.in_need(10, None).await.unwrap();
+        assert!(matches!(&*page.entries, [InNeed::Grant(grant)] if grant.contract_id == contract()), "{page:?}");
     })
     .await;
 }

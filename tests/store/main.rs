@@ -16,13 +16,16 @@ use std::time::Duration;
 
 use digime::{TokenPair, read_result::AccountError};
 use jiff::Timestamp;
-use reauth_core::store::{AccountChange, Commit, Condition, Grant, Link, StoreError, Versioned};
+use reauth_core::store::{AccountChange, Commit, Condition, Link, NewReauthorizationSecrets, StoreError, Versioned};
 use reauth_domain::{
-    Account, AccountId, ContractId, EpisodeId, Event, Outcome, ReauthorizationId, Signal, UserId, Watermark,
+    Account, AccountId, ContractId, EpisodeId, Event, EventId, Grant, Outcome, ReauthorizationId, Signal, Target,
+    UserId, Watermark,
+    account::Notice,
     event::Subject,
-    reauthorization::{Kind, Progress, Reauthorization},
+    reauthorization::{Flow, Progress, Reauthorization},
     time::after,
 };
+use secrecy::SecretString;
 use serde_json::json;
 
 use self::table::Table;
@@ -69,7 +72,8 @@ pub(crate) fn grant(user: &UserId, token: &str, now: Timestamp) -> Grant {
         user_id: user.clone(),
         contract_id: contract(),
         tokens: TokenPair::parse(&tokens).unwrap(),
-        refresh_dead: false,
+        episode: None,
+        sequence: 0,
         leased_until: None,
         accounts_listed_at: None,
     }
@@ -90,20 +94,32 @@ pub(crate) async fn last_event(table: &Table, account: &Account) -> Subject {
 }
 
 pub(crate) fn link(account: &Account, now: Timestamp) -> Link {
-    Link { user_id: account.user_id.clone(), account_id: account.account_id.clone(), expires_at: after(now, MINUTE) }
+    Link {
+        user_id: account.user_id.clone(),
+        target: Target::Account(account.account_id.clone()),
+        notice: Notice { event_id: EventId::from([3; 16]), link_key_id: "key".to_owned() },
+        created_at: now,
+        expires_at: after(now, MINUTE),
+    }
 }
 
 pub(crate) fn reauthorization(now: Timestamp) -> Reauthorization {
     Reauthorization {
         id: ReauthorizationId::from([7; 16]),
         user_id: user(1),
-        account_id: bank(),
         contract_id: contract(),
-        kind: Kind::Account,
+        flow: Flow::Account { account_id: bank() },
         progress: Progress::Pending,
         told: Vec::new(),
         return_url: None,
+        locale: None,
+        link: None,
         created_at: now,
         expires_at: after(now, MINUTE),
     }
+}
+
+/// The secrets of a reauthorization that the application creates.
+pub(crate) fn secrets(state: &SecretString) -> NewReauthorizationSecrets<'_> {
+    NewReauthorizationSecrets { state, browser: None, verifier: None }
 }

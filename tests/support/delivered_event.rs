@@ -14,6 +14,8 @@ pub struct DeliveredEvent {
     pub timestamp: String,
     pub event_id: String,
     pub user_id: String,
+    /// Empty in the events of a user.
+    #[serde(default)]
     pub account_id: String,
     pub sequence: u64,
     pub contract_id: Option<String>,
@@ -29,6 +31,7 @@ pub struct DeliveredEvent {
     pub reauthorization_id: Option<String>,
     pub error_code: Option<String>,
     pub retryable: Option<bool>,
+    pub recoverable: Option<bool>,
 }
 
 /// The error of the read that an event tells of.

@@ -168,6 +168,17 @@ impl World {
         found["Items"].as_array().expect("a list of items").clone()
     }
 
+    /// The items that wait for the sweep: undelivered events, and accounts that are being verified. A grant always waits
+    /// for the expiry of its refresh token.
+    #[must_use]
+    pub fn due(&self) -> Vec<Value> {
+        let is_due = |item: &Value| {
+            let shard = item["dueShard"]["S"].as_str();
+            shard.is_some_and(|shard| !shard.starts_with("due-grant#"))
+        };
+        self.items().into_iter().filter(is_due).collect()
+    }
+
     /// Runs the stream and the queues until the system is idle.
     pub async fn run_until_idle(&self) {
         self.system.run_until_idle().await.expect("the system becomes idle");

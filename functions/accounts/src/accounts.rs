@@ -1,4 +1,4 @@
-//! The routes that list and show accounts: their status, their history, and which accounts need a reauthorization.
+//! The routes that list and show a user's accounts: their status and their history.
 
 use digime::ListedAccount;
 use http::StatusCode;
@@ -7,22 +7,20 @@ use lambda_http::Request;
 use reauth_core::{
     lambda::RequestContext,
     retry::retry_on_conflict,
-    store::{AccountChange, Commit, Cursor, Grant, HistoryCursor, HistoryPage, StoreError, UserAccounts, Versioned},
+    store::{AccountChange, Commit, HistoryCursor, HistoryPage, StoreError, UserAccounts, Versioned},
     web::{ApiRequest, Problem, Response, response},
 };
 use reauth_domain::{
-    Account, AccountId, Outcome, Signal, Status, UserId, account::Episode, verification::is_acceptable,
+    Account, AccountId, Grant, Outcome, Signal, Status, UserId, account::Episode, verification::is_acceptable,
 };
 use secrecy::ExposeSecret;
 use tracing::instrument;
 
 use crate::{
     Accounts,
-    replies::{AccountBody, AccountListBody},
+    replies::{AccountBody, AccountListBody, GrantStateBody},
 };
 
-const DEFAULT_LIMIT: usize = 100;
-const MAX_LIMIT: usize = 500;
 /// Events on one page of an account's history.
 const HISTORY_PAGE: usize = 100;
 
@@ -36,13 +34,15 @@ impl Accounts {
         if refresh {
             self.ask_digime(&user, request.context()).await?;
         }
-        let known = self.authorized.user_accounts(&user, request.context()).await?;
+        let known = self.authorized.user_accounts(&user, request.context());
+        let (known, grants) = tokio::try_join!(known, self.authorized.store.grant_states(&user))?;
         let accounts = known.all(&user);
-        if accounts.is_empty() && !self.authorized.store.user_exists(&user).await? {
+        if accounts.is_empty() && grants.is_empty() && !self.authorized.store.user_exists(&user).await? {
             return Err(Problem::user_not_found());
         }
         let accounts = accounts.iter().map(|account| AccountBody::new(account, read_at(&known, account))).collect();
-        Ok(response::json(StatusCode::OK, &AccountListBody { accounts, cursor: None }))
+        let grants = grants.into_iter().map(|grant| GrantStateBody::new(grant, self.ambient.now())).collect();
+        Ok(response::json(StatusCode::OK, &AccountListBody { accounts, grants }))
     }
 
     /// `GET /users/{userId}/accounts/{accountId}`.
@@ -144,27 +144,6 @@ impl Accounts {
         };
         self.authorized.store.commit(commit).await?;
         Ok(Some(account))
-    }
-
-    /// `GET /accounts?status=reauth_required`.
-    #[instrument(skip_all)]
-    pub(crate) async fn list_in_need(&self, request: &Request) -> Result<Response, Problem> {
-        let mut input = request.input();
-        input.parameter("status", |status| match status {
-            Some("reauth_required") => Ok(()),
-            _ => Err("must be reauth_required"),
-        });
-        let limit = input.parameter("limit", |limit| match limit.map(str::parse) {
-            None => Ok(DEFAULT_LIMIT),
-            Some(Ok(limit)) if (1..=MAX_LIMIT).contains(&limit) => Ok(limit),
-            Some(_) => Err(format!("must be from 1 to {MAX_LIMIT}")),
-        });
-        let cursor = input.parameter("cursor", |cursor| cursor.map(Cursor::decode).transpose());
-        let (limit, cursor) = input.finish(|| Some((limit?, cursor?)))?;
-        let page = self.authorized.store.accounts_in_need(limit, cursor.as_ref()).await?;
-        let accounts = page.accounts.iter().map(|account| AccountBody::new(account, None)).collect();
-        let cursor = page.next.as_ref().map(Cursor::encode);
-        Ok(response::json(StatusCode::OK, &AccountListBody { accounts, cursor }))
     }
 
     /// Lists the user's accounts at digi.me under each of the user's grants, and stores what the lists say. Returns

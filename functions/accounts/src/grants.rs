@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use digime::TokenPair;
 use http::StatusCode;
+use jiff::Timestamp;
 use lambda_http::Request;
 use reauth_core::{
     authorized_client::AuthorizedClientError,
@@ -11,16 +12,13 @@ use reauth_core::{
     lambda::RequestContext,
     retry::retry_on_conflict,
     secrets::SecretError,
-    store::{Grant, StoreError, Versioned},
+    store::{GrantCondition, StoreError, Versioned},
     web::{ApiRequest, Problem, Response, response},
 };
-use reauth_domain::{ContractId, UserId, time::after};
+use reauth_domain::{ContractId, Grant, GrantChange, GrantStatus, UserId, UserVia, time::after};
 use tracing::instrument;
 
-use crate::{
-    Accounts,
-    replies::{GrantBody, GrantStatus},
-};
+use crate::{Accounts, replies::GrantBody};
 
 /// When a grant is stored and the user's accounts were last listed longer ago than this, they are listed again.
 const ACCOUNTS_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
@@ -51,12 +49,16 @@ impl Accounts {
             if let Err(SecretError::Unknown) = key {
                 return Ok::<_, StoreError>(Err(GrantRefusal::ContractNotConfigured(contract.clone())));
             }
-            let grant = match next_grant(known?, &user, &contract, &tokens, replace) {
-                Ok(grant) => grant,
+            let known = known?;
+            let read = GrantCondition::Version(known.as_ref().map_or(0, |known| known.version));
+            let known = known.map(|known| known.value);
+            let change = match next_grant(known, &user, &contract, &tokens, replace, self.ambient.now()) {
+                Ok(change) => change,
                 Err(refusal) => return Ok(Err(refusal)),
             };
-            let version = store.put_grant(&grant.value, grant.version, request.context().triggered_at).await?;
-            Ok(Ok((Versioned { version, ..grant }, key)))
+            let value = change.grant.clone();
+            let version = store.put_grant(change, read, None, request.context().triggered_at).await?;
+            Ok(Ok((Versioned { version, value }, key)))
         });
         let (grant, key) = stored.await??;
         match key {
@@ -92,38 +94,33 @@ impl Accounts {
         let Some(grant) = self.authorized.store.grant(&user, &contract).await? else {
             return Err(self.no_grant(&user, &contract).await?);
         };
-        let grant = self.current(&grant, request.context()).await?;
-        let body = GrantBody { tokens: grant.tokens.to_node_form(), status: self.status(&grant) };
+        let grant = self.current(grant, request.context()).await?;
+        let status = match grant.episode {
+            Some(_) => GrantStatus::UserReauthorizationRequired,
+            None => GrantStatus::Active,
+        };
+        let body = GrantBody { tokens: grant.tokens.to_node_form(), status };
         Ok(response::json(StatusCode::OK, &body))
     }
 
-    fn status(&self, grant: &Grant) -> GrantStatus {
-        if grant.refresh_dead || grant.tokens.refresh.expires_at <= self.ambient.now() {
-            GrantStatus::UserReauthorizationRequired
-        } else {
-            GrantStatus::Active
-        }
-    }
-
     /// Returns the grant, refreshed if its access token is about to expire and the refresh token still works.
-    async fn current(
-        &self,
-        stored: &Versioned<Grant>,
-        context: RequestContext,
-    ) -> Result<Grant, AuthorizedClientError> {
-        if let GrantStatus::UserReauthorizationRequired = self.status(&stored.value) {
-            return Ok(stored.value.clone());
+    async fn current(&self, stored: Versioned<Grant>, context: RequestContext) -> Result<Grant, AuthorizedClientError> {
+        let stored = self.authorized.notice_expiry(stored, context).await?;
+        if stored.value.episode.is_some() {
+            return Ok(stored.value);
         }
         match self.authorized.refresh_if_about_to_expire(stored.clone(), context).await {
             Ok(grant) => Ok(grant.value),
             // The application's SDK needs the last pair to start its own user reauthorization.
             Err(AuthorizedClientError::UserReauthorizationRequired) => {
-                Ok(Grant { refresh_dead: true, ..stored.value.clone() })
+                let Grant { user_id, contract_id, .. } = &stored.value;
+                let read = self.authorized.store.grant(user_id, contract_id).await?;
+                Ok(read.ok_or(StoreError::Erased)?.value)
             }
             Err(error) if self.ambient.now() < stored.value.tokens.access.expires_at => {
                 let Grant { user_id, contract_id, .. } = &stored.value;
                 tracing::warn!(error = %Chain(&error), %user_id, %contract_id, "show-grant: could not refresh an access token that is about to expire");
-                Ok(stored.value.clone())
+                Ok(stored.value)
             }
             Err(error) => Err(error),
         }
@@ -140,16 +137,28 @@ impl Accounts {
     }
 }
 
-/// Builds the grant to store from the new token pair, with the version of the stored grant that it replaces (0 if there
-/// is none). Returns a refusal if the stored pair must stay.
+/// The change that stores the new token pair. Returns a refusal if the stored pair must stay.
 fn next_grant(
-    known: Option<Versioned<Grant>>,
+    known: Option<Grant>,
     user: &UserId,
     contract: &ContractId,
     tokens: &TokenPair,
     replace: bool,
-) -> Result<Versioned<Grant>, GrantRefusal> {
-    if let Some(Versioned { value: known, .. }) = known.as_ref().filter(|_| !replace) {
+    now: Timestamp,
+) -> Result<GrantChange, GrantRefusal> {
+    let Some(known) = known else {
+        let grant = Grant {
+            user_id: user.clone(),
+            contract_id: contract.clone(),
+            tokens: tokens.clone(),
+            episode: None,
+            sequence: 0,
+            leased_until: None,
+            accounts_listed_at: None,
+        };
+        return Ok(grant.unchanged());
+    };
+    if !replace {
         if let (Some(known), Some(new)) = (&known.tokens.user, &tokens.user)
             && known != new
         {
@@ -159,16 +168,7 @@ fn next_grant(
             return Err(GrantRefusal::Stale);
         }
     }
-    let version = known.as_ref().map_or(0, |known| known.version);
-    let grant = Grant {
-        user_id: user.clone(),
-        contract_id: contract.clone(),
-        tokens: tokens.clone(),
-        refresh_dead: false,
-        leased_until: None,
-        accounts_listed_at: known.and_then(|known| known.value.accounts_listed_at),
-    };
-    Ok(Versioned { value: grant, version })
+    Ok(known.renewed(tokens.clone(), UserVia::Grant, now))
 }
 
 impl From<GrantRefusal> for Problem {

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod grants;
+mod in_need;
 mod read_results;
 pub mod replies;
 

@@ -5,7 +5,11 @@ use digime::{
     read_result::{AccountError, IgnoredEntry},
 };
 use jiff::Timestamp;
-use reauth_domain::{Account, AccountId, ContractId, EpisodeId, Event, Status, UserId, account::mask, time::rfc3339};
+use reauth_core::store::GrantState;
+use reauth_domain::{
+    Account, AccountId, ContractId, EpisodeId, Event, GrantEpisode, GrantStatus, Status, UserId, account::mask,
+    reauthorization::Kind, time::rfc3339,
+};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
@@ -17,13 +21,6 @@ pub struct GrantBody<'a> {
     #[serde(flatten)]
     pub(crate) tokens: NodeForm<'a>,
     pub(crate) status: GrantStatus,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum GrantStatus {
-    Active,
-    UserReauthorizationRequired,
 }
 
 /// An account: the reply of `GET /users/{userId}/accounts/{accountId}`, and an entry of the lists.
@@ -116,14 +113,84 @@ impl AccountBody {
     }
 }
 
-/// A list of accounts.
+/// `GET /users/{userId}/accounts`.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "AccountList")]
 pub struct AccountListBody {
     pub(crate) accounts: Vec<AccountBody>,
+    pub(crate) grants: Vec<GrantStateBody>,
+}
+
+/// The status of a grant.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct GrantStateBody {
+    contract_id: ContractId,
+    status: GrantStatus,
+    /// Since when the refresh token is dead.
+    #[serde(with = "rfc3339::option", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Timestamp>")]
+    since: Option<Timestamp>,
+}
+
+impl GrantStateBody {
+    pub(crate) fn new(grant: GrantState, now: Timestamp) -> Self {
+        Self { status: grant.status(now), since: grant.since(now), contract_id: grant.contract_id }
+    }
+}
+
+/// `GET /accounts?status=reauth_required`.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "InNeedList")]
+pub struct InNeedListBody {
+    pub(crate) accounts: Vec<InNeedBody>,
     /// The cursor of the next page, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) cursor: Option<String>,
+}
+
+/// An account that needs its user, or a user who must authorize again.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(untagged)]
+#[expect(clippy::large_enum_variant, reason = "most entries are accounts")]
+pub enum InNeedBody {
+    Account {
+        #[serde(flatten)]
+        account: AccountBody,
+        /// The page that helps first.
+        kind: Kind,
+    },
+    User(UserInNeedBody),
+}
+
+/// A user whose refresh token is dead, without an account that needs the user.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct UserInNeedBody {
+    user_id: UserId,
+    contract_id: ContractId,
+    /// Always `user`.
+    kind: Kind,
+    #[schemars(extend("const" = "reauth_required"))]
+    status: &'static str,
+    /// Since when the refresh token is dead.
+    #[serde(with = "rfc3339")]
+    #[schemars(with = "Timestamp")]
+    since: Timestamp,
+    episode_id: EpisodeId,
+}
+
+impl UserInNeedBody {
+    pub(crate) fn new(user_id: UserId, contract_id: ContractId, episode: &GrantEpisode) -> Self {
+        Self {
+            user_id,
+            contract_id,
+            kind: Kind::User,
+            status: "reauth_required",
+            since: episode.since,
+            episode_id: episode.episode_id.clone(),
+        }
+    }
 }
 
 /// `POST /users/{userId}/read-results`.

@@ -1,21 +1,22 @@
-//! Creates a reauthorization. One read returns the grants and the account. Three calls then run concurrently: digi.me's
-//! token reference (the code of the URL), digi.me's account reference, and the write of the reauthorization.
+//! Creates a reauthorization. One read returns the grants and the account. Then the code of the URL (and for an account
+//! its reference) is requested from digi.me while the reauthorization is written.
 
-use jiff::Timestamp;
+use digime::CodeVerifier;
 use reauth_core::{
-    authorized_client::AuthorizedClientError,
+    authorized_client::{AuthorizedClientError, PageUrl},
     error::Chain,
     keyring::random_secret,
     lambda::RequestContext,
-    store::{Grant, Versioned},
-    web::Problem,
+    store::{NewReauthorizationSecrets, StoreError, Versioned},
+    web::{Problem, callback_url, state},
 };
 use reauth_domain::{
-    Account, AccountId, ContractId, Locale, ReauthorizationId, ReturnUrl, UserId,
-    reauthorization::{Kind, Progress, Reauthorization},
+    Account, AccountId, ContractId, Grant, Locale, ReauthorizationId, ReturnUrl, UserId,
+    account::Notice,
+    reauthorization::{Exchange, Flow, Progress, Reauthorization},
     time::after,
 };
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use url::Url;
 
 use crate::CreateReauthUrl;
@@ -23,59 +24,209 @@ use crate::CreateReauthUrl;
 #[derive(Debug)]
 pub(crate) struct NewReauthorization {
     pub(crate) user_id: UserId,
-    pub(crate) account_id: AccountId,
     pub(crate) contract_id: Option<ContractId>,
     pub(crate) locale: Option<Locale>,
     pub(crate) return_url: Option<ReturnUrl>,
     pub(crate) public_base_url: Url,
     /// The cookie of the browser that starts the reauthorization. `None` when the application creates it.
     pub(crate) browser: Option<SecretString>,
+    /// The event of the reconnect link that starts the reauthorization.
+    pub(crate) link: Option<Notice>,
 }
 
 pub(crate) struct CreatedReauthorization {
     pub(crate) reauthorization: Reauthorization,
-    /// The digi.me page that the user opens. The URL contains the code.
-    pub(crate) url: Url,
-    pub(crate) code_expires_at: Timestamp,
+    /// The digi.me page that the user opens.
+    pub(crate) page: PageUrl,
+}
+
+/// Why no reauthorization was created.
+#[derive(Debug, thiserror::Error)]
+enum CreateError {
+    #[error(transparent)]
+    Authorized(#[from] AuthorizedClientError),
+    #[error("the request is refused")]
+    Problem(Problem),
+}
+
+impl From<Problem> for CreateError {
+    fn from(problem: Problem) -> Self {
+        Self::Problem(problem)
+    }
+}
+
+impl From<StoreError> for CreateError {
+    fn from(error: StoreError) -> Self {
+        Self::Authorized(error.into())
+    }
+}
+
+impl From<CreateError> for Problem {
+    fn from(error: CreateError) -> Self {
+        match error {
+            CreateError::Authorized(error) => error.into(),
+            CreateError::Problem(problem) => problem,
+        }
+    }
 }
 
 impl CreateReauthUrl {
+    /// Creates a reauthorization of an account. When only the user reauthorization page helps, that page comes first.
     pub(crate) async fn create_reauthorization(
         &self,
         new: NewReauthorization,
+        account_id: &AccountId,
         context: RequestContext,
     ) -> Result<CreatedReauthorization, Problem> {
         let wanted = new.contract_id.as_ref();
-        let (grants, account) = self.authorized.grants_and_account(&new.user_id, &new.account_id, wanted).await?;
-        self.create_from_read(new, grants, account, context).await
+        let (grants, account) = self.authorized.grants_and_account(&new.user_id, account_id, wanted).await?;
+        self.create_from_read(new, account_id, grants, account, context).await
     }
 
-    /// Creates a reauthorization from grants and an account that the caller has already read.
+    /// Creates a reauthorization of an account from grants and an account that the caller has already read.
     pub(crate) async fn create_from_read(
         &self,
         new: NewReauthorization,
+        account_id: &AccountId,
         grants: Vec<Versioned<Grant>>,
         account: Option<Versioned<Account>>,
         context: RequestContext,
     ) -> Result<CreatedReauthorization, Problem> {
-        let mut account = account.map(|account| account.value);
+        let account = account.map(|account| account.value);
         if grants.is_empty() && account.is_none() && !self.authorized.store.user_exists(&new.user_id).await? {
             return Err(Problem::user_not_found());
         }
         let Some(grant) = choose(grants, new.contract_id.as_ref(), account.as_ref())? else {
-            let known = self.authorized.store.grants(&new.user_id).await?;
-            let known: Vec<_> = known.into_iter().map(|grant| grant.value.contract_id).collect();
-            return Err(Problem::grant_not_found(new.contract_id.as_ref(), &known));
+            return Err(self.grant_not_found(&new).await?);
         };
-        if account.as_ref().is_none_or(|account| !account.listed) {
-            account = self.look_up(&new, account, grant.clone(), context).await?;
+        // Boxed, because the futures of digi.me's pages are large.
+        let created = Box::pin(self.with_account_page(&new, account_id, grant.clone(), account, context)).await;
+        let Err(CreateError::Authorized(AuthorizedClientError::UserReauthorizationRequired)) = created else {
+            return Ok(created?);
+        };
+        // The grant may have changed before it was found that only the user reauthorization page helps.
+        let grant = if grant.value.episode.is_some() { grant } else { self.read_again(&grant.value).await? };
+        Ok(Box::pin(self.with_user_page(&new, Some(account_id), grant, context)).await?)
+    }
+
+    /// Creates a user reauthorization without an account.
+    pub(crate) async fn create_user_reauthorization(
+        &self,
+        new: NewReauthorization,
+        context: RequestContext,
+    ) -> Result<CreatedReauthorization, Problem> {
+        let store = &self.authorized.store;
+        let grants = match &new.contract_id {
+            Some(contract) => store.grant(&new.user_id, contract).await?.into_iter().collect(),
+            None => store.grants(&new.user_id).await?,
+        };
+        if grants.is_empty() && !store.user_exists(&new.user_id).await? {
+            return Err(Problem::user_not_found());
         }
-        let identity_known = account.is_some_and(|account| account.username.is_some());
-        if !identity_known {
-            let (user_id, account_id) = (&new.user_id, &new.account_id);
+        let Some(grant) = choose(grants, new.contract_id.as_ref(), None)? else {
+            return Err(self.grant_not_found(&new).await?);
+        };
+        Ok(Box::pin(self.create_for_grant(&new, grant, context)).await?)
+    }
+
+    /// Creates a user reauthorization from a grant that the caller has already read.
+    pub(crate) async fn create_for_grant(
+        &self,
+        new: &NewReauthorization,
+        grant: Versioned<Grant>,
+        context: RequestContext,
+    ) -> Result<CreatedReauthorization, Problem> {
+        let grant = self.authorized.notice_expiry(grant, context).await?;
+        Ok(self.with_user_page(new, None, grant, context).await?)
+    }
+
+    async fn grant_not_found(&self, new: &NewReauthorization) -> Result<Problem, StoreError> {
+        let known = self.authorized.store.grant_states(&new.user_id).await?;
+        let known: Vec<_> = known.into_iter().map(|grant| grant.contract_id).collect();
+        Ok(Problem::grant_not_found(new.contract_id.as_ref(), &known))
+    }
+
+    async fn read_again(&self, grant: &Grant) -> Result<Versioned<Grant>, StoreError> {
+        // The grant was deleted because its user was erased.
+        self.authorized.store.grant(&grant.user_id, &grant.contract_id).await?.ok_or(StoreError::Erased)
+    }
+
+    async fn with_account_page(
+        &self,
+        new: &NewReauthorization,
+        account_id: &AccountId,
+        grant: Versioned<Grant>,
+        mut account: Option<Account>,
+        context: RequestContext,
+    ) -> Result<CreatedReauthorization, CreateError> {
+        let grant = self.authorized.ensure_valid_token(grant, context).await?;
+        if account.as_ref().is_none_or(|account| !account.listed) {
+            account = Box::pin(self.look_up(new, account_id, account, grant.clone(), context)).await?;
+        }
+        if account.is_none_or(|account| account.username.is_none()) {
+            let user_id = &new.user_id;
             tracing::info!(%user_id, %account_id, "create-reauthorization: the username is not known, so the callback cannot detect another account");
         }
-        self.request_url_and_store(new, grant, context).await
+        let secret = random_secret(&self.ambient);
+        let flow = Flow::Account { account_id: account_id.clone() };
+        let reauthorization = self.reauthorization(new, &grant.value, flow);
+        let state = state(&reauthorization.id, &secret);
+        let redirect_uri = callback_url(&new.public_base_url, &state)?;
+        let secrets = NewReauthorizationSecrets { state: &secret, browser: new.browser.as_ref(), verifier: None };
+        let page = self.authorized.account_page(
+            grant,
+            account_id,
+            &redirect_uri,
+            &state,
+            reauthorization.locale.as_ref(),
+            context,
+        );
+        let written = self.authorized.store.create_reauthorization(&reauthorization, secrets, context.triggered_at);
+        // `join`, not `try_join`: when the write fails, the call must still finish, because a refreshed token pair must
+        // be stored.
+        let (page, written) = tokio::join!(page, written);
+        let (page, ()) = (page?, written?);
+        Ok(CreatedReauthorization { reauthorization, page })
+    }
+
+    async fn with_user_page(
+        &self,
+        new: &NewReauthorization,
+        account_id: Option<&AccountId>,
+        grant: Versioned<Grant>,
+        context: RequestContext,
+    ) -> Result<CreatedReauthorization, CreateError> {
+        let secret = random_secret(&self.ambient);
+        let verifier = CodeVerifier::new(&self.ambient);
+        let flow = Flow::User { exchange: Exchange::Open, account_id: account_id.cloned() };
+        let reauthorization = self.reauthorization(new, &grant.value, flow);
+        let state = state(&reauthorization.id, &secret);
+        let redirect_uri = callback_url(&new.public_base_url, &state)?;
+        let secrets =
+            NewReauthorizationSecrets { state: &secret, browser: new.browser.as_ref(), verifier: Some(&verifier) };
+        let locale = reauthorization.locale.as_ref();
+        let page = self.authorized.user_page(grant, &redirect_uri, &state, &verifier, locale, context);
+        let written = self.authorized.store.create_reauthorization(&reauthorization, secrets, context.triggered_at);
+        let (page, written) = tokio::join!(page, written);
+        let (page, ()) = (page?, written?);
+        Ok(CreatedReauthorization { reauthorization, page })
+    }
+
+    fn reauthorization(&self, new: &NewReauthorization, grant: &Grant, flow: Flow) -> Reauthorization {
+        let now = self.ambient.now();
+        Reauthorization {
+            id: ReauthorizationId::from(self.ambient.bytes()),
+            user_id: new.user_id.clone(),
+            contract_id: grant.contract_id.clone(),
+            flow,
+            progress: Progress::Pending,
+            told: Vec::new(),
+            return_url: new.return_url.clone(),
+            locale: new.locale.clone(),
+            link: new.link.clone(),
+            created_at: now,
+            expires_at: after(now, self.settings.reauthorization_ttl),
+        }
     }
 
     /// Looks up at digi.me an account that no list has named yet. With its username stored, the callback can detect
@@ -84,70 +235,27 @@ impl CreateReauthUrl {
     async fn look_up(
         &self,
         new: &NewReauthorization,
+        account_id: &AccountId,
         known: Option<Account>,
         grant: Versioned<Grant>,
         context: RequestContext,
-    ) -> Result<Option<Account>, Problem> {
+    ) -> Result<Option<Account>, CreateError> {
         let listed = self.authorized.list_accounts(grant, context).await;
         let accounts = self.authorized.user_accounts(&new.user_id, context).await?;
-        if let Some(account) = accounts.accounts.get(&new.account_id) {
+        if let Some(account) = accounts.accounts.get(account_id) {
             return Ok(Some(account.value.clone()));
         }
-        let is_known = known.is_some() || accounts.last_reads.value.watermarks.contains_key(&new.account_id);
+        let is_known = known.is_some() || accounts.last_reads.value.watermarks.contains_key(account_id);
         match listed {
             Ok(_) if is_known => Ok(known),
-            Ok(_) => Err(Problem::account_not_found()),
+            Ok(_) => Err(Problem::account_not_found().into()),
             Err(error) if is_known => {
-                let (user_id, account_id) = (&new.user_id, &new.account_id);
+                let user_id = &new.user_id;
                 tracing::warn!(error = %Chain(&error), %user_id, %account_id, "create-reauthorization: could not list the user's accounts at digi.me");
                 Ok(known)
             }
             Err(error) => Err(error.into()),
         }
-    }
-
-    async fn request_url_and_store(
-        &self,
-        new: NewReauthorization,
-        grant: Versioned<Grant>,
-        context: RequestContext,
-    ) -> Result<CreatedReauthorization, Problem> {
-        let now = self.ambient.now();
-        let secret = random_secret(&self.ambient);
-        let reauthorization = Reauthorization {
-            id: ReauthorizationId::from(self.ambient.bytes()),
-            user_id: new.user_id,
-            account_id: new.account_id,
-            contract_id: grant.value.contract_id.clone(),
-            kind: Kind::Account,
-            progress: Progress::Pending,
-            told: Vec::new(),
-            return_url: new.return_url,
-            created_at: now,
-            expires_at: after(now, self.settings.reauthorization_ttl),
-        };
-        let state: SecretString = format!("{}.{}", reauthorization.id, secret.expose_secret()).into();
-        let redirect_uri = callback_url(&new.public_base_url, &state)?;
-        let client = &self.authorized.client;
-        let (redirect_uri, state, account_id) = (&redirect_uri, &state, &reauthorization.account_id);
-        let code = self.authorized.with_token(grant, context, |contract, tokens| async move {
-            client.token_reference(&contract, &tokens.access.value, redirect_uri, state, context.deadline).await
-        });
-        let reference = self.authorized.with_contract(&reauthorization.contract_id, |contract| async move {
-            client.account_reference(&contract, account_id, context.deadline).await
-        });
-        let written = async {
-            let store = &self.authorized.store;
-            let write =
-                store.create_reauthorization(&reauthorization, &secret, new.browser.as_ref(), context.triggered_at);
-            write.await.map_err(AuthorizedClientError::from)
-        };
-        // `join`, not `try_join`: when one call fails, the others must still finish, because a refreshed token pair
-        // must be stored.
-        let (code, reference, written) = tokio::join!(code, reference, written);
-        let (code, reference, ()) = (code?, reference?, written?);
-        let url = client.reauthorize_url(&code, &reference, new.locale.as_ref().map(Locale::as_str));
-        Ok(CreatedReauthorization { reauthorization, url, code_expires_at: code.expires_at })
     }
 }
 
@@ -167,10 +275,4 @@ fn choose(
         (None, _) => return Err(Problem::contract_required(&contracts)),
     };
     Ok(grants.into_iter().find(|grant| grant.value.contract_id == chosen))
-}
-
-fn callback_url(base: &Url, state: &SecretString) -> Result<Url, Problem> {
-    let mut url = base.join("callback").map_err(Problem::internal)?;
-    url.query_pairs_mut().append_pair("state", state.expose_secret());
-    Ok(url)
 }

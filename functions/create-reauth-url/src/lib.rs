@@ -71,7 +71,10 @@ impl HttpFunction for CreateReauthUrl {
 
     async fn handle(&self, request: Request) -> Result<Response, Problem> {
         match request.route() {
-            "POST /users/{userId}/accounts/{accountId}/reauthorizations" => Box::pin(self.create(&request)).await,
+            "POST /users/{userId}/accounts/{accountId}/reauthorizations" => {
+                Box::pin(self.create_for_account(&request)).await
+            }
+            "POST /users/{userId}/reauthorizations" => Box::pin(self.create_for_user(&request)).await,
             "GET /reauthorizations/{reauthorizationId}" => Box::pin(self.show(&request)).await,
             "GET /reconnect" | "GET /reconnect/{token}" | "GET /reconnect/{rest+}" => {
                 Box::pin(self.reconnect_page(&request)).await

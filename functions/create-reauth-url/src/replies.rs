@@ -29,20 +29,22 @@ pub struct CreatedBody<'a> {
     #[schemars(with = "Timestamp")]
     expires_at: Timestamp,
     user_id: &'a UserId,
-    account_id: &'a AccountId,
+    /// A user reauthorization may have no account.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    account_id: Option<&'a AccountId>,
 }
 
 impl<'a> CreatedBody<'a> {
     pub(crate) fn new(created: &'a CreatedReauthorization) -> Self {
-        let Reauthorization { id, kind, user_id, account_id, expires_at, .. } = &created.reauthorization;
+        let Reauthorization { id, user_id, expires_at, .. } = &created.reauthorization;
         Self {
             reauthorization_id: id,
-            kind: *kind,
-            url: created.url.as_str(),
-            url_expires_at: created.code_expires_at,
+            kind: created.reauthorization.kind(),
+            url: created.page.url.as_str(),
+            url_expires_at: created.page.expires_at,
             expires_at: *expires_at,
             user_id,
-            account_id,
+            account_id: created.reauthorization.account_id(),
         }
     }
 }
@@ -55,7 +57,9 @@ pub struct ReauthorizationBody<'a> {
     reauthorization_id: &'a ReauthorizationId,
     kind: Kind,
     user_id: &'a UserId,
-    account_id: &'a AccountId,
+    /// A user reauthorization may have no account. Once it goes on to an account, this is the account.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    account_id: Option<&'a AccountId>,
     status: ReauthorizationStatus,
     #[serde(skip_serializing_if = "Option::is_none")]
     error_code: Option<&'a FailureCode>,
@@ -74,7 +78,7 @@ pub struct ReauthorizationBody<'a> {
 
 impl<'a> ReauthorizationBody<'a> {
     pub(crate) fn new(reauthorization: &'a Reauthorization, now: Timestamp) -> Self {
-        let Reauthorization { id, kind, user_id, account_id, created_at, expires_at, .. } = reauthorization;
+        let Reauthorization { id, user_id, created_at, expires_at, .. } = reauthorization;
         let (error_code, verified, completed_at) = match &reauthorization.progress {
             Progress::Pending | Progress::Claimed => (None, None, None),
             Progress::Succeeded { verified, completed_at } => (None, Some(*verified), Some(*completed_at)),
@@ -82,9 +86,9 @@ impl<'a> ReauthorizationBody<'a> {
         };
         Self {
             reauthorization_id: id,
-            kind: *kind,
+            kind: reauthorization.kind(),
             user_id,
-            account_id,
+            account_id: reauthorization.account_id(),
             status: reauthorization.status(now),
             error_code,
             verified,

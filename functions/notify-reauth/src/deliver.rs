@@ -5,7 +5,7 @@ use reauth_core::{
     keyring::reconnect_path,
     store::{Link, StoreError, StoredEvent},
 };
-use reauth_domain::{event::ReconnectLink, time::after};
+use reauth_domain::{account::Notice, event::ReconnectLink, time::after};
 use secrecy::ExposeSecret;
 use tracing::instrument;
 
@@ -25,7 +25,7 @@ pub(crate) enum DeliveryError {
 }
 
 impl NotifyReauth {
-    #[instrument(skip_all, fields(event_id = %event.event.subject.event_id, user_id = %event.event.subject.user_id, account_id = %event.event.subject.account_id))]
+    #[instrument(skip_all, fields(event_id = %event.event.subject.event_id, user_id = %event.event.subject.user_id, account_id = event.event.subject.about.account_id(), contract_id = event.event.subject.about.contract_id()))]
     pub(crate) async fn deliver(&self, event: &StoredEvent) -> Result<(), DeliveryError> {
         let (link, stored) = tokio::join!(self.link(event), self.store.event(&event.event));
         let link = match link {
@@ -52,8 +52,11 @@ impl NotifyReauth {
             return Ok(None);
         }
         let token = self.store.link_token(event).await?;
-        let expires_at = after(event.event.timestamp, self.link_ttl);
-        let link = Link { user_id: subject.user_id.clone(), account_id: subject.account_id.clone(), expires_at };
+        let created_at = event.event.timestamp;
+        let expires_at = after(created_at, self.link_ttl);
+        let notice = Notice { event_id: subject.event_id.clone(), link_key_id: event.link_key_id.clone() };
+        let (user_id, target) = (subject.user_id.clone(), subject.about.target());
+        let link = Link { user_id, target, notice, created_at, expires_at };
         self.store.put_link(&token, &link, subject).await?;
         let url = self.public_base_url.join(reconnect_path(&token).expose_secret())?.to_string();
         Ok(Some(ReconnectLink { url, expires_at }))

@@ -1,8 +1,9 @@
-//! Receives digi.me's callback, verifies it with digi.me, updates the account, and redirects the browser.
+//! Receives digi.me's callback, verifies it with digi.me, updates the grant and the account, and redirects the browser.
 
 mod claim;
 mod pages;
 mod settle;
+mod user_page;
 
 use digime::ambient::Ambient;
 use lambda_http::Request;
@@ -10,20 +11,43 @@ use reauth_core::{
     authorized_client::{AuthorizedClient, AuthorizedClientError},
     aws::Aws,
     config::{ConfigError, Environment},
+    lambda::RequestContext,
     services,
     store::StoreError,
-    web::{ApiRequest, BrowserCookie, HttpFunction, Problem, Response, page::error_page, response},
+    web::{
+        ApiRequest, BrowserCookie, HttpFunction, Problem, Response, callback_url,
+        page::{error_page, too_many_attempts},
+        response, state,
+    },
 };
-use reauth_domain::reauthorization::Reauthorization;
+use reauth_domain::reauthorization::{Reauthorization, UnverifiedClaim};
+use secrecy::{ExposeSecret, SecretString};
 use tracing::instrument;
+use url::Url;
 
-use crate::claim::UnverifiedCallback;
+use crate::{claim::UnverifiedCallback, settle::Next};
 
 #[derive(Debug)]
 pub struct ReauthCallback {
     authorized: AuthorizedClient,
     ambient: Ambient,
+    public_base_url: Option<Url>,
     application_name: String,
+}
+
+/// A callback whose `state` is that of a reauthorization. Its claim has not been checked.
+#[derive(Debug)]
+struct Visit {
+    claim: UnverifiedClaim,
+    /// The code of the user reauthorization page.
+    code: Option<SecretString>,
+    state: SecretString,
+    /// The callback URL, with the state, for the next page of digi.me.
+    redirect_uri: Url,
+    /// Whether this browser started the reauthorization, as far as that is known.
+    same_browser: bool,
+    public_base_url: Url,
+    context: RequestContext,
 }
 
 impl HttpFunction for ReauthCallback {
@@ -31,6 +55,7 @@ impl HttpFunction for ReauthCallback {
         Ok(Self {
             authorized: AuthorizedClient::new(&Aws::new(environment)?, ambient)?,
             ambient: ambient.clone(),
+            public_base_url: environment.base_url("PUBLIC_BASE_URL")?,
             application_name: services::application_name(environment),
         })
     }
@@ -47,7 +72,7 @@ impl HttpFunction for ReauthCallback {
 }
 
 impl ReauthCallback {
-    /// `GET /callback?state=…&success=…&errorCode=…`.
+    /// `GET /callback?state=…&success=…&errorCode=…&code=…`.
     #[instrument(skip_all)]
     async fn callback(&self, request: &Request) -> Result<Response, Problem> {
         let Some(callback) = request.query().ok().as_ref().and_then(UnverifiedCallback::read) else {
@@ -63,25 +88,56 @@ impl ReauthCallback {
         // What digi.me says about the account is still true, so the account is updated. This browser gets a page and is
         // not redirected to the application.
         let same_browser = stored.is_bound_to(BrowserCookie::of(request).secrets(request));
-        let from_link = same_browser && stored.is_from_link();
-        let return_url = stored.reauthorization.return_url.clone().filter(|_| same_browser);
         let reauthorization = stored.reauthorization.clone();
-        let Reauthorization { id, user_id, account_id, .. } = &reauthorization;
+        let Reauthorization { id, user_id, contract_id, .. } = &reauthorization;
         request.record("reauthorization_id", id);
         request.record("user_id", user_id);
-        request.record("account_id", account_id);
-        let outcome = match self.settle(callback.claim, stored, request.context()).await {
+        request.record("contract_id", contract_id);
+        let public_base_url = request.public_base_url(self.public_base_url.as_ref())?;
+        let state = state(id, &callback.secret.into());
+        let visit = Visit {
+            claim: callback.claim,
+            code: callback.code,
+            redirect_uri: callback_url(&public_base_url, &state)?,
+            state,
+            same_browser,
+            public_base_url,
+            context: request.context(),
+        };
+        let settled = match self.settle(&visit, stored).await {
             // The user was erased during the request. From now on, the state is unknown.
             Err(AuthorizedClientError::Store(StoreError::Erased)) => return Ok(self.refused_callback()),
-            outcome => outcome?,
+            settled => settled?,
         };
-        match return_url {
-            Some(url) => {
-                let code = outcome.error_code().map(|code| code.as_str().to_owned());
-                let url = url.with_result(id, account_id, outcome.status(), code.as_deref());
-                response::see_other(url.as_str())
-            }
-            None => Ok(self.result(&reauthorization, &outcome, from_link).await),
+        if let Some(account_id) = &settled.account_id {
+            request.record("account_id", account_id);
         }
+        let outcome = match settled.next {
+            Next::AccountPage(url) => return response::see_other(url.as_str()),
+            Next::TooManyAttempts(wait) => return Ok(too_many_attempts(wait)),
+            Next::End(outcome) => outcome,
+        };
+        if same_browser && let Some(url) = &reauthorization.return_url {
+            let code = outcome.error_code().map(|code| code.as_str().to_owned());
+            let url = url.with_result(id, settled.account_id.as_ref(), outcome.status(), code.as_deref());
+            return response::see_other(url.as_str());
+        }
+        if same_browser && let Some(url) = self.link_page(&visit, &reauthorization).await? {
+            return response::see_other(url.expose_secret());
+        }
+        Ok(self.result(&reauthorization, settled.account_id.as_ref(), &outcome).await)
+    }
+
+    /// The URL of the reconnect page that the browser came from. It shows the outcome, and what is left to mend.
+    async fn link_page(
+        &self,
+        visit: &Visit,
+        reauthorization: &Reauthorization,
+    ) -> Result<Option<SecretString>, Problem> {
+        let Some(notice) = &reauthorization.link else { return Ok(None) };
+        let Some(path) = self.authorized.store.link_path(notice).await? else { return Ok(None) };
+        let mut url = visit.public_base_url.join(path.expose_secret()).map_err(Problem::internal)?;
+        url.query_pairs_mut().append_pair("ended", reauthorization.id.as_str());
+        Ok(Some(String::from(url).into()))
     }
 }

@@ -1,21 +1,29 @@
-//! Settles a reauthorization after its callback: asks digi.me about the account, and writes the outcome in one
-//! transaction.
+//! Settles a reauthorization after its callback: decides what the callback means, asks digi.me about the account, and
+//! writes the outcome in one transaction.
+
+use std::time::Duration;
 
 use reauth_core::{
     authorized_client::AuthorizedClientError,
     error::Chain,
     lambda::RequestContext,
     retry::{Conflict, retry_on_conflict},
-    store::{AccountChange, Commit, Grant, StoreError, StoredReauthorization, Versioned},
+    store::{AccountChange, Commit, StoreError, StoredReauthorization, Versioned},
 };
 use reauth_domain::{
-    Account, FailureCode, Outcome, Signal,
-    reauthorization::{Progress, Reauthorization, Step, UnverifiedClaim},
+    Account, AccountId, FailureCode, Grant, Outcome, Signal,
+    reauthorization::{Progress, Reauthorization, Step},
     verification::Answer,
 };
 use tokio::sync::OnceCell;
+use url::Url;
 
-use crate::ReauthCallback;
+use crate::{ReauthCallback, Visit};
+
+/// How often a callback looks whether another callback has exchanged the code.
+const POLL_PAUSE: Duration = Duration::from_millis(150);
+/// The time that is left for the answer after waiting for another callback.
+const WAIT_RESERVE: Duration = Duration::from_secs(8);
 
 /// The status of a reauthorization after its callback.
 #[derive(Debug)]
@@ -23,6 +31,25 @@ pub(crate) enum CallbackOutcome {
     Succeeded,
     Verifying,
     Failed(FailureCode),
+}
+
+/// Where the browser goes after a callback.
+#[derive(Debug)]
+pub(crate) enum Next {
+    /// The reauthorization ends here, as far as the browser is concerned.
+    End(CallbackOutcome),
+    /// The connection to digi.me is renewed. The account's page of digi.me follows.
+    AccountPage(Url),
+    /// digi.me was asked too often for this reauthorization. It can be asked again after this duration.
+    TooManyAttempts(Duration),
+}
+
+/// A callback that was carried out.
+#[derive(Debug)]
+pub(crate) struct Settled {
+    /// The account of the reauthorization, if it has one.
+    pub(crate) account_id: Option<AccountId>,
+    pub(crate) next: Next,
 }
 
 impl CallbackOutcome {
@@ -56,40 +83,74 @@ impl ReauthCallback {
     /// answer of digi.me, which is only moments old.
     pub(crate) async fn settle(
         &self,
-        claim: UnverifiedClaim,
+        visit: &Visit,
         stored: StoredReauthorization,
-        context: RequestContext,
-    ) -> Result<CallbackOutcome, AuthorizedClientError> {
-        let (claim, answer) = (&claim, &OnceCell::new());
-        let first = self.try_to_settle(claim, &stored, answer, context).await;
+    ) -> Result<Settled, AuthorizedClientError> {
+        let answer = &OnceCell::new();
+        let id = stored.reauthorization.id.clone();
+        let first = Box::pin(self.try_to_settle(visit, stored, answer)).await;
         if !first.as_ref().is_err_and(Conflict::is_conflict) {
             return first;
         }
-        let id = &stored.reauthorization.id;
-        retry_on_conflict(&self.ambient, context.deadline, || async move {
+        let id = &id;
+        retry_on_conflict(&self.ambient, visit.context.deadline, || async move {
             let stored = self.authorized.store.reauthorization(id).await?.ok_or(StoreError::Erased)?;
-            self.try_to_settle(claim, &stored, answer, context).await
+            self.try_to_settle(visit, stored, answer).await
         })
         .await
     }
 
     async fn try_to_settle(
         &self,
-        claim: &UnverifiedClaim,
+        visit: &Visit,
+        mut stored: StoredReauthorization,
+        answer: &OnceCell<Answer>,
+    ) -> Result<Settled, AuthorizedClientError> {
+        loop {
+            let reauthorization = &stored.reauthorization;
+            let account_id = reauthorization.account_id().cloned();
+            let end = |outcome| Settled { account_id: account_id.clone(), next: Next::End(outcome) };
+            return match reauthorization.on_callback(visit.claim.clone(), self.ambient.now()) {
+                Step::Repeat => Ok(end(CallbackOutcome::of(&reauthorization.progress))),
+                Step::Wait => {
+                    if self.ambient.remaining(visit.context.deadline) < WAIT_RESERVE {
+                        return Err(AuthorizedClientError::Busy);
+                    }
+                    tokio::time::sleep(POLL_PAUSE).await;
+                    let id = &reauthorization.id;
+                    stored = self.authorized.store.reauthorization(id).await?.ok_or(StoreError::Erased)?;
+                    continue;
+                }
+                Step::Exchange => Box::pin(self.exchange(visit, stored)).await,
+                Step::Continue => Box::pin(self.go_on(visit, stored)).await,
+                Step::FailUser(code) => {
+                    self.fail_user(&stored, code.clone(), visit.context).await?;
+                    Ok(end(CallbackOutcome::Failed(code)))
+                }
+                Step::Verify => Ok(end(Box::pin(self.verify(&stored, answer, None, visit.context)).await?)),
+                Step::FailAccount(code) => {
+                    Ok(end(Box::pin(self.verify(&stored, answer, Some(code), visit.context)).await?))
+                }
+            };
+        }
+    }
+
+    /// Settles the reauthorization of an account: with the failure that the callback reported, or with digi.me's answer.
+    async fn verify(
+        &self,
         stored: &StoredReauthorization,
         answer: &OnceCell<Answer>,
+        failure: Option<FailureCode>,
         context: RequestContext,
     ) -> Result<CallbackOutcome, AuthorizedClientError> {
         let reauthorization = &stored.reauthorization;
-        let failure = match reauthorization.on_callback(claim.clone()) {
-            Step::Repeat => return Ok(CallbackOutcome::of(&reauthorization.progress)),
-            Step::Fail(code) => Some(code),
-            Step::Verify => None,
+        let Reauthorization { user_id, contract_id, .. } = reauthorization;
+        let Some(account_id) = reauthorization.account_id() else {
+            return Ok(CallbackOutcome::of(&reauthorization.progress));
         };
         let asks = failure.is_none() && answer.get().is_none();
-        let Reauthorization { user_id, account_id, contract_id, .. } = reauthorization;
         let may_ask = async {
-            let may_ask = asks && self.authorized.store.record_verification(stored).await?;
+            let may_ask = asks && self.authorized.store.record_verification(stored).await?.is_ok();
             Ok::<_, StoreError>(may_ask)
         };
         let read = self.authorized.grants_and_account(user_id, account_id, Some(contract_id));
@@ -116,14 +177,14 @@ impl ReauthCallback {
     }
 
     /// Asks digi.me about the account. If the grant is missing or digi.me cannot be asked, the verdict is `Unknown`.
-    async fn ask(
+    pub(crate) async fn ask(
         &self,
         reauthorization: &Reauthorization,
         account: &Account,
         grant: Option<Versioned<Grant>>,
         context: RequestContext,
     ) -> Result<Answer, StoreError> {
-        let Reauthorization { id, user_id, account_id, .. } = reauthorization;
+        let (Reauthorization { id, user_id, .. }, account_id) = (reauthorization, &account.account_id);
         let Some(grant) = grant else {
             tracing::warn!(reauthorization_id = %id, %user_id, %account_id, "reauth-callback: could not verify an account, there is no grant");
             return Ok(Answer::UNKNOWN);
@@ -146,7 +207,7 @@ impl ReauthCallback {
     }
 
     /// Applies the signal to the account and writes the change.
-    async fn write(
+    pub(crate) async fn write(
         &self,
         stored: &StoredReauthorization,
         account: Versioned<Account>,

@@ -1,4 +1,5 @@
-//! The sweep: puts undelivered events on the queue again, and verifies accounts that digi.me has not confirmed.
+//! The sweep: puts undelivered events on the queue again, notices refresh tokens that have expired, and verifies accounts
+//! that digi.me has not confirmed.
 
 mod verify;
 
@@ -21,7 +22,7 @@ use reauth_core::{
     lambda::{Function, Invocation, RequestContext},
     store::{DueItem, StoreError},
 };
-use reauth_domain::time::after;
+use reauth_domain::{Target, time::after};
 use serde::Serialize;
 use serde_json::Value;
 use tracing::instrument;
@@ -55,6 +56,8 @@ enum SweepOutcome {
     Requeued,
     /// An account is no longer `verifying`.
     Verified,
+    /// A refresh token has expired, and the application is notified.
+    Expired,
     /// Nothing was changed: the item is no longer due, digi.me does not say, or another write came first.
     Open,
     /// Not processed, because the time was too short or digi.me is down. The item stays due.
@@ -68,6 +71,7 @@ enum SweepOutcome {
 struct Summary {
     requeued: u64,
     settled: u64,
+    expired: u64,
     failed: u64,
     left: u64,
 }
@@ -76,9 +80,10 @@ impl Summary {
     /// Counts the outcomes. Returns whether another pass can find more due items.
     fn add(&mut self, outcomes: &[SweepOutcome]) -> bool {
         let count = |wanted| outcomes.iter().filter(|outcome| **outcome == wanted).count() as u64;
-        let moved = count(SweepOutcome::Requeued) + count(SweepOutcome::Verified);
+        let moved = count(SweepOutcome::Requeued) + count(SweepOutcome::Verified) + count(SweepOutcome::Expired);
         self.requeued += count(SweepOutcome::Requeued);
         self.settled += count(SweepOutcome::Verified);
+        self.expired += count(SweepOutcome::Expired);
         self.failed += count(SweepOutcome::Failed);
         self.left += count(SweepOutcome::Left);
         moved > 0 && count(SweepOutcome::Left) == 0
@@ -128,15 +133,16 @@ impl Function for SweepAccounts {
         })
     }
 
-    /// Processes due items in passes: first events, which are quick and matter most, then accounts. Each item starts
+    /// Processes due items in passes: first events, which are quick and matter most, then grants and accounts. Each item starts
     /// only if enough time remains. An item that fails does not affect the others.
     #[instrument(skip_all)]
     async fn handle(&self, _event: Value, invocation: Invocation) -> Result<Value, Error> {
         let mut summary = Summary::default();
         while summary.add(&self.requeue_events(&invocation).await?) {}
+        while summary.add(&self.notice_expired_grants(&invocation).await?) {}
         while summary.add(&self.verify_accounts(&invocation).await?) {}
-        let Summary { requeued, settled, failed, left } = summary;
-        tracing::info!(requeued, settled, failed, left, "sweep: done");
+        let Summary { requeued, settled, expired, failed, left } = summary;
+        tracing::info!(requeued, settled, expired, failed, left, "sweep: done");
         Ok(serde_json::to_value(summary)?)
     }
 }
@@ -149,12 +155,46 @@ impl SweepAccounts {
                 return SweepOutcome::Left;
             }
             self.requeue(&item).await.unwrap_or_else(|error| {
-                let DueItem { user_id, account_id, .. } = &item;
-                tracing::warn!(error = %Chain(&error), %user_id, %account_id, "sweep: could not requeue an event");
+                let DueItem { user_id, target, .. } = &item;
+                tracing::warn!(error = %Chain(&error), %user_id, account_id = target.account_id(), contract_id = target.contract_id(), "sweep: could not requeue an event");
                 SweepOutcome::Failed
             })
         });
         Ok(requeued.buffer_unordered(CONCURRENCY).collect().await)
+    }
+
+    async fn notice_expired_grants(&self, invocation: &Invocation) -> Result<Vec<SweepOutcome>, StoreError> {
+        let due = self.authorized.store.due_grants(self.ambient.now(), PER_SHARD).await?;
+        let noticed = stream::iter(due).map(|item| async move {
+            if self.ambient.remaining(invocation.deadline) < EVENT_TIME {
+                return SweepOutcome::Left;
+            }
+            let context = RequestContext { triggered_at: self.ambient.now(), deadline: invocation.deadline };
+            match Box::pin(self.notice_expired_grant(&item, context)).await {
+                Ok(outcome) => outcome,
+                Err(StoreError::Erased) => SweepOutcome::Open,
+                Err(error) => {
+                    let DueItem { user_id, target, .. } = &item;
+                    tracing::warn!(error = %Chain(&error), %user_id, account_id = target.account_id(), contract_id = target.contract_id(), "sweep: could not record that a refresh token has expired");
+                    SweepOutcome::Failed
+                }
+            }
+        });
+        Ok(noticed.buffer_unordered(CONCURRENCY).collect().await)
+    }
+
+    #[instrument(skip_all, fields(user_id = %item.user_id, account_id = item.target.account_id(), contract_id = item.target.contract_id()))]
+    async fn notice_expired_grant(&self, item: &DueItem, context: RequestContext) -> Result<SweepOutcome, StoreError> {
+        let Target::Grant(contract) = &item.target else { return Ok(SweepOutcome::Open) };
+        let Some(grant) = self.authorized.store.grant(&item.user_id, contract).await? else {
+            return Ok(SweepOutcome::Open);
+        };
+        // The index is eventually consistent: the grant may have changed since.
+        if !grant.value.has_expired_unnoticed(context.triggered_at) {
+            return Ok(SweepOutcome::Open);
+        }
+        self.authorized.notice_expiry(grant, context).await?;
+        Ok(SweepOutcome::Expired)
     }
 
     async fn verify_accounts(&self, invocation: &Invocation) -> Result<Vec<SweepOutcome>, StoreError> {
@@ -176,8 +216,8 @@ impl SweepAccounts {
                 Ok(outcome) => outcome,
                 Err(SweepError::Store(StoreError::Erased)) => SweepOutcome::Open,
                 Err(error) => {
-                    let DueItem { user_id, account_id, .. } = &item;
-                    tracing::warn!(error = %Chain(&error), %user_id, %account_id, "sweep: could not verify an account");
+                    let DueItem { user_id, target, .. } = &item;
+                    tracing::warn!(error = %Chain(&error), %user_id, account_id = target.account_id(), contract_id = target.contract_id(), "sweep: could not verify an account");
                     SweepOutcome::Failed
                 }
             }
@@ -187,7 +227,7 @@ impl SweepAccounts {
 
     /// Puts an event on the queue again. The event is rescheduled first: if this process ends before the message is
     /// sent, the event is due again.
-    #[instrument(skip_all, fields(user_id = %item.user_id, account_id = %item.account_id))]
+    #[instrument(skip_all, fields(user_id = %item.user_id, account_id = item.target.account_id(), contract_id = item.target.contract_id()))]
     async fn requeue(&self, item: &DueItem) -> Result<SweepOutcome, SweepError> {
         let next = after(self.ambient.now(), REQUEUE_INTERVAL);
         let Some(event) = self.authorized.store.reschedule_event(item, next).await? else {

@@ -11,7 +11,7 @@ use reauth_core::{
     store::{AccountChange, Commit, DueItem, StoreError, Versioned},
 };
 use reauth_domain::{
-    Account, AccountId, FailureCode, Outcome, Signal, Status,
+    Account, AccountId, FailureCode, Outcome, Signal, Status, Target,
     time::after,
     verification::{Answer, Verdict},
 };
@@ -30,9 +30,10 @@ const POLLS: u32 = 5;
 const POLL_PAUSE: Duration = Duration::from_millis(400);
 
 impl SweepAccounts {
-    #[instrument(skip_all, fields(user_id = %item.user_id, account_id = %item.account_id))]
+    #[instrument(skip_all, fields(user_id = %item.user_id, account_id = item.target.account_id(), contract_id = item.target.contract_id()))]
     pub(crate) async fn verify(&self, item: &DueItem, context: RequestContext) -> Result<SweepOutcome, SweepError> {
-        let Some(account) = self.authorized.store.account(&item.user_id, &item.account_id).await? else {
+        let Target::Account(account_id) = &item.target else { return Ok(SweepOutcome::Open) };
+        let Some(account) = self.authorized.store.account(&item.user_id, account_id).await? else {
             return Ok(SweepOutcome::Open);
         };
         // The index is eventually consistent: the account may have changed since.

@@ -122,7 +122,7 @@ fn settings_of(function: Function) -> Vec<&'static str> {
             ];
             [COMMON, TABLE, DIGIME, &own].concat()
         }
-        Function::ReauthCallback => [COMMON, TABLE, DIGIME, &["APPLICATION_NAME"]].concat(),
+        Function::ReauthCallback => [COMMON, TABLE, DIGIME, &["APPLICATION_NAME", "PUBLIC_BASE_URL"]].concat(),
         Function::RecordReadResult => [COMMON, TABLE, DIGIME].concat(),
         Function::NotifyReauth => {
             let own = ["PUBLIC_BASE_URL", "NOTIFICATION_TOPIC_ARN", "RECONNECT_LINK_TTL"];

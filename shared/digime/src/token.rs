@@ -112,6 +112,14 @@ impl TokenPair {
         }
     }
 
+    /// The pair with the identifiers of an earlier pair of the same user, where this one has none.
+    #[must_use]
+    pub fn with_ids_of(mut self, earlier: &Self) -> Self {
+        self.user = self.user.or_else(|| earlier.user.clone());
+        self.consent_id = self.consent_id.or_else(|| earlier.consent_id.clone());
+        self
+    }
+
     /// Whether both pairs have the same access token and the same refresh token.
     #[must_use]
     pub fn same_tokens(&self, other: &Self) -> bool {

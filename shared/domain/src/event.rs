@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use crate::time::rfc3339;
 use crate::{AccountId, ContractId, EpisodeId, EventId, FailureCode, ReauthorizationId, UserId};
 
-/// One event of one account.
+/// One event of an account or of a grant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
     /// When the event happened.
@@ -25,17 +25,123 @@ pub struct Subject {
     /// The same for every delivery of the event.
     pub event_id: EventId,
     pub user_id: UserId,
-    pub account_id: AccountId,
-    /// Grows with each event of the account. Deliveries may arrive out of order, so that receivers compare it.
+    #[serde(flatten)]
+    #[schemars(skip)]
+    pub about: About,
+    /// Grows with each event of the account, or of the grant. Deliveries may arrive out of order, so that receivers
+    /// compare it.
     #[schemars(range(min = 1))]
     pub sequence: u64,
+    /// The episode that the event belongs to, if any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub episode_id: Option<EpisodeId>,
+}
+
+/// What an event is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum About {
+    Account(AboutAccount),
+    Grant(AboutGrant),
+}
+
+/// The fields of the events `account.…`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AboutAccount {
+    pub account_id: AccountId,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub contract_id: Option<ContractId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service_name: Option<String>,
-    /// The episode that the event belongs to, if any.
-    #[serde(skip_serializing_if = "Option::is_none")]
+}
+
+/// The fields of the events `user.…`. A user has one grant for each contract.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AboutGrant {
+    pub contract_id: ContractId,
+}
+
+/// An account or a grant of a user: what has a status, events and reconnect links.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Target {
+    Account(AccountId),
+    Grant(ContractId),
+}
+
+impl About {
+    #[must_use]
+    pub fn target(&self) -> Target {
+        match self {
+            Self::Account(AboutAccount { account_id, .. }) => Target::Account(account_id.clone()),
+            Self::Grant(AboutGrant { contract_id }) => Target::Grant(contract_id.clone()),
+        }
+    }
+
+    /// For log lines.
+    #[must_use]
+    pub fn account_id(&self) -> Option<&str> {
+        match self {
+            Self::Account(about) => Some(about.account_id.as_str()),
+            Self::Grant(_) => None,
+        }
+    }
+
+    /// For log lines.
+    #[must_use]
+    pub fn contract_id(&self) -> Option<&str> {
+        match self {
+            Self::Account(about) => about.contract_id.as_ref().map(ContractId::as_str),
+            Self::Grant(about) => Some(about.contract_id.as_str()),
+        }
+    }
+}
+
+impl Target {
+    /// For log lines.
+    #[must_use]
+    pub fn account_id(&self) -> Option<&str> {
+        match self {
+            Self::Account(id) => Some(id.as_str()),
+            Self::Grant(_) => None,
+        }
+    }
+
+    /// For log lines.
+    #[must_use]
+    pub fn contract_id(&self) -> Option<&str> {
+        match self {
+            Self::Account(_) => None,
+            Self::Grant(id) => Some(id.as_str()),
+        }
+    }
+}
+
+impl std::fmt::Display for Target {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Account(id) => write!(formatter, "account {id}"),
+            Self::Grant(id) => write!(formatter, "grant {id}"),
+        }
+    }
+}
+
+/// An event, without the fields that the store adds: the event id, the timestamp and the sequence number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewEvent {
+    pub detail: EventDetail,
     pub episode_id: Option<EpisodeId>,
+}
+
+/// The sequence number of the last of `count` new events. Sequence numbers grow by one, and are at least the milliseconds
+/// of the event's time: what is erased and created again, or restored with the table, does not use a number twice.
+pub(crate) fn next_sequence(before: u64, count: usize, now: Timestamp) -> u64 {
+    if count == 0 {
+        return before;
+    }
+    let milliseconds = u64::try_from(now.as_millisecond()).unwrap_or_default();
+    (before + 1).max(milliseconds) + count as u64 - 1
 }
 
 /// What happened. The serialized names are the documented event types and fields: receivers depend on them.
@@ -73,6 +179,38 @@ pub enum EventDetail {
     /// digi.me's list under the account's contract no longer contains the account.
     #[serde(rename = "account.removed")]
     Removed {},
+    /// The refresh token is dead: only the user can authorize a new token pair.
+    #[serde(rename = "user.reauthorization_required")]
+    UserReauthorizationRequired {
+        /// When the refresh token expired, or when digi.me refused it.
+        #[serde(with = "rfc3339")]
+        #[schemars(with = "Timestamp")]
+        since: Timestamp,
+        /// Whether the user can do it on digi.me's user reauthorization page. If not, the application must authorize the
+        /// user from scratch.
+        recoverable: bool,
+    },
+    /// A new token pair ended the episode of the grant.
+    #[serde(rename = "user.reauthorized")]
+    UserReauthorized { via: UserVia },
+    /// A user reauthorization ended without success.
+    #[serde(rename = "user.reauthorization_failed")]
+    UserReauthorizationFailed {
+        reauthorization_id: ReauthorizationId,
+        error_code: FailureCode,
+        /// Whether another attempt can succeed.
+        retryable: bool,
+    },
+}
+
+/// How a new token pair arrived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum UserVia {
+    /// The user authorized again on digi.me's page, and this service exchanged the code of the callback.
+    Callback,
+    /// The application stored it.
+    Grant,
 }
 
 /// How the service learned that an account is active again.
@@ -110,13 +248,16 @@ impl EventDetail {
             Self::Reauthorized { .. } => "account.reauthorized",
             Self::ReauthorizationFailed { .. } => "account.reauthorization_failed",
             Self::Removed {} => "account.removed",
+            Self::UserReauthorizationRequired { .. } => "user.reauthorization_required",
+            Self::UserReauthorized { .. } => "user.reauthorized",
+            Self::UserReauthorizationFailed { .. } => "user.reauthorization_failed",
         }
     }
 
     /// Whether the delivered event contains a reconnect link.
     #[must_use]
     pub fn carries_link(&self) -> bool {
-        matches!(self, Self::ReauthorizationRequired { .. })
+        matches!(self, Self::ReauthorizationRequired { .. } | Self::UserReauthorizationRequired { .. })
     }
 }
 
@@ -171,10 +312,12 @@ mod tests {
             subject: Subject {
                 event_id: EventId::from([1; 16]),
                 user_id: "u".parse().unwrap(),
-                account_id: "1_a".parse().unwrap(),
+                about: About::Account(AboutAccount {
+                    account_id: "1_a".parse().unwrap(),
+                    contract_id: Some("c".parse().unwrap()),
+                    service_name: Some("Instagram".into()),
+                }),
                 sequence: 3,
-                contract_id: Some("c".parse().unwrap()),
-                service_name: Some("Instagram".into()),
                 episode_id: Some(EpisodeId::from([2; 16])),
             },
             detail,
@@ -219,6 +362,26 @@ mod tests {
             let event = event(detail);
             let json = event.to_json(None).unwrap();
             assert_eq!(json["type"], event.detail.kind());
+            assert_eq!(Event::from_json(json).unwrap(), event);
+        }
+    }
+
+    #[test]
+    fn every_event_of_a_grant_reads_back_what_it_wrote() {
+        let details = [
+            EventDetail::UserReauthorizationRequired { since: Timestamp::UNIX_EPOCH, recoverable: true },
+            EventDetail::UserReauthorized { via: UserVia::Grant },
+            EventDetail::UserReauthorizationFailed {
+                reauthorization_id: ReauthorizationId::from([3; 16]),
+                error_code: FailureCode::WrongUser,
+                retryable: true,
+            },
+        ];
+        for detail in details {
+            let mut event = event(detail);
+            event.subject.about = About::Grant(AboutGrant { contract_id: "c".parse().unwrap() });
+            let json = event.to_json(None).unwrap();
+            assert_eq!((json["data"].get("accountId"), &json["data"]["contractId"]), (None, &"c".into()));
             assert_eq!(Event::from_json(json).unwrap(), event);
         }
     }

@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 
 use crate::{
     Event, EventDetail,
-    event::{ReconnectLink, Subject},
+    event::{AboutAccount, AboutGrant, ReconnectLink, Subject},
 };
 
-/// The type for which [`EventDetail::carries_link`] is true.
-const WITH_LINK: &str = "account.reauthorization_required";
+/// The types for which [`EventDetail::carries_link`] is true.
+const WITH_LINK: [&str; 2] = ["account.reauthorization_required", "user.reauthorization_required"];
 
 impl JsonSchema for Event {
     fn schema_name() -> Cow<'static, str> {
@@ -22,13 +22,17 @@ impl JsonSchema for Event {
     /// One schema for each event type.
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let subject = Subject::json_schema(generator).to_value();
+        let about_account = AboutAccount::json_schema(generator).to_value();
+        let about_grant = AboutGrant::json_schema(generator).to_value();
         let link = ReconnectLink::json_schema(generator).to_value();
         let timestamp = Timestamp::json_schema(generator).to_value();
         let mut types = EventDetail::json_schema(generator);
         for event in types.get_mut("oneOf").and_then(Value::as_array_mut).into_iter().flatten() {
-            let carries_link = event["properties"]["type"]["const"] == WITH_LINK;
+            let kind = event["properties"]["type"]["const"].as_str().unwrap_or_default().to_owned();
+            let carries_link = WITH_LINK.contains(&kind.as_str());
             let data = &mut event["properties"]["data"];
             merge(data, &subject);
+            merge(data, if kind.starts_with("account.") { &about_account } else { &about_grant });
             if carries_link {
                 // Not required: the history shows events without their link.
                 merge(data, &json!({"properties": link["properties"]}));

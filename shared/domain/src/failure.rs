@@ -24,6 +24,8 @@ pub enum FailureCode {
     AccountNotFound,
     /// The user authorized another account of the same service.
     WrongAccount,
+    /// Another person authorized on the user reauthorization page.
+    WrongUser,
     /// A code that this service does not know; 1 to 64 of `[A-Z0-9_]`.
     Other(String),
     /// There is no code, or it has another form.
@@ -45,6 +47,7 @@ impl FailureCode {
             Self::NotAuthorized => "NOT_AUTHORIZED",
             Self::AccountNotFound => "ACCOUNT_NOT_FOUND",
             Self::WrongAccount => "WRONG_ACCOUNT",
+            Self::WrongUser => "WRONG_USER",
             Self::Other(code) => code,
             Self::Unknown => "UNKNOWN",
         }
@@ -60,6 +63,7 @@ impl FailureCode {
             | Self::ServerError
             | Self::NotAuthorized
             | Self::WrongAccount
+            | Self::WrongUser
             | Self::Other(_)
             | Self::Unknown => true,
             // The same parameters fail the same checks. An account that digi.me does not have cannot be reauthorized.
@@ -82,6 +86,7 @@ impl FromStr for FailureCode {
             Self::NotAuthorized,
             Self::AccountNotFound,
             Self::WrongAccount,
+            Self::WrongUser,
             Self::Unknown,
         ];
         let allowed = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';

@@ -1,40 +1,74 @@
-//! Reauthorizations: one attempt of a user to authorize digi.me at a source again.
+//! Reauthorizations: one attempt of a user to authorize digi.me again, at a source or as a whole.
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AccountId, Attempt, Change, ContractId, FailureCode, ReauthorizationId, ReturnUrl, UserId, account::Settlement,
+    AccountId, Attempt, Change, ContractId, FailureCode, Locale, ReauthorizationId, ReturnUrl, UserId,
+    account::{Notice, Settlement},
 };
 
-/// One attempt to reauthorize an account.
+/// One attempt to reauthorize an account, or a user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reauthorization {
     /// The identifier, which is also the first part of the callback's `state`.
     pub id: ReauthorizationId,
     pub user_id: UserId,
-    pub account_id: AccountId,
     /// The contract whose key and tokens were used to create the URL.
     pub contract_id: ContractId,
-    pub kind: Kind,
+    pub flow: Flow,
     pub progress: Progress,
     /// The failures that the application was notified of. It is notified of each failure once.
     pub told: Vec<FailureCode>,
     /// The URL to which the browser returns at the end.
     pub return_url: Option<ReturnUrl>,
+    /// The language of digi.me's pages.
+    pub locale: Option<Locale>,
+    /// The event of the reconnect link that started the reauthorization.
+    pub link: Option<Notice>,
     pub created_at: Timestamp,
     /// When the callback stops being accepted.
     pub expires_at: Timestamp,
 }
 
-/// The page of digi.me to which the user is sent.
+/// The pages of digi.me that the user goes through.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Flow {
+    /// The page that reauthorizes one account.
+    Account { account_id: AccountId },
+    /// The page on which the user authorizes the application again. If there is an account, its page follows.
+    User {
+        exchange: Exchange,
+        /// The account that the reauthorization was created for; else, once the new pair is stored, the one that the user
+        /// goes on to.
+        account_id: Option<AccountId>,
+    },
+}
+
+/// The exchange of the code from the user reauthorization page for a new token pair. A code can be exchanged once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "exchange", rename_all = "snake_case", rename_all_fields = "camelCase")]
+pub enum Exchange {
+    /// No code has arrived.
+    Open,
+    /// A callback exchanges its code, or did so without success.
+    Started {
+        /// If there is no result by then, the process of that callback has ended without one.
+        #[serde(with = "crate::time::rfc3339")]
+        until: Timestamp,
+    },
+    /// The new pair is stored.
+    Done,
+}
+
+/// The page of digi.me to which the user is sent first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// The page that reauthorizes one account.
     Account,
-    /// The page on which the user authorizes the application again. Reserved: this version creates only `Account`.
+    /// The page on which the user authorizes the application again.
     User,
 }
 
@@ -92,6 +126,8 @@ impl Progress {
 pub enum UnverifiedClaim {
     /// `success=true`.
     Success,
+    /// `success=true` with a `code`, from the user reauthorization page.
+    SuccessWithCode,
     /// Anything else, with its `errorCode`.
     Failure(FailureCode),
 }
@@ -99,10 +135,18 @@ pub enum UnverifiedClaim {
 /// What to do after a callback.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
+    /// Exchange the code for a new token pair.
+    Exchange,
+    /// Wait until the callback that exchanges the code has a result, and decide again.
+    Wait,
+    /// The new pair is stored. Go on to the account.
+    Continue,
     /// Ask digi.me whether the account is authorized.
     Verify,
-    /// Record the failure.
-    Fail(FailureCode),
+    /// Record the failure of the user page.
+    FailUser(FailureCode),
+    /// Record the failure of the account page.
+    FailAccount(FailureCode),
     /// Change nothing and answer as before.
     Repeat,
 }
@@ -111,12 +155,63 @@ impl Reauthorization {
     /// What to do after a callback, depending on the progress. Success is final. A failure can be followed by a
     /// success. The application is not notified twice of the same outcome.
     #[must_use]
-    pub fn on_callback(&self, claim: UnverifiedClaim) -> Step {
+    pub fn on_callback(&self, claim: UnverifiedClaim, now: Timestamp) -> Step {
+        match &self.flow {
+            Flow::Account { .. } => self.on_account_page(claim),
+            Flow::User { exchange: Exchange::Open, .. } => self.on_user_page(claim),
+            Flow::User { exchange: Exchange::Started { until }, .. } => match &self.progress {
+                Progress::Pending if now < *until => Step::Wait,
+                // The code may have been used: the user must start again.
+                Progress::Pending => Step::FailUser(FailureCode::ServerError),
+                Progress::Claimed | Progress::Succeeded { .. } | Progress::Failed { .. } => Step::Repeat,
+            },
+            Flow::User { exchange: Exchange::Done, account_id: None } => Step::Repeat,
+            Flow::User { exchange: Exchange::Done, account_id: Some(_) } => match (&self.progress, claim) {
+                // The callback of the user page came again, before the user has finished the account's page.
+                (Progress::Pending | Progress::Failed { .. }, UnverifiedClaim::SuccessWithCode) => Step::Continue,
+                (Progress::Claimed, UnverifiedClaim::SuccessWithCode) => Step::Repeat,
+                (_, claim) => self.on_account_page(claim),
+            },
+        }
+    }
+
+    fn on_account_page(&self, claim: UnverifiedClaim) -> Step {
         match (&self.progress, claim) {
             (Progress::Succeeded { .. }, _)
             | (Progress::Failed { .. } | Progress::Claimed, UnverifiedClaim::Failure(_)) => Step::Repeat,
-            (Progress::Pending | Progress::Claimed | Progress::Failed { .. }, UnverifiedClaim::Success) => Step::Verify,
-            (Progress::Pending, UnverifiedClaim::Failure(code)) => Step::Fail(code),
+            (
+                Progress::Pending | Progress::Claimed | Progress::Failed { .. },
+                UnverifiedClaim::Success | UnverifiedClaim::SuccessWithCode,
+            ) => Step::Verify,
+            (Progress::Pending, UnverifiedClaim::Failure(code)) => Step::FailAccount(code),
+        }
+    }
+
+    fn on_user_page(&self, claim: UnverifiedClaim) -> Step {
+        match (&self.progress, claim) {
+            (Progress::Pending | Progress::Failed { .. }, UnverifiedClaim::SuccessWithCode) => Step::Exchange,
+            // Without a code there is no new token pair.
+            (Progress::Pending, UnverifiedClaim::Success) => Step::FailUser(FailureCode::NotAuthorized),
+            (Progress::Pending, UnverifiedClaim::Failure(code)) => Step::FailUser(code),
+            (Progress::Claimed | Progress::Succeeded { .. } | Progress::Failed { .. }, _) => Step::Repeat,
+        }
+    }
+
+    /// The page of digi.me to which the user is sent first.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match self.flow {
+            Flow::Account { .. } => Kind::Account,
+            Flow::User { .. } => Kind::User,
+        }
+    }
+
+    /// The account to reauthorize, if there is one.
+    #[must_use]
+    pub fn account_id(&self) -> Option<&AccountId> {
+        match &self.flow {
+            Flow::Account { account_id } => Some(account_id),
+            Flow::User { account_id, .. } => account_id.as_ref(),
         }
     }
 
@@ -166,44 +261,110 @@ impl Reauthorization {
 mod tests {
     use super::*;
 
-    fn at(progress: Progress) -> Reauthorization {
+    const CREATED: &str = "2026-11-23T09:00:00Z";
+    const EXPIRES: &str = "2026-11-23T10:00:00Z";
+
+    fn time(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    fn account() -> AccountId {
+        "1_a".parse().unwrap()
+    }
+
+    fn at(flow: Flow, progress: Progress) -> Reauthorization {
         Reauthorization {
             id: ReauthorizationId::from([1; 16]),
             user_id: "u".parse().unwrap(),
-            account_id: "1_a".parse().unwrap(),
             contract_id: "c".parse().unwrap(),
-            kind: Kind::Account,
+            flow,
             progress,
             told: Vec::new(),
             return_url: None,
-            created_at: "2026-11-23T09:00:00Z".parse().unwrap(),
-            expires_at: "2026-11-23T10:00:00Z".parse().unwrap(),
+            locale: None,
+            link: None,
+            created_at: time(CREATED),
+            expires_at: time(EXPIRES),
+        }
+    }
+
+    fn of_account(progress: Progress) -> Reauthorization {
+        at(Flow::Account { account_id: account() }, progress)
+    }
+
+    fn of_user(exchange: Exchange, account_id: Option<AccountId>, progress: Progress) -> Reauthorization {
+        at(Flow::User { exchange, account_id }, progress)
+    }
+
+    fn succeeded() -> Progress {
+        Progress::Succeeded { verified: true, completed_at: Timestamp::UNIX_EPOCH }
+    }
+
+    fn failed() -> Progress {
+        Progress::Failed { error_code: FailureCode::OnboardError, completed_at: Timestamp::UNIX_EPOCH }
+    }
+
+    /// The steps after a success with a code, a success without one, and a cancellation.
+    fn steps(reauthorization: &Reauthorization, now: &str) -> [Step; 3] {
+        let cancel = UnverifiedClaim::Failure(FailureCode::UserCancel);
+        [UnverifiedClaim::SuccessWithCode, UnverifiedClaim::Success, cancel]
+            .map(|claim| reauthorization.on_callback(claim, time(now)))
+    }
+
+    #[test]
+    fn the_whole_table_of_an_account_reauthorization() {
+        let cancelled = || Step::FailAccount(FailureCode::UserCancel);
+        for (progress, expected) in [
+            (Progress::Pending, [Step::Verify, Step::Verify, cancelled()]),
+            (Progress::Claimed, [Step::Verify, Step::Verify, Step::Repeat]),
+            (succeeded(), [Step::Repeat, Step::Repeat, Step::Repeat]),
+            (failed(), [Step::Verify, Step::Verify, Step::Repeat]),
+        ] {
+            let reauthorization = of_account(progress);
+            assert_eq!(steps(&reauthorization, CREATED), expected, "{reauthorization:?}");
         }
     }
 
     #[test]
-    fn the_whole_table_of_progress_and_claims() {
-        let end = Timestamp::UNIX_EPOCH;
-        let cancel = || UnverifiedClaim::Failure(FailureCode::UserCancel);
-        let succeeded = Progress::Succeeded { verified: true, completed_at: end };
-        let failed = Progress::Failed { error_code: FailureCode::OnboardError, completed_at: end };
-        for (progress, on_success, on_failure) in [
-            (Progress::Pending, Step::Verify, Step::Fail(FailureCode::UserCancel)),
-            (Progress::Claimed, Step::Verify, Step::Repeat),
-            (succeeded, Step::Repeat, Step::Repeat),
-            (failed, Step::Verify, Step::Repeat),
+    fn the_whole_table_of_a_user_reauthorization() {
+        let until = time("2026-11-23T09:30:00Z");
+        let (started, cancel, repeat) =
+            (Exchange::Started { until }, FailureCode::UserCancel, [const { Step::Repeat }; 3]);
+        let lost = || Step::FailUser(FailureCode::ServerError);
+        let no_code = Step::FailUser(FailureCode::NotAuthorized);
+        for (exchange, with_account, progress, now, expected) in [
+            (
+                Exchange::Open,
+                false,
+                Progress::Pending,
+                CREATED,
+                [Step::Exchange, no_code, Step::FailUser(cancel.clone())],
+            ),
+            (Exchange::Open, true, failed(), CREATED, [Step::Exchange, Step::Repeat, Step::Repeat]),
+            (started, true, Progress::Pending, "2026-11-23T09:29:59Z", [Step::Wait, Step::Wait, Step::Wait]),
+            (started, true, Progress::Pending, "2026-11-23T09:30:00Z", [lost(), lost(), lost()]),
+            (started, true, failed(), CREATED, repeat.clone()),
+            (Exchange::Done, false, succeeded(), CREATED, repeat.clone()),
+            (
+                Exchange::Done,
+                true,
+                Progress::Pending,
+                CREATED,
+                [Step::Continue, Step::Verify, Step::FailAccount(cancel)],
+            ),
+            (Exchange::Done, true, Progress::Claimed, CREATED, [Step::Repeat, Step::Verify, Step::Repeat]),
+            (Exchange::Done, true, failed(), CREATED, [Step::Continue, Step::Verify, Step::Repeat]),
+            (Exchange::Done, true, succeeded(), CREATED, repeat.clone()),
         ] {
-            let reauthorization = at(progress);
-            assert_eq!(reauthorization.on_callback(UnverifiedClaim::Success), on_success, "{reauthorization:?}");
-            assert_eq!(reauthorization.on_callback(cancel()), on_failure, "{reauthorization:?}");
+            let reauthorization = of_user(exchange, with_account.then(account), progress);
+            assert_eq!(steps(&reauthorization, now), expected, "{reauthorization:?}");
         }
     }
 
     #[test]
     fn only_a_pending_one_expires() {
-        let late = "2026-11-23T10:00:00Z".parse().unwrap();
-        assert_eq!(at(Progress::Pending).status(late), ReauthorizationStatus::Expired);
-        assert_eq!(at(Progress::Claimed).status(late), ReauthorizationStatus::Pending);
-        assert!(at(Progress::Claimed).expired(late));
+        assert_eq!(of_account(Progress::Pending).status(time(EXPIRES)), ReauthorizationStatus::Expired);
+        assert_eq!(of_account(Progress::Claimed).status(time(EXPIRES)), ReauthorizationStatus::Pending);
+        assert!(of_account(Progress::Claimed).expired(time(EXPIRES)));
     }
 }

@@ -80,12 +80,18 @@ impl ReturnUrl {
         Ok(Self(url))
     }
 
+    /// The origin of the application's pages, such as `https://app.example`.
+    #[must_use]
+    pub fn origin(&self) -> String {
+        self.0.origin().ascii_serialization()
+    }
+
     /// The URL with the outcome of the reauthorization. Our parameters replace existing ones of the same name.
     #[must_use]
     pub fn with_result(
         &self,
         id: &ReauthorizationId,
-        account_id: &AccountId,
+        account_id: Option<&AccountId>,
         status: &str,
         error_code: Option<&str>,
     ) -> Url {
@@ -97,7 +103,7 @@ impl ReturnUrl {
             .clear()
             .extend_pairs(others)
             .append_pair(OURS[0], id.as_str())
-            .append_pair(OURS[1], account_id.as_str())
+            .extend_pairs(account_id.map(|id| (OURS[1], id.as_str())))
             .append_pair(OURS[2], status)
             .extend_pairs(error_code.map(|code| (OURS[3], code)));
         url
@@ -209,7 +215,7 @@ mod tests {
     #[test]
     fn our_parameters_replace_namesakes() {
         let url = ReturnUrl::parse("https://app.example/back?status=x&keep=a%20b&errorCode=Y", &allowed()).unwrap();
-        let url = url.with_result(&ReauthorizationId::from([1; 16]), &"1_a".parse().unwrap(), "succeeded", None);
+        let url = url.with_result(&ReauthorizationId::from([1; 16]), "1_a".parse().ok().as_ref(), "succeeded", None);
         assert_eq!(
             url.as_str(),
             "https://app.example/back?keep=a+b&reauthorizationId=ra_01010101010101010101010101010101\

@@ -42,6 +42,7 @@ pub const ROUTES: &[Route] = &[
     application("GET", "/accounts", Function::Accounts),
     application("DELETE", "/users/{userId}", Function::Accounts),
     application("POST", "/users/{userId}/accounts/{accountId}/reauthorizations", Function::CreateReauthUrl),
+    application("POST", "/users/{userId}/reauthorizations", Function::CreateReauthUrl),
     application("GET", "/reauthorizations/{reauthorizationId}", Function::CreateReauthUrl),
     browser("GET", "/reconnect/{token}", Function::CreateReauthUrl),
     browser("HEAD", "/reconnect/{token}", Function::CreateReauthUrl),

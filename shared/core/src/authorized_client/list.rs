@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use digime::ListedAccount;
 use jiff::Timestamp;
-use reauth_domain::{Account, Change, ContractId, Outcome, Signal, UserId};
+use reauth_domain::{Account, Change, ContractId, Grant, Outcome, Signal, UserId};
 
 use super::{AuthorizedClient, AuthorizedClientError};
 use crate::{
     lambda::RequestContext,
     retry::retry_on_conflict,
-    store::{AccountChange, Commit, Grant, StoreError, UserAccounts, Versioned},
+    store::{AccountChange, Commit, StoreError, UserAccounts, Versioned},
 };
 
 /// The time limit of a list that a caller can do without.

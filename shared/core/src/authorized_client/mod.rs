@@ -1,12 +1,15 @@
 //! Calls to digi.me for a user, with the contract's key and a valid access token.
 
 mod list;
+mod pages;
 mod refresh;
 
 use std::sync::Arc;
 
 use digime::{Client, Contract, TokenPair, ambient::Ambient};
-use reauth_domain::{Account, AccountId, ContractId, UserId};
+use reauth_domain::{Account, AccountId, ContractId, Grant, UserId};
+
+pub use self::pages::PageUrl;
 
 use crate::{
     aws::Aws,
@@ -15,7 +18,7 @@ use crate::{
     retry::{Conflict, retry_on_conflict},
     secrets::{Contracts, SecretError},
     services,
-    store::{Grant, Store, StoreError, UserAccounts, Versioned},
+    store::{Store, StoreError, UserAccounts, Versioned},
 };
 
 /// Why a call to digi.me for a user failed.
@@ -26,6 +29,10 @@ pub enum AuthorizedClientError {
     /// The refresh token is dead: only the user can authorize a new pair.
     #[error("the refresh token is dead: the user must authorize again")]
     UserReauthorizationRequired,
+    /// digi.me does not recognize the user by the access token any more: the application must authorize the user from
+    /// scratch.
+    #[error("digi.me refuses the access token for the user reauthorization page")]
+    UserAuthorizationRequired,
     /// The token must be refreshed, and there is not enough time: another invocation holds the lease, or too little of
     /// this invocation is left.
     #[error("not enough time is left to refresh the token")]

@@ -3,14 +3,14 @@
 use std::{sync::Arc, time::Duration};
 
 use digime::{Contract, TokenPair};
-use reauth_domain::time::after;
+use reauth_domain::{EpisodeId, Grant, GrantChange, UserVia, time::after};
 
 use super::{AuthorizedClient, AuthorizedClientError};
 use crate::{
     error::Chain,
     lambda::RequestContext,
-    retry::{Budget, retry},
-    store::{Grant, Lease, StoreError, Versioned},
+    retry::{Budget, retry, retry_on_conflict},
+    store::{Condition, GrantCondition, Lease, ReauthorizationChange, StoreError, Versioned},
 };
 
 /// An access token that expires sooner is refreshed first. The call, and the user's way to the page, take time.
@@ -27,6 +27,58 @@ const REFRESH_TIME: Duration = Duration::from_secs(6);
 const STORE_REFRESHED: Budget = Budget { attempts: 8, pause: Duration::from_millis(30) };
 
 impl AuthorizedClient {
+    /// Opens an episode if the refresh token has expired and no one has noticed yet. Returns the grant as it is stored
+    /// then.
+    ///
+    /// # Errors
+    /// [`StoreError::Erased`] when the grant was deleted because its user was erased.
+    pub async fn notice_expiry(
+        &self,
+        grant: Versioned<Grant>,
+        context: RequestContext,
+    ) -> Result<Versioned<Grant>, StoreError> {
+        if !grant.value.has_expired_unnoticed(self.ambient.now()) {
+            return Ok(grant);
+        }
+        let dies = |grant: Grant, now| {
+            grant.has_expired_unnoticed(now).then(|| grant.refresh_token_died(self.new_episode(), now)).flatten()
+        };
+        // Boxed, because this happens once for each episode, and the future is large.
+        Box::pin(self.change_grant(grant, dies, context)).await
+    }
+
+    /// Applies a change to a grant and stores it, on fresh data after a conflict. Without a change, nothing is written.
+    /// Returns the grant as it is stored then.
+    pub(super) async fn change_grant(
+        &self,
+        read: Versioned<Grant>,
+        change: impl Fn(Grant, jiff::Timestamp) -> Option<GrantChange>,
+        context: RequestContext,
+    ) -> Result<Versioned<Grant>, StoreError> {
+        let apply = |read: Versioned<Grant>| async {
+            let Some(change) = change(read.value.clone(), self.ambient.now()) else { return Ok(read) };
+            let value = change.grant.clone();
+            let condition = GrantCondition::Version(read.version);
+            let version = self.store.put_grant(change, condition, None, context.triggered_at).await?;
+            Ok(Versioned { version, value })
+        };
+        let (user_id, contract_id) = (read.value.user_id.clone(), read.value.contract_id.clone());
+        match apply(read).await {
+            Err(StoreError::Conflict(_)) => {
+                retry_on_conflict(&self.ambient, context.deadline, || async {
+                    let read = self.store.grant(&user_id, &contract_id).await?.ok_or(StoreError::Erased)?;
+                    apply(read).await
+                })
+                .await
+            }
+            result => result,
+        }
+    }
+
+    pub(super) fn new_episode(&self) -> EpisodeId {
+        EpisodeId::from(self.ambient.bytes())
+    }
+
     /// The grant with an access token that is valid for more than a minute. If the refresh fails and the current token
     /// is still valid, the grant is returned unchanged.
     pub async fn ensure_valid_token(
@@ -34,6 +86,7 @@ impl AuthorizedClient {
         grant: Versioned<Grant>,
         context: RequestContext,
     ) -> Result<Versioned<Grant>, AuthorizedClientError> {
+        let grant = self.notice_expiry(grant, context).await?;
         let expires_at = grant.value.tokens.access.expires_at;
         match self.refresh_if_about_to_expire(grant.clone(), context).await {
             Err(error) if self.ambient.now() < expires_at => {
@@ -66,12 +119,12 @@ impl AuthorizedClient {
         refused: Versioned<Grant>,
         context: RequestContext,
     ) -> Result<Versioned<Grant>, AuthorizedClientError> {
-        let mut grant = refused.clone();
+        let mut grant = self.notice_expiry(refused.clone(), context).await?;
         loop {
             if !grant.value.tokens.same_tokens(&refused.value.tokens) {
                 return Ok(grant);
             }
-            if grant.value.refresh_dead {
+            if grant.value.episode.is_some() {
                 return Err(AuthorizedClientError::UserReauthorizationRequired);
             }
             if self.ambient.remaining(context.deadline) < REFRESH_TIME {
@@ -122,15 +175,18 @@ impl AuthorizedClient {
         match refresh.await {
             Ok(tokens) => self.store_refreshed(grant, tokens, &lease, context).await,
             Err(AuthorizedClientError::Digime(error)) if error.refuses_refresh_token() => {
-                match self.store.release(&grant, &lease, true).await {
+                let (now, condition) = (self.ambient.now(), GrantCondition::Lease(&lease));
+                let unchanged = || grant.clone().unchanged();
+                let change = grant.clone().refresh_token_died(self.new_episode(), now).unwrap_or_else(unchanged);
+                match Box::pin(self.store.put_grant(change, condition, None, context.triggered_at)).await {
                     // The application replaced the grant meanwhile. The refused token is no longer the stored one.
                     Err(StoreError::Conflict(Some(_))) => self.read_again(&grant).await,
                     Err(error) => Err(error.into()),
-                    Ok(()) => Err(AuthorizedClientError::UserReauthorizationRequired),
+                    Ok(_) => Err(AuthorizedClientError::UserReauthorizationRequired),
                 }
             }
             Err(error) => {
-                if let Err(error) = self.store.release(&grant, &lease, false).await {
+                if let Err(error) = self.store.release(&grant, &lease).await {
                     let Grant { user_id, contract_id, .. } = &grant;
                     tracing::warn!(error = %Chain(&error), %user_id, %contract_id, "refresh: could not release the lease, which will expire");
                 }
@@ -144,24 +200,64 @@ impl AuthorizedClient {
     /// another pair meanwhile, the pair whose access token expires later is kept.
     async fn store_refreshed(
         &self,
-        mut grant: Grant,
+        grant: Grant,
         tokens: TokenPair,
         lease: &Lease,
         context: RequestContext,
     ) -> Result<Versioned<Grant>, AuthorizedClientError> {
-        let before = std::mem::replace(&mut grant.tokens, tokens);
-        grant.tokens.user = grant.tokens.user.take().or_else(|| before.user.clone());
-        grant.tokens.consent_id = grant.tokens.consent_id.take().or_else(|| before.consent_id.clone());
-        (grant.refresh_dead, grant.leased_until) = (false, None);
-        match self.store.put_refreshed(&grant, lease).await {
-            Ok(version) => Ok(Versioned { version, value: grant }),
+        let before = grant.tokens.clone();
+        let tokens = tokens.with_ids_of(&before);
+        let change = grant.renewed(tokens.clone(), UserVia::Grant, self.ambient.now());
+        let refreshed = change.grant.clone();
+        let write = self.store.put_grant(change, GrantCondition::Lease(lease), None, context.triggered_at);
+        match Box::pin(write).await {
+            Ok(version) => Ok(Versioned { version, value: refreshed }),
             Err(error) if is_worth_another_write(&error) => {
-                let (grant, before) = (&grant, &before);
+                let (refreshed, tokens, before) = (&refreshed, &tokens, &before);
                 let is_retryable = |error: &AuthorizedClientError| matches!(error, AuthorizedClientError::Store(error) if is_worth_another_write(error));
-                let write = || self.store_over_newer(grant, before, context);
+                let write = || self.store_over_newer(refreshed, tokens, before, context);
                 retry(&self.ambient, STORE_REFRESHED, is_retryable, write).await
             }
             Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Stores the pair that a code was exchanged for, and the progress of its reauthorization in the same transaction. If
+    /// the application stored another pair since `read`, the pair whose access token expires later is kept. If the
+    /// reauthorization has changed, its progress is left as it is.
+    pub async fn store_exchanged(
+        &self,
+        read: Versioned<Grant>,
+        tokens: TokenPair,
+        progress: &ReauthorizationChange,
+        context: RequestContext,
+    ) -> Result<Versioned<Grant>, AuthorizedClientError> {
+        let tokens = tokens.with_ids_of(&read.value.tokens);
+        let is_retryable = |error: &AuthorizedClientError| matches!(error, AuthorizedClientError::Store(error) if is_worth_another_write(error));
+        let write = |progress: Option<ReauthorizationChange>| {
+            let (read, tokens) = (&read, &tokens);
+            async move {
+                let stored = self.read_again(&read.value).await?;
+                let is_another = !stored.value.tokens.same_tokens(&read.value.tokens);
+                let lasts_longer = stored.value.tokens.access.expires_at >= tokens.access.expires_at;
+                let change = if is_another && lasts_longer {
+                    stored.value.unchanged()
+                } else {
+                    stored.value.renewed(tokens.clone(), UserVia::Callback, self.ambient.now())
+                };
+                let value = change.grant.clone();
+                let condition = GrantCondition::Version(stored.version);
+                let write = self.store.put_grant(change, condition, progress.as_ref(), context.triggered_at);
+                let version = Box::pin(write).await?;
+                Ok(Versioned { version, value })
+            }
+        };
+        let written = retry(&self.ambient, STORE_REFRESHED, is_retryable, || write(Some(progress.clone()))).await;
+        match written {
+            Err(AuthorizedClientError::Store(StoreError::Conflict(Some(Condition::Reauthorization)))) => {
+                retry(&self.ambient, STORE_REFRESHED, is_retryable, || write(None)).await
+            }
+            written => written,
         }
     }
 
@@ -169,20 +265,28 @@ impl AuthorizedClient {
     async fn store_over_newer(
         &self,
         refreshed: &Grant,
+        tokens: &TokenPair,
         before: &TokenPair,
         context: RequestContext,
     ) -> Result<Versioned<Grant>, AuthorizedClientError> {
         let stored = self.read_again(refreshed).await?;
         let is_dead = stored.value.tokens.same_refresh_token(before);
-        if !is_dead && stored.value.tokens.access.expires_at >= refreshed.tokens.access.expires_at {
+        if !is_dead && stored.value.tokens.access.expires_at >= tokens.access.expires_at {
             return Ok(stored);
         }
-        let version = self.store.put_grant(refreshed, stored.version, context.triggered_at).await?;
-        Ok(Versioned { version, value: refreshed.clone() })
+        let change = stored.value.renewed(tokens.clone(), UserVia::Grant, self.ambient.now());
+        let value = change.grant.clone();
+        let condition = GrantCondition::Version(stored.version);
+        let version = self.store.put_grant(change, condition, None, context.triggered_at).await?;
+        Ok(Versioned { version, value })
     }
 }
 
-/// Whether storing a refreshed pair may succeed after this error.
+/// Whether storing a new pair may succeed after this error. A reauthorization that has changed does not change back.
 fn is_worth_another_write(error: &StoreError) -> bool {
-    matches!(error, StoreError::Conflict(_) | StoreError::Unavailable(_))
+    match error {
+        StoreError::Conflict(condition) => *condition != Some(Condition::Reauthorization),
+        StoreError::Unavailable(_) => true,
+        StoreError::Erased | StoreError::Corrupt(_) => false,
+    }
 }

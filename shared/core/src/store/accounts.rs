@@ -3,11 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_dynamodb::types::KeysAndAttributes;
-use reauth_domain::{Account, AccountId, ContractId, LastReads, UserId};
+use reauth_domain::{Account, AccountId, ContractId, Grant, LastReads, UserId};
 
 use super::{
     Condition, Store, StoreError, Versioned, error,
-    grants::Grant,
     item::{self, AccountItem},
     key,
     last_reads::read_last_reads,

@@ -3,28 +3,23 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use reauth_domain::{
-    Change, Event, EventId, LastReads, ReauthorizationId, UserId, Watermark,
-    account::{NewEvent, Notice, Settlement},
-    event::Subject,
-    reauthorization::Progress,
+    About, Change, Event, LastReads, ReauthorizationId, UserId, Watermark, account::Notice, event::AboutAccount,
     time::after,
 };
 
 use super::{
     Condition, Store, StoreError, Versioned,
-    item::{self, AccountItem, EventItem},
+    item::{self, AccountItem},
     key,
     last_reads::add_last_reads,
-    transaction::{Transaction, next_version, number},
+    reauthorizations::ReauthorizationChange,
+    transaction::{Transaction, next_version},
 };
 
 /// How long after a claim the sweep first verifies the account. The sweep sets the later times.
 const FIRST_VERIFICATION: Duration = Duration::from_secs(60);
-/// An event that the topic has not accepted by then is put on the queue again by the sweep.
-const UNDELIVERED_AFTER: Duration = Duration::from_secs(5 * 60);
 /// DynamoDB takes 100 operations in one transaction. Half of that keeps each transaction far below the time limit of one
 /// call.
 const MAX_OPERATIONS: usize = 50;
@@ -117,7 +112,7 @@ impl Store {
             for (id, settlement) in &one.change.settled {
                 let own = commit.reauthorization.as_ref().filter(|(own, _)| own == id).map(|(_, version)| *version);
                 if own.is_some() || !gone.contains(id) {
-                    set_progress(&mut transaction, id, own, settlement, now)?;
+                    ReauthorizationChange::settled(id, own, settlement).add_to(&mut transaction, now)?;
                 }
             }
         }
@@ -132,7 +127,13 @@ impl Store {
     /// The change with its events as they are stored. The episode records the event that announced it.
     async fn with_events(&self, change: AccountChange, now: Timestamp) -> Result<ChangeWithEvents, StoreError> {
         let AccountChange { mut change, read_version, read } = change;
-        let events = self.events_of(&change, now);
+        let account = &change.account;
+        let about = About::Account(AboutAccount {
+            account_id: account.account_id.clone(),
+            contract_id: account.contract_id.clone(),
+            service_name: account.service_name.clone(),
+        });
+        let events = self.numbered(&account.user_id, &about, account.sequence, &change.events, now);
         let is_notice = |event: &&Event| event.detail.carries_link();
         if let Some(event) = events.iter().rfind(is_notice) {
             let link_key_id = self.keyring().await?.link_key_id();
@@ -140,40 +141,6 @@ impl Store {
             change.account.set_notice(Notice { event_id, link_key_id });
         }
         Ok(ChangeWithEvents { version: next_version(read_version, now), change, events, read_version, read })
-    }
-
-    fn events_of(&self, change: &Change, now: Timestamp) -> Vec<Event> {
-        let account = &change.account;
-        let before = account.sequence - change.events.len() as u64;
-        let event = |(sequence, event): (u64, &NewEvent)| Event {
-            timestamp: now,
-            subject: Subject {
-                event_id: EventId::from(self.ambient.bytes()),
-                user_id: account.user_id.clone(),
-                account_id: account.account_id.clone(),
-                sequence,
-                contract_id: account.contract_id.clone(),
-                service_name: account.service_name.clone(),
-                episode_id: event.episode_id.clone(),
-            },
-            detail: event.detail.clone(),
-        };
-        (before + 1..).zip(&change.events).map(event).collect()
-    }
-
-    async fn put_event(&self, transaction: &mut Transaction<'_>, event: &Event) -> Result<(), StoreError> {
-        let Subject { user_id, account_id, sequence, event_id, .. } = &event.subject;
-        let payload = event.to_json(None).map_err(|error| StoreError::Corrupt(error.to_string()))?;
-        let item = EventItem {
-            event_id: event_id.clone(),
-            payload: payload.to_string(),
-            link_key_id: self.keyring().await?.link_key_id(),
-            published_at: None,
-            due_shard: Some(key::due_events_shard(user_id)),
-            due_at: Some(after(event.timestamp, UNDELIVERED_AFTER)),
-        };
-        let item = item::write(key::event(user_id, account_id, *sequence), &item)?;
-        transaction.put(Condition::Event, item, "attribute_not_exists(PK)", &[])
     }
 }
 
@@ -208,31 +175,4 @@ fn write_account(transaction: &mut Transaction<'_>, one: &ChangeWithEvents, now:
     }
     let item = item::write(key, &AccountItem::new(account, one.version, after(now, FIRST_VERIFICATION)))?;
     transaction.put_version(Condition::Account, item, one.read_version)
-}
-
-/// Writes the progress of a reauthorization. `own_version` is set for the reauthorization of the current callback: it
-/// must still have that version. Any other reauthorization must only exist.
-fn set_progress(
-    transaction: &mut Transaction<'_>,
-    id: &ReauthorizationId,
-    own_version: Option<u64>,
-    settlement: &Settlement,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    let progress: AttributeValue = serde_dynamo::to_attribute_value(Progress::settled(settlement.clone(), now))
-        .map_err(|error| StoreError::Corrupt(error.to_string()))?;
-    let mut values = vec![(":progress", progress), (":one", number(1))];
-    let mut expression = "SET progress = :progress ADD version :one".to_owned();
-    if let Settlement::Failed(code) = settlement {
-        expression.push_str(", told :code");
-        values.push((":code", AttributeValue::Ss(vec![code.to_string()])));
-    }
-    let (about, condition) = match own_version {
-        Some(version) => {
-            values.push((":read", number(version)));
-            (Condition::Reauthorization, "version = :read")
-        }
-        None => (Condition::Settled(id.clone()), "attribute_exists(PK)"),
-    };
-    transaction.update(about, key::reauthorization(id), &expression, condition, &values)
 }

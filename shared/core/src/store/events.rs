@@ -1,18 +1,27 @@
 //! The outbox: events, their history, and the receipts of their publication.
 
+use std::time::Duration;
+
 use aws_sdk_dynamodb::types::ReturnValue;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jiff::Timestamp;
-use reauth_domain::{AccountId, Event, InvalidValue, UserId, time::rfc3339};
+use reauth_domain::{
+    About, AccountId, Event, EventId, InvalidValue, NewEvent, Target, UserId,
+    event::Subject,
+    time::{after, rfc3339},
+};
 use serde_json::{Value, json};
 
 use super::{
-    Item, Store, StoreError, error,
+    Condition, Item, Store, StoreError, error,
     item::{self, EventItem},
     key,
     listing::DueItem,
-    transaction::text,
+    transaction::{Transaction, text},
 };
+
+/// An event that the topic has not accepted by then is put on the queue again by the sweep.
+const UNDELIVERED_AFTER: Duration = Duration::from_secs(5 * 60);
 
 /// An event as it is stored.
 #[derive(Debug, Clone)]
@@ -84,6 +93,44 @@ impl StoredEvent {
 }
 
 impl Store {
+    /// New events as they are stored. `last` is the sequence number of the last one.
+    pub(super) fn numbered(
+        &self,
+        user: &UserId,
+        about: &About,
+        last: u64,
+        events: &[NewEvent],
+        now: Timestamp,
+    ) -> Vec<Event> {
+        let event = |(sequence, event): (u64, &NewEvent)| Event {
+            timestamp: now,
+            subject: Subject {
+                event_id: EventId::from(self.ambient.bytes()),
+                user_id: user.clone(),
+                about: about.clone(),
+                sequence,
+                episode_id: event.episode_id.clone(),
+            },
+            detail: event.detail.clone(),
+        };
+        (last + 1 - events.len() as u64..).zip(events).map(event).collect()
+    }
+
+    pub(super) async fn put_event(&self, transaction: &mut Transaction<'_>, event: &Event) -> Result<(), StoreError> {
+        let Subject { user_id, about, sequence, event_id, .. } = &event.subject;
+        let payload = event.to_json(None).map_err(|error| StoreError::Corrupt(error.to_string()))?;
+        let item = EventItem {
+            event_id: event_id.clone(),
+            payload: payload.to_string(),
+            link_key_id: self.keyring().await?.link_key_id(),
+            published_at: None,
+            due_shard: Some(key::due_events_shard(user_id)),
+            due_at: Some(after(event.timestamp, UNDELIVERED_AFTER)),
+        };
+        let item = item::write(key::event(user_id, &about.target(), *sequence), &item)?;
+        transaction.put(Condition::Event, item, "attribute_not_exists(PK)", &[])
+    }
+
     /// The newest `limit` events of an account before the cursor, oldest first. Each is as it was delivered, without
     /// its reconnect link.
     pub async fn history(
@@ -94,7 +141,8 @@ impl Store {
         limit: usize,
     ) -> Result<HistoryPage, StoreError> {
         let last = before.map_or(u64::MAX, |HistoryCursor(sequence)| sequence.saturating_sub(1));
-        let (first, last) = (key::event(user, account, 0), key::event(user, account, last));
+        let account = Target::Account(account.clone());
+        let (first, last) = (key::event(user, &account, 0), key::event(user, &account, last));
         let mut query = self
             .client
             .query()
@@ -126,7 +174,7 @@ impl Store {
     /// The event as it is stored now, with its receipt. `None` after the user was erased.
     pub async fn event(&self, event: &Event) -> Result<Option<StoredEvent>, StoreError> {
         let subject = &event.subject;
-        let key = key::event(&subject.user_id, &subject.account_id, subject.sequence);
+        let key = key::event(&subject.user_id, &subject.about.target(), subject.sequence);
         self.get::<EventItem>(key).await?.map(StoredEvent::new).transpose()
     }
 
@@ -138,7 +186,7 @@ impl Store {
             .client
             .update_item()
             .table_name(&*self.table)
-            .set_key(Some(key::event(&subject.user_id, &subject.account_id, subject.sequence).into_item()))
+            .set_key(Some(key::event(&subject.user_id, &subject.about.target(), subject.sequence).into_item()))
             .condition_expression("eventId = :event")
             .update_expression("SET publishedAt = :at REMOVE dueShard, dueAt")
             .expression_attribute_values(":event", text(subject.event_id.as_str()))

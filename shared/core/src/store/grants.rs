@@ -6,34 +6,24 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use digime::TokenPair;
 use jiff::Timestamp;
 use reauth_domain::{
-    ContractId, UserId,
+    About, ContractId, Grant, GrantChange, GrantEpisode, GrantStatus, Target, UserId,
+    account::Notice,
+    event::AboutGrant,
     time::{after, rfc3339},
 };
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
 use super::{
     Condition, Item, Store, StoreError, Unavailable, Versioned,
     item::{self, GrantItem},
     key,
+    reauthorizations::ReauthorizationChange,
     transaction::{next_version, number, text},
 };
 
 /// Longer than a refresh can take with its retries and the write of the new pair.
 const LEASE: Duration = Duration::from_secs(30);
-
-#[derive(Debug, Clone)]
-pub struct Grant {
-    pub user_id: UserId,
-    pub contract_id: ContractId,
-    pub tokens: TokenPair,
-    /// Whether digi.me refused the refresh token: only the user can authorize a new pair.
-    pub refresh_dead: bool,
-    /// Until when an invocation holds the lease to refresh the grant.
-    pub leased_until: Option<Timestamp>,
-    /// When the user's accounts were last listed at digi.me with this grant.
-    pub accounts_listed_at: Option<Timestamp>,
-}
 
 /// The right to refresh a grant for a limited time.
 #[derive(Debug, Clone)]
@@ -41,6 +31,53 @@ pub struct Lease {
     id: String,
     /// The version that the grant has while it is leased.
     version: u64,
+}
+
+/// What a write of a grant requires of the stored one.
+#[derive(Debug, Clone, Copy)]
+pub enum GrantCondition<'a> {
+    /// It has the version that was read; 0 when there was none. A lease ends with the write: a refresh in progress finds
+    /// that the grant has changed.
+    Version(u64),
+    /// The lease is still held, and the grant has not changed since it was taken. The lease ends with the write.
+    Lease(&'a Lease),
+}
+
+/// A grant without its tokens.
+#[derive(Debug, Clone)]
+pub struct GrantState {
+    pub user_id: UserId,
+    pub contract_id: ContractId,
+    pub episode: Option<GrantEpisode>,
+    /// When the refresh token expires. Not known while an episode is open.
+    refresh_expires_at: Option<Timestamp>,
+}
+
+impl GrantState {
+    #[must_use]
+    pub fn status(&self, now: Timestamp) -> GrantStatus {
+        if self.episode.is_some() || self.refresh_expires_at.is_some_and(|at| at <= now) {
+            GrantStatus::UserReauthorizationRequired
+        } else {
+            GrantStatus::Active
+        }
+    }
+
+    /// Since when the refresh token is dead.
+    #[must_use]
+    pub fn since(&self, now: Timestamp) -> Option<Timestamp> {
+        let of_episode = self.episode.as_ref().map(|episode| episode.since);
+        of_episode.or(self.refresh_expires_at.filter(|at| *at <= now))
+    }
+
+    pub(super) fn new(item: GrantItem) -> Self {
+        Self {
+            user_id: item.user_id,
+            contract_id: item.contract_id,
+            episode: item.episode,
+            refresh_expires_at: item.due_at,
+        }
+    }
 }
 
 impl Store {
@@ -60,27 +97,59 @@ impl Store {
         Ok(grants)
     }
 
-    /// Stores a grant that the application submits, if the stored grant still has the version `expected_version`, and
-    /// returns the new version. A lease ends with it: a refresh in progress finds that the grant has changed.
+    /// All grants of a user without their tokens, by contract.
+    pub async fn grant_states(&self, user: &UserId) -> Result<Vec<GrantState>, StoreError> {
+        let items = self.query(key::user(user), key::GRANT).await?;
+        items.into_iter().map(|item| Ok(GrantState::new(item::read(item)?))).collect()
+    }
+
+    /// Writes a change of a grant with its events, and returns the new version of the grant. With `reauthorization`, the
+    /// progress of a reauthorization is written in the same transaction.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] when the grant changed. [`StoreError::Erased`] when the user was erased after
-    /// `triggered_at`.
+    /// [`StoreError::Conflict`] when the grant or the reauthorization changed. [`StoreError::Erased`] when the user was
+    /// erased after `triggered_at`.
     pub async fn put_grant(
         &self,
-        grant: &Grant,
-        expected_version: u64,
+        change: GrantChange,
+        condition: GrantCondition<'_>,
+        reauthorization: Option<&ReauthorizationChange>,
         triggered_at: Timestamp,
     ) -> Result<u64, StoreError> {
-        let version = next_version(expected_version, self.ambient.now());
-        let item = self.sealed(grant, version).await?;
-        if expected_version == 0 {
-            let mut transaction = self.restoring(&grant.user_id, triggered_at).await?;
-            transaction.put_version(Condition::Grant, item, expected_version)?;
-            transaction.commit().await?;
-        } else {
-            self.put_if_unchanged(Condition::Grant, item, expected_version).await?;
+        let now = self.ambient.now();
+        let GrantChange { mut grant, events } = change;
+        let about = About::Grant(AboutGrant { contract_id: grant.contract_id.clone() });
+        let events = self.numbered(&grant.user_id, &about, grant.sequence, &events, now);
+        if let (Some(event), Some(episode)) =
+            (events.iter().rfind(|event| event.detail.carries_link()), &mut grant.episode)
+        {
+            let link_key_id = self.keyring().await?.link_key_id();
+            episode.notice = Some(Notice { event_id: event.subject.event_id.clone(), link_key_id });
         }
+        let (version, condition, values) = match condition {
+            GrantCondition::Version(0) => (next_version(0, now), "attribute_not_exists(PK)", Vec::new()),
+            GrantCondition::Version(read) => (read + 1, "version = :read", vec![(":read", number(read))]),
+            GrantCondition::Lease(lease) => {
+                let values = vec![(":id", text(&*lease.id)), (":read", number(lease.version))];
+                (lease.version + 1, "version = :read AND leaseId = :id", values)
+            }
+        };
+        let item = self.sealed(&grant, version).await?;
+        let is_new = condition == "attribute_not_exists(PK)";
+        if !is_new && events.is_empty() && reauthorization.is_none() {
+            self.put_if(Condition::Grant, item, condition, &values).await?;
+            return Ok(version);
+        }
+        let mut transaction =
+            if is_new { self.restoring(&grant.user_id, triggered_at).await? } else { self.transaction() };
+        transaction.put(Condition::Grant, item, condition, &values)?;
+        for event in &events {
+            self.put_event(&mut transaction, event).await?;
+        }
+        if let Some(change) = reauthorization {
+            change.add_to(&mut transaction, now)?;
+        }
+        transaction.commit().await?;
         Ok(version)
     }
 
@@ -112,29 +181,16 @@ impl Store {
         }
     }
 
-    /// Stores the pair from a refresh under the lease, ends the lease, and returns the new version of the grant.
+    /// Ends the lease without a new pair.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when the grant changed meanwhile.
-    pub async fn put_refreshed(&self, grant: &Grant, lease: &Lease) -> Result<u64, StoreError> {
-        let version = lease.version + 1;
-        let item = self.sealed(grant, version).await?;
-        let values = [(":id", text(&*lease.id)), (":read", number(lease.version))];
-        self.put_if(Condition::Grant, item, "version = :read AND leaseId = :id", &values).await?;
-        Ok(version)
-    }
-
-    /// Ends the lease without a new pair. `refresh_dead` records that digi.me refused the refresh token.
-    ///
-    /// # Errors
-    /// [`StoreError::Conflict`] when the grant changed meanwhile.
-    pub async fn release(&self, grant: &Grant, lease: &Lease, refresh_dead: bool) -> Result<(), StoreError> {
-        let values = [(":id", text(&*lease.id)), (":dead", AttributeValue::Bool(refresh_dead))];
+    pub async fn release(&self, grant: &Grant, lease: &Lease) -> Result<(), StoreError> {
         self.update_grant(
             grant,
-            "SET refreshDead = :dead REMOVE leaseId, leaseUntil ADD version :one",
+            "REMOVE leaseId, leaseUntil ADD version :one",
             "version = :read AND leaseId = :id",
-            &[&values[..], &at_version(lease.version)].concat(),
+            &[&[(":id", text(&*lease.id))][..], &at_version(lease.version)].concat(),
         )
         .await
     }
@@ -180,37 +236,48 @@ impl Store {
             user_id: grant.user_id.clone(),
             contract_id: grant.contract_id.clone(),
             tokens: self.keyring().await?.seal(&key.associated(), &tokens, &self.ambient),
-            refresh_dead: grant.refresh_dead,
+            episode: grant.episode.clone(),
+            sequence: grant.sequence,
             lease_id: None,
             lease_until: None,
             accounts_listed_at: grant.accounts_listed_at,
+            status_shard: grant.episode.as_ref().map(|_| key::status_shard(&grant.user_id)),
+            status_since: grant.episode.as_ref().map(|episode| {
+                key::status_position(episode.since, &grant.user_id, &Target::Grant(grant.contract_id.clone()))
+            }),
+            due_shard: grant.episode.is_none().then(|| key::due_grants_shard(&grant.user_id)),
+            due_at: grant.episode.is_none().then_some(grant.tokens.refresh.expires_at),
         };
         item::write(key, &item)
     }
 
     pub(super) async fn open(&self, item: GrantItem) -> Result<Versioned<Grant>, StoreError> {
         let associated = key::grant(&item.user_id, &item.contract_id).associated();
-        let keyring = self.keyring().await?;
-        let opened = match keyring.open(&associated, &item.tokens) {
-            Ok(opened) => opened,
-            // The tokens may be sealed with a service secret that was rotated in after this process cached its keys.
-            Err(_) => {
-                let newer = self.keys.newer_than(&keyring).await;
-                let newer = newer.map_err(|error| StoreError::Unavailable(Unavailable::ServiceSecret(error)))?;
-                newer.open(&associated, &item.tokens).map_err(|error| StoreError::Corrupt(error.to_string()))?
-            }
-        };
+        let opened = self.unseal(&associated, &item.tokens, "a grant's tokens").await?;
         let corrupt = || StoreError::Corrupt("a grant's tokens".into());
         let tokens = serde_json::from_str(opened.expose_secret()).map_err(|_| corrupt())?;
         let grant = Grant {
             user_id: item.user_id,
             contract_id: item.contract_id,
             tokens: TokenPair::parse(&tokens).map_err(|_| corrupt())?,
-            refresh_dead: item.refresh_dead,
+            episode: item.episode,
+            sequence: item.sequence,
             leased_until: item.lease_until,
             accounts_listed_at: item.accounts_listed_at,
         };
         Ok(Versioned { value: grant, version: item.version })
+    }
+
+    /// Opens a sealed value. It may be sealed with a service secret that was rotated in after this process cached its
+    /// keys: then the keys are fetched again.
+    pub(super) async fn unseal(&self, associated: &str, sealed: &str, what: &str) -> Result<SecretString, StoreError> {
+        let keyring = self.keyring().await?;
+        if let Ok(opened) = keyring.open(associated, sealed) {
+            return Ok(opened);
+        }
+        let newer = self.keys.newer_than(&keyring).await;
+        let newer = newer.map_err(|error| StoreError::Unavailable(Unavailable::ServiceSecret(error)))?;
+        newer.open(associated, sealed).map_err(|error| StoreError::Corrupt(format!("{what}: {error}")))
     }
 }
 

@@ -2,9 +2,10 @@
 
 use jiff::Timestamp;
 use reauth_domain::{
-    Account, AccountId, Attempt, ContractId, EventId, FailureCode, ReauthorizationId, ReturnUrl, Status, UserId,
-    account::{Episode, IdentityMismatch},
-    reauthorization::{Kind, Progress, Reauthorization},
+    Account, AccountId, Attempt, ContractId, EventId, FailureCode, GrantEpisode, Locale, ReauthorizationId, ReturnUrl,
+    Status, Target, UserId,
+    account::{Episode, IdentityMismatch, Notice},
+    reauthorization::{Exchange, Flow, Kind, Progress, Reauthorization},
     time::rfc3339,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -94,7 +95,9 @@ impl AccountItem {
             authorization_expires_at,
             sequence: account.sequence,
             status_shard: required.map(|_| key::status_shard(&account.user_id)),
-            status_since: required.map(|episode| key::status_position(episode.since, account)),
+            status_since: required.map(|episode| {
+                key::status_position(episode.since, &account.user_id, &Target::Account(account.account_id.clone()))
+            }),
             due_shard: verifying_since.map(|_| key::due_accounts_shard(&account.user_id)),
             due_at: verifying_since.map(|_| due_at),
         }
@@ -151,9 +154,12 @@ pub(super) struct GrantItem {
     pub(super) contract_id: ContractId,
     /// The token pair, sealed.
     pub(super) tokens: String,
-    /// digi.me refused the refresh token: only the user can authorize a new pair.
+    /// Set while the refresh token is known to be dead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) episode: Option<GrantEpisode>,
+    /// The sequence number of the grant's last event.
     #[serde(default)]
-    pub(super) refresh_dead: bool,
+    pub(super) sequence: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) lease_id: Option<String>,
     #[serde(default, with = "rfc3339::option", skip_serializing_if = "Option::is_none")]
@@ -161,6 +167,15 @@ pub(super) struct GrantItem {
     /// When the user's accounts were last listed at digi.me.
     #[serde(default, with = "rfc3339::option", skip_serializing_if = "Option::is_none")]
     pub(super) accounts_listed_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) status_shard: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) status_since: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) due_shard: Option<String>,
+    /// When the refresh token expires. Not stored while it is known to be dead.
+    #[serde(default, with = "rfc3339::option", skip_serializing_if = "Option::is_none")]
+    pub(super) due_at: Option<Timestamp>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -169,9 +184,19 @@ pub(super) struct ReauthorizationItem {
     pub(super) version: u64,
     pub(super) id: ReauthorizationId,
     pub(super) user_id: UserId,
-    pub(super) account_id: AccountId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) account_id: Option<AccountId>,
     pub(super) contract_id: ContractId,
     pub(super) kind: Kind,
+    /// Only of a user reauthorization.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) exchange: Option<Exchange>,
+    /// The callback that exchanges the code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) exchange_id: Option<String>,
+    /// The code verifier, sealed. Removed when the exchange begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) verifier: Option<String>,
     pub(super) progress: Progress,
     /// A string set, so that an update can add a code without reading the others.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -185,6 +210,10 @@ pub(super) struct ReauthorizationItem {
     pub(super) browser_hash: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) return_url: Option<ReturnUrl>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) locale: Option<Locale>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) link: Option<Notice>,
     #[serde(with = "rfc3339")]
     pub(super) created_at: Timestamp,
     #[serde(with = "rfc3339")]
@@ -193,19 +222,25 @@ pub(super) struct ReauthorizationItem {
 }
 
 impl ReauthorizationItem {
-    pub(super) fn into_reauthorization(self) -> Reauthorization {
-        Reauthorization {
+    pub(super) fn into_reauthorization(self) -> Result<Reauthorization, StoreError> {
+        let flow = match (self.kind, self.account_id, self.exchange) {
+            (Kind::Account, Some(account_id), _) => Flow::Account { account_id },
+            (Kind::User, account_id, Some(exchange)) => Flow::User { exchange, account_id },
+            _ => return Err(StoreError::Corrupt("a reauthorization's kind does not fit its other fields".into())),
+        };
+        Ok(Reauthorization {
             id: self.id,
             user_id: self.user_id,
-            account_id: self.account_id,
             contract_id: self.contract_id,
-            kind: self.kind,
+            flow,
             progress: self.progress,
             told: self.told,
             return_url: self.return_url,
+            locale: self.locale,
+            link: self.link,
             created_at: self.created_at,
             expires_at: self.expires_at,
-        }
+        })
     }
 }
 
@@ -213,13 +248,24 @@ impl ReauthorizationItem {
 #[serde(rename_all = "camelCase")]
 pub(super) struct LinkItem {
     pub(super) user_id: UserId,
-    pub(super) account_id: AccountId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) account_id: Option<AccountId>,
+    /// Set if the link was sent for a grant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) contract_id: Option<ContractId>,
+    /// The event that contains the link.
+    pub(super) notice: Notice,
+    #[serde(with = "rfc3339")]
+    pub(super) created_at: Timestamp,
     #[serde(with = "rfc3339")]
     pub(super) expires_at: Timestamp,
     pub(super) ttl: i64,
-    /// The times of the recent uses, joined by spaces.
+    /// The times of the recent uses of each target, as JSON.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) uses: Option<String>,
+    /// The use whose reauthorization is being created, as JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) ongoing: Option<String>,
 }
 
 /// A pointer from a user to an item in another partition. Its sort key names the item.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use aws_lc_rs::digest;
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
-use reauth_domain::{Account, AccountId, ContractId, ReauthorizationId, UserId, time::rfc3339};
+use reauth_domain::{AccountId, ContractId, ReauthorizationId, Target, UserId, time::rfc3339};
 
 use super::Item;
 
@@ -31,6 +31,7 @@ impl Key {
 
 const USER: &str = "USER#";
 const EVENT: &str = "EVENT#";
+const EVENTS_OF_GRANT: &str = "grant:";
 pub(super) const ACCOUNT: &str = "ACCOUNT#";
 pub(super) const GRANT: &str = "GRANT#";
 /// The sort key of a user's last reads. It sorts directly after the accounts, so that one query reads both.
@@ -50,22 +51,32 @@ pub(super) fn account(user_id: &UserId, account: &AccountId) -> Key {
     Key { pk: user(user_id), sk: format!("{ACCOUNT}{account}") }
 }
 
-/// The prefix of the sort keys of one account's events.
-pub(super) fn events(account: &AccountId) -> String {
-    format!("{EVENT}{account}#")
+/// The prefix of the sort keys of the events of one account or grant. Account ids have no colon.
+pub(super) fn events(target: &Target) -> String {
+    match target {
+        Target::Account(account) => format!("{EVENT}{account}#"),
+        Target::Grant(contract) => format!("{EVENT}{EVENTS_OF_GRANT}{contract}#"),
+    }
 }
 
-pub(super) fn event(user_id: &UserId, account: &AccountId, sequence: u64) -> Key {
-    Key { pk: user(user_id), sk: format!("{}{sequence:020}", events(account)) }
+pub(super) fn event(user_id: &UserId, target: &Target, sequence: u64) -> Key {
+    Key { pk: user(user_id), sk: format!("{}{sequence:020}", events(target)) }
 }
 
-/// The user and the account of an account's item, or of an event's item.
-pub(super) fn user_and_account(key: &Key) -> Option<(UserId, AccountId)> {
-    let account = match key.sk.strip_prefix(ACCOUNT) {
-        Some(account) => account,
-        None => key.sk.strip_prefix(EVENT)?.rsplit_once('#')?.0,
+/// The user, and the account or grant, of an item: of the account or the grant itself, or of one of its events.
+pub(super) fn user_and_target(key: &Key) -> Option<(UserId, Target)> {
+    let user = key.pk.strip_prefix(USER)?.parse().ok()?;
+    let account = |id: &str| Some(Target::Account(id.parse().ok()?));
+    let grant = |id: &str| Some(Target::Grant(id.parse().ok()?));
+    let target = if let Some(id) = key.sk.strip_prefix(ACCOUNT) {
+        account(id)
+    } else if let Some(id) = key.sk.strip_prefix(GRANT) {
+        grant(id)
+    } else {
+        let (id, _sequence) = key.sk.strip_prefix(EVENT)?.rsplit_once('#')?;
+        id.strip_prefix(EVENTS_OF_GRANT).map_or_else(|| account(id), grant)
     };
-    Some((key.pk.strip_prefix(USER)?.parse().ok()?, account.parse().ok()?))
+    Some((user, target?))
 }
 
 pub(super) fn last_reads(user_id: &UserId) -> Key {
@@ -103,13 +114,17 @@ pub(super) fn status_partition(shard: u8) -> String {
     format!("reauth_required#{shard:02}")
 }
 
-/// Due events and due accounts are in separate partitions, so that many items of one kind do not delay the other kind.
+/// Due events, accounts and grants are in separate partitions, so that many items of one kind do not delay another kind.
 pub(super) fn due_events_partition(shard: u8) -> String {
     format!("due-event#{shard:02}")
 }
 
 pub(super) fn due_accounts_partition(shard: u8) -> String {
     format!("due-account#{shard:02}")
+}
+
+pub(super) fn due_grants_partition(shard: u8) -> String {
+    format!("due-grant#{shard:02}")
 }
 
 pub(super) fn status_shard(user: &UserId) -> String {
@@ -124,9 +139,17 @@ pub(super) fn due_accounts_shard(user: &UserId) -> String {
     due_accounts_partition(shard(user))
 }
 
-/// Sorts by time, then by user and account, so that every position is unique and a page can end anywhere.
-pub(super) fn status_position(since: Timestamp, account: &Account) -> String {
-    format!("{}#{}#{}", rfc3339::text(since), account.user_id, account.account_id)
+pub(super) fn due_grants_shard(user: &UserId) -> String {
+    due_grants_partition(shard(user))
+}
+
+/// Sorts by time, then by user and account or grant, so that every position is unique and a page can end anywhere.
+pub(super) fn status_position(since: Timestamp, user: &UserId, target: &Target) -> String {
+    let since = rfc3339::text(since);
+    match target {
+        Target::Account(account) => format!("{since}#{user}#{account}"),
+        Target::Grant(contract) => format!("{since}#{user}#{EVENTS_OF_GRANT}{contract}"),
+    }
 }
 
 #[cfg(test)]
@@ -134,11 +157,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_keys_of_accounts_and_events_name_their_account() {
-        let (user, id): (UserId, AccountId) = ("u".parse().unwrap(), "1_a".parse().unwrap());
-        for key in [account(&user, &id), event(&user, &id, 7)] {
-            assert_eq!(user_and_account(&key), Some((user.clone(), id.clone())), "{key:?}");
+    fn the_keys_of_accounts_grants_and_events_name_what_they_belong_to() {
+        let user: UserId = "u".parse().unwrap();
+        let (id, contract): (AccountId, ContractId) = ("1_a".parse().unwrap(), "1_a".parse().unwrap());
+        let (of_account, of_grant) = (Target::Account(id.clone()), Target::Grant(contract.clone()));
+        for key in [account(&user, &id), event(&user, &of_account, 7)] {
+            assert_eq!(user_and_target(&key), Some((user.clone(), of_account.clone())), "{key:?}");
         }
-        assert_eq!(user_and_account(&last_reads(&user)), None);
+        for key in [grant(&user, &contract), event(&user, &of_grant, 7)] {
+            assert_eq!(user_and_target(&key), Some((user.clone(), of_grant.clone())), "{key:?}");
+        }
+        assert_eq!(user_and_target(&last_reads(&user)), None);
     }
 }

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use reauth_domain::{AccountId, RecentUses, UserId, account::Notice, event::Subject, time::after};
+use reauth_domain::{RecentUsesByName, Target, UserId, account::Notice, event::Subject, time::after};
 use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
 
 use super::{
     Condition, Store, StoreError, StoredEvent,
@@ -22,12 +23,18 @@ const KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// How often recording a use, or taking it back, is attempted while other uses of the same link change the item. At most
 /// five uses succeed in ten minutes, so that few attempts are overtaken.
 const CONCURRENT_USES: Budget = Budget { attempts: 8, pause: Duration::from_millis(5) };
+/// A use without an answer after this time is not waited for: its process may have ended.
+const ONGOING: Duration = Duration::from_secs(3);
 
 #[derive(Debug, Clone)]
 pub struct Link {
     pub user_id: UserId,
-    /// The account that the link reconnects, in any of its episodes.
-    pub account_id: AccountId,
+    /// What the link was sent for. Its page shows everything that the user has to mend, this first.
+    pub target: Target,
+    /// The event that contains the link.
+    pub notice: Notice,
+    /// When the event happened.
+    pub created_at: Timestamp,
     /// When the link stops working.
     pub expires_at: Timestamp,
 }
@@ -36,13 +43,32 @@ pub struct Link {
 #[derive(Debug, Clone)]
 pub struct StoredLink {
     pub link: Link,
-    uses: RecentUses,
+    /// The recent uses, as they are stored.
+    uses: Option<String>,
+    ongoing: Option<OngoingUse>,
+}
+
+/// A use of a link whose reauthorization is being created.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OngoingUse {
+    id: String,
+    /// The hash of the browser's cookie.
+    browser: String,
+    target: String,
+    #[serde(with = "reauth_domain::time::rfc3339")]
+    at: Timestamp,
+    /// The URL of digi.me's page, sealed, once it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    url: Option<String>,
 }
 
 /// The outcome of recording a use of a link.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LinkUse {
     Recorded(RecordedUse),
+    /// The same browser used the link for the same target a moment ago, and that use is not answered yet. This one is not
+    /// recorded: wait for the answer of the other.
+    Ongoing(OngoingUse),
     /// There were too many recent uses, and this one is not recorded. The link can be used again after this duration,
     /// which is in whole seconds.
     TooMany(Duration),
@@ -51,9 +77,20 @@ pub enum LinkUse {
 /// A recorded use, which can be taken back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordedUse {
-    at: Timestamp,
+    ongoing: OngoingUse,
     /// The link's uses as they were written.
-    uses: RecentUses,
+    uses: String,
+}
+
+/// What became of an ongoing use.
+#[derive(Debug)]
+pub enum OngoingResult {
+    /// It is not answered yet.
+    None,
+    /// It led to this URL of digi.me.
+    Url(SecretString),
+    /// It failed, or its process ended.
+    Failed,
 }
 
 /// Whether another use was recorded or taken back first.
@@ -69,6 +106,13 @@ impl Store {
     /// [`StoreError::Unavailable`] when the service secret cannot be read.
     pub async fn link_token(&self, event: &StoredEvent) -> Result<SecretString, StoreError> {
         Ok(self.keyring().await?.link_token(&event.event.subject.event_id, &event.link_key_id))
+    }
+
+    /// The path of the reconnect link that the event of a notice contains. `None` if the link was derived with a service
+    /// secret that has been rotated twice since.
+    pub async fn link_path(&self, notice: &Notice) -> Result<Option<SecretString>, StoreError> {
+        let token = self.keyring().await?.existing_link_token(&notice.event_id, &notice.link_key_id);
+        Ok(token.map(|token| reconnect_path(&token)))
     }
 
     /// The reconnect link that the event of a notice contains: its path, and when it expires. `None` if the link is not
@@ -91,17 +135,25 @@ impl Store {
         let ttl = after(link.expires_at, KEPT).as_second();
         let key = key::link(&sha256(token.expose_secret()));
         let pointer = item::write(key::pointer(&link.user_id, &key), &PointerItem { ttl })?;
+        let (account_id, contract_id) = match link.target.clone() {
+            Target::Account(account_id) => (Some(account_id), None),
+            Target::Grant(contract_id) => (None, Some(contract_id)),
+        };
         let item = LinkItem {
             user_id: link.user_id.clone(),
-            account_id: link.account_id.clone(),
+            account_id,
+            contract_id,
+            notice: link.notice.clone(),
+            created_at: link.created_at,
             expires_at: link.expires_at,
             ttl,
             uses: None,
+            ongoing: None,
         };
         let mut transaction = self.transaction();
         transaction.check(
             Condition::Event,
-            key::event(&event.user_id, &event.account_id, event.sequence),
+            key::event(&event.user_id, &event.about.target(), event.sequence),
             "eventId = :event",
             &[(":event", text(event.event_id.as_str()))],
         )?;
@@ -117,23 +169,47 @@ impl Store {
     /// The link of a token. `None` if it is unknown or its user was erased. The caller checks whether the link still
     /// works.
     pub async fn link(&self, token: &str) -> Result<Option<StoredLink>, StoreError> {
-        let item = self.get::<LinkItem>(key::link(&sha256(token))).await?;
-        Ok(item.map(|item| StoredLink {
-            link: Link { user_id: item.user_id, account_id: item.account_id, expires_at: item.expires_at },
-            uses: item.uses.as_deref().map(RecentUses::from_text).unwrap_or_default(),
-        }))
+        let Some(item) = self.get::<LinkItem>(key::link(&sha256(token))).await? else { return Ok(None) };
+        let target = match (item.account_id, item.contract_id) {
+            (Some(account_id), _) => Target::Account(account_id),
+            (None, Some(contract_id)) => Target::Grant(contract_id),
+            (None, None) => return Err(StoreError::Corrupt("a link without an account or a contract".into())),
+        };
+        let link = Link {
+            user_id: item.user_id,
+            target,
+            notice: item.notice,
+            created_at: item.created_at,
+            expires_at: item.expires_at,
+        };
+        let ongoing = item.ongoing.and_then(|ongoing| serde_json::from_str(&ongoing).ok());
+        Ok(Some(StoredLink { link, uses: item.uses, ongoing }))
     }
 
-    /// Records a use of a link, unless there were too many recent uses.
+    /// Records a use of a link for `target` in the browser with the cookie `browser`, unless the same use is under way or
+    /// there were too many recent uses for this target.
     ///
     /// # Errors
     /// [`StoreError::Erased`] when the link was deleted because its user was erased.
-    pub async fn record_use(&self, token: &str, read: StoredLink) -> Result<LinkUse, StoreError> {
-        match self.try_to_record_use(token, &read).await {
+    pub async fn record_use(
+        &self,
+        token: &str,
+        read: StoredLink,
+        target: &Target,
+        browser: &SecretString,
+    ) -> Result<LinkUse, StoreError> {
+        let new = OngoingUse {
+            id: format!("{:032x}", u128::from_be_bytes(self.ambient.bytes())),
+            browser: sha256(browser.expose_secret()),
+            target: target.to_string(),
+            at: self.ambient.now(),
+            url: None,
+        };
+        match self.try_to_record_use(token, &read, &new).await {
             Err(error) if was_overtaken(&error) => {
                 let again = || async {
                     let read = self.link(token).await?.ok_or(StoreError::Erased)?;
-                    self.try_to_record_use(token, &read).await
+                    self.try_to_record_use(token, &read, &new).await
                 };
                 retry(&self.ambient, CONCURRENT_USES, was_overtaken, again).await
             }
@@ -141,25 +217,34 @@ impl Store {
         }
     }
 
-    async fn try_to_record_use(&self, token: &str, read: &StoredLink) -> Result<LinkUse, StoreError> {
-        let now = self.ambient.now();
-        match read.uses.record(now) {
-            Ok(uses) => {
-                self.set_uses(token, &read.uses, &uses).await?;
-                Ok(LinkUse::Recorded(RecordedUse { at: now, uses }))
+    async fn try_to_record_use(&self, token: &str, read: &StoredLink, new: &OngoingUse) -> Result<LinkUse, StoreError> {
+        let same = |ongoing: &&OngoingUse| ongoing.browser == new.browser && ongoing.target == new.target;
+        let unanswered = |ongoing: &&OngoingUse| ongoing.url.is_none() && new.at < after(ongoing.at, ONGOING);
+        if let Some(ongoing) = read.ongoing.as_ref().filter(same).filter(unanswered) {
+            // The reply to the first attempt may have been lost. The repeated attempt then meets this very use.
+            if ongoing.id == new.id {
+                let uses = read.uses.clone().unwrap_or_default();
+                return Ok(LinkUse::Recorded(RecordedUse { ongoing: ongoing.clone(), uses }));
             }
-            Err(wait) => Ok(LinkUse::TooMany(wait)),
+            return Ok(LinkUse::Ongoing(ongoing.clone()));
         }
+        let uses = match parsed(read.uses.as_deref()).record(&new.target, new.at) {
+            Ok(uses) => uses.to_text(),
+            Err(wait) => return Ok(LinkUse::TooMany(wait)),
+        };
+        self.set_uses(token, read.uses.as_deref(), &uses, Some(new)).await?;
+        Ok(LinkUse::Recorded(RecordedUse { ongoing: new.clone(), uses }))
     }
 
     /// Takes a recorded use back, so that it does not count. After an error, the use still counts.
     pub async fn take_back_use(&self, token: &str, recorded: RecordedUse) -> Result<(), StoreError> {
-        match self.try_to_take_back(token, &recorded.uses, recorded.at).await {
+        let RecordedUse { ongoing, uses } = &recorded;
+        match self.try_to_take_back(token, Some(uses), Some(ongoing), ongoing).await {
             Err(error) if was_overtaken(&error) => {
                 let again = || async {
                     // Without a link, the user was erased: there is nothing to take back.
                     let Some(read) = self.link(token).await? else { return Ok(()) };
-                    self.try_to_take_back(token, &read.uses, recorded.at).await
+                    self.try_to_take_back(token, read.uses.as_deref(), read.ongoing.as_ref(), ongoing).await
                 };
                 retry(&self.ambient, CONCURRENT_USES, was_overtaken, again).await
             }
@@ -167,15 +252,90 @@ impl Store {
         }
     }
 
-    async fn try_to_take_back(&self, token: &str, read: &RecentUses, at: Timestamp) -> Result<(), StoreError> {
-        match read.without(at) {
-            Some(uses) => self.set_uses(token, read, &uses).await,
-            None => Ok(()),
+    async fn try_to_take_back(
+        &self,
+        token: &str,
+        read: Option<&str>,
+        ongoing: Option<&OngoingUse>,
+        taken_back: &OngoingUse,
+    ) -> Result<(), StoreError> {
+        let Some(uses) = parsed(read).without(&taken_back.target, taken_back.at) else { return Ok(()) };
+        let ongoing = ongoing.filter(|ongoing| ongoing.id != taken_back.id);
+        self.set_uses(token, read, &uses.to_text(), ongoing).await
+    }
+
+    /// Records the URL that a use led to, for an identical use that waits for it. Does nothing if there was another use
+    /// meanwhile.
+    pub async fn answer_use(&self, token: &str, recorded: &RecordedUse, url: &SecretString) -> Result<(), StoreError> {
+        let key = key::link(&sha256(token));
+        let sealed = self.keyring().await?.seal(&key.associated(), url.expose_secret(), &self.ambient);
+        let answered = OngoingUse { url: Some(sealed), ..recorded.ongoing.clone() };
+        let update = self
+            .client
+            .update_item()
+            .table_name(&*self.table)
+            .set_key(Some(key.into_item()))
+            .update_expression("SET ongoing = :answered")
+            .condition_expression("ongoing = :ongoing")
+            .expression_attribute_values(":answered", text(ongoing_text(&answered)?))
+            .expression_attribute_values(":ongoing", text(ongoing_text(&recorded.ongoing)?));
+        match self.update(update).await {
+            Err(StoreError::Conflict(Some(_))) => Ok(()),
+            result => result.map(drop),
+        }
+    }
+
+    /// What became of a use that was under way.
+    ///
+    /// # Errors
+    /// [`StoreError::Erased`] when the link was deleted because its user was erased.
+    pub async fn result_of_use(&self, token: &str, ongoing: &OngoingUse) -> Result<OngoingResult, StoreError> {
+        let read = self.link(token).await?.ok_or(StoreError::Erased)?;
+        let Some(stored) = read.ongoing.filter(|stored| stored.id == ongoing.id) else {
+            return Ok(OngoingResult::Failed);
+        };
+        match stored.url {
+            Some(sealed) => {
+                let associated = key::link(&sha256(token)).associated();
+                Ok(OngoingResult::Url(self.unseal(&associated, &sealed, "the URL of a link's use").await?))
+            }
+            None if after(stored.at, ONGOING) <= self.ambient.now() => Ok(OngoingResult::Failed),
+            None => Ok(OngoingResult::None),
         }
     }
 
     /// Writes the uses of a link if the stored uses are still those in `read`.
-    async fn set_uses(&self, token: &str, read: &RecentUses, uses: &RecentUses) -> Result<(), StoreError> {
-        self.set_recent_uses(key::link(&sha256(token)), "uses", read, uses).await
+    async fn set_uses(
+        &self,
+        token: &str,
+        read: Option<&str>,
+        uses: &str,
+        ongoing: Option<&OngoingUse>,
+    ) -> Result<(), StoreError> {
+        let mut update = self
+            .client
+            .update_item()
+            .table_name(&*self.table)
+            .set_key(Some(key::link(&sha256(token)).into_item()))
+            .expression_attribute_values(":uses", text(uses));
+        update = match ongoing {
+            Some(ongoing) => update
+                .update_expression("SET uses = :uses, ongoing = :ongoing")
+                .expression_attribute_values(":ongoing", text(ongoing_text(ongoing)?)),
+            None => update.update_expression("SET uses = :uses REMOVE ongoing"),
+        };
+        update = match read {
+            Some(read) => update.condition_expression("uses = :read").expression_attribute_values(":read", text(read)),
+            None => update.condition_expression("attribute_exists(PK) AND attribute_not_exists(uses)"),
+        };
+        self.update(update).await.map(drop)
     }
+}
+
+fn parsed(uses: Option<&str>) -> RecentUsesByName {
+    uses.map(RecentUsesByName::from_text).unwrap_or_default()
+}
+
+fn ongoing_text(ongoing: &OngoingUse) -> Result<String, StoreError> {
+    serde_json::to_string(ongoing).map_err(|error| StoreError::Corrupt(error.to_string()))
 }

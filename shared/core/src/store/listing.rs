@@ -1,20 +1,27 @@
-//! The two indexes: the accounts that need their user (`byStatus`), and the due items (`byDue`).
+//! The two indexes: the accounts and grants that need their user (`byStatus`), and the due items (`byDue`).
 
-use aws_sdk_dynamodb::types::AttributeValue;
+use std::collections::BTreeSet;
+
+use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use futures::future::try_join_all;
 use jiff::Timestamp;
-use reauth_domain::{Account, AccountId, InvalidValue, UserId, time::rfc3339};
+use reauth_domain::{Account, ContractId, InvalidValue, Target, UserId, time::rfc3339};
 
 use super::{
     Item, Store, StoreError, error,
+    grants::GrantState,
     item::{self, AccountItem},
     key::{self, SHARDS},
     transaction::text,
 };
 
-/// In bytes: a time, a user and an account, with two separators. DynamoDB refuses a longer key than 1,024 bytes.
-const MAX_POSITION: usize = 24 + 1 + 128 + 1 + 128;
+/// In bytes: a time, a user and an account or a grant, with two separators. DynamoDB refuses a longer key than 1,024
+/// bytes.
+const MAX_POSITION: usize = 24 + 1 + 128 + 1 + 6 + 128;
+
+/// DynamoDB returns up to 100 items of one `BatchGetItem` call.
+const MAX_BATCH: usize = 100;
 
 /// Where a page of accounts ends. The next page begins after it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,26 +42,34 @@ impl Cursor {
     }
 }
 
-/// One page of the accounts that need their user, oldest first.
+/// One page of the accounts and grants that need their user, oldest first.
 #[derive(Debug, Clone)]
 pub struct StatusPage {
-    pub accounts: Vec<Account>,
+    pub entries: Vec<InNeed>,
     /// The cursor of the next page, if there is one.
     pub next: Option<Cursor>,
 }
 
-/// An item with a `dueAt` in the past: an account, or an event of it.
+/// An account or a grant that needs its user.
+#[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "most entries are accounts")]
+pub enum InNeed {
+    Account(Account),
+    Grant(GrantState),
+}
+
+/// An item with a `dueAt` in the past: an account, a grant, or an event of either.
 #[derive(Debug, Clone)]
 pub struct DueItem {
     pub(super) key: key::Key,
     pub(super) due_at: String,
     pub user_id: UserId,
-    pub account_id: AccountId,
+    pub target: Target,
 }
 
 impl Store {
-    /// The accounts that need their user, oldest first, after `cursor`. The index is eventually consistent.
-    pub async fn accounts_in_need(&self, limit: usize, cursor: Option<&Cursor>) -> Result<StatusPage, StoreError> {
+    /// The accounts and grants that need their user, oldest first, after `cursor`. The index is eventually consistent.
+    pub async fn in_need(&self, limit: usize, cursor: Option<&Cursor>) -> Result<StatusPage, StoreError> {
         let behind = cursor.map_or("", |cursor| cursor.0.as_str());
         let shards = (0..SHARDS).map(|shard| self.status_shard(key::status_partition(shard), behind, limit));
         let mut found: Vec<(String, Item)> = try_join_all(shards).await?.into_iter().flatten().collect();
@@ -62,8 +77,50 @@ impl Store {
         let more = found.len() > limit;
         found.truncate(limit);
         let next = found.last().filter(|_| more).map(|(position, _)| Cursor(position.clone()));
-        let account = |(_, item)| item::read::<AccountItem>(item)?.into_account();
-        Ok(StatusPage { accounts: found.into_iter().map(account).collect::<Result<_, _>>()?, next })
+        let entries = found.into_iter().map(|(_, item)| in_need(item)).collect::<Result<_, _>>()?;
+        Ok(StatusPage { entries, next })
+    }
+
+    /// The grants, of the given ones, whose refresh token is known to be dead. Eventually consistent, as the list.
+    pub async fn dead_grants(
+        &self,
+        grants: &BTreeSet<(UserId, ContractId)>,
+    ) -> Result<BTreeSet<(UserId, ContractId)>, StoreError> {
+        let grants: Vec<_> = grants.iter().collect();
+        let chunks = grants.chunks(MAX_BATCH).map(|grants| async move {
+            let keys = grants.iter().map(|(user, contract)| key::grant(user, contract).into_item()).collect();
+            let mut wanted =
+                KeysAndAttributes::builder().set_keys(Some(keys)).projection_expression("userId, contractId, episode");
+            let mut found = Vec::new();
+            loop {
+                let request = wanted.build().map_err(|error| StoreError::Corrupt(error.to_string()))?;
+                let answer = self.client.batch_get_item().request_items(&*self.table, request).send().await;
+                let answer = answer.map_err(|error| error::unavailable(&error))?;
+                let items = answer.responses.unwrap_or_default().into_values().flatten();
+                found.extend(items.filter(|item| item.contains_key("episode")).filter_map(|item| {
+                    let field = |name: &str| item.get(name)?.as_s().ok();
+                    Some((field("userId")?.parse().ok()?, field("contractId")?.parse().ok()?))
+                }));
+                // DynamoDB may return only a part of the items.
+                let rest = answer.unprocessed_keys.unwrap_or_default().remove(&*self.table).map(|rest| rest.keys);
+                let Some(rest) = rest.filter(|keys| !keys.is_empty()) else { return Ok(found) };
+                wanted = KeysAndAttributes::builder()
+                    .set_keys(Some(rest))
+                    .projection_expression("userId, contractId, episode");
+            }
+        });
+        Ok(try_join_all(chunks).await?.into_iter().flatten().collect())
+    }
+
+    /// Whether an account under the contract, or under none, needs the user.
+    pub async fn has_account_in_need(&self, user: &UserId, contract: &ContractId) -> Result<bool, StoreError> {
+        let items = self.query(key::user(user), key::ACCOUNT).await?;
+        let is_in_need = |item: Item| {
+            let field = |name: &str| item.get(name).and_then(|value: &AttributeValue| value.as_s().ok());
+            field("status").is_some_and(|status| status == "reauth_required")
+                && field("contractId").is_none_or(|known| known == contract.as_str())
+        };
+        Ok(items.into_iter().any(is_in_need))
     }
 
     /// Up to `limit + 1` accounts of a shard, so that the caller knows whether there are more. DynamoDB returns at most
@@ -107,6 +164,11 @@ impl Store {
         self.due(key::due_accounts_partition, now, limit).await
     }
 
+    /// The grants whose refresh token has expired at `now` without being noticed, up to `limit` of each of the 16 shards.
+    pub async fn due_grants(&self, now: Timestamp, limit: usize) -> Result<Vec<DueItem>, StoreError> {
+        self.due(key::due_grants_partition, now, limit).await
+    }
+
     async fn due(&self, partition: fn(u8) -> String, now: Timestamp, limit: usize) -> Result<Vec<DueItem>, StoreError> {
         let shards = (0..SHARDS).map(|shard| self.due_shard(partition(shard), now, limit));
         let mut due: Vec<DueItem> = try_join_all(shards).await?.into_iter().flatten().collect();
@@ -137,8 +199,17 @@ impl Store {
 fn due_item(item: Item) -> Option<DueItem> {
     let field = |name: &str| item.get(name).and_then(|value: &AttributeValue| value.as_s().ok()).cloned();
     let key = key::Key { pk: field("PK")?, sk: field("SK")? };
-    let (user_id, account_id) = key::user_and_account(&key)?;
-    Some(DueItem { due_at: field("dueAt")?, key, user_id, account_id })
+    let (user_id, target) = key::user_and_target(&key)?;
+    Some(DueItem { due_at: field("dueAt")?, key, user_id, target })
+}
+
+fn in_need(item: Item) -> Result<InNeed, StoreError> {
+    let sort_key = item.get("SK").and_then(|key| key.as_s().ok());
+    if sort_key.is_some_and(|key| key.starts_with(key::GRANT)) {
+        Ok(InNeed::Grant(GrantState::new(item::read(item)?)))
+    } else {
+        Ok(InNeed::Account(item::read::<AccountItem>(item)?.into_account()?))
+    }
 }
 
 #[cfg(test)]

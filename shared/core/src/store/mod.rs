@@ -27,10 +27,10 @@ pub use self::{
     commit::{AccountChange, Commit},
     error::{Condition, StoreError, Unavailable},
     events::{DueEvent, HistoryCursor, HistoryPage, StoredEvent},
-    grants::{Grant, Lease},
-    links::{Link, LinkUse, RecordedUse, StoredLink},
-    listing::{Cursor, DueItem, StatusPage},
-    reauthorizations::StoredReauthorization,
+    grants::{GrantCondition, GrantState, Lease},
+    links::{Link, LinkUse, OngoingResult, OngoingUse, RecordedUse, StoredLink},
+    listing::{Cursor, DueItem, InNeed, StatusPage},
+    reauthorizations::{NewReauthorizationSecrets, ReauthorizationChange, StoredReauthorization},
 };
 use crate::{keyring::Keyring, secrets::Rotating};
 

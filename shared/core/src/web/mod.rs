@@ -6,6 +6,7 @@ pub mod page;
 mod problem;
 mod request;
 pub mod response;
+mod state;
 mod uri;
 
 use std::{future::Future, process::ExitCode, sync::Arc};
@@ -22,6 +23,7 @@ pub use self::{
     problem::{Problem, ProblemBody},
     request::{ApiRequest, Query},
     response::{Response, ResponseExt},
+    state::{callback_url, state},
 };
 use crate::{
     config::{ConfigError, Environment},

@@ -1,5 +1,7 @@
 //! The HTML pages for users: plain, readable, one clear action, no JavaScript. `maud` escapes everything that is shown.
 
+use std::time::Duration;
+
 use aws_lc_rs::digest;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use http::{
@@ -7,6 +9,7 @@ use http::{
     header::{CONTENT_SECURITY_POLICY, X_FRAME_OPTIONS},
 };
 use maud::{DOCTYPE, Markup, PreEscaped, html};
+use reauth_domain::{FailureCode, ReturnUrl};
 
 use super::{Problem, Response, ResponseExt, response};
 
@@ -18,9 +21,16 @@ main{max-width:32rem;margin:12vh auto 1rem;padding:2rem;border-radius:.75rem;bac
 box-shadow:0 1px 3px #0003}\
 @media(max-width:36rem){main{margin:1rem;padding:1.25rem}}\
 h1{font-size:1.4rem;line-height:1.25;margin:0 0 1rem}\
+h2{font-size:1.1rem;line-height:1.3;margin:0 0 .5rem}\
 p{margin:0 0 1rem}\
-button,a.button{display:inline-block;font:inherit;font-weight:600;padding:.7rem 1.4rem;border:0;border-radius:.5rem;\
-background:#1652c6;color:#fff;text-decoration:none;cursor:pointer}\
+section{border-top:1px solid light-dark(#d5d9e0,#3a3f4b);padding:1.25rem 0 .25rem}\
+form{margin:0 0 1rem}\
+.outcome{border-left:.25rem solid #1652c6;padding:.25rem 0 .25rem .75rem;margin:0 0 1.25rem}\
+.outcome p{margin:0 0 .5rem}\
+button,a.button{display:inline-block;font:inherit;font-weight:600;padding:.7rem 1.4rem;border:2px solid #1652c6;\
+border-radius:.5rem;background:#1652c6;color:#fff;text-decoration:none;cursor:pointer}\
+button.secondary,a.secondary{background:transparent;border-color:light-dark(#1652c6,#7aa5ff);\
+color:light-dark(#1652c6,#7aa5ff)}\
 button:focus-visible,a:focus-visible{outline:3px solid light-dark(#1652c6,#7aa5ff);outline-offset:2px}\
 small{color:light-dark(#5b6270,#a2a9b8)}";
 
@@ -63,8 +73,8 @@ pub fn error_page(problem: &Problem, application: &str, request_id: &str) -> Res
     problem.log();
     let content = html! {
         p { "You did nothing wrong." }
-        @if problem.retry_after.is_some() {
-            p { "Wait a minute, then try again." }
+        @if let Some(wait) = problem.retry_after {
+            p { "Try again in " (waiting_time(wait)) "." }
             // An empty `href` loads this page again.
             p { a class="button" href="" { "Try again" } }
         } @else {
@@ -76,6 +86,70 @@ pub fn error_page(problem: &Problem, application: &str, request_id: &str) -> Res
     match problem.retry_after {
         Some(wait) => page.with_retry_after(wait),
         None => page,
+    }
+}
+
+/// The page for a link or a callback that was used too often in a short time.
+#[must_use]
+pub fn too_many_attempts(wait: Duration) -> Response {
+    let content = html! {
+        p { "Nothing was changed. Try again in " (waiting_time(wait)) "." }
+        // An empty `href` loads this page again.
+        p { a class="button" href="" { "Try again" } }
+    };
+    page(StatusCode::TOO_MANY_REQUESTS, "Too many attempts", &content, &[]).with_retry_after(wait)
+}
+
+/// A waiting time in words: in minutes, rounded up, or in seconds when it is below one minute.
+fn waiting_time(wait: Duration) -> String {
+    let seconds = wait.as_secs().max(1);
+    let (count, unit) = if seconds < 60 { (seconds, "second") } else { (seconds.div_ceil(60), "minute") };
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {unit}{plural}")
+}
+
+/// How the user gets back to the application: a button if an address is known, else a sentence.
+#[must_use]
+pub fn way_back(application: &str, return_url: Option<&ReturnUrl>) -> Markup {
+    match return_url {
+        Some(url) => html! { p { a class="button" href=(url.origin()) { "Back to " (application) } } },
+        None => html! { p { "You can close this page and go back to " (application) "." } },
+    }
+}
+
+/// Why a reauthorization failed, in a sentence for the user. `username` is the masked name of the account to use.
+#[must_use]
+pub fn explanation(code: &FailureCode, service: ServiceName<'_>, username: Option<&str>) -> String {
+    match code {
+        FailureCode::UserCancel => "You cancelled. Nothing was changed.".to_owned(),
+        FailureCode::InvalidCode => {
+            "The page was open for too long, or was opened twice. Nothing was changed.".to_owned()
+        }
+        FailureCode::OnboardError => format!("{} did not accept the sign-in.", service.at_start()),
+        FailureCode::NotAuthorized => "The connection is not finished yet.".to_owned(),
+        FailureCode::AccountNotFound => "digi.me no longer has this account.".to_owned(),
+        FailureCode::WrongAccount => {
+            let of_service = service.0.map(|service| format!(" {service}")).unwrap_or_default();
+            let expected = username.map(|username| format!(" Use the one shown as {username}."));
+            format!("You used a different{of_service} account.{}", expected.unwrap_or_default())
+        }
+        FailureCode::WrongUser => {
+            "You signed in to digi.me as another person. Nothing was changed. Sign in as the person who connected before."
+                .to_owned()
+        }
+        FailureCode::InitializeCheckFail | FailureCode::ServerError | FailureCode::Other(_) | FailureCode::Unknown => {
+            "Something went wrong on our side. You did nothing wrong.".to_owned()
+        }
+    }
+}
+
+/// The reference with which the support finds a failure. A cancellation needs none.
+#[must_use]
+pub fn reference(code: &FailureCode) -> Markup {
+    html! {
+        @if *code != FailureCode::UserCancel {
+            p { small { "Reference for support: " (code) } }
+        }
     }
 }
 
@@ -107,6 +181,28 @@ mod tests {
         let response = page(StatusCode::OK, name, &html! { p title=(name) { (name) } }, &[]);
         let body = format!("{:?}", response.body());
         assert!(!body.contains("<script>") && !body.contains("\" onload"), "{body}");
+    }
+
+    #[test]
+    fn a_waiting_time_is_told_in_minutes_rounded_up_and_below_one_in_seconds() {
+        for (seconds, told) in [
+            (0, "1 second"),
+            (1, "1 second"),
+            (59, "59 seconds"),
+            (60, "1 minute"),
+            (61, "2 minutes"),
+            (360, "6 minutes"),
+        ] {
+            assert_eq!(waiting_time(Duration::from_secs(seconds)), told);
+        }
+    }
+
+    #[test]
+    fn a_user_who_used_another_account_learns_which_one_to_use() {
+        assert_eq!(
+            explanation(&FailureCode::WrongAccount, ServiceName(Some("Meadow Bank")), Some("al•••••an")),
+            "You used a different Meadow Bank account. Use the one shown as al•••••an."
+        );
     }
 
     #[test]

@@ -237,6 +237,12 @@ impl From<AuthorizedClientError> for Problem {
                 let title = "The refresh token is dead.";
                 Self::new(StatusCode::CONFLICT, "user_reauthorization_required", title, detail)
             }
+            AuthorizedClientError::UserAuthorizationRequired => {
+                let detail = "digi.me does not recognize the user by the last access token any more. Authorize the user \
+                              from scratch, and store the new pair with PUT /users/{userId}/grants/{contractId}.";
+                let title = "The user must be authorized from scratch.";
+                Self::new(StatusCode::CONFLICT, "user_authorization_required", title, detail)
+            }
             AuthorizedClientError::Contract { contract_id, source } => match source {
                 SecretError::Unavailable(_) => Self::unavailable(Chain(&source)),
                 SecretError::Unknown => Self::contract_not_configured(&contract_id),

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AccountId, ContractId, EpisodeId, EventDetail, EventId, FailureCode, ReauthorizationId, UserId, Via, time::rfc3339,
+    AccountId, ContractId, EpisodeId, EventId, FailureCode, NewEvent, ReauthorizationId, UserId, Via, time::rfc3339,
     verification::Refusal,
 };
 
@@ -164,13 +164,6 @@ pub enum Settlement {
     },
     /// The account is not authorized.
     Failed(FailureCode),
-}
-
-/// An event of an account, without the fields that the store adds: the event id, the timestamp and the sequence number.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NewEvent {
-    pub detail: EventDetail,
-    pub episode_id: Option<EpisodeId>,
 }
 
 /// A change of an account: the account after the change, and everything that must be written in the same transaction.

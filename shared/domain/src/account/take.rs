@@ -3,9 +3,10 @@
 use digime::ListedAccount;
 use jiff::Timestamp;
 
-use super::{Account, Attempt, Change, Episode, IdentityMismatch, NewEvent, Outcome, Settlement, Signal, Status};
+use super::{Account, Attempt, Change, Episode, IdentityMismatch, Outcome, Settlement, Signal, Status};
 use crate::{
-    EpisodeId, EventDetail, FailureCode, ReauthorizationId, Via,
+    EpisodeId, EventDetail, FailureCode, NewEvent, ReauthorizationId, Via,
+    event::next_sequence,
     verification::{Refusal, is_acceptable},
 };
 
@@ -175,18 +176,13 @@ impl Account {
         }
     }
 
-    /// Sequence numbers grow by one, and are at least the milliseconds of the event's time. An account that is erased
-    /// and created again, or a restored table, does not use a number twice.
     fn change(
         mut self,
         events: Vec<NewEvent>,
         settled: Vec<(ReauthorizationId, Settlement)>,
         now: Timestamp,
     ) -> Change {
-        if !events.is_empty() {
-            let milliseconds = u64::try_from(now.as_millisecond()).unwrap_or_default();
-            self.sequence = (self.sequence + 1).max(milliseconds) + events.len() as u64 - 1;
-        }
+        self.sequence = next_sequence(self.sequence, events.len(), now);
         Change { account: self, removes: false, events, settled }
     }
 }

@@ -2,6 +2,7 @@ use super::{
     take::{ACTIVE, MAX_CLAIMS},
     *,
 };
+use crate::EventDetail;
 
 const NOW: &str = "2026-11-23T10:00:00Z";
 const CLAIMED: &str = "2026-11-23T09:30:00Z";
@@ -110,6 +111,9 @@ fn line(result: Outcome) -> String {
                     format!("failed({}, {error_code})", show_id(&reauthorization_id.as_str()))
                 }
                 EventDetail::Removed {} => "removed".to_owned(),
+                EventDetail::UserReauthorizationRequired { .. }
+                | EventDetail::UserReauthorized { .. }
+                | EventDetail::UserReauthorizationFailed { .. } => unreachable!("an event of a grant"),
             };
             format!("{what} of episode {episode}")
         })
