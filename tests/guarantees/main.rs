@@ -25,3 +25,4 @@ mod security;
 mod service_secret;
 mod sweep;
 mod template;
+mod user_episodes;

@@ -10,3 +10,4 @@ mod grants;
 mod read_results;
 mod reauthorizations;
 mod reconnect;
+mod user_reauthorizations;

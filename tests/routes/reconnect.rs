@@ -198,3 +198,139 @@ async fn on_loopback_over_http_the_cookie_needs_no_tls() {
     assert!(ending.header("location").contains("status=succeeded"), "{}", ending.body);
     world.run_until_idle().await;
 }
+
+/// A world without a return URL, whose demo user has three broken accounts and a dead refresh token. With the link of the
+/// first account.
+async fn much_to_mend() -> (World, String) {
+    let world = World::builder().setting("DEFAULT_RETURN_URL", "").start().await;
+    world.lose_authorization(BANK).await;
+    let link = world.last_link();
+    for account in ["2_demo-hospital", "3_demo-instagram"] {
+        world.lose_authorization(account).await;
+    }
+    world.kill_tokens();
+    world.get("/users/demo-user/accounts?refresh=true").await;
+    world.run_until_idle().await;
+    (world, link)
+}
+
+#[tokio::test]
+async fn one_link_mends_everything() {
+    let (world, link) = much_to_mend().await;
+    let page = world.get(&link).await;
+    assert_eq!((page.status, page.body.matches("<button").count()), (StatusCode::OK, 4), "{}", page.body);
+    let headings: Vec<_> = page.body.split("<h2>").skip(1).map(|rest| rest.split('<').next().unwrap()).collect();
+    assert_eq!(headings, ["digi.me", "Meadow Bank", "St. Clement's Hospital", "Instagram"]);
+    assert!(page.body.contains("al•••••an"), "{}", page.body);
+
+    // The first account goes through digi.me's user page, and the others no longer need to.
+    let mut url = world.choose(&link, "account", "2_demo-hospital").await;
+    assert!(url.contains("/user-reauth?"), "{url}");
+    url = world.reauthorize(&url, Decision::Success).await.reply.header("location").to_owned();
+    for (next, name) in
+        [("1_demo-bank", "St. Clement's Hospital"), ("3_demo-instagram", "Meadow Bank"), ("", "Instagram")]
+    {
+        let end = world.reauthorize(&url, Decision::Success).await;
+        let back = world.path(end.reply.header("location"));
+        let page = world.get(&back).await.body;
+        assert!(page.contains(&format!("{name} is connected.")), "{page}");
+        assert!(!page.contains("digi.me</h2>"), "the connection to digi.me is renewed: {page}");
+        if next.is_empty() {
+            assert!(page.contains("All set") && !page.contains("<button"), "{page}");
+        } else {
+            url = world.choose(&link, "account", next).await;
+            assert!(url.contains("/reauthorize?"), "{url}");
+        }
+    }
+    world.run_until_idle().await;
+    assert_eq!(world.get("/accounts?status=reauth_required").await.json()["accounts"], serde_json::json!([]));
+}
+
+#[tokio::test]
+async fn the_connection_to_digime_can_be_renewed_by_itself_and_leads_on_to_an_account() {
+    let (world, link) = much_to_mend().await;
+    let url = world.choose(&link, "contract", "demo-contract").await;
+    let first = world.reauthorize(&url, Decision::Success).await;
+    // The user stops at the account's page, and opens the link again.
+    let page = world.get(&format!("{link}?ended={}", reauthorization_of(&first.callback))).await.body;
+    assert!(page.contains("You are connected to digi.me again. One step is left."), "{page}");
+    let end = world.reauthorize(first.reply.header("location"), Decision::Error("ONBOARD_ERROR")).await;
+    let page = world.get(&world.path(end.reply.header("location"))).await.body;
+    assert!(
+        page.contains("Meadow Bank did not accept the sign-in.") && page.contains("Reference for support"),
+        "{page}"
+    );
+    assert_eq!(page.matches("<button").count(), 3, "{page}");
+    world.run_until_idle().await;
+}
+
+/// The reauthorization that a callback names.
+fn reauthorization_of(callback: &str) -> String {
+    callback.split("state=").nth(1).unwrap().split('.').next().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn the_outcome_of_another_users_reauthorization_is_not_shown() {
+    let (world, link) = much_to_mend().await;
+    let end = world.reauthorize(&world.choose(&link, "account", BANK).await, Decision::Error("USER_CANCEL")).await;
+    let id = reauthorization_of(&end.callback);
+    assert!(world.get(&format!("{link}?ended={id}")).await.body.contains("You cancelled"));
+    world.run_until_idle().await;
+    // A link of another event of the same user, and a reauthorization that the application created.
+    let other = world.path(world.published_of_user()[0].reconnect_url());
+    assert!(!world.get(&format!("{other}?ended={id}")).await.body.contains("You cancelled"));
+    let (by_application, url) = world.create_user_reauthorization().await;
+    world.reauthorize(&url, Decision::Error("USER_CANCEL")).await;
+    assert!(!world.get(&format!("{link}?ended={by_application}")).await.body.contains("You cancelled"));
+    world.run_until_idle().await;
+}
+
+#[tokio::test]
+async fn the_link_mends_only_what_is_its_users_and_to_be_mended() {
+    let (world, link) = World::in_need().await;
+    world.hand_in("another", None, &broken("9_theirs")).await;
+    for form in ["account=9_theirs", "account=2_demo-hospital", "contract=demo-contract", "contract=unknown"] {
+        let page = world.call(Method::POST, &link, form).await;
+        assert_eq!(page.status, StatusCode::OK, "{form}");
+        assert!(page.body.contains("Reconnect Meadow Bank"), "{form}: {}", page.body);
+    }
+    for _ in 0..5 {
+        world.follow(&link).await;
+    }
+    let page = world.use_link(&link).await;
+    assert_eq!(page.status, StatusCode::TOO_MANY_REQUESTS, "those presses started nothing, and do not count");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_press_while_the_first_is_under_way_starts_nothing_and_gets_its_url() {
+    let (world, link) = World::in_need().await;
+    world.get(&link).await;
+    let count = |world: &World| {
+        let items = world.items();
+        items.iter().filter(|item| item["PK"]["S"].as_str().unwrap().starts_with("REAUTH#")).count()
+    };
+    let control = world.system.simulator.control();
+    control.set_latency(Some("oauth/token/reference"), std::time::Duration::from_millis(300));
+    let presses = futures::future::join_all((0..6).map(|_| world.use_link(&link))).await;
+    control.set_latency(Some("oauth/token/reference"), std::time::Duration::ZERO);
+    let urls: std::collections::BTreeSet<_> = presses.iter().map(|press| press.header("location").to_owned()).collect();
+    assert_eq!((urls.len(), count(&world)), (1, 1), "{urls:?}");
+    // One use counted: four are left.
+    for _ in 0..4 {
+        world.follow(&link).await;
+    }
+    assert_eq!(world.use_link(&link).await.status, StatusCode::TOO_MANY_REQUESTS);
+    let end = world.reauthorize(urls.first().unwrap(), Decision::Success).await;
+    assert_eq!(end.parameter("status").as_deref(), Some("succeeded"));
+    world.run_until_idle().await;
+}
+
+#[tokio::test]
+async fn the_page_says_how_to_get_back_to_the_application() {
+    let (world, link) = World::in_need().await;
+    world.hand_in(DEMO_USER, Some("2026-11-23T08:30:00Z"), &healthy(BANK)).await;
+    let page = world.get(&link).await.body;
+    assert!(page.contains("Back to Demo Application") && page.contains("href=\"http://127.0.0.1:"), "{page}");
+    let page = world.get("/reconnect/x").await.body;
+    assert!(page.contains("Back to Demo Application"), "{page}");
+}

@@ -52,7 +52,7 @@ async fn a_link_of_an_event_that_is_not_in_the_table_is_not_written() {
 async fn record_use(table: &Table) -> LinkUse {
     let read = table.store.link("link").await.unwrap().unwrap();
     let (target, browser) = (read.link.target.clone(), random_secret(&table.ambient));
-    table.store.record_use("link", read, &target, &browser).await.unwrap()
+    table.store.record_use("link", read, &target, &browser, table.now()).await.unwrap()
 }
 
 #[tokio::test]
@@ -87,33 +87,42 @@ async fn the_same_use_twice_counts_once_and_the_second_gets_the_answer_of_the_fi
         let read = table.store.link("link").await.unwrap().unwrap();
         let (own, other) = (read.link.target.clone(), Target::Account("2_other".parse().unwrap()));
         let (browser, another) = (random_secret(&table.ambient), random_secret(&table.ambient));
-        let first = table.store.record_use("link", read.clone(), &own, &browser).await.unwrap();
+        let first = table.store.record_use("link", read.clone(), &own, &browser, table.now()).await.unwrap();
         let LinkUse::Recorded(first) = first else { panic!("there is room") };
         // Both read the link before the first use was recorded.
-        let LinkUse::Ongoing(ongoing) = table.store.record_use("link", read.clone(), &own, &browser).await.unwrap()
+        let LinkUse::Ongoing(ongoing) =
+            table.store.record_use("link", read.clone(), &own, &browser, table.now()).await.unwrap()
         else {
             panic!("the first use is under way")
         };
         assert!(matches!(table.store.result_of_use("link", &ongoing).await.unwrap(), OngoingResult::None));
+        let before_the_answer = table.now();
+        table.clock.advance(MINUTE / 60);
         table.store.answer_use("link", &first, &"https://digi.me/page?code=secret".into()).await.unwrap();
         assert!(!table.everything().await.contains("code=secret"));
         let result = table.store.result_of_use("link", &ongoing).await.unwrap();
         assert!(matches!(result, OngoingResult::Url(url) if url.expose_secret() == "https://digi.me/page?code=secret"));
 
-        // The first use is answered: the next one is a new use. So is one for something else, or in another browser.
+        // The first use is answered: the next one is a new use. So is one for something else, or in another browser. A use
+        // that began before the answer is not new.
+        let read = table.store.link("link").await.unwrap().unwrap();
+        let late = table.store.record_use("link", read, &own, &browser, before_the_answer).await.unwrap();
+        assert!(matches!(late, LinkUse::Ongoing(_)), "{late:?}");
         for (target, browser) in [(&own, &browser), (&other, &browser), (&own, &another)] {
             let read = table.store.link("link").await.unwrap().unwrap();
-            let next = table.store.record_use("link", read, target, browser).await.unwrap();
+            let next = table.store.record_use("link", read, target, browser, table.now()).await.unwrap();
             assert!(matches!(next, LinkUse::Recorded(_)), "{next:?}");
         }
         // A use whose process has ended is not waited for.
         let read = table.store.link("link").await.unwrap().unwrap();
-        let LinkUse::Ongoing(lost) = table.store.record_use("link", read.clone(), &own, &another).await.unwrap() else {
+        let LinkUse::Ongoing(lost) =
+            table.store.record_use("link", read.clone(), &own, &another, table.now()).await.unwrap()
+        else {
             panic!("that use is under way")
         };
         table.clock.advance(MINUTE);
         assert!(matches!(table.store.result_of_use("link", &lost).await.unwrap(), OngoingResult::Failed));
-        let next = table.store.record_use("link", read, &own, &another).await.unwrap();
+        let next = table.store.record_use("link", read, &own, &another, table.now()).await.unwrap();
         assert!(matches!(next, LinkUse::Recorded(_)), "{next:?}");
     })
     .await;

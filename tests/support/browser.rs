@@ -12,6 +12,12 @@ pub enum Decision {
     Success,
     /// Authorize with another account of the same service.
     Another,
+    /// On the user page: authorize as another digi.me user.
+    AnotherUser,
+    /// On the user page: authorize, with a code that was used already.
+    UsedCode,
+    /// On the user page: authorize, with a code for another code verifier.
+    OtherVerifier,
     /// Fail with this error code.
     Error(&'static str),
 }
@@ -48,6 +54,9 @@ pub async fn decide(url: &str, decision: Decision) -> String {
     let decision = match decision {
         Decision::Success => "success",
         Decision::Another => "another",
+        Decision::AnotherUser => "another-user",
+        Decision::UsedCode => "used-code",
+        Decision::OtherVerifier => "other-verifier",
         Decision::Error(code) => code,
     };
     let form = [("code", &*code), ("accountRef", &*account_ref), ("decision", decision), ("username", "someone-else")];
@@ -78,6 +87,14 @@ impl World {
         assert_eq!(reply.status, StatusCode::CREATED, "{}", reply.body);
         let text = |name: &str| reply.json()[name].as_str().unwrap_or_default().to_owned();
         (text("reauthorizationId"), text("url"))
+    }
+
+    /// Uses a button of a reconnect link's page. Returns the URL of digi.me's page.
+    pub async fn choose(&self, link: &str, field: &str, value: &str) -> String {
+        let form = url::form_urlencoded::Serializer::new(String::new()).append_pair(field, value).finish();
+        let reply = self.call(http::Method::POST, link, form).await;
+        assert_eq!(reply.status, StatusCode::SEE_OTHER, "{}", reply.body);
+        reply.header("location").to_owned()
     }
 
     /// Opens a reconnect link and uses its button. Returns the reauthorization URL.

@@ -5,7 +5,7 @@ use http::{Method, StatusCode};
 use local::{DEMO_CONTRACT, DEMO_USER, names::CONTRACT_SECRET_PREFIX};
 use serde_json::{Value, json};
 
-use crate::{BANK, Decision, Reply, World, broken};
+use crate::{BANK, Decision, DeliveredEvent, Reply, World, broken};
 
 impl World {
     /// The source of one of the demo user's accounts withdraws its authorization, and a read that began at 08:00 says so.
@@ -59,6 +59,52 @@ impl World {
     /// Requests a reauthorization, as the application does.
     pub async fn request_reauthorization(&self, user: &str, account: &str) -> Reply {
         self.post(&format!("/users/{user}/accounts/{account}/reauthorizations"), &json!({})).await
+    }
+
+    /// digi.me refuses the demo user's access token and refresh token, except to start the user page.
+    pub fn kill_tokens(&self) {
+        let control = self.system.simulator.control();
+        control.expire_access_tokens(DEMO_USER);
+        control.kill_refresh_tokens(DEMO_USER);
+    }
+
+    /// Creates a reauthorization of the demo user without an account. Returns its id and its URL.
+    pub async fn create_user_reauthorization(&self) -> (String, String) {
+        let reply = self.post(&format!("/users/{DEMO_USER}/reauthorizations"), &json!({})).await;
+        assert_eq!((reply.status, &reply.json()["kind"]), (StatusCode::CREATED, &json!("user")), "{}", reply.body);
+        let text = |name: &str| reply.json()[name].as_str().unwrap_or_default().to_owned();
+        (text("reauthorizationId"), text("url"))
+    }
+
+    /// The status of a reauthorization in the API.
+    pub async fn reauthorization(&self, id: &str) -> Value {
+        let reply = self.get(&format!("/reauthorizations/{id}")).await;
+        assert_eq!(reply.status, StatusCode::OK, "{}", reply.body);
+        reply.json()
+    }
+
+    /// The demo user's token pair as the API shows it, with its status.
+    pub async fn grant(&self) -> Value {
+        let reply = self.get(&format!("/users/{DEMO_USER}/grants/{DEMO_CONTRACT}")).await;
+        assert_eq!(reply.status, StatusCode::OK, "{}", reply.body);
+        reply.json()
+    }
+
+    /// The types of the published events, sorted: events of an account and of a grant have no common order.
+    #[must_use]
+    pub fn published_types(&self) -> Vec<String> {
+        let mut types: Vec<_> = self.published().into_iter().map(|event| event.kind).collect();
+        types.sort();
+        types
+    }
+
+    /// The published events of users, in the order of their sequence.
+    #[must_use]
+    pub fn published_of_user(&self) -> Vec<DeliveredEvent> {
+        let mut events = self.published();
+        events.retain(|event| event.kind.starts_with("user."));
+        events.sort_by_key(|event| event.sequence);
+        events
     }
 
     /// How often digi.me was asked for a new token pair.

@@ -60,7 +60,13 @@ impl CreateReauthUrl {
             // `join`, not `try_join`: when the read fails, the recorded use must still be known here, so that it can be
             // taken back.
             let (recorded, read) = tokio::join!(
-                self.authorized.store.record_use(token(request), stored, &target, &browser),
+                self.authorized.store.record_use(
+                    token(request),
+                    stored,
+                    &target,
+                    &browser,
+                    request.context().triggered_at
+                ),
                 self.read_target(&link, &target)
             );
             let recorded = match recorded? {

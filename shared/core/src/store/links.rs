@@ -57,9 +57,29 @@ pub struct OngoingUse {
     target: String,
     #[serde(with = "reauth_domain::time::rfc3339")]
     at: Timestamp,
-    /// The URL of digi.me's page, sealed, once it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
-    url: Option<String>,
+    answer: Option<UseAnswer>,
+}
+
+/// The answer to a use of a link.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct UseAnswer {
+    #[serde(with = "reauth_domain::time::rfc3339")]
+    at: Timestamp,
+    /// The URL of digi.me's page, sealed.
+    url: String,
+}
+
+impl OngoingUse {
+    /// Whether another use is this one again: in the same browser, for the same target, while this one
+    /// is not answered.
+    fn is_repeated_by(&self, other: &Self) -> bool {
+        let is_under_way = match &self.answer {
+            Some(answer) => other.at < answer.at,
+            None => other.at < after(self.at, ONGOING),
+        };
+        self.browser == other.browser && self.target == other.target && is_under_way
+    }
 }
 
 /// The outcome of recording a use of a link.
@@ -186,8 +206,8 @@ impl Store {
         Ok(Some(StoredLink { link, uses: item.uses, ongoing }))
     }
 
-    /// Records a use of a link for `target` in the browser with the cookie `browser`, unless the same use is under way or
-    /// there were too many recent uses for this target.
+    /// Records a use of a link for `target`, by a request that arrived at `at` from the browser with the cookie `browser`,
+    /// unless the same use is under way or there were too many recent uses for this target.
     ///
     /// # Errors
     /// [`StoreError::Erased`] when the link was deleted because its user was erased.
@@ -197,13 +217,14 @@ impl Store {
         read: StoredLink,
         target: &Target,
         browser: &SecretString,
+        at: Timestamp,
     ) -> Result<LinkUse, StoreError> {
         let new = OngoingUse {
             id: format!("{:032x}", u128::from_be_bytes(self.ambient.bytes())),
             browser: sha256(browser.expose_secret()),
             target: target.to_string(),
-            at: self.ambient.now(),
-            url: None,
+            at,
+            answer: None,
         };
         match self.try_to_record_use(token, &read, &new).await {
             Err(error) if was_overtaken(&error) => {
@@ -218,9 +239,7 @@ impl Store {
     }
 
     async fn try_to_record_use(&self, token: &str, read: &StoredLink, new: &OngoingUse) -> Result<LinkUse, StoreError> {
-        let same = |ongoing: &&OngoingUse| ongoing.browser == new.browser && ongoing.target == new.target;
-        let unanswered = |ongoing: &&OngoingUse| ongoing.url.is_none() && new.at < after(ongoing.at, ONGOING);
-        if let Some(ongoing) = read.ongoing.as_ref().filter(same).filter(unanswered) {
+        if let Some(ongoing) = read.ongoing.as_ref().filter(|ongoing| ongoing.is_repeated_by(new)) {
             // The reply to the first attempt may have been lost. The repeated attempt then meets this very use.
             if ongoing.id == new.id {
                 let uses = read.uses.clone().unwrap_or_default();
@@ -269,7 +288,8 @@ impl Store {
     pub async fn answer_use(&self, token: &str, recorded: &RecordedUse, url: &SecretString) -> Result<(), StoreError> {
         let key = key::link(&sha256(token));
         let sealed = self.keyring().await?.seal(&key.associated(), url.expose_secret(), &self.ambient);
-        let answered = OngoingUse { url: Some(sealed), ..recorded.ongoing.clone() };
+        let answer = UseAnswer { at: self.ambient.now(), url: sealed };
+        let answered = OngoingUse { answer: Some(answer), ..recorded.ongoing.clone() };
         let update = self
             .client
             .update_item()
@@ -294,10 +314,10 @@ impl Store {
         let Some(stored) = read.ongoing.filter(|stored| stored.id == ongoing.id) else {
             return Ok(OngoingResult::Failed);
         };
-        match stored.url {
-            Some(sealed) => {
+        match stored.answer {
+            Some(answer) => {
                 let associated = key::link(&sha256(token)).associated();
-                Ok(OngoingResult::Url(self.unseal(&associated, &sealed, "the URL of a link's use").await?))
+                Ok(OngoingResult::Url(self.unseal(&associated, &answer.url, "the URL of a link's use").await?))
             }
             None if after(stored.at, ONGOING) <= self.ambient.now() => Ok(OngoingResult::Failed),
             None => Ok(OngoingResult::None),

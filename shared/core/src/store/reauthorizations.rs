@@ -192,8 +192,9 @@ impl Store {
         item.map(stored).transpose()
     }
 
-    /// Records that this callback exchanges the code, and removes the code verifier: the exchange is not repeated. Returns
-    /// the verifier, and the new version of the reauthorization.
+    /// Records that this callback exchanges the code, and removes the code verifier: the exchange is not repeated. A
+    /// reauthorization that had failed before is pending again. Returns the verifier, and the new version of the
+    /// reauthorization.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when another callback changed the reauthorization first.
@@ -211,10 +212,13 @@ impl Store {
             .update_item()
             .table_name(&*self.table)
             .set_key(Some(key.clone().into_item()))
-            .update_expression("SET exchange = :exchange, exchangeId = :id REMOVE verifier ADD version :one")
+            .update_expression(
+                "SET exchange = :exchange, exchangeId = :id, progress = :pending REMOVE verifier ADD version :one",
+            )
             .condition_expression("version = :read")
             .expression_attribute_values(":exchange", attribute(&Exchange::Started { until })?)
             .expression_attribute_values(":id", text(&*exchange_id))
+            .expression_attribute_values(":pending", attribute(&Progress::Pending)?)
             .expression_attribute_values(":one", number(1))
             .expression_attribute_values(":read", number(read.version));
         match self.update(update).await {
