@@ -71,9 +71,15 @@ impl<'a> Walk<'a> {
         self.world.published().into_iter().filter(|event| event.user_id == self.user).collect()
     }
 
-    /// The user follows the link of his newest event, and decides.
+    /// The user follows the link of his account's newest event, and decides.
     async fn reconnect(&self, decision: Decision) -> Reply {
-        let link = self.published().into_iter().rev().find_map(|event| event.reconnect_url);
+        self.come_back(&self.press().await, decision).await
+    }
+
+    /// The user follows the link of his account's newest event. Returns the URL of digi.me's page.
+    async fn press(&self) -> String {
+        let of_account = |event: &DeliveredEvent| event.account_id == self.account;
+        let link = self.published().into_iter().filter(of_account).rev().find_map(|event| event.reconnect_url);
         let link = self.world.path(&link.unwrap());
         self.until(StatusCode::OK, async || self.world.get(&link).await).await;
         let press = async || {
@@ -84,8 +90,7 @@ impl<'a> Walk<'a> {
             }
             reply
         };
-        let reply = self.until(StatusCode::SEE_OTHER, press).await;
-        self.come_back(reply.header("location"), decision).await
+        self.until(StatusCode::SEE_OTHER, press).await.header("location").to_owned()
     }
 
     async fn come_back(&self, url: &str, decision: Decision) -> Reply {
@@ -236,6 +241,46 @@ async fn a_kill_during_a_refresh_requires_at_most_a_new_authorization() {
         }
         let history = ["account.reauthorization_required", "account.reauthorized"];
         walk.is_as_if_nothing_had_happened("active", &history).await;
+    })
+    .await;
+}
+
+/// The refresh token and an account are dead. The user goes through digi.me's user page and the account's page.
+#[tokio::test]
+async fn killed_anywhere_a_user_reauthorization_can_be_started_again() {
+    at_every_point(async |walk| {
+        let control = walk.world.system.simulator.control();
+        walk.lose().await;
+        control.expire_access_tokens(&walk.user);
+        control.kill_refresh_tokens(&walk.user);
+        // Events are delivered after each step, so that each batch of notifications has one event.
+        let mut url = walk.press().await;
+        walk.world.run_until_idle().await;
+        if url.contains("/user-reauth?") {
+            let callback = walk.world.decide(&url, Decision::Success).await;
+            let reply = walk.answered(async || walk.world.get(&callback).await).await;
+            walk.world.run_until_idle().await;
+            url = reply.header("location").to_owned();
+            if !url.contains("/reauthorize?") {
+                assert!(url.contains("errorCode=SERVER_ERROR"), "{url}");
+                assert!(walk.may_have_lost_a_pair());
+                url = walk.press().await;
+                let again = walk.world.decide(&url, Decision::Success).await;
+                let reply = walk.until(StatusCode::SEE_OTHER, async || walk.world.get(&again).await).await;
+                walk.world.run_until_idle().await;
+                url = reply.header("location").to_owned();
+            }
+        }
+        let end = walk.come_back(&url, Decision::Success).await;
+        assert!(end.header("location").contains("status=succeeded"), "{}", end.header("location"));
+        walk.is_as_if_nothing_had_happened("active", &["account.reauthorization_required", "account.reauthorized"])
+            .await;
+        let mut of_user = walk.published();
+        of_user.retain(|event| event.kind.starts_with("user.") && event.kind != "user.reauthorization_failed");
+        of_user.sort_by_key(|event| event.sequence);
+        of_user.dedup_by_key(|event| event.event_id.clone());
+        let kinds: Vec<_> = of_user.iter().map(|event| &*event.kind).collect();
+        assert_eq!(kinds, ["user.reauthorization_required", "user.reauthorized"]);
     })
     .await;
 }

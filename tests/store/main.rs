@@ -97,7 +97,7 @@ pub(crate) fn link(account: &Account, now: Timestamp) -> Link {
     Link {
         user_id: account.user_id.clone(),
         target: Target::Account(account.account_id.clone()),
-        notice: Notice { event_id: EventId::from([3; 16]), link_key_id: "key".to_owned() },
+        notice: Some(Notice { event_id: EventId::from([3; 16]), link_key_id: "key".to_owned() }),
         created_at: now,
         expires_at: after(now, MINUTE),
     }

@@ -54,7 +54,7 @@ impl NotifyReauth {
         let token = self.store.link_token(event).await?;
         let created_at = event.event.timestamp;
         let expires_at = after(created_at, self.link_ttl);
-        let notice = Notice { event_id: subject.event_id.clone(), link_key_id: event.link_key_id.clone() };
+        let notice = Some(Notice { event_id: subject.event_id.clone(), link_key_id: event.link_key_id.clone() });
         let (user_id, target) = (subject.user_id.clone(), subject.about.target());
         let link = Link { user_id, target, notice, created_at, expires_at };
         self.store.put_link(&token, &link, subject).await?;

@@ -157,7 +157,7 @@ impl CreateReauthUrl {
         }
         let new = NewReauthorization {
             browser: Some(browser),
-            link: Some(link.notice.clone()),
+            link: link.notice.clone(),
             user_id: link.user_id.clone(),
             contract_id: None,
             locale: self.settings.default_locale.clone(),
@@ -213,7 +213,7 @@ impl CreateReauthUrl {
             return Ok(None);
         };
         let stored = self.authorized.store.reauthorization(&id).await?.map(|stored| stored.reauthorization);
-        Ok(stored.filter(|ended| ended.user_id == link.user_id && ended.link.as_ref() == Some(&link.notice)))
+        Ok(stored.filter(|ended| ended.user_id == link.user_id && ended.link.is_some() && ended.link == link.notice))
     }
 }
 

@@ -253,10 +253,11 @@ pub(super) struct LinkItem {
     /// Set if the link was sent for a grant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) contract_id: Option<ContractId>,
-    /// The event that contains the link.
-    pub(super) notice: Notice,
-    #[serde(with = "rfc3339")]
-    pub(super) created_at: Timestamp,
+    /// The event that contains the link. A link of an earlier version of this service has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) notice: Option<Notice>,
+    #[serde(default, with = "rfc3339::option", skip_serializing_if = "Option::is_none")]
+    pub(super) created_at: Option<Timestamp>,
     #[serde(with = "rfc3339")]
     pub(super) expires_at: Timestamp,
     pub(super) ttl: i64,

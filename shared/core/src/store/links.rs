@@ -31,8 +31,9 @@ pub struct Link {
     pub user_id: UserId,
     /// What the link was sent for. Its page shows everything that the user has to mend, this first.
     pub target: Target,
-    /// The event that contains the link.
-    pub notice: Notice,
+    /// The event that contains the link. A link of an earlier version of this service has none: a reauthorization that was
+    /// started from it does not end on its page.
+    pub notice: Option<Notice>,
     /// When the event happened.
     pub created_at: Timestamp,
     /// When the link stops working.
@@ -164,7 +165,7 @@ impl Store {
             account_id,
             contract_id,
             notice: link.notice.clone(),
-            created_at: link.created_at,
+            created_at: Some(link.created_at),
             expires_at: link.expires_at,
             ttl,
             uses: None,
@@ -199,7 +200,7 @@ impl Store {
             user_id: item.user_id,
             target,
             notice: item.notice,
-            created_at: item.created_at,
+            created_at: item.created_at.unwrap_or(item.expires_at),
             expires_at: item.expires_at,
         };
         let ongoing = item.ongoing.and_then(|ongoing| serde_json::from_str(&ongoing).ok());
