@@ -138,6 +138,21 @@ async fn reconnect_link(costs: &mut Costs<'_>) {
     costs.end("reconnect link, the button", Function::CreateReauthUrl);
 }
 
+/// The refresh token is dead, and so is an account.
+async fn user_reauthorization(costs: &mut Costs<'_>) {
+    let world = costs.world;
+    world.kill_tokens();
+    let (_, first) = world.create_reauthorization(DEMO_USER, "4_bank").await;
+    costs.begin();
+    world.create_reauthorization(DEMO_USER, "4_bank").await;
+    costs.end("URL of the user page", Function::CreateReauthUrl);
+    let callback = world.decide(&first, Decision::Success).await;
+    costs.begin();
+    world.get(&callback).await;
+    costs.end("callback of the user page, on to an account's page", Function::ReauthCallback);
+    world.run_until_idle().await;
+}
+
 async fn result_of_many_accounts(costs: &mut Costs<'_>) {
     let many = |in_need: u32| {
         let entry = |account: u32| {
@@ -168,6 +183,10 @@ async fn grants_accounts_sweep_and_erasure(costs: &mut Costs<'_>) {
     costs.end("accounts in need, listed", Function::Accounts);
 
     costs.begin();
+    world.get(&format!("/users/{DEMO_USER}/accounts")).await;
+    costs.end("accounts of a user, listed", Function::Accounts);
+
+    costs.begin();
     world.sweep().await;
     costs.end("sweep, nothing due", Function::SweepAccounts);
     costs.begin();
@@ -183,6 +202,7 @@ async fn the_documented_costs_are_those_that_are_counted() {
     urls_and_callbacks(&mut costs).await;
     results_of_one_account(&mut costs).await;
     reconnect_link(&mut costs).await;
+    user_reauthorization(&mut costs).await;
     result_of_many_accounts(&mut costs).await;
     grants_accounts_sweep_and_erasure(&mut costs).await;
 

@@ -364,6 +364,34 @@ async fn a_fresh_pair_that_the_application_stores_in_the_middle_wins_and_the_jou
 }
 
 #[tokio::test]
+async fn a_pair_whose_exchange_was_given_up_by_another_callback_is_stored_all_the_same() {
+    let world = lost().await;
+    let (id, url) = create(&world).await;
+    let callback = world.decide(&url, Decision::Success).await;
+    // The callback is loaded again when the exchange has taken longer than any exchange does.
+    let (gateway, clock, again) = (world.system.gateway.clone(), world.clock.clone(), callback.clone());
+    let control = world.system.simulator.control();
+    control.observe(Some(Arc::new(move |moment, name: &str| {
+        let (gateway, clock, again) = (gateway.clone(), clock.clone(), again.clone());
+        let exchanged = moment == Moment::After && name == "POST /v1.7/oauth/token";
+        Box::pin(async move {
+            if exchanged {
+                clock.advance(std::time::Duration::from_secs(31));
+                let reply = gateway.call(http::Request::get(again).body("".into()).unwrap()).await;
+                assert!(reply.headers()["location"].to_str().unwrap().contains("errorCode=SERVER_ERROR"));
+            }
+        })
+    })));
+    let reply = world.get(&callback).await;
+    control.observe(None);
+    assert!(reply.header("location").contains("errorCode=SERVER_ERROR"), "{}", reply.body);
+    assert_eq!(world.reauthorization(&id).await["status"], "failed");
+    assert_eq!(world.grant().await["status"], "active");
+    world.create_reauthorization(DEMO_USER, BANK).await;
+    world.run_until_idle().await;
+}
+
+#[tokio::test]
 async fn a_user_who_is_erased_in_the_middle_stays_erased() {
     let world = lost().await;
     let (_, url) = create(&world).await;

@@ -73,7 +73,7 @@ async fn a_grant_with_a_dead_refresh_token_is_in_need_and_before_that_due() {
         assert!(table.store.due_grants(table.now(), 10).await.unwrap().is_empty());
         table.clock.advance(MINUTE);
         assert_eq!(table.store.due_grants(table.now(), 10).await.unwrap().len(), 1);
-        let died = grant.refresh_token_died(EpisodeId::from([1; 16]), table.now()).unwrap();
+        let died = grant.refresh_token_died(EpisodeId::from([1; 16]), false, table.now()).unwrap();
         write(died, version).await;
         assert!(table.store.due_grants(table.now(), 10).await.unwrap().is_empty());
         let page = table.store.in_need(10, None).await.unwrap();

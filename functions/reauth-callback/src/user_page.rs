@@ -81,7 +81,11 @@ impl ReauthCallback {
             exchange: Some(Exchange::Done),
             account_id: account_id.clone(),
         };
-        Box::pin(self.authorized.store_exchanged(grant, pair, &progress, context)).await?;
+        let is_recorded = Box::pin(self.authorized.store_exchanged(grant, pair, &progress, context)).await?;
+        if !is_recorded {
+            // Another callback gave the exchange up, because it took too long. The user starts again, with the new pair.
+            return Ok(Settled { account_id, next: Next::End(CallbackOutcome::Failed(FailureCode::ServerError)) });
+        }
         if account_id.is_none() {
             return Ok(Settled { account_id, next: Next::End(CallbackOutcome::Succeeded) });
         }

@@ -41,6 +41,9 @@ pub struct GrantEpisode {
     /// Whether the user can authorize again on digi.me's user reauthorization page. `false` after digi.me refused the
     /// access token there: the application must authorize the user from scratch.
     pub recoverable: bool,
+    /// Whether digi.me refused the access token too. If not, it may work until it expires.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub access_refused: bool,
     /// The event that announced the episode. The store sets it when it numbers the events.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notice: Option<Notice>,
@@ -71,15 +74,20 @@ impl Grant {
         self.episode.is_none() && self.tokens.refresh.expires_at <= now
     }
 
-    /// The refresh token is dead: it expired, or digi.me refused it. Opens an episode, with the event
-    /// `user.reauthorization_required`. `None` if an episode is open.
+    /// The refresh token is dead: it expired, or digi.me refused it, perhaps after it had refused the access token. Opens an
+    /// episode, with the event `user.reauthorization_required`. `None` if an episode is open.
     #[must_use]
-    pub fn refresh_token_died(self, new_episode: EpisodeId, now: Timestamp) -> Option<GrantChange> {
+    pub fn refresh_token_died(
+        self,
+        new_episode: EpisodeId,
+        access_refused: bool,
+        now: Timestamp,
+    ) -> Option<GrantChange> {
         if self.episode.is_some() {
             return None;
         }
         let since = self.tokens.refresh.expires_at.min(now);
-        let episode = GrantEpisode { episode_id: new_episode, since, recoverable: true, notice: None };
+        let episode = GrantEpisode { episode_id: new_episode, since, recoverable: true, access_refused, notice: None };
         Some(self.told(episode, now))
     }
 
@@ -91,8 +99,8 @@ impl Grant {
         if open.as_ref().is_some_and(|episode| !episode.recoverable) {
             return None;
         }
-        let new = GrantEpisode { episode_id: new_episode, since: now, recoverable: false, notice: None };
-        let episode = open.map_or(new, |open| GrantEpisode { recoverable: false, notice: None, ..open });
+        let (episode_id, since) = open.map_or((new_episode, now), |open| (open.episode_id, open.since));
+        let episode = GrantEpisode { episode_id, since, recoverable: false, access_refused: true, notice: None };
         Some(self.told(episode, now))
     }
 
@@ -181,7 +189,7 @@ mod tests {
     }
 
     fn dead() -> Grant {
-        grant().refresh_token_died(episode(1), at(60)).unwrap().grant
+        grant().refresh_token_died(episode(1), false, at(60)).unwrap().grant
     }
 
     fn details(change: &GrantChange) -> Vec<EventDetail> {
@@ -190,11 +198,11 @@ mod tests {
 
     #[test]
     fn a_dead_refresh_token_is_told_once_for_each_episode() {
-        let change = grant().refresh_token_died(episode(1), at(60)).unwrap();
+        let change = grant().refresh_token_died(episode(1), false, at(60)).unwrap();
         assert_eq!(details(&change), [EventDetail::UserReauthorizationRequired { since: at(60), recoverable: true }]);
         assert_eq!(change.grant.sequence, 60_000);
-        assert!(change.grant.refresh_token_died(episode(2), at(61)).is_none());
-        let expired = grant().refresh_token_died(episode(1), at(500)).unwrap();
+        assert!(change.grant.refresh_token_died(episode(2), false, at(61)).is_none());
+        let expired = grant().refresh_token_died(episode(1), false, at(500)).unwrap();
         assert_eq!(expired.grant.episode.unwrap().since, at(100), "the token died when it expired");
     }
 

@@ -137,7 +137,7 @@ impl AuthorizedClient {
         let grant = self.ensure_valid_token(grant, context).await?;
         match Box::pin(self.call(&grant, &call)).await {
             Err(AuthorizedClientError::Digime(error)) if error.refuses_access_token() => {
-                let grant = Box::pin(self.refresh_or_wait(grant, context)).await?;
+                let grant = Box::pin(self.refresh_or_wait(grant, true, context)).await?;
                 Box::pin(self.call(&grant, &call)).await
             }
             result => result,

@@ -41,7 +41,7 @@ impl AuthorizedClient {
             return Ok(grant);
         }
         let dies = |grant: Grant, now| {
-            grant.has_expired_unnoticed(now).then(|| grant.refresh_token_died(self.new_episode(), now)).flatten()
+            grant.has_expired_unnoticed(now).then(|| grant.refresh_token_died(self.new_episode(), false, now)).flatten()
         };
         // Boxed, because this happens once for each episode, and the future is large.
         Box::pin(self.change_grant(grant, dies, context)).await
@@ -87,6 +87,9 @@ impl AuthorizedClient {
         context: RequestContext,
     ) -> Result<Versioned<Grant>, AuthorizedClientError> {
         let grant = self.notice_expiry(grant, context).await?;
+        if grant.value.episode.as_ref().is_some_and(|episode| episode.access_refused) {
+            return Err(AuthorizedClientError::UserReauthorizationRequired);
+        }
         let expires_at = grant.value.tokens.access.expires_at;
         match self.refresh_if_about_to_expire(grant.clone(), context).await {
             Err(error) if self.ambient.now() < expires_at => {
@@ -110,18 +113,20 @@ impl AuthorizedClient {
         if after(self.ambient.now(), REFRESH_MARGIN) < grant.value.tokens.access.expires_at {
             return Ok(grant);
         }
-        Box::pin(self.refresh_or_wait(grant, context)).await
+        Box::pin(self.refresh_or_wait(grant, false, context)).await
     }
 
-    /// The grant with another access token than `refused`: one that another invocation stored, or a refreshed one.
+    /// The grant with another access token than `old`: one that another invocation stored, or a refreshed one.
+    /// `access_refused` tells whether digi.me refused the old one.
     pub(super) async fn refresh_or_wait(
         &self,
-        refused: Versioned<Grant>,
+        old: Versioned<Grant>,
+        access_refused: bool,
         context: RequestContext,
     ) -> Result<Versioned<Grant>, AuthorizedClientError> {
-        let mut grant = self.notice_expiry(refused.clone(), context).await?;
+        let mut grant = self.notice_expiry(old.clone(), context).await?;
         loop {
-            if !grant.value.tokens.same_tokens(&refused.value.tokens) {
+            if !grant.value.tokens.same_tokens(&old.value.tokens) {
                 return Ok(grant);
             }
             if grant.value.episode.is_some() {
@@ -137,7 +142,9 @@ impl AuthorizedClient {
                 // A refresh is only sent when the key set is cached.
                 let (lease, keys) = tokio::join!(self.store.lease(&grant), self.client.warm_keys(context.deadline));
                 match lease {
-                    Ok(lease) => return self.refresh_under_lease(grant.value, lease, keys, context).await,
+                    Ok(lease) => {
+                        return self.refresh_under_lease(grant.value, access_refused, lease, keys, context).await;
+                    }
                     Err(StoreError::Conflict(_)) => tokio::time::sleep(self.ambient.jitter(WAIT)).await,
                     Err(error) => return Err(error.into()),
                 }
@@ -156,6 +163,7 @@ impl AuthorizedClient {
     async fn refresh_under_lease(
         &self,
         grant: Grant,
+        access_refused: bool,
         lease: Lease,
         keys: Result<(), digime::Error>,
         context: RequestContext,
@@ -177,7 +185,8 @@ impl AuthorizedClient {
             Err(AuthorizedClientError::Digime(error)) if error.refuses_refresh_token() => {
                 let (now, condition) = (self.ambient.now(), GrantCondition::Lease(&lease));
                 let unchanged = || grant.clone().unchanged();
-                let change = grant.clone().refresh_token_died(self.new_episode(), now).unwrap_or_else(unchanged);
+                let change =
+                    grant.clone().refresh_token_died(self.new_episode(), access_refused, now).unwrap_or_else(unchanged);
                 match Box::pin(self.store.put_grant(change, condition, None, context.triggered_at)).await {
                     // The application replaced the grant meanwhile. The refused token is no longer the stored one.
                     Err(StoreError::Conflict(Some(_))) => self.read_again(&grant).await,
@@ -223,42 +232,63 @@ impl AuthorizedClient {
     }
 
     /// Stores the pair that a code was exchanged for, and the progress of its reauthorization in the same transaction. If
-    /// the application stored another pair since `read`, the pair whose access token expires later is kept. If the
-    /// reauthorization has changed, its progress is left as it is.
+    /// the application stored another pair since `read`, the pair whose access token expires later is kept. Returns false
+    /// if the reauthorization has changed meanwhile: then its progress is left as it is.
     pub async fn store_exchanged(
         &self,
         read: Versioned<Grant>,
         tokens: TokenPair,
         progress: &ReauthorizationChange,
         context: RequestContext,
-    ) -> Result<Versioned<Grant>, AuthorizedClientError> {
-        let tokens = tokens.with_ids_of(&read.value.tokens);
-        let is_retryable = |error: &AuthorizedClientError| matches!(error, AuthorizedClientError::Store(error) if is_worth_another_write(error));
-        let write = |progress: Option<ReauthorizationChange>| {
-            let (read, tokens) = (&read, &tokens);
-            async move {
-                let stored = self.read_again(&read.value).await?;
-                let is_another = !stored.value.tokens.same_tokens(&read.value.tokens);
-                let lasts_longer = stored.value.tokens.access.expires_at >= tokens.access.expires_at;
-                let change = if is_another && lasts_longer {
-                    stored.value.unchanged()
-                } else {
-                    stored.value.renewed(tokens.clone(), UserVia::Callback, self.ambient.now())
-                };
-                let value = change.grant.clone();
-                let condition = GrantCondition::Version(stored.version);
-                let write = self.store.put_grant(change, condition, progress.as_ref(), context.triggered_at);
-                let version = Box::pin(write).await?;
-                Ok(Versioned { version, value })
+    ) -> Result<bool, AuthorizedClientError> {
+        let (read, tokens) = (&read, &tokens.with_ids_of(&read.value.tokens));
+        let store = async |progress: Option<&ReauthorizationChange>| {
+            let first = self.put_exchanged(read, read.clone(), tokens, progress, context).await;
+            if !first.as_ref().is_err_and(is_worth_another_write) {
+                return first.map_err(AuthorizedClientError::from);
             }
+            let is_retryable = |error: &AuthorizedClientError| matches!(error, AuthorizedClientError::Store(error) if is_worth_another_write(error));
+            let write = || self.put_exchanged_again(read, tokens, progress, context);
+            retry(&self.ambient, STORE_REFRESHED, is_retryable, write).await
         };
-        let written = retry(&self.ambient, STORE_REFRESHED, is_retryable, || write(Some(progress.clone()))).await;
-        match written {
+        match store(Some(progress)).await {
             Err(AuthorizedClientError::Store(StoreError::Conflict(Some(Condition::Reauthorization)))) => {
-                retry(&self.ambient, STORE_REFRESHED, is_retryable, || write(None)).await
+                store(None).await?;
+                Ok(false)
             }
-            written => written,
+            written => written.map(|()| true),
         }
+    }
+
+    async fn put_exchanged_again(
+        &self,
+        read: &Versioned<Grant>,
+        tokens: &TokenPair,
+        progress: Option<&ReauthorizationChange>,
+        context: RequestContext,
+    ) -> Result<(), AuthorizedClientError> {
+        let stored = self.read_again(&read.value).await?;
+        Ok(self.put_exchanged(read, stored, tokens, progress, context).await?)
+    }
+
+    /// Writes an exchanged pair over `stored`, unless that one was stored since `read` and lasts longer.
+    async fn put_exchanged(
+        &self,
+        read: &Versioned<Grant>,
+        stored: Versioned<Grant>,
+        tokens: &TokenPair,
+        progress: Option<&ReauthorizationChange>,
+        context: RequestContext,
+    ) -> Result<(), StoreError> {
+        let is_another = !stored.value.tokens.same_tokens(&read.value.tokens);
+        let lasts_longer = stored.value.tokens.access.expires_at >= tokens.access.expires_at;
+        let change = if is_another && lasts_longer {
+            stored.value.unchanged()
+        } else {
+            stored.value.renewed(tokens.clone(), UserVia::Callback, self.ambient.now())
+        };
+        let condition = GrantCondition::Version(stored.version);
+        Box::pin(self.store.put_grant(change, condition, progress, context.triggered_at)).await.map(drop)
     }
 
     /// Stores a refreshed pair over the grant that is stored now, unless that one lasts longer.
