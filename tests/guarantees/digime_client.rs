@@ -274,3 +274,35 @@ async fn a_redirect_to_another_origin_is_not_followed() {
     assert!(client.account_reference(&contract, &"1_a".parse().unwrap(), deadline).await.is_err());
     assert!(received.lock().unwrap().is_empty(), "no request, and so no token, goes to another origin");
 }
+
+/// What the official Node.js SDK (16.1.5) sends for `getReauthorizeUrl`, as `infra/digime-simulator/sdk-check/wire-check.mjs`
+/// sends it too: these claims, and a body with `agent` and, if the application gives them, `actions`. This client sends
+/// neither of the two.
+#[tokio::test]
+async fn the_request_for_the_user_page_has_the_claims_of_the_official_sdk() {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let remembered = Arc::clone(&seen);
+    let reference = post(move |headers: HeaderMap, body: String| {
+        remembered.lock().unwrap().push((headers["authorization"].to_str().unwrap().to_owned(), body));
+        async { axum::http::StatusCode::BAD_REQUEST }
+    });
+    let client = client_of(Router::new().route("/v1.7/oauth/token/reference", reference)).await;
+    let directory = keys();
+    let verifier = digime::CodeVerifier::stored("the-code-verifier".into());
+    let redirect_uri = "https://api.example/callback?state=s".parse().unwrap();
+    let (contract, deadline) = (contract(&directory, "pkcs1.pem"), Deadline(Timestamp::MAX));
+    let (access_token, state) = ("a".into(), "s".into());
+    let asked = client.user_token_reference(&contract, &access_token, &redirect_uri, &state, &verifier, deadline);
+    assert!(asked.await.is_err());
+    let (bearer, body) = seen.lock().unwrap().remove(0);
+    let payload = bearer.split('.').nth(1).unwrap();
+    let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap();
+    let challenge = URL_SAFE_NO_PAD.encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, b"the-code-verifier"));
+    let mut expected = json!({"access_token": "a", "client_id": "app_con", "code_challenge": challenge,
+        "code_challenge_method": "S256", "redirect_uri": "https://api.example/callback?state=s", "state": "s"});
+    for made_anew in ["nonce", "timestamp"] {
+        expected[made_anew] = claims[made_anew].clone();
+    }
+    assert_eq!(claims, expected);
+    assert_eq!(body, "{}");
+}

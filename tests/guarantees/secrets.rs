@@ -171,6 +171,29 @@ impl<'a> Walk<'a> {
         self.replies += &world.sweep().await.to_string();
     }
 
+    /// Renews a dead refresh token: digi.me refuses the code once, and answers once.
+    async fn reauthorize_the_user(&mut self) {
+        let (world, control) = (self.world, self.world.system.simulator.control());
+        world.kill_tokens();
+        for decision in [Decision::OtherVerifier, Decision::AnotherUser, Decision::Success] {
+            let reply = world.post(&format!("/users/{DEMO_USER}/reauthorizations"), &json!({})).await;
+            assert_eq!(reply.status, StatusCode::CREATED, "{}", reply.body);
+            let url = reply.json()["url"].as_str().unwrap().to_owned();
+            self.secrets.add_parameter("a code of the user page", &url, "code");
+            let callback = world.decide(&url, decision).await;
+            self.secrets.add_parameter("a code to exchange", &callback, "code");
+            self.secrets.add_parameter("a state", &callback, "state");
+            let reply = world.get(&callback).await;
+            assert_eq!(reply.status, StatusCode::SEE_OTHER, "{}", reply.body);
+            self.get(&callback).await;
+        }
+        self.secrets.add_tokens(world).await;
+        control.revoke_tokens(DEMO_USER);
+        self.post(&format!("/users/{DEMO_USER}/reauthorizations"), &json!({})).await;
+        world.store_grant(DEMO_USER).await;
+        world.run_until_idle().await;
+    }
+
     /// Lets AWS fail, then the webhook, then the topic. What waits on the queues stays there.
     async fn let_aws_and_webhook_fail(&mut self) {
         let world = self.world;
@@ -237,6 +260,7 @@ async fn no_secret_stands_where_it_should_not() {
     walk.hand_in_tokens().await;
     let callback = walk.follow_link().await;
     walk.load_callback(&callback).await;
+    walk.reauthorize_the_user().await;
     walk.let_aws_and_webhook_fail().await;
     walk.assert_nothing_holds_secrets();
     walk.assert_logs_hold_no_secrets();

@@ -126,7 +126,7 @@ impl CreateReauthUrl {
         let Some(grant) = choose(grants, new.contract_id.as_ref(), None)? else {
             return Err(self.grant_not_found(&new).await?);
         };
-        Ok(Box::pin(self.create_for_grant(&new, grant, context)).await?)
+        Box::pin(self.create_for_grant(&new, grant, context)).await
     }
 
     /// Creates a user reauthorization from a grant that the caller has already read.

@@ -14,7 +14,7 @@ use reauth_core::{
 use reauth_domain::{
     Account, AccountId, ContractId, FailureCode, Grant, Person, Status,
     account::Settlement,
-    reauthorization::{Exchange, Flow, Reauthorization},
+    reauthorization::{Exchange, Flow, Progress, Reauthorization},
     time::after,
     verification::Verdict,
 };
@@ -89,7 +89,9 @@ impl ReauthCallback {
         if account_id.is_none() {
             return Ok(Settled { account_id, next: Next::End(CallbackOutcome::Succeeded) });
         }
-        let stored = store.reauthorization(&progress.id).await?.ok_or(StoreError::Erased)?;
+        stored.version += 1;
+        stored.reauthorization.progress = Progress::Pending;
+        stored.reauthorization.flow = Flow::User { exchange: Exchange::Done, account_id };
         Box::pin(self.go_on(visit, stored)).await
     }
 

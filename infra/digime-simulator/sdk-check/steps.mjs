@@ -151,6 +151,22 @@ export async function walk(sdk) {
     assert.equal(healed.state, "completed");
     assert.equal((await accounts())[0].accessTokenStatus.authorized, true);
 
+    await control("POST", `users/${userAccessToken.user.id}/expire-access-tokens`);
+    await control("POST", `users/${userAccessToken.user.id}/kill-refresh-tokens`);
+    const again = await step("getReauthorizeUrl, with an expired access token and a dead refresh token", () =>
+        sdk.getReauthorizeUrl({ contractDetails, callback, userAccessToken, state: "s3" }),
+    );
+    const confirmed = await step("the user page", () => submit(again.url, "success"));
+    assert.deepEqual([confirmed.get("success"), confirmed.get("state")], ["true", "s3"]);
+    userAccessToken = await step("exchangeCodeForToken, after the user page", () =>
+        sdk.exchangeCodeForToken({
+            contractDetails,
+            authorizationCode: confirmed.get("code"),
+            codeVerifier: again.codeVerifier,
+        }),
+    );
+    assert.equal((await accounts()).length, 1);
+
     const further = await step("getOnboardServiceUrl", () =>
         sdk.getOnboardServiceUrl({ contractDetails, callback, userAccessToken, serviceId: 2, state: "s2" }),
     );

@@ -83,6 +83,20 @@ await walk({
         const query = new URLSearchParams({ code, sourceType: "pull", service: `${serviceId}` });
         return { url: `${onboardUrl}authorize?${query}`, codeVerifier, session: answer.session };
     },
+    async getReauthorizeUrl({ contractDetails, callback, userAccessToken, state }) {
+        const codeVerifier = randomBytes(32).toString("base64url");
+        const claims = {
+            ...access(userAccessToken),
+            code_challenge: createHash("sha256").update(codeVerifier).digest("base64url"),
+            code_challenge_method: "S256",
+            redirect_uri: callback,
+            state,
+        };
+        const answer = await call("POST", "oauth/token/reference", contractDetails, claims, { agent });
+        const { reference_code: code } = await payload(answer);
+        const query = new URLSearchParams({ code });
+        return { url: `${onboardUrl}user-reauth?${query}`, codeVerifier, session: answer.session };
+    },
     exchangeCodeForToken({ contractDetails, authorizationCode, codeVerifier }) {
         return tokens(contractDetails, {
             grant_type: "authorization_code",

@@ -96,7 +96,7 @@ mod tests {
             by(&[ann.clone(), none.clone()], &[listed("1_a", Some("bob")), listed("2_b", None)]),
             Person::Another
         );
-        assert_eq!(by(&[ann.clone()], &[listed("3_c", Some("ann"))]), Person::Another);
+        assert_eq!(by(std::slice::from_ref(&ann), &[listed("3_c", Some("ann"))]), Person::Another);
         let never_listed = Account { listed: false, ..ann.clone() };
         assert_eq!(by(&[never_listed], &[]), Person::Unknown);
         let mismatch = Some(IdentityMismatch { found: "bob".into() });

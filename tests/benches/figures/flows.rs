@@ -25,6 +25,7 @@ pub(crate) async fn run(table: &mut Table) {
     warm_url(&stage, table).await;
     expired_token(&stage, table).await;
     callback(&stage, table).await;
+    user_page(&stage, table).await;
     reconnect(&stage, table).await;
     cpu_of_a_url(&stage, table).await;
 }
@@ -82,6 +83,39 @@ async fn callback(stage: &Stage, table: &mut Table) {
     table.overhead("`reauth-callback`", median(times), calls(stage, 3, 1).await, "3A + L", 9.0);
 }
 
+/// The refresh token is dead, and so is the account.
+async fn user_page(stage: &Stage, table: &mut Table) {
+    let (mut urls, mut callbacks) = (Vec::new(), Vec::new());
+    for number in 0..=SAMPLES {
+        stage.near();
+        let (user, account) = (format!("away-{number}"), format!("{number}_away"));
+        stage.add_user(&user, &[&account]).await;
+        stage.needs_user(&user, &account).await;
+        stage.kill_tokens(&user);
+        stage.make_url(&user, &account).await;
+        stage.distances(A, L);
+        let begun = now();
+        let made = stage.make_url(&user, &account).await;
+        let url = begun.elapsed();
+        stage.near();
+        let callback = stage.decide(&made).await;
+        stage.distances(A, L);
+        let begun = now();
+        stage.go_on(&callback).await;
+        // The first one finds nothing cached.
+        if number > 0 {
+            urls.push(url);
+            callbacks.push(begun.elapsed());
+        }
+    }
+    stage.near();
+    stage.run_until_idle().await;
+    let (a, l) = (stage.aws_round_trip(A).await, stage.digime_round_trip(L).await);
+    table.overhead("a URL of the user page", median(urls), a + l.max(a), "A + max(L, A)", 6.0);
+    let figure = "`reauth-callback`, from the user page on to an account's page";
+    table.overhead(figure, median(callbacks), calls(stage, 5, 3).await, "5A + 3L", 18.0);
+}
+
 async fn reconnect(stage: &Stage, table: &mut Table) {
     let mut times = Vec::new();
     for number in 0..SAMPLES / USES {
@@ -97,7 +131,7 @@ async fn reconnect(stage: &Stage, table: &mut Table) {
             times.push(begun.elapsed());
         }
     }
-    table.overhead("`POST /reconnect`", median(times), calls(stage, 2, 1).await, "2A + max(L, A)", 9.0);
+    table.overhead("`POST /reconnect`", median(times), calls(stage, 3, 1).await, "3A + max(L, A)", 9.0);
 }
 
 async fn cpu_of_a_url(stage: &Stage, table: &mut Table) {

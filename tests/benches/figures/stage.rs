@@ -212,9 +212,27 @@ impl Stage {
 
     /// A reauthorization that the user has just allowed at digi.me: the path of its callback.
     pub(crate) async fn allowed(&self, user: &str, account: &str) -> String {
-        let made = self.make_url(user, account).await.json();
-        let callback = decide(made["url"].as_str().expect("a URL"), Decision::Success).await;
+        let made = self.make_url(user, account).await;
+        self.decide(&made).await
+    }
+
+    /// The user allows a created reauthorization at digi.me: the path of the callback.
+    pub(crate) async fn decide(&self, made: &Reply) -> String {
+        let callback = decide(made.json()["url"].as_str().expect("a URL"), Decision::Success).await;
         callback.strip_prefix(&self.system.endpoints.public_base_url).expect("ours").to_owned()
+    }
+
+    /// digi.me refuses the user's tokens, except to start the user page.
+    pub(crate) fn kill_tokens(&self, user: &str) {
+        let control = self.system.simulator.control();
+        control.expire_access_tokens(user);
+        control.kill_refresh_tokens(user);
+    }
+
+    /// Loads the callback of the user page, from which the browser goes on to the account's page.
+    pub(crate) async fn go_on(&self, path: &str) {
+        let reply = self.expect(StatusCode::SEE_OTHER, Method::GET, path, "").await;
+        assert!(reply.header("location").contains("/reauthorize?code="), "{}", reply.header("location"));
     }
 
     pub(crate) async fn follow(&self, path: &str) -> Reply {
