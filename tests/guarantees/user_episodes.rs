@@ -2,8 +2,9 @@
 
 use digime_simulator::ErrorShape;
 use http::{Method, StatusCode};
+use local::names::{Queue, SERVICE_SECRET};
 use serde_json::{Value, json};
-use tests::{BANK, DEMO_CONTRACT, DEMO_USER, Decision, World, broken};
+use tests::{BANK, DEMO_CONTRACT, DEMO_USER, Decision, ReadResult, World, broken};
 
 const GRANT: &str = "/users/demo-user/grants/demo-contract";
 /// Longer than the refresh tokens of the simulated digi.me are valid, in seconds.
@@ -120,6 +121,31 @@ async fn the_list_names_for_each_account_in_need_the_page_that_helps() {
     world.store_grant(DEMO_USER).await;
     assert_eq!(kinds().await, [(json!(BANK), "account".to_owned())]);
     world.run_until_idle().await;
+}
+
+#[tokio::test]
+async fn an_account_without_a_contract_is_listed_under_its_users_only_grant() {
+    let world = World::builder().start().await;
+    world.kill_tokens();
+    world.enqueue(Queue::ReadResults, &ReadResult::new(DEMO_USER, &broken("9_unlisted")));
+    world.run_until_idle().await;
+    world.get(&format!("/users/{DEMO_USER}/accounts?refresh=true")).await;
+    let list = world.get("/accounts?status=reauth_required").await.json()["accounts"].clone();
+    let list: Vec<_> = list.as_array().unwrap().iter().map(|entry| (&entry["accountId"], &entry["kind"])).collect();
+    assert_eq!(list, [(&json!("9_unlisted"), &json!("user"))]);
+    world.run_until_idle().await;
+}
+
+#[tokio::test]
+async fn a_grant_that_cannot_be_read_does_not_hold_up_the_sweep() {
+    let world = World::builder().start().await;
+    world.system.secrets.put(SERVICE_SECRET, &"another service secret, by far ".repeat(2));
+    world.system.secrets.put(SERVICE_SECRET, &"and another service secret too ".repeat(2));
+    world.advance(REFRESH_TOKEN_LIFETIME + 60);
+    assert_eq!(world.sweep().await["failed"], 1);
+    assert_eq!(world.sweep().await["failed"], 0, "it is due again later");
+    world.advance(3_600);
+    assert_eq!(world.sweep().await["failed"], 1);
 }
 
 #[tokio::test]

@@ -1,6 +1,8 @@
 //! `/reconnect/{token}`: the page, its button, and when the link stops working.
 
-use digime_simulator::{AccessTokenStatus, ErrorShape};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use digime_simulator::{AccessTokenStatus, ErrorShape, Moment};
 use http::{Method, StatusCode};
 use local::names::Queue;
 use tests::{BANK, DEMO_USER, Decision, World, broken, healthy, inserted};
@@ -333,4 +335,49 @@ async fn the_page_says_how_to_get_back_to_the_application() {
     assert!(page.contains("Back to Demo Application") && page.contains("href=\"http://127.0.0.1:"), "{page}");
     let page = world.get("/reconnect/x").await.body;
     assert!(page.contains("Back to Demo Application"), "{page}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_press_whose_answer_does_not_come_holds_up_no_other() {
+    let (world, link) = World::in_need().await;
+    world.get(&link).await;
+    let control = world.system.simulator.control();
+    // digi.me does not answer until it is allowed to.
+    let gate = std::sync::Arc::new(tokio::sync::Semaphore::new(0));
+    let closed = std::sync::Arc::clone(&gate);
+    let asked = std::sync::Arc::new(AtomicU32::new(0));
+    let counted = std::sync::Arc::clone(&asked);
+    control.observe(Some(std::sync::Arc::new(move |moment, name: &str| {
+        let (gate, waits) =
+            (std::sync::Arc::clone(&closed), moment == Moment::Before && name.ends_with("/token/reference"));
+        if waits {
+            counted.fetch_add(1, Ordering::SeqCst);
+        }
+        Box::pin(async move {
+            if waits {
+                gate.acquire().await.unwrap().forget();
+            }
+        })
+    })));
+    let reads = |world: &World| {
+        let operations = world.system.aws.operations();
+        operations.iter().filter(|(operation, _)| operation.action == "dynamodb:GetItem").map(|(_, count)| count).sum()
+    };
+    let second = async {
+        let before: u64 = reads(&world);
+        // The second press has read the link again, so it waits for the first.
+        while reads(&world) < before + 4 {
+            tokio::task::yield_now().await;
+        }
+        world.advance(4);
+        while asked.load(Ordering::SeqCst) < 2 {
+            tokio::task::yield_now().await;
+        }
+        gate.add_permits(2);
+    };
+    let (first, again, ()) = tokio::join!(world.use_link(&link), world.use_link(&link), second);
+    control.observe(None);
+    assert_eq!((first.status, again.status), (StatusCode::SEE_OTHER, StatusCode::SEE_OTHER), "{}", again.body);
+    assert_ne!(first.header("location"), again.header("location"));
+    world.run_until_idle().await;
 }

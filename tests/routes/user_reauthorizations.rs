@@ -364,6 +364,65 @@ async fn a_fresh_pair_that_the_application_stores_in_the_middle_wins_and_the_jou
 }
 
 #[tokio::test]
+async fn a_pair_of_another_user_that_the_application_stores_in_the_middle_stays() {
+    let world = lost().await;
+    let (_, url) = create(&world).await;
+    let callback = world.decide(&url, Decision::Success).await;
+    let mut other = world.issue_tokens("someone-else");
+    other["access_token"]["expires_on"] = json!(world.clock_now().as_second() + 60);
+    let (gateway, body) = (world.system.gateway.clone(), other.to_string());
+    let control = world.system.simulator.control();
+    control.observe(Some(Arc::new(move |moment, name: &str| {
+        let (gateway, body) = (gateway.clone(), body.clone());
+        let exchanged = moment == Moment::After && name == "POST /v1.7/oauth/token";
+        Box::pin(async move {
+            if exchanged {
+                let request = http::Request::put(format!("{GRANT}?replace=true")).body(body.into()).unwrap();
+                assert_eq!(gateway.call(request).await.status(), StatusCode::NO_CONTENT);
+            }
+        })
+    })));
+    world.get(&callback).await;
+    control.observe(None);
+    let items = world.items();
+    let stored = items.iter().find(|item| item["SK"]["S"] == format!("GRANT#{DEMO_CONTRACT}")).unwrap().clone();
+    assert!(stored.get("episode").is_none(), "the application's pair ended the episode");
+    assert_eq!(world.grant().await["user"]["id"], "someone-else");
+    world.run_until_idle().await;
+}
+
+#[tokio::test]
+async fn another_browser_is_not_sent_on_to_the_accounts_page() {
+    let (world, link) = World::in_need().await;
+    world.kill_tokens();
+    let callback = world.decide(&world.follow(&link).await, Decision::Success).await;
+    world.change_browser();
+    let page = world.get(&callback).await;
+    assert_eq!((page.status, page.header("location")), (StatusCode::OK, ""));
+    assert!(page.body.contains("You are connected to digi.me again. One step is left."), "{}", page.body);
+    assert_eq!(world.grant().await["status"], "active", "the pair is the user's, whoever loads the callback");
+    // The user opens the link again, and needs the account's page only.
+    assert!(world.follow(&link).await.contains("/reauthorize?code="));
+    world.run_until_idle().await;
+}
+
+#[tokio::test]
+async fn an_access_token_that_digime_refuses_is_refreshed_before_the_user_is_given_up() {
+    let world = World::builder().start().await;
+    let refused = Failure {
+        code: Some("InvalidToken".into()),
+        message: Some("The token (access_token) is invalid".into()),
+        ..Failure::status(401, 1)
+    };
+    world.system.simulator.control().fail("/v1.7/oauth/token/reference", refused);
+    let before = token_requests(&world);
+    world.create_user_reauthorization().await;
+    assert_eq!(token_requests(&world), before + 1);
+    world.run_until_idle().await;
+    assert!(world.published().is_empty() && world.grant().await["status"] == "active");
+}
+
+#[tokio::test]
 async fn a_pair_whose_exchange_was_given_up_by_another_callback_is_stored_all_the_same() {
     let world = lost().await;
     let (id, url) = create(&world).await;

@@ -1,21 +1,24 @@
 //! The route that lists the accounts and users that need a reauthorization.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::try_join_all;
 use http::StatusCode;
 use lambda_http::Request;
 use reauth_core::{
-    store::{Cursor, InNeed},
+    store::{Cursor, InNeed, StoreError},
     web::{ApiRequest, Problem, Response, response},
 };
-use reauth_domain::{ContractId, UserId, reauthorization::Kind};
+use reauth_domain::{Account, ContractId, UserId, reauthorization::Kind};
 use tracing::instrument;
 
 use crate::{
     Accounts,
     replies::{AccountBody, InNeedBody, InNeedListBody, UserInNeedBody},
 };
+
+/// A grant.
+type Key = (UserId, ContractId);
 
 const DEFAULT_LIMIT: usize = 100;
 const MAX_LIMIT: usize = 500;
@@ -45,39 +48,61 @@ impl Accounts {
     /// The entries of the reply. A user with a dead refresh token has an own entry only if there is no account that needs
     /// the user under the same contract: the entry of such an account says that the user page helps.
     async fn bodies(&self, entries: Vec<InNeed>) -> Result<Vec<InNeedBody>, Problem> {
+        let only_grants = self.only_grants(&entries).await?;
+        // An account without a contract is under its user's only grant.
+        let grant_of = |account: &Account| {
+            let contract = account.contract_id.clone().or_else(|| only_grants.get(&account.user_id).cloned());
+            Some((account.user_id.clone(), contract?))
+        };
         let store = &self.authorized.store;
-        let grants = entries.iter().filter_map(|entry| match entry {
-            InNeed::Account(account) => Some((account.user_id.clone(), account.contract_id.clone()?)),
-            InNeed::Grant(_) => None,
-        });
-        let grants: BTreeSet<(UserId, ContractId)> = grants.collect();
-        let dead = store.dead_grants(&grants);
+        let grants: BTreeSet<Key> = entries
+            .iter()
+            .filter_map(|entry| match entry {
+                InNeed::Account(account) => grant_of(account),
+                InNeed::Grant(_) => None,
+            })
+            .collect();
         let users = entries.iter().filter_map(|entry| match entry {
             InNeed::Grant(grant) => Some((grant.user_id.clone(), grant.contract_id.clone())),
             InNeed::Account(_) => None,
         });
-        let in_need = try_join_all(users.map(|(user, contract)| async move {
-            let has_account = store.has_account_in_need(&user, &contract).await?;
-            Ok((has_account, (user, contract)))
+        let in_need = try_join_all(users.map(|(user, contract)| {
+            let is_only = only_grants.get(&user) == Some(&contract);
+            async move {
+                let has_account = store.has_account_in_need(&user, &contract, is_only).await?;
+                Ok(has_account.then_some((user, contract)))
+            }
         }));
-        let (dead, in_need) = tokio::try_join!(dead, in_need)?;
-        let shown_by_account: BTreeSet<_> =
-            in_need.into_iter().filter(|(has_account, _)| *has_account).map(|(_, grant)| grant).collect();
+        let (dead, in_need) = tokio::try_join!(store.dead_grants(&grants), in_need)?;
+        let shown_by_account: BTreeSet<Key> = in_need.into_iter().flatten().collect();
         let body = |entry| match entry {
             InNeed::Account(account) => {
-                let contract = account.contract_id.clone();
-                let is_dead = contract.is_some_and(|contract| dead.contains(&(account.user_id.clone(), contract)));
+                let is_dead = grant_of(&account).is_some_and(|grant| dead.contains(&grant));
                 let kind = if is_dead { Kind::User } else { Kind::Account };
                 Some(InNeedBody::Account { account: AccountBody::new(&account, None), kind })
             }
             InNeed::Grant(grant) => {
-                let (user_id, contract_id) = (grant.user_id, grant.contract_id);
-                if shown_by_account.contains(&(user_id.clone(), contract_id.clone())) {
-                    return None;
-                }
-                Some(InNeedBody::User(UserInNeedBody::new(user_id, contract_id, grant.episode.as_ref()?)))
+                let key = (grant.user_id, grant.contract_id);
+                let episode = grant.episode.as_ref().filter(|_| !shown_by_account.contains(&key))?;
+                Some(InNeedBody::User(UserInNeedBody::new(key.0, key.1, episode)))
             }
         };
         Ok(entries.into_iter().filter_map(body).collect())
+    }
+
+    /// The only grant of each user for whom that matters: of a grant's user, and of an account without a contract.
+    async fn only_grants(&self, entries: &[InNeed]) -> Result<BTreeMap<UserId, ContractId>, StoreError> {
+        let users = entries.iter().filter_map(|entry| match entry {
+            InNeed::Account(Account { contract_id: Some(_), .. }) => None,
+            InNeed::Account(account) => Some(&account.user_id),
+            InNeed::Grant(grant) => Some(&grant.user_id),
+        });
+        let users: BTreeSet<&UserId> = users.collect();
+        let states = users.into_iter().map(|user| async move {
+            let mut states = self.authorized.store.grant_states(user).await?;
+            let only = states.pop().filter(|_| states.is_empty());
+            Ok::<_, StoreError>(only.map(|only| (user.clone(), only.contract_id)))
+        });
+        Ok(try_join_all(states).await?.into_iter().flatten().collect())
     }
 }

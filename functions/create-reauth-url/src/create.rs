@@ -42,7 +42,7 @@ pub(crate) struct CreatedReauthorization {
 
 /// Why no reauthorization was created.
 #[derive(Debug, thiserror::Error)]
-enum CreateError {
+pub(crate) enum CreateError {
     #[error(transparent)]
     Authorized(#[from] AuthorizedClientError),
     #[error("the request is refused")]
@@ -77,7 +77,7 @@ impl CreateReauthUrl {
         new: NewReauthorization,
         account_id: &AccountId,
         context: RequestContext,
-    ) -> Result<CreatedReauthorization, Problem> {
+    ) -> Result<CreatedReauthorization, CreateError> {
         let wanted = new.contract_id.as_ref();
         let (grants, account) = self.authorized.grants_and_account(&new.user_id, account_id, wanted).await?;
         self.create_from_read(new, account_id, grants, account, context).await
@@ -91,22 +91,22 @@ impl CreateReauthUrl {
         grants: Vec<Versioned<Grant>>,
         account: Option<Versioned<Account>>,
         context: RequestContext,
-    ) -> Result<CreatedReauthorization, Problem> {
+    ) -> Result<CreatedReauthorization, CreateError> {
         let account = account.map(|account| account.value);
         if grants.is_empty() && account.is_none() && !self.authorized.store.user_exists(&new.user_id).await? {
-            return Err(Problem::user_not_found());
+            return Err(Problem::user_not_found().into());
         }
         let Some(grant) = choose(grants, new.contract_id.as_ref(), account.as_ref())? else {
-            return Err(self.grant_not_found(&new).await?);
+            return Err(self.grant_not_found(&new).await?.into());
         };
         // Boxed, because the futures of digi.me's pages are large.
         let created = Box::pin(self.with_account_page(&new, account_id, grant.clone(), account, context)).await;
         let Err(CreateError::Authorized(AuthorizedClientError::UserReauthorizationRequired)) = created else {
-            return Ok(created?);
+            return created;
         };
         // The grant may have changed before it was found that only the user reauthorization page helps.
         let grant = if grant.value.episode.is_some() { grant } else { self.read_again(&grant.value).await? };
-        Ok(Box::pin(self.with_user_page(&new, Some(account_id), grant, context)).await?)
+        Box::pin(self.with_user_page(&new, Some(account_id), grant, context)).await
     }
 
     /// Creates a user reauthorization without an account.
@@ -114,17 +114,17 @@ impl CreateReauthUrl {
         &self,
         new: NewReauthorization,
         context: RequestContext,
-    ) -> Result<CreatedReauthorization, Problem> {
+    ) -> Result<CreatedReauthorization, CreateError> {
         let store = &self.authorized.store;
         let grants = match &new.contract_id {
             Some(contract) => store.grant(&new.user_id, contract).await?.into_iter().collect(),
             None => store.grants(&new.user_id).await?,
         };
         if grants.is_empty() && !store.user_exists(&new.user_id).await? {
-            return Err(Problem::user_not_found());
+            return Err(Problem::user_not_found().into());
         }
         let Some(grant) = choose(grants, new.contract_id.as_ref(), None)? else {
-            return Err(self.grant_not_found(&new).await?);
+            return Err(self.grant_not_found(&new).await?.into());
         };
         Box::pin(self.create_for_grant(&new, grant, context)).await
     }
@@ -135,9 +135,9 @@ impl CreateReauthUrl {
         new: &NewReauthorization,
         grant: Versioned<Grant>,
         context: RequestContext,
-    ) -> Result<CreatedReauthorization, Problem> {
+    ) -> Result<CreatedReauthorization, CreateError> {
         let grant = self.authorized.notice_expiry(grant, context).await?;
-        Ok(self.with_user_page(new, None, grant, context).await?)
+        self.with_user_page(new, None, grant, context).await
     }
 
     async fn grant_not_found(&self, new: &NewReauthorization) -> Result<Problem, StoreError> {

@@ -114,6 +114,7 @@ impl ReauthCallback {
         }
         let outcome = match settled.next {
             Next::AccountPage(url) => return response::see_other(url.as_str()),
+            Next::OneStepLeft => return Ok(self.one_step_left()),
             Next::TooManyAttempts(wait) => return Ok(too_many_attempts(wait)),
             Next::End(outcome) => outcome,
         };

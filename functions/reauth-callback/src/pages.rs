@@ -71,6 +71,15 @@ impl ReauthCallback {
         Ok(account.map(|account| account.value))
     }
 
+    /// The page when the connection to digi.me is renewed, and an account is left that this browser is not sent on to.
+    pub(crate) fn one_step_left(&self) -> Response {
+        let content = html! {
+            p { "You are connected to digi.me again. One step is left." }
+            p { "Open the link that you received once more, or go back to " (self.application_name) "." }
+        };
+        page(StatusCode::OK, "Almost done", &content, &[])
+    }
+
     /// The page for a `state` that is missing, unknown or expired.
     pub(crate) fn refused_callback(&self) -> Response {
         let content = html! {

@@ -40,6 +40,8 @@ pub(crate) enum Next {
     End(CallbackOutcome),
     /// The connection to digi.me is renewed. The account's page of digi.me follows.
     AccountPage(Url),
+    /// The same in another browser than the one that started the reauthorization: the account's page does not follow.
+    OneStepLeft,
     /// digi.me was asked too often for this reauthorization. It can be asked again after this duration.
     TooManyAttempts(Duration),
 }

@@ -9,7 +9,9 @@ use reauth_core::{
     error::Chain,
     lambda::RequestContext,
     retry::retry_on_conflict,
-    store::{GrantCondition, ReauthorizationChange, StoreError, StoredReauthorization, UserAccounts, Versioned},
+    store::{
+        Condition, GrantCondition, ReauthorizationChange, StoreError, StoredReauthorization, UserAccounts, Versioned,
+    },
 };
 use reauth_domain::{
     Account, AccountId, ContractId, FailureCode, Grant, Person, Status,
@@ -151,19 +153,23 @@ impl ReauthCallback {
         let (reauthorization, code) = (&stored.reauthorization, &code);
         let Reauthorization { id, user_id, contract_id, .. } = reauthorization;
         let progress = &ReauthorizationChange::settled(id, Some(stored.version), &Settlement::Failed(code.clone()));
-        retry_on_conflict(&self.ambient, context.deadline, || async move {
+        let written = retry_on_conflict(&self.ambient, context.deadline, || async move {
             let store = &self.authorized.store;
             let grant = store.grant(user_id, contract_id).await?.ok_or(StoreError::Erased)?;
             let change = grant.value.attempt_failed(reauthorization.attempt(), code, self.ambient.now());
             let condition = GrantCondition::Version(grant.version);
-            store.put_grant(change, condition, Some(progress), context.triggered_at).await.map(drop)
-        })
-        .await?;
-        Ok(())
+            match store.put_grant(change, condition, Some(progress), context.triggered_at).await {
+                // The reauthorization has changed: the caller reads it again.
+                Err(conflict @ StoreError::Conflict(Some(Condition::Reauthorization))) => Ok(Err(conflict)),
+                written => written.map(|_| Ok(())),
+            }
+        });
+        Ok(written.await??)
     }
 
-    /// The new pair is stored. If digi.me says that the account is authorized, it is healed. Else the browser goes to the
-    /// account's page, with the same state.
+    /// The new pair is stored. If digi.me says that the account is authorized, it is healed. Else the browser that started
+    /// the reauthorization goes to the account's page, with the same state. Another browser can be that of another person,
+    /// and gets no code.
     pub(crate) async fn go_on(
         &self,
         visit: &Visit,
@@ -193,6 +199,9 @@ impl ReauthCallback {
             let signal = answer.after_callback(reauthorization.attempt());
             let outcome = self.write(&stored, account, signal, context).await?;
             return Ok(settled(Next::End(outcome)));
+        }
+        if !visit.same_browser {
+            return Ok(settled(Next::OneStepLeft));
         }
         let locale = reauthorization.locale.as_ref();
         let page = self.authorized.account_page(grant, account_id, &visit.redirect_uri, &visit.state, locale, context);

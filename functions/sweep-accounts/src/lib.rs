@@ -38,8 +38,8 @@ const VERIFICATION_TIME: Duration = Duration::from_secs(15);
 /// After this many consecutive calls that digi.me does not answer or answers with a temporary error, digi.me counts as
 /// down, and the next sweep verifies the remaining accounts.
 const MAX_OUTAGES_IN_A_ROW: u32 = 5;
-/// A requeued event that is still not delivered after this time is due again.
-const REQUEUE_INTERVAL: Duration = Duration::from_secs(15 * 60);
+/// A requeued event that is still not delivered after this time is due again, and so is a grant whose change failed.
+const RETRY_INTERVAL: Duration = Duration::from_secs(15 * 60);
 
 #[derive(Debug)]
 pub struct SweepAccounts {
@@ -183,9 +183,15 @@ impl SweepAccounts {
         Ok(noticed.buffer_unordered(CONCURRENCY).collect().await)
     }
 
+    /// Records that a refresh token has expired. The grant is rescheduled first, so that one that cannot be read does not
+    /// stay before the others.
     #[instrument(skip_all, fields(user_id = %item.user_id, account_id = item.target.account_id(), contract_id = item.target.contract_id()))]
     async fn notice_expired_grant(&self, item: &DueItem, context: RequestContext) -> Result<SweepOutcome, StoreError> {
         let Target::Grant(contract) = &item.target else { return Ok(SweepOutcome::Open) };
+        let next = after(context.triggered_at, RETRY_INTERVAL);
+        if !self.authorized.store.reschedule_item(item, next).await? {
+            return Ok(SweepOutcome::Open);
+        }
         let Some(grant) = self.authorized.store.grant(&item.user_id, contract).await? else {
             return Ok(SweepOutcome::Open);
         };
@@ -229,7 +235,7 @@ impl SweepAccounts {
     /// sent, the event is due again.
     #[instrument(skip_all, fields(user_id = %item.user_id, account_id = item.target.account_id(), contract_id = item.target.contract_id()))]
     async fn requeue(&self, item: &DueItem) -> Result<SweepOutcome, SweepError> {
-        let next = after(self.ambient.now(), REQUEUE_INTERVAL);
+        let next = after(self.ambient.now(), RETRY_INTERVAL);
         let Some(event) = self.authorized.store.reschedule_event(item, next).await? else {
             return Ok(SweepOutcome::Open);
         };

@@ -42,7 +42,7 @@ impl SweepAccounts {
         if after(since, GIVE_UP_AFTER) <= context.triggered_at {
             return self.apply(account, Signal::NeverConfirmed, context).await;
         }
-        if !self.authorized.store.reschedule_account(item, next_verification(since, context.triggered_at)).await? {
+        if !self.authorized.store.reschedule_item(item, next_verification(since, context.triggered_at)).await? {
             return Ok(SweepOutcome::Open);
         }
         match self.ask(&account.value, context).await?.after_sweep() {

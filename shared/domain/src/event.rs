@@ -1,4 +1,4 @@
-//! Events: the changes of an account that the application is notified of, in order.
+//! Events: the changes of accounts and grants that the application is notified of, in order.
 
 use digime::read_result::AccountError;
 use jiff::Timestamp;

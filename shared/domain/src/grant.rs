@@ -113,9 +113,14 @@ impl Grant {
     }
 
     /// A pair arrived, in place of the stored one. It ends an open episode, with the event `user.reauthorized`, unless its
-    /// refresh token is the dead one or has expired.
+    /// refresh token is the dead one or has expired. Another access token may be accepted though the last one was refused.
     #[must_use]
     pub fn renewed(mut self, tokens: TokenPair, via: UserVia, now: Timestamp) -> GrantChange {
+        if !tokens.same_tokens(&self.tokens)
+            && let Some(episode) = &mut self.episode
+        {
+            (episode.access_refused, episode.recoverable) = (false, true);
+        }
         let is_alive = !tokens.same_refresh_token(&self.tokens) && now < tokens.refresh.expires_at;
         self.tokens = tokens;
         self.leased_until = None;
@@ -223,6 +228,10 @@ mod tests {
         assert_eq!((change.events[0].episode_id.clone(), change.grant.episode), (Some(episode(1)), None));
         let same = dead().renewed(pair("old", 200), UserVia::Grant, at(80));
         assert!(same.events.is_empty() && same.grant.episode.is_some(), "the dead refresh token came again");
+        let mut refused = dead().access_token_died(episode(2), at(70)).unwrap().grant;
+        refused.tokens.access.value = "refused-access".into();
+        let fresh_access = refused.renewed(pair("old", 200), UserVia::Grant, at(80)).grant.episode.unwrap();
+        assert!(fresh_access.recoverable && !fresh_access.access_refused);
         let expired = dead().renewed(pair("new", 80), UserVia::Grant, at(80));
         assert!(expired.events.is_empty() && expired.grant.episode.is_some());
         assert!(grant().renewed(pair("new", 200), UserVia::Grant, at(80)).events.is_empty());

@@ -5,8 +5,10 @@ mod pages;
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use lambda_http::Request;
 use reauth_core::{
+    authorized_client::AuthorizedClientError,
     error::Chain,
     keyring::{is_secret, random_secret},
     store::{Link, LinkUse, OngoingResult, OngoingUse, RecordedUse, StoreError, StoredLink, Versioned},
@@ -17,7 +19,10 @@ use secrecy::{ExposeSecret, SecretString};
 use tracing::instrument;
 
 use self::overview::Overview;
-use crate::{CreateReauthUrl, create::NewReauthorization};
+use crate::{
+    CreateReauthUrl,
+    create::{CreateError, NewReauthorization},
+};
 
 /// How often a use of the link looks for the answer of an identical use that is under way.
 const POLL_PAUSE: Duration = Duration::from_millis(100);
@@ -53,55 +58,59 @@ impl CreateReauthUrl {
         let known = cookie.secrets(request).next().map(SecretString::from);
         let browser = known.unwrap_or_else(|| random_secret(&self.ambient));
         let set_cookie = cookie.set(&browser, self.settings.reauthorization_ttl);
+        let mut arrived_at = request.context().triggered_at;
         loop {
-            let Some(stored) = self.link(request).await? else { return Ok(self.unknown_link()) };
-            let link = stored.link.clone();
-            let target = chosen(request).unwrap_or_else(|| link.target.clone());
-            // `join`, not `try_join`: when the read fails, the recorded use must still be known here, so that it can be
-            // taken back.
-            let (recorded, read) = tokio::join!(
-                self.authorized.store.record_use(
-                    token(request),
-                    stored,
-                    &target,
-                    &browser,
-                    request.context().triggered_at
-                ),
-                self.read_target(&link, &target)
-            );
-            let recorded = match recorded? {
-                LinkUse::TooMany(wait) => return Ok(too_many_attempts(wait)),
-                LinkUse::Ongoing(ongoing) => match self.wait_for(request, &ongoing).await? {
-                    Some(url) => return response::see_other(url.expose_secret())?.with_cookie(&set_cookie),
-                    // The other use failed: this one takes its place.
-                    None => continue,
-                },
-                LinkUse::Recorded(recorded) => recorded,
-            };
-            let started = match read {
-                Ok(read) => Box::pin(self.start(request, &link, read, browser.clone())).await,
-                Err(error) => Err(error.into()),
-            };
-            return match started {
-                Ok(Some(url)) => {
-                    self.answer(request, &recorded, &url).await;
-                    response::see_other(url.expose_secret())?.with_cookie(&set_cookie)
-                }
-                // There is nothing to start.
-                Ok(None) => {
-                    self.take_back(request, recorded).await;
-                    self.overview_page(request, &link).await
-                }
-                // Every problem here is a failure of this service, of digi.me or of the stored grant, not of the user.
-                Err(problem) => {
-                    self.take_back(request, recorded).await;
-                    if problem.code == "user_authorization_required" {
-                        problem.log();
-                        return self.overview_page(request, &link).await;
-                    }
-                    Err(problem)
-                }
-            };
+            match self.try_to_use(request, &browser, arrived_at).await? {
+                UseResult::Url(url) => return response::see_other(url.expose_secret())?.with_cookie(&set_cookie),
+                UseResult::Page(page) => return Ok(page),
+                // This use takes the place of the one that failed.
+                UseResult::Again => arrived_at = self.ambient.now(),
+            }
+        }
+    }
+
+    async fn try_to_use(
+        &self,
+        request: &Request,
+        browser: &SecretString,
+        arrived_at: Timestamp,
+    ) -> Result<UseResult, Problem> {
+        let Some(stored) = self.link(request).await? else { return Ok(UseResult::Page(self.unknown_link())) };
+        let link = stored.link.clone();
+        let target = chosen(request).unwrap_or_else(|| link.target.clone());
+        // `join`, not `try_join`: when the read fails, the recorded use must still be known here, so that it can be taken
+        // back.
+        let (recorded, read) = tokio::join!(
+            self.authorized.store.record_use(token(request), stored, &target, browser, arrived_at),
+            self.read_target(&link, &target)
+        );
+        let recorded = match recorded? {
+            LinkUse::TooMany(wait) => return Ok(UseResult::Page(too_many_attempts(wait))),
+            LinkUse::Ongoing(ongoing) => {
+                let url = self.wait_for(request, &ongoing).await?;
+                return Ok(url.map_or(UseResult::Again, UseResult::Url));
+            }
+            LinkUse::Recorded(recorded) => recorded,
+        };
+        let started = match read {
+            Ok(read) => Box::pin(self.start(request, &link, read, browser.clone())).await,
+            Err(error) => Err(error.into()),
+        };
+        match started {
+            Ok(Some(url)) => {
+                self.answer(request, &recorded, &url).await;
+                Ok(UseResult::Url(url))
+            }
+            // There is nothing to start, or digi.me does not recognize the user any more: the page says so.
+            Ok(None) | Err(CreateError::Authorized(AuthorizedClientError::UserAuthorizationRequired)) => {
+                self.take_back(request, recorded).await;
+                Ok(UseResult::Page(self.overview_page(request, &link).await?))
+            }
+            // Every problem here is a failure of this service, of digi.me or of the stored grant, not of the user.
+            Err(error) => {
+                self.take_back(request, recorded).await;
+                Err(error.into())
+            }
         }
     }
 
@@ -150,7 +159,7 @@ impl CreateReauthUrl {
         link: &Link,
         read: ReadTarget,
         browser: SecretString,
-    ) -> Result<Option<SecretString>, Problem> {
+    ) -> Result<Option<SecretString>, CreateError> {
         let (context, now) = (request.context(), self.ambient.now());
         if link.expires_at <= now {
             return Ok(None);
@@ -215,6 +224,15 @@ impl CreateReauthUrl {
         let stored = self.authorized.store.reauthorization(&id).await?.map(|stored| stored.reauthorization);
         Ok(stored.filter(|ended| ended.user_id == link.user_id && ended.link.is_some() && ended.link == link.notice))
     }
+}
+
+/// What a use of the link led to.
+enum UseResult {
+    /// The URL of digi.me's page.
+    Url(SecretString),
+    Page(Response),
+    /// An identical use was under way, and failed.
+    Again,
 }
 
 /// What the user chose to mend, as it was read.

@@ -63,19 +63,32 @@ impl AuthorizedClient {
         locale: Option<&Locale>,
         context: RequestContext,
     ) -> Result<PageUrl, AuthorizedClientError> {
-        let (client, deadline, tokens) = (&self.client, context.deadline, &grant.value.tokens);
-        let code = self
-            .with_contract(&grant.value.contract_id, |contract| async move {
+        let client = &self.client;
+        let ask = async |grant: &Versioned<Grant>| -> Result<ReferenceCode, AuthorizedClientError> {
+            let (tokens, deadline) = (&grant.value.tokens, context.deadline);
+            self.with_contract(&grant.value.contract_id, |contract| async move {
                 let token = &tokens.access.value;
                 client.user_token_reference(&contract, token, redirect_uri, state, verifier, deadline).await
             })
-            .await;
-        let code: ReferenceCode = match code {
-            Err(AuthorizedClientError::Digime(error)) if error.refuses_access_token() => {
-                return Err(self.access_token_died(grant, context).await);
-            }
-            code => code?,
+            .await
         };
+        let is_refused = |code: &Result<ReferenceCode, AuthorizedClientError>| matches!(code, Err(AuthorizedClientError::Digime(error)) if error.refuses_access_token());
+        let (mut grant, mut code) = (grant.clone(), ask(&grant).await);
+        // While the refresh token is alive, there is a newer access token.
+        if is_refused(&code) && grant.value.episode.is_none() {
+            match Box::pin(self.refresh_or_wait(grant.clone(), true, context)).await {
+                Ok(refreshed) => {
+                    code = ask(&refreshed).await;
+                    grant = refreshed;
+                }
+                Err(AuthorizedClientError::UserReauthorizationRequired) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        if is_refused(&code) {
+            return Err(self.access_token_died(grant, context).await);
+        }
+        let code = code?;
         let url = client.user_reauthorize_url(&code, locale.map(Locale::as_str));
         Ok(PageUrl { url, expires_at: code.expires_at })
     }

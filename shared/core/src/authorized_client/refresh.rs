@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use digime::{Contract, TokenPair};
-use reauth_domain::{EpisodeId, Grant, GrantChange, UserVia, time::after};
+use reauth_domain::{EpisodeId, Grant, GrantChange, Person, UserVia, time::after};
 
 use super::{AuthorizedClient, AuthorizedClientError};
 use crate::{
@@ -271,7 +271,8 @@ impl AuthorizedClient {
         Ok(self.put_exchanged(read, stored, tokens, progress, context).await?)
     }
 
-    /// Writes an exchanged pair over `stored`, unless that one was stored since `read` and lasts longer.
+    /// Writes an exchanged pair over `stored`, unless that one was stored since `read` and lasts longer, or is of another
+    /// user.
     async fn put_exchanged(
         &self,
         read: &Versioned<Grant>,
@@ -282,7 +283,8 @@ impl AuthorizedClient {
     ) -> Result<(), StoreError> {
         let is_another = !stored.value.tokens.same_tokens(&read.value.tokens);
         let lasts_longer = stored.value.tokens.access.expires_at >= tokens.access.expires_at;
-        let change = if is_another && lasts_longer {
+        let is_of_another_user = Person::by_id(&stored.value.tokens, tokens) == Person::Another;
+        let change = if is_another && (lasts_longer || is_of_another_user) {
             stored.value.unchanged()
         } else {
             stored.value.renewed(tokens.clone(), UserVia::Callback, self.ambient.now())

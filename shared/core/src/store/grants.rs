@@ -49,7 +49,6 @@ pub struct GrantState {
     pub user_id: UserId,
     pub contract_id: ContractId,
     pub episode: Option<GrantEpisode>,
-    /// When the refresh token expires. Not known while an episode is open.
     refresh_expires_at: Option<Timestamp>,
 }
 
@@ -75,7 +74,7 @@ impl GrantState {
             user_id: item.user_id,
             contract_id: item.contract_id,
             episode: item.episode,
-            refresh_expires_at: item.due_at,
+            refresh_expires_at: item.refresh_expires_at,
         }
     }
 }
@@ -245,6 +244,7 @@ impl Store {
             status_since: grant.episode.as_ref().map(|episode| {
                 key::status_position(episode.since, &grant.user_id, &Target::Grant(grant.contract_id.clone()))
             }),
+            refresh_expires_at: Some(grant.tokens.refresh.expires_at),
             due_shard: grant.episode.is_none().then(|| key::due_grants_shard(&grant.user_id)),
             due_at: grant.episode.is_none().then_some(grant.tokens.refresh.expires_at),
         };

@@ -171,9 +171,12 @@ pub(super) struct GrantItem {
     pub(super) status_shard: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) status_since: Option<String>,
+    /// When the refresh token expires.
+    #[serde(default, with = "rfc3339::option", skip_serializing_if = "Option::is_none")]
+    pub(super) refresh_expires_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) due_shard: Option<String>,
-    /// When the refresh token expires. Not stored while it is known to be dead.
+    /// When the sweep looks whether the refresh token has expired. Not stored while the token is known to be dead.
     #[serde(default, with = "rfc3339::option", skip_serializing_if = "Option::is_none")]
     pub(super) due_at: Option<Timestamp>,
 }

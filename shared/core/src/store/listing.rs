@@ -111,13 +111,18 @@ impl Store {
         Ok(try_join_all(chunks).await?.into_iter().flatten().collect())
     }
 
-    /// Whether an account under the contract, or under none, needs the user.
-    pub async fn has_account_in_need(&self, user: &UserId, contract: &ContractId) -> Result<bool, StoreError> {
+    /// Whether an account under the contract needs the user. With `or_without`, an account without a contract counts too.
+    pub async fn has_account_in_need(
+        &self,
+        user: &UserId,
+        contract: &ContractId,
+        or_without: bool,
+    ) -> Result<bool, StoreError> {
         let items = self.query(key::user(user), key::ACCOUNT).await?;
         let is_in_need = |item: Item| {
             let field = |name: &str| item.get(name).and_then(|value: &AttributeValue| value.as_s().ok());
             field("status").is_some_and(|status| status == "reauth_required")
-                && field("contractId").is_none_or(|known| known == contract.as_str())
+                && field("contractId").map_or(or_without, |known| known == contract.as_str())
         };
         Ok(items.into_iter().any(is_in_need))
     }
@@ -189,8 +194,8 @@ impl Store {
         Ok(answer.items.unwrap_or_default().into_iter().filter_map(due_item).collect())
     }
 
-    /// Reschedules the verification of an account to `next`. False if another sweep rescheduled it first.
-    pub async fn reschedule_account(&self, due: &DueItem, next: Timestamp) -> Result<bool, StoreError> {
+    /// Reschedules an account or a grant to `next`. False if another sweep rescheduled it first.
+    pub async fn reschedule_item(&self, due: &DueItem, next: Timestamp) -> Result<bool, StoreError> {
         Ok(self.reschedule(due, next).await?.is_some())
     }
 }

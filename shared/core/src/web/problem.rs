@@ -232,8 +232,8 @@ impl From<AuthorizedClientError> for Problem {
             AuthorizedClientError::Busy => Self::unavailable(Chain(&error)),
             AuthorizedClientError::UserReauthorizationRequired => {
                 let detail = "digi.me accepts neither the access token nor the refresh token. If the application's SDK \
-                              has a newer pair, store it with PUT /users/{userId}/grants/{contractId}; otherwise the \
-                              user must authorize again.";
+                              has a newer pair, store it with PUT /users/{userId}/grants/{contractId}; otherwise create \
+                              a user reauthorization with POST /users/{userId}/reauthorizations.";
                 let title = "The refresh token is dead.";
                 Self::new(StatusCode::CONFLICT, "user_reauthorization_required", title, detail)
             }
