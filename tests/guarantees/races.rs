@@ -127,3 +127,46 @@ async fn transactions_of_one_user_at_the_same_moment_all_come_through() {
         assert_eq!(world.account(DEMO_USER, account).await["status"], "reauth_required");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_who_find_a_dead_refresh_token_at_the_same_moment_tell_it_once() {
+    for expires in [true, false] {
+        let world = World::builder().start().await;
+        if expires {
+            world.advance(31 * 86_400);
+        } else {
+            world.kill_tokens();
+        }
+        world.system.aws.hold_transactions(Duration::from_millis(5));
+        let urls = (0..4).map(|_| world.request_reauthorization(DEMO_USER, BANK));
+        let lists = (0..2).map(|_| world.get("/users/demo-user/accounts?refresh=true"));
+        let (urls, _, swept) = tokio::join!(join_all(urls), join_all(lists), world.system.sweep());
+        assert_eq!(swept.unwrap()["failed"], 0);
+        assert!(urls.iter().all(|reply| reply.json()["kind"] == "user"), "{urls:?}");
+        world.system.aws.release_transactions();
+        world.run_until_idle().await;
+        let told: Vec<_> = world.published_of_user().into_iter().map(|event| event.kind).collect();
+        assert_eq!(told, ["user.reauthorization_required"], "expires: {expires}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_callback_and_a_fresh_pair_at_the_same_moment_end_the_episode_once() {
+    for _ in 0..3 {
+        let (world, _) = World::in_need().await;
+        world.kill_tokens();
+        let reply = world.request_reauthorization(DEMO_USER, BANK).await.json();
+        let callback = world.decide(reply["url"].as_str().unwrap(), Decision::Success).await;
+        world.system.aws.hold_transactions(Duration::from_millis(5));
+        let fresh = world.issue_tokens(DEMO_USER);
+        let (reply, stored) =
+            tokio::join!(world.get(&callback), world.put("/users/demo-user/grants/demo-contract", &fresh));
+        assert_eq!(stored.status, http::StatusCode::NO_CONTENT, "{}", stored.body);
+        assert!(reply.header("location").contains("/reauthorize?"), "{} {}", reply.status, reply.body);
+        world.system.aws.release_transactions();
+        world.run_until_idle().await;
+        let told: Vec<_> = world.published_of_user().into_iter().map(|event| event.kind).collect();
+        assert_eq!(told, ["user.reauthorization_required", "user.reauthorized"]);
+        assert_eq!(world.grant().await["status"], "active");
+    }
+}

@@ -90,6 +90,7 @@ async fn user_page(stage: &Stage, table: &mut Table) {
         stage.near();
         let (user, account) = (format!("away-{number}"), format!("{number}_away"));
         stage.add_user(&user, &[&account]).await;
+        stage.break_account(&account);
         stage.needs_user(&user, &account).await;
         stage.kill_tokens(&user);
         stage.make_url(&user, &account).await;

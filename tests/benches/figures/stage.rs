@@ -16,7 +16,7 @@ use std::{
 use axum::{Router, routing::post};
 use bytes::Bytes;
 use digime::ambient::Ambient;
-use digime_simulator::{Account, Moment};
+use digime_simulator::{Account, ErrorShape, Moment};
 use futures::future::BoxFuture;
 use http::{Method, StatusCode};
 use local::{
@@ -220,6 +220,11 @@ impl Stage {
     pub(crate) async fn decide(&self, made: &Reply) -> String {
         let callback = decide(made.json()["url"].as_str().expect("a URL"), Decision::Success).await;
         callback.strip_prefix(&self.system.endpoints.public_base_url).expect("ours").to_owned()
+    }
+
+    /// The account's source withdraws its authorization.
+    pub(crate) fn break_account(&self, account: &str) {
+        self.system.simulator.control().break_account(account, ErrorShape::Documented);
     }
 
     /// digi.me refuses the user's tokens, except to start the user page.

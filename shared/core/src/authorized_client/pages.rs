@@ -56,7 +56,7 @@ impl AuthorizedClient {
     /// notified of it.
     pub async fn user_page(
         &self,
-        grant: Versioned<Grant>,
+        mut grant: Versioned<Grant>,
         redirect_uri: &Url,
         state: &SecretString,
         verifier: &CodeVerifier,
@@ -73,7 +73,7 @@ impl AuthorizedClient {
             .await
         };
         let is_refused = |code: &Result<ReferenceCode, AuthorizedClientError>| matches!(code, Err(AuthorizedClientError::Digime(error)) if error.refuses_access_token());
-        let (mut grant, mut code) = (grant.clone(), ask(&grant).await);
+        let mut code = ask(&grant).await;
         // While the refresh token is alive, there is a newer access token.
         if is_refused(&code) && grant.value.episode.is_none() {
             match Box::pin(self.refresh_or_wait(grant.clone(), true, context)).await {
