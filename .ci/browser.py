@@ -5,29 +5,15 @@ name was rebound to this machine; pages of the system's own origins, where the s
 and digi.me's page, as a user does.
 """
 
-import contextlib
 import http.server
 import json
-import os
-import shutil
-import signal
-import subprocess
 import sys
-import tempfile
 import threading
-import time
-import urllib.error
 import urllib.parse
-import urllib.request
 
-from local_system import free_port, local_system
+from chromium import Checks, browser, send, until
+from local_system import local_system
 
-TIMEOUT = 30
-# Only this machine is found, under one name more.
-HOSTS = "MAP rebound.test 127.0.0.1, EXCLUDE 127.0.0.1, EXCLUDE localhost, MAP * ~NOTFOUND"
-FLAGS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
-FLAGS += ["--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage"]
-FLAGS += ["--no-proxy-server", f"--host-resolver-rules={HOSTS}"]
 # Makes attempts, by a form that leads into a frame or by `fetch`; gives the status of each that the page may know.
 SCRIPT = """
 const [attempts, done] = arguments;
@@ -92,12 +78,6 @@ def dynamodb(origin, operation, **request):
     return {"method": "POST", "url": f"{origin}/{operation}", "headers": headers, "body": body}
 
 
-def send(url, method="GET", headers=None, body=None):
-    request = urllib.request.Request(url, body and body.encode(), headers or {}, method=method)
-    with urllib.request.urlopen(request, timeout=2 * TIMEOUT) as answer:
-        return json.load(answer)
-
-
 def facts(ports):
     """What a page could change: the accounts, the grant, the simulator's side, and every item of the table."""
     user = f"{ports['API']}/users/demo-user"
@@ -105,82 +85,22 @@ def facts(ports):
     return [*map(send, urls), send(**dynamodb(ports["AWS"], "Scan"))]
 
 
-def until(condition):
-    """Asks again and again; whether it became true in time."""
-    deadline = time.monotonic() + TIMEOUT
-    while not (met := condition()) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return met
+def attempt(chromium, page, tries):
+    """Lets a page make attempts. Gives each with the status of its answer, and the one that the page knows."""
+    chromium.post("/url", url=page)
+    known, answered = chromium.post("/execute/async", script=SCRIPT, args=[tries]), {}
 
+    def heard():
+        for entry in chromium.post("/se/log", type="performance"):
+            event = json.loads(entry["message"])["message"]["params"]
+            # A redirect is told of with the request that follows it.
+            answer = event.get("redirectResponse") or event.get("response") or {}
+            answered.setdefault(answer.get("url"), answer.get("status"))
+        # An answer to a GET that the page may not read is not told of.
+        return all(one["url"] in answered for one in tries if one.get("method") != "GET")
 
-class Browser:
-    """A session of the WebDriver protocol."""
-
-    def __init__(self, driver):
-        chromium = {"binary": shutil.which("chromium"), "args": FLAGS}
-        limits = {"pageLoad": TIMEOUT * 1000, "script": TIMEOUT * 1000}
-        wanted = {"goog:chromeOptions": chromium, "goog:loggingPrefs": {"performance": "ALL"}, "timeouts": limits}
-        self.session = f"{driver}/session"
-        self.session += "/" + self.post("", capabilities={"alwaysMatch": wanted})["sessionId"]
-
-    def get(self, what):
-        return send(f"{self.session}{what}")["value"]
-
-    def post(self, command, **body):
-        return send(f"{self.session}{command}", "POST", body=json.dumps(body))["value"]
-
-    def press(self, path, result):
-        """Presses until the result is there; whether it is. The console reloads itself, which takes elements away."""
-
-        def pressed():
-            with contextlib.suppress(urllib.error.HTTPError):
-                if self.post("/elements", using="xpath", value=result):
-                    return True
-                element = self.post("/element", using="xpath", value=path)
-                self.post(f"/element/{next(iter(element.values()))}/click")
-            return False
-
-        return until(pressed)
-
-    def attempt(self, page, tries):
-        """Lets the page make attempts. Gives each with the status of its answer, and the one that the page knows."""
-        self.post("/url", url=page)
-        known, answered = self.post("/execute/async", script=SCRIPT, args=[tries]), {}
-
-        def heard():
-            for entry in self.post("/se/log", type="performance"):
-                event = json.loads(entry["message"])["message"]["params"]
-                # A redirect is told of with the request that follows it.
-                answer = event.get("redirectResponse") or event.get("response") or {}
-                answered.setdefault(answer.get("url"), answer.get("status"))
-            # An answer to a GET that the page may not read is not told of.
-            return all(one["url"] in answered for one in tries if one.get("method") != "GET")
-
-        until(heard)
-        return [(one, answered.get(one["url"], 0), status) for one, status in zip(tries, known)]
-
-
-@contextlib.contextmanager
-def browser():
-    port = free_port()
-    url = f"http://127.0.0.1:{port}"
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as directory:
-        # The driver makes a new profile there. Chromium is in its process group.
-        environment = {**os.environ, "HOME": directory, "TMPDIR": directory}
-        command = ["chromedriver", f"--port={port}"]
-        driver = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, start_new_session=True)
-
-        def ready():
-            with contextlib.suppress(OSError):
-                return send(f"{url}/status")["value"]["ready"]
-
-        try:
-            if not until(ready):
-                sys.exit("chromedriver does not come up")
-            yield Browser(url)
-        finally:
-            os.killpg(driver.pid, signal.SIGKILL)
-            driver.wait(10)
+    until(heard)
+    return [(one, answered.get(one["url"], 0), status) for one, status in zip(tries, known)]
 
 
 class ForeignPage(http.server.BaseHTTPRequestHandler):
@@ -196,14 +116,6 @@ class ForeignPage(http.server.BaseHTTPRequestHandler):
         pass
 
 
-class Checks:
-    passed = failed = 0
-
-    def __call__(self, name, good, seen=""):
-        self.passed, self.failed = self.passed + bool(good), self.failed + (not good)
-        print(f"{name}: {'ok' if good else f'FAILED {seen}'}", flush=True)
-
-
 def foreign_pages(check, chromium, ports):
     before = facts(ports)
     states = [account["status"] for account in before[0]["accounts"]]
@@ -212,7 +124,7 @@ def foreign_pages(check, chromium, ports):
         threading.Thread(target=server.serve_forever, daemon=True).start()
         tries = [one for port, origin in ports.items() for one in attempts(port, origin, before[1])]
         for name, page in FOREIGN.items():
-            seen = chromium.attempt(page.format(server.server_port), tries)
+            seen = attempt(chromium, page.format(server.server_port), tries)
             let_in = [(one["url"], answer) for one, answer, _ in seen if one.get("method") != "GET" and answer < 400]
             check(f"{name} is refused every change", not let_in, let_in)
             read = [one["url"] for one, _, known in seen if known]
@@ -227,7 +139,7 @@ def rebound_names(check, chromium, ports):
     before = facts(ports)
     for port, origin in ports.items():
         rebound = origin.replace("127.0.0.1", "rebound.test")
-        seen = chromium.attempt(rebound + OWN[port], attempts(port, rebound, before[1]))
+        seen = attempt(chromium, rebound + OWN[port], attempts(port, rebound, before[1]))
         let_in = [(one["url"], answer) for one, answer, _ in seen if answer != 421]
         check(f"{port} does not answer to a foreign name", not let_in, let_in)
     check("pages with a foreign name changed nothing", facts(ports) == before)
@@ -237,7 +149,7 @@ def own_pages(check, chromium, ports):
     """What was refused works from here; so it was refused to foreign pages, and for no other reason."""
     grant = facts(ports)[1]
     for port, origin in ports.items():
-        seen = chromium.attempt(origin + OWN[port], attempts(port, origin, grant))
+        seen = attempt(chromium, origin + OWN[port], attempts(port, origin, grant))
         refused = [(one["url"], answer) for one, answer, _ in seen if not 200 <= answer < 400]
         check(f"a page of {port} may do all of it", not refused, refused)
 

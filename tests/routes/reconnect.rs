@@ -255,7 +255,7 @@ async fn the_connection_to_digime_can_be_renewed_by_itself_and_leads_on_to_an_ac
     let first = world.reauthorize(&url, Decision::Success).await;
     // The user stops at the account's page, and opens the link again.
     let page = world.get(&format!("{link}?ended={}", reauthorization_of(&first.callback))).await.body;
-    assert!(page.contains("You are connected to digi.me again. One step is left."), "{page}");
+    assert!(page.contains("You are connected to digi.me again. Now reconnect the rest."), "{page}");
     let end = world.reauthorize(first.reply.header("location"), Decision::Error("ONBOARD_ERROR")).await;
     let page = world.get(&world.path(end.reply.header("location"))).await.body;
     assert!(
@@ -263,6 +263,18 @@ async fn the_connection_to_digime_can_be_renewed_by_itself_and_leads_on_to_an_ac
         "{page}"
     );
     assert_eq!(page.matches("<button").count(), 3, "{page}");
+    world.run_until_idle().await;
+}
+
+#[tokio::test]
+async fn a_user_who_stops_before_the_account_learns_that_one_step_is_left() {
+    let (world, link) = World::in_need().await;
+    world.kill_tokens();
+    let url = world.choose(&link, "account", BANK).await;
+    let first = world.reauthorize(&url, Decision::Success).await;
+    let page = world.get(&format!("{link}?ended={}", reauthorization_of(&first.callback))).await.body;
+    assert!(page.contains("You are connected to digi.me again. One step is left."), "{page}");
+    assert_eq!(page.matches("<button").count(), 1, "{page}");
     world.run_until_idle().await;
 }
 

@@ -522,6 +522,7 @@ async fn a_user_whom_digime_does_not_recognize_must_be_authorized_from_scratch()
             let page = world.call(method, &link, "").await;
             assert_eq!(page.status, StatusCode::OK);
             assert!(page.body.contains("cannot be renewed from this page"), "{}", page.body);
+            assert!(!page.body.contains("Reconnect"), "nothing on it can be reconnected: {}", page.body);
             assert!(page.body.contains("Back to Demo Application") && !page.body.contains("<button"), "{}", page.body);
         }
     }

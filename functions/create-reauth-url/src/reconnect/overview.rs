@@ -43,6 +43,17 @@ pub(super) enum AccountState {
     CheckingOnly,
 }
 
+impl AccountState {
+    /// Whether the user can and must reauthorize the account.
+    pub(super) fn is_in_need(self) -> bool {
+        matches!(self, Self::InNeed | Self::InNeedAfterConnection)
+    }
+
+    pub(super) fn is_checking(self) -> bool {
+        matches!(self, Self::Checking | Self::CheckingOnly)
+    }
+}
+
 impl Overview {
     pub(super) fn new(link: &Link, accounts: Vec<Account>, grants: Vec<GrantState>, now: Timestamp) -> Self {
         let dead = grants.iter().filter(|grant| grant.status(now) == GrantStatus::UserReauthorizationRequired);
@@ -87,6 +98,19 @@ impl Overview {
     /// Whether there is nothing to show but what is done.
     pub(super) fn is_all_set(&self) -> bool {
         self.connections.is_empty() && self.accounts.is_empty()
+    }
+
+    /// Whether nothing of it can be mended from the page.
+    pub(super) fn is_dead_end(&self) -> bool {
+        let is_dead_end = |one: &AccountToMend| one.state == AccountState::DeadEnd;
+        !self.connections.is_empty()
+            && !self.connections.iter().any(|one| one.recoverable)
+            && self.accounts.iter().all(is_dead_end)
+    }
+
+    /// Whether the user can mend something that is not being checked yet.
+    pub(super) fn is_in_need(&self) -> bool {
+        self.connections.iter().any(|one| one.recoverable) || self.accounts.iter().any(|one| one.state.is_in_need())
     }
 
     /// Whether the user has something to mend. A reauthorization that is being checked is nothing to mend.

@@ -18,110 +18,153 @@ use reauth_domain::{
 use super::overview::{AccountState, AccountToMend, Connection, Overview};
 use crate::CreateReauthUrl;
 
+const CHECKING: &str = "We are checking your connection. You do not need to do anything.";
+
 impl CreateReauthUrl {
     /// The page of everything that the user has to mend. `ended` is the reauthorization from which the browser comes back.
     pub(super) fn overview(&self, link: &Link, overview: &Overview, ended: Option<&Reauthorization>) -> Response {
         if overview.has_work() && link.expires_at <= self.ambient.now() {
             return self.expired();
         }
-        let account = ended.and_then(Reauthorization::account_id);
-        let account = overview.accounts.iter().find(|one| Some(&one.account.account_id) == account);
-        let outcome = ended.and_then(|ended| outcome(ended, account.map(|one| &one.account)));
         if overview.is_all_set() {
             return self.all_set(overview);
         }
         let (title, content) = match (overview.connections.as_slice(), overview.accounts.as_slice()) {
-            ([], [only]) => (title(only), self.account(only, true, false)),
-            ([only], []) => ("Reconnect to digi.me".to_owned(), self.connection(only, true, false)),
-            (connections, accounts) => {
-                let content = html! {
-                    p { "Reconnect each of these, so that " (self.application()) " can keep using your data." }
-                    @for (index, connection) in connections.iter().enumerate() {
-                        section { h2 { "digi.me" } (self.connection(connection, index == 0, true)) }
-                    }
-                    @for (index, account) in accounts.iter().enumerate() {
-                        section {
-                            h2 { (service_name(&account.account).at_start()) }
-                            (self.account(account, connections.is_empty() && index == 0, true))
-                        }
-                    }
-                };
-                ("Reconnect your accounts".to_owned(), content)
+            _ if overview.is_dead_end() => {
+                (format!("Connect again from {}", self.application()), self.dead_end(overview))
             }
+            ([], [only]) => (title(only), self.account(only)),
+            ([only], []) => ("Reconnect to digi.me".to_owned(), self.connection(only)),
+            _ if overview.is_in_need() => ("Reconnect your accounts".to_owned(), self.list(overview)),
+            _ => ("Checking your accounts".to_owned(), self.list(overview)),
         };
         let content = html! {
-            @if let Some(outcome) = outcome { div.outcome role="status" { (outcome) } }
+            @if let Some(outcome) = ended.and_then(|ended| outcome(ended, overview)) {
+                div.outcome role="status" { (outcome) }
+            }
             (content)
             @if !overview.done.is_empty() { section { h2 { "Done" } (done(overview)) } }
         };
         page(StatusCode::OK, &title, &content, &[&self.authorized.client.onboard_origin()])
     }
 
-    /// One connection to digi.me: the only thing on the page, or one of several (`listed`).
-    fn connection(&self, connection: &Connection, is_primary: bool, listed: bool) -> Markup {
+    /// What the page shows when none of it can be mended from here.
+    fn dead_end(&self, overview: &Overview) -> Markup {
         let application = self.application();
-        if !connection.recoverable {
-            return html! {
-                p { "Your connection to digi.me has ended, and it cannot be renewed from this page." }
-                p { "Go back to " (application) " and connect again from there. Nothing was changed." }
-                @if self.settings.default_return_url.is_some() {
-                    (way_back(application, self.settings.default_return_url.as_ref()))
-                }
-            };
-        }
         html! {
             p {
-                "Your connection to " strong { "digi.me" } ", the service that " (application) " uses to connect, has ended."
-                @if !listed { " Renew it so that " (application) " can keep using your data." }
+                "Your connection to " strong { "digi.me" } ", the service that " (application)
+                " uses to connect, has ended. It cannot be renewed from this page."
             }
-            @if !listed { p { "Next you go to digi.me. You sign in there, then come back." } }
-            form method="post" {
-                input type="hidden" name="contract" value=(connection.contract_id);
-                (button("Reconnect to digi.me", is_primary))
+            @for AccountToMend { account, .. } in &overview.accounts {
+                p {
+                    strong { (service_name(account).at_start()) }
+                    @if let Some(username) = account.masked_username() { " (" (username) ")" }
+                    " cannot be reconnected without it."
+                }
             }
+            p { "Go back to " (application) " and connect again from there. Nothing was changed." }
+            @if self.settings.default_return_url.is_some() { (self.way_back()) }
         }
     }
 
-    /// One account: the only thing on the page, or one of several (`listed`).
-    fn account(&self, to_mend: &AccountToMend, is_primary: bool, listed: bool) -> Markup {
-        let AccountToMend { account, state } = to_mend;
-        let (application, service) = (self.application(), service_name(account).in_sentence());
-        let is_checking = matches!(state, AccountState::Checking | AccountState::CheckingOnly);
+    /// The only thing to mend: a connection to digi.me.
+    fn connection(&self, connection: &Connection) -> Markup {
+        let application = self.application();
         html! {
-            @if is_checking {
-                p { "We are checking your connection. You do not need to do anything." }
+            p {
+                "Your connection to " strong { "digi.me" } ", the service that " (application) " uses to connect, has ended."
+                " Renew it so that " (application) " can keep using your data."
+            }
+            p { "Next you go to digi.me. You sign in there, then come back." }
+            (connection_form(connection, true))
+        }
+    }
+
+    /// The only thing to mend: an account.
+    fn account(&self, AccountToMend { account, state }: &AccountToMend) -> Markup {
+        let (application, service) = (self.application(), service_name(account).in_sentence());
+        html! {
+            @if state.is_checking() {
+                p { (CHECKING) }
             } @else {
                 p {
-                    "Your connection to " strong { (service) } " has ended."
-                    @if !listed && *state != AccountState::DeadEnd {
-                        " Reconnect it so that " (application) " can keep using your data."
-                    }
+                    "Your connection to " strong { (service) } " has ended. Reconnect it so that " (application)
+                    " can keep using your data."
                 }
             }
             @if let Some(username) = account.masked_username() {
                 p { "Account: " strong { (username) } ". Not yours? Close this page; nothing changes." }
             }
-            @match state {
-                AccountState::InNeed if !listed => p {
+            @if state.is_checking() {
+                (self.way_back())
+            } @else {
+                p {
                     "Next you go to digi.me, the service that " (application) " uses to connect. You confirm there with "
                     (service) ", then come back."
-                },
-                AccountState::InNeedAfterConnection => p {
-                    "Next you sign in to digi.me, then confirm with " (service) ", and come back."
-                },
-                AccountState::DeadEnd => p {
-                    "It cannot be reconnected from this page. Go back to " (application) " and connect it again from there."
-                },
-                _ => {},
+                }
             }
-            @match state {
-                AccountState::InNeed | AccountState::InNeedAfterConnection => {
-                    (account_form(account, &format!("Reconnect {service}"), is_primary))
-                },
-                AccountState::Checking => (account_form(account, "Reconnect again", false)),
-                AccountState::CheckingOnly if !listed => (self.way_back()),
-                AccountState::CheckingOnly | AccountState::DeadEnd => {},
+            (account_form(account, *state, true))
+        }
+    }
+
+    /// Several things to mend. The first that can be mended has the primary button.
+    fn list(&self, overview: &Overview) -> Markup {
+        let application = self.application();
+        let connection = overview.connections.iter().find(|one| one.recoverable);
+        let account = overview.accounts.iter().find(|one| one.state.is_in_need()).filter(|_| connection.is_none());
+        html! {
+            @if overview.is_in_need() {
+                p { "Reconnect each of these, so that " (application) " can keep using your data." }
+                p {
+                    "Each button takes you to digi.me, the service that " (application)
+                    " uses to connect. You confirm there, then come back."
+                }
             }
+            p { "Not your accounts? Close this page; nothing changes." }
+            @for one in &overview.connections {
+                section { h2 { "digi.me" } (self.listed_connection(one, Some(one) == connection)) }
+            }
+            @for one in &overview.accounts {
+                section {
+                    h2 { (service_name(&one.account).at_start()) }
+                    (self.listed_account(one, Some(one) == account))
+                }
+            }
+        }
+    }
+
+    fn listed_connection(&self, connection: &Connection, is_primary: bool) -> Markup {
+        html! {
+            @if connection.recoverable {
+                p { "Your connection to digi.me has ended." }
+                (connection_form(connection, is_primary))
+            } @else {
+                p { "Your connection to digi.me has ended. It cannot be renewed from this page." }
+                p { "Go back to " (self.application()) " and connect again from there." }
+            }
+        }
+    }
+
+    fn listed_account(&self, AccountToMend { account, state }: &AccountToMend, is_primary: bool) -> Markup {
+        let service = service_name(account).in_sentence();
+        html! {
+            p {
+                @match state {
+                    AccountState::InNeed => { "Your connection to " (service) " has ended." },
+                    AccountState::InNeedAfterConnection => {
+                        "Your connection to " (service) " has ended. You sign in to digi.me first, then confirm with "
+                        (service) "."
+                    },
+                    AccountState::DeadEnd => {
+                        "Your connection to " (service) " has ended. It cannot be reconnected from this page. Go back to "
+                        (self.application()) " and connect it again from there."
+                    },
+                    AccountState::Checking | AccountState::CheckingOnly => (CHECKING),
+                }
+            }
+            @if let Some(username) = account.masked_username() { p { "Account: " strong { (username) } } }
+            (account_form(account, *state, is_primary))
         }
     }
 
@@ -169,28 +212,32 @@ impl CreateReauthUrl {
 }
 
 fn title(only: &AccountToMend) -> String {
-    let service = service_name(&only.account);
-    match only.state {
-        AccountState::InNeed | AccountState::InNeedAfterConnection => format!("Reconnect {}", service.in_sentence()),
-        AccountState::DeadEnd => format!("{} cannot be reconnected here", service.at_start()),
-        AccountState::Checking | AccountState::CheckingOnly => format!("Checking {}", service.in_sentence()),
-    }
+    let action = if only.state.is_checking() { "Checking" } else { "Reconnect" };
+    format!("{action} {}", service_name(&only.account).in_sentence())
 }
 
 /// What came of the reauthorization from which the browser comes back. `None` while that is not known.
-fn outcome(ended: &Reauthorization, account: Option<&Account>) -> Option<Markup> {
-    let service = ServiceName(account.and_then(|account| account.service_name.as_deref()));
-    let username = account.and_then(Account::masked_username);
+fn outcome(ended: &Reauthorization, overview: &Overview) -> Option<Markup> {
     match &ended.progress {
-        Progress::Pending if matches!(ended.flow, Flow::User { exchange: Exchange::Done, .. }) => {
-            Some(html! { p { "You are connected to digi.me again. One step is left." } })
-        }
+        Progress::Pending if matches!(ended.flow, Flow::User { exchange: Exchange::Done, .. }) => Some(html! {
+            p {
+                "You are connected to digi.me again. "
+                @if overview.accounts.len() + overview.connections.len() == 1 { "One step is left." }
+                @else { "Now reconnect the rest." }
+            }
+        }),
         // An account that was healed is shown under "Done".
         Progress::Pending | Progress::Claimed | Progress::Succeeded { .. } => None,
-        Progress::Failed { error_code, .. } => Some(html! {
-            p { (explanation(error_code, service, username.as_deref())) }
-            (reference(error_code))
-        }),
+        Progress::Failed { error_code, .. } => {
+            let mut accounts = overview.accounts.iter().map(|one| &one.account);
+            let account = accounts.find(|account| Some(&account.account_id) == ended.account_id());
+            let service = ServiceName(account.and_then(|account| account.service_name.as_deref()));
+            let username = account.and_then(Account::masked_username);
+            Some(html! {
+                p { (explanation(error_code, service, username.as_deref())) }
+                (reference(error_code))
+            })
+        }
     }
 }
 
@@ -207,17 +254,29 @@ fn done(overview: &Overview) -> Markup {
     }
 }
 
-fn account_form(account: &Account, label: &str, is_primary: bool) -> Markup {
+fn connection_form(connection: &Connection, is_primary: bool) -> Markup {
     html! {
         form method="post" {
-            input type="hidden" name="account" value=(account.account_id);
-            (button(label, is_primary))
+            input type="hidden" name="contract" value=(connection.contract_id);
+            button.secondary[!is_primary] type="submit" { "Reconnect to digi.me" }
         }
     }
 }
 
-fn button(label: &str, is_primary: bool) -> Markup {
-    html! { button.secondary[!is_primary] type="submit" { (label) } }
+/// The button of an account that the user can reauthorize. While the account is being checked, the button is secondary.
+fn account_form(account: &Account, state: AccountState, is_primary: bool) -> Markup {
+    let service = service_name(account).in_sentence();
+    let (label, is_primary) = match state {
+        AccountState::InNeed | AccountState::InNeedAfterConnection => (format!("Reconnect {service}"), is_primary),
+        AccountState::Checking => ("Reconnect again".to_owned(), false),
+        AccountState::CheckingOnly | AccountState::DeadEnd => return html! {},
+    };
+    html! {
+        form method="post" {
+            input type="hidden" name="account" value=(account.account_id);
+            button.secondary[!is_primary] type="submit" { (label) }
+        }
+    }
 }
 
 fn service_name(account: &Account) -> ServiceName<'_> {

@@ -76,13 +76,13 @@ pub(super) const DIGIME: [&[Button]; 3] = [
     &[
         Button {
             name: "expire-access",
-            label: "Expire the access token",
+            label: "Expire the access tokens",
             action: Action::Control(|user, _| vec![ControlCall::ExpireAccessTokens { user_id: user.to_owned() }]),
             done: "The user's access tokens have expired.",
         },
         Button {
             name: "kill-refresh",
-            label: "Invalidate the refresh token",
+            label: "Invalidate the refresh tokens",
             action: Action::Control(|user, _| vec![ControlCall::KillRefreshTokens { user_id: user.to_owned() }]),
             done: "The user's refresh tokens are invalid.",
         },
@@ -114,7 +114,7 @@ pub(super) const DIGIME: [&[Button]; 3] = [
         },
         Button {
             name: "slow-user-page",
-            label: "Slow user page (2 s)",
+            label: "Slow user reauthorization page (2 s)",
             action: Action::Control(|_, _| vec![latency(Some(USER_PAGE), SLOW)]),
             done: "digi.me's user reauthorization page answers after 2 seconds.",
         },

@@ -1,4 +1,4 @@
-//! The console: shows the accounts, the events and the queues, and has buttons that use the control API of the
+//! The console: shows the accounts, the grants, the events and the queues, and has buttons that use the control API of the
 //! simulator. The server renders its pages; they contain no JavaScript.
 
 mod buttons;
@@ -47,14 +47,20 @@ struct View {
     user: String,
     users: Vec<String>,
     notice: String,
-    accounts: Result<Vec<Value>, String>,
-    /// The events of all accounts, newest first.
-    events: Vec<Value>,
+    state: Result<UserState, String>,
     broken: Vec<String>,
     publications: Vec<Publication>,
     queues: Vec<(Queue, Depth, Vec<Message>)>,
     settings: digime_simulator::Settings,
     digime_url: String,
+}
+
+/// What the API says about a user.
+struct UserState {
+    accounts: Vec<Value>,
+    grants: Vec<Value>,
+    /// The events of all accounts, newest first. The API has no history of a user's grants.
+    events: Vec<Value>,
 }
 
 #[derive(Deserialize)]
@@ -81,10 +87,7 @@ impl Console {
     }
 
     async fn view(&self, user: String) -> View {
-        let (accounts, events) = match self.accounts(&user).await {
-            Ok((accounts, events)) => (Ok(accounts), events),
-            Err(error) => (Err(error), Vec::new()),
-        };
+        let state = self.user_state(&user).await;
         let ids = self.control.accounts(&user).into_iter().map(|account| account.id);
         let broken = ids.filter(|id| self.control.is_broken(id)).collect();
         let queue = |queue| {
@@ -94,8 +97,7 @@ impl Console {
         View {
             users: self.control.users(),
             notice: self.notice.lock().unwrap_or_else(PoisonError::into_inner).clone(),
-            accounts,
-            events,
+            state,
             broken,
             publications: self.topic.newest(SHOWN),
             queues: Queue::ALL.into_iter().map(queue).collect(),
@@ -105,8 +107,8 @@ impl Console {
         }
     }
 
-    /// Reads the accounts and their events through the API, as an application does.
-    async fn accounts(&self, user: &str) -> Result<(Vec<Value>, Vec<Value>), String> {
+    /// Reads the accounts with their events, and the grants, through the API, as an application does.
+    async fn user_state(&self, user: &str) -> Result<UserState, String> {
         let user = percent_encoding::utf8_percent_encode(user, percent_encoding::NON_ALPHANUMERIC);
         let path = format!("/users/{user}/accounts");
         let list = self.application.call(Method::GET, &path, &Value::Null).await.map_err(|error| error.to_string())?;
@@ -125,7 +127,8 @@ impl Console {
         };
         events.sort_by_key(order);
         events.reverse();
-        Ok((accounts, events))
+        let grants = list["grants"].as_array().cloned().unwrap_or_default();
+        Ok(UserState { accounts, grants, events })
     }
 
     fn note(&self, notice: String) {

@@ -41,9 +41,9 @@ pub(super) fn overview(view: &View) -> Markup {
             @if !view.notice.is_empty() { p.notice role="status" { (view.notice) } }
         }
         main {
-            (accounts(view))
+            (user_state(view))
             (notifications(view))
-            (events(view))
+            (history(view))
             (digime(view))
             (queues(view))
         }
@@ -65,16 +65,44 @@ fn text<'a>(value: &'a Value, name: &str) -> &'a str {
     value[name].as_str().unwrap_or_default()
 }
 
-fn accounts(view: &View) -> Markup {
+fn user_state(view: &View) -> Markup {
     html! {
         section {
             h2 { "Accounts" }
             div.buttons { (button(view, &buttons::READ, "")) }
-            @match &view.accounts {
+            @match &view.state {
                 Err(error) => p { "The API returned an error: " (error) "." },
-                Ok(accounts) => table {
-                    thead { tr { th { "Service" } th { "Status" } th { "Since" } th { "Last read" } th { "At the source" } } }
-                    tbody { @for account in accounts { (account_row(view, account)) } }
+                Ok(state) => {
+                    (accounts(view, &state.accounts))
+                    h2 { "Grants" }
+                    (grants(&state.grants))
+                },
+            }
+        }
+    }
+}
+
+fn accounts(view: &View, accounts: &[Value]) -> Markup {
+    html! {
+        table {
+            thead { tr { th { "Service" } th { "Status" } th { "Since" } th { "Last read" } th { "At the source" } } }
+            tbody { @for account in accounts { (account_row(view, account)) } }
+        }
+    }
+}
+
+fn grants(grants: &[Value]) -> Markup {
+    html! {
+        table.grants {
+            thead { tr { th { "Contract" } th { "Status" } th { "Since" } } }
+            tbody {
+                @for grant in grants {
+                    @let status = text(grant, "status");
+                    tr {
+                        td { code { (text(grant, "contractId")) } }
+                        td { span class={ "badge " (status) } { (status) } }
+                        td { (text(grant, "since")) }
+                    }
                 }
             }
         }
@@ -109,7 +137,7 @@ fn notifications(view: &View) -> Markup {
         section {
             h2 { "Published notifications" }
             @if view.publications.is_empty() { p { "None yet." } }
-            ol.feed { @for publication in &view.publications { (notification(publication)) } }
+            ol.feed tabindex="0" { @for publication in &view.publications { (notification(publication)) } }
         }
     }
 }
@@ -117,11 +145,14 @@ fn notifications(view: &View) -> Markup {
 fn notification(publication: &Publication) -> Markup {
     let event = publication.json();
     let data = &event["data"];
+    // An event of a user has no account.
+    let subject = data["accountId"].as_str().unwrap_or_else(|| text(data, "contractId"));
     html! {
         li {
             strong { (text(&event, "type")) } " "
-            (text(data, "serviceName")) " " code { (text(data, "accountId")) " #" (data["sequence"]) }
+            (text(data, "serviceName")) " " code { (subject) " #" (data["sequence"]) }
             @if let Some(code) = data["errorCode"].as_str() { " " code { (code) } }
+            @if data["recoverable"] == false { " " small { "recoverable: false" } }
             br;
             small { (text(&event, "timestamp")) " · " code { (text(data, "eventId")) } }
             @if let Some(url) = data["reconnectUrl"].as_str() {
@@ -131,13 +162,15 @@ fn notification(publication: &Publication) -> Markup {
     }
 }
 
-fn events(view: &View) -> Markup {
+fn history(view: &View) -> Markup {
+    let events = view.state.as_ref().map_or(&[][..], |state| &state.events);
     html! {
         section {
-            h2 { "History" }
-            @if view.events.is_empty() { p { "No events yet." } }
-            ol.feed {
-                @for event in &view.events {
+            h2 { "History of the accounts" }
+            p { small { "Events of the user are among the notifications only: the API has no history of them." } }
+            @if events.is_empty() { p { "No events yet." } }
+            ol.feed tabindex="0" {
+                @for event in events {
                     li {
                         strong { (text(event, "type")) } " " code { (text(&event["data"], "accountId")) " #" (event["data"]["sequence"]) }
                         br; small { (text(event, "timestamp")) " " (details(&event["data"])) }
@@ -190,7 +223,7 @@ fn dead_letters(view: &View, queue: Queue, dead: &[Message]) -> Markup {
     html! {
         h3 { "Dead letters of " (queue.name()) }
         (button(view, &buttons::REDRIVE, queue.name()))
-        ol.feed {
+        ol.feed tabindex="0" {
             @for message in dead {
                 li {
                     code { (message.message_id) } " "

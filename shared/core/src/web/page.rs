@@ -14,25 +14,26 @@ use reauth_domain::{FailureCode, ReturnUrl};
 use super::{Problem, Response, ResponseExt, response};
 
 const STYLE: &str = "\
-:root{color-scheme:light dark}\
+:root{color-scheme:light dark;--accent:light-dark(#1652c6,#7aa5ff)}\
 body{font:1.0625rem/1.55 system-ui,sans-serif;margin:0;background:light-dark(#f4f5f7,#16181d);\
 color:light-dark(#1c1f26,#e8eaee)}\
 main{max-width:32rem;margin:12vh auto 1rem;padding:2rem;border-radius:.75rem;background:light-dark(#fff,#21242b);\
-box-shadow:0 1px 3px #0003}\
-@media(max-width:36rem){main{margin:1rem;padding:1.25rem}}\
+box-shadow:0 1px 3px #0003;overflow-wrap:break-word}\
 h1{font-size:1.4rem;line-height:1.25;margin:0 0 1rem}\
 h2{font-size:1.1rem;line-height:1.3;margin:0 0 .5rem}\
 p{margin:0 0 1rem}\
-section{border-top:1px solid light-dark(#d5d9e0,#3a3f4b);padding:1.25rem 0 .25rem}\
+section{border-top:1px solid light-dark(#d5d9e0,#3a3f4b);margin:1.25rem 0 0;padding:1.25rem 0 0}\
 form{margin:0 0 1rem}\
-.outcome{border-left:.25rem solid #1652c6;padding:.25rem 0 .25rem .75rem;margin:0 0 1.25rem}\
+.outcome{border-left:.25rem solid var(--accent);padding:.25rem 0 .25rem .75rem;margin:0 0 1.25rem}\
 .outcome p{margin:0 0 .5rem}\
-button,a.button{display:inline-block;font:inherit;font-weight:600;padding:.7rem 1.4rem;border:2px solid #1652c6;\
-border-radius:.5rem;background:#1652c6;color:#fff;text-decoration:none;cursor:pointer}\
-button.secondary,a.secondary{background:transparent;border-color:light-dark(#1652c6,#7aa5ff);\
-color:light-dark(#1652c6,#7aa5ff)}\
-button:focus-visible,a:focus-visible{outline:3px solid light-dark(#1652c6,#7aa5ff);outline-offset:2px}\
-small{color:light-dark(#5b6270,#a2a9b8)}";
+main>:last-child,section>:last-child,.outcome>:last-child{margin-bottom:0}\
+button,a.button{display:inline-block;font:inherit;font-weight:600;padding:.7rem 1.4rem;border:2px solid var(--accent);\
+border-radius:.5rem;background:var(--accent);color:light-dark(#fff,#16181d);text-align:center;text-decoration:none;\
+cursor:pointer}\
+button.secondary{background:transparent;color:var(--accent)}\
+button:focus-visible,a:focus-visible{outline:3px solid var(--accent);outline-offset:2px}\
+small{color:light-dark(#5b6270,#a2a9b8)}\
+@media(max-width:36rem){main{margin:1rem;padding:1.25rem}button,a.button{box-sizing:border-box;width:100%}}";
 
 /// A page with a title and content. Forms on the page may submit to this origin and to `form_targets`. Redirects after
 /// a form's submission must be in `form_targets` too, because browsers apply `form-action` to them.

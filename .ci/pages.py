@@ -1,0 +1,289 @@
+"""Walks through the pages for users in a real browser, as a user does, and checks each of them.
+
+Chromium breaks accounts and tokens with the buttons of the console, opens reconnect links, and goes through digi.me's pages
+and back. Each page must be free of the errors that axe finds, in light and in dark mode, and must not scroll sideways on a
+phone or on a desktop. With a folder as its argument, the script also saves a picture of each page there.
+
+The local system always has a return URL. So the browser comes back to the application, and the page that a link shows after
+a journey without a return URL is opened by its address.
+"""
+
+import base64
+import importlib.resources
+import itertools
+import pathlib
+import sys
+import urllib.parse
+import urllib.request
+
+from chromium import Checks, browser, send, until
+from local_system import local_system
+
+AXE = importlib.resources.files("axe_playwright_python").joinpath("axe.min.js").read_text()
+RUN_AXE = """
+const [rules, done] = arguments;
+axe.run({ rules }).then((found) => done(found.violations), (error) => done([String(error)]));
+"""
+SCHEMES = ["light", "dark"]
+# The width and the height of a phone and of a desktop.
+SIZES = {"phone": (390, 844), "desktop": (1280, 900)}
+# The key of that name, in WebDriver.
+TAB = "\ue004"
+BANK, HOSPITAL = "1_demo-bank", "2_demo-hospital"
+AUTHORIZE, CANCEL = "//button[.='Authorize']", "//button[.='Cancel']"
+RETURNED = "//h1[.='Back at the application']"
+# digi.me's pages for a user and for an account.
+USER_PAGE, ACCOUNT_PAGE = "//h1[.='Confirm your consent again']", "//h1[.='Reconnect your account']"
+
+
+class Walk:
+    """A new local system and the browser."""
+
+    def __init__(self, check, chromium, addresses, pictures):
+        self.check, self.chromium, self.pictures = check, chromium, pictures
+        self.api = addresses["API"]
+
+    def console(self, *buttons):
+        """Presses buttons of the console: a name, or a name and a target."""
+        for button in buttons:
+            name, target = button if isinstance(button, tuple) else (button, "")
+            form = urllib.parse.urlencode({"user": "demo-user", "target": target}).encode()
+            urllib.request.urlopen(f"{self.api}/console/control/{name}", form, timeout=60).close()
+
+    def account(self, account):
+        return send(f"{self.api}/users/demo-user/accounts/{account}")
+
+    def grant(self):
+        return send(f"{self.api}/users/demo-user/accounts")["grants"][0]["status"]
+
+    def link(self, account):
+        """The account's reconnect link, which is there a moment after the read."""
+        until(lambda: "reconnectUrl" in self.account(account))
+        return self.account(account)["reconnectUrl"]
+
+    def press(self, button, result):
+        self.check(f"{button} leads to {result}", self.chromium.press(button, result), self.chromium.get("/url"))
+
+    def ended(self, **expected):
+        """What the return URL says. Returns the id of the reauthorization."""
+        query = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(self.chromium.get("/url")).query))
+        seen = {name: query.get(name) for name in expected}
+        self.check(f"the application learns {expected}", seen == expected, query)
+        return query.get("reauthorizationId")
+
+    def page(self, name, title, *texts, buttons=()):
+        """Checks the page that the browser shows."""
+        shown = self.chromium.run("return document.querySelector('main').innerText")
+        heading = self.chromium.run("return document.querySelector('h1').innerText")
+        self.check(f"{name}: the title", heading == title, heading)
+        missing = [text for text in texts if text not in shown]
+        self.check(f"{name}: the text", not missing, (missing, shown))
+        labels = self.chromium.run("return [...document.querySelectorAll('button')].map((one) => one.innerText)")
+        self.check(f"{name}: the buttons", labels == list(buttons), labels)
+        primary = self.chromium.run("return document.querySelectorAll('button:not(.secondary), a.button').length")
+        self.check(f"{name}: one primary button at most", primary <= 1, primary)
+        self.inspect(name)
+        self.reach(name)
+
+    def reach(self, name):
+        """Reaches the first link or button with the keyboard, if there is one: it must show that it has the focus."""
+        if self.chromium.run("return document.querySelector('main :is(a, button)') === null"):
+            return
+        self.chromium.type(TAB)
+        outline = self.chromium.run("return getComputedStyle(document.activeElement).outline")
+        self.check(f"{name}: the focus is visible", "solid 3px" in outline, outline)
+        self.picture(f"{name}, focus")
+
+    def picture(self, name):
+        if self.pictures:
+            picture = self.chromium.devtools("Page.captureScreenshot", captureBeyondViewport=True)["data"]
+            (self.pictures / f"{name}.png").write_bytes(base64.b64decode(picture))
+
+    def console_page(self, *texts):
+        """Checks the console. It reloads itself every few seconds, which `stop` ends."""
+
+        def shown():
+            self.chromium.visit(self.api)
+            text = self.chromium.run("stop(); return document.querySelector('main').innerText")
+            return all(expected in text for expected in texts)
+
+        self.check(f"the console shows {texts}", until(shown))
+        self.inspect("the console", without=["meta-refresh"])
+
+    def inspect(self, name, without=()):
+        """Looks for errors of accessibility and for what is too wide, at each size and in each mode."""
+        chromium, rules = self.chromium, {rule: {"enabled": False} for rule in without}
+        chromium.run(AXE)
+        for (size, (width, height)), scheme in itertools.product(SIZES.items(), SCHEMES):
+            chromium.devtools(
+                "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False
+            )
+            feature = {"name": "prefers-color-scheme", "value": scheme}
+            chromium.devtools("Emulation.setEmulatedMedia", features=[feature])
+            where = f"{name}, {size}, {scheme}"
+            violations = chromium.post("/execute/async", script=RUN_AXE, args=[rules])
+            self.check(f"{where}: axe", not violations, violations)
+            wide = chromium.run("return [document.documentElement.scrollWidth, innerWidth]")
+            self.check(f"{where}: no scrolling sideways", wide[0] <= wide[1] == width, wide)
+            self.picture(where)
+
+
+def mend_everything(walk):
+    """A dead refresh token and two accounts: digi.me's user page leads on to the account that waits the longest."""
+    walk.console(("break", BANK), "read", ("break", HOSPITAL), "read", "kill-refresh", "expire-access", "read")
+    link = walk.link(BANK)
+    walk.check("the grant needs the user", walk.grant() == "user_reauthorization_required", walk.grant())
+    walk.console_page("user_reauthorization_required", "user.reauthorization_required")
+    walk.chromium.visit(link)
+    buttons = ["Reconnect to digi.me", "Reconnect Meadow Bank", "Reconnect St. Clement's Hospital"]
+    walk.page("much to mend", "Reconnect your accounts", "al•••••an", "MR•••••03", buttons=buttons)
+    walk.press("//button[.='Reconnect to digi.me']", USER_PAGE)
+    walk.press(AUTHORIZE, ACCOUNT_PAGE)
+    walk.check("the grant is renewed", walk.grant() == "active", walk.grant())
+    walk.press(AUTHORIZE, RETURNED)
+    walk.ended(status="succeeded", accountId=BANK)
+    walk.chromium.visit(link)
+    title = "Reconnect St. Clement's Hospital"
+    walk.page("one account left", title, "Meadow Bank is connected.", buttons=[title])
+    walk.press(f'//button[.="{title}"]', ACCOUNT_PAGE)
+    walk.press(AUTHORIZE, RETURNED)
+    walk.ended(status="succeeded", accountId=HOSPITAL)
+    walk.inspect("back at the application")
+    walk.chromium.visit(link)
+    done = ["Meadow Bank is connected.", "St. Clement's Hospital is connected.", "Back to Demo Application"]
+    walk.page("all set", "All set", *done)
+
+
+def start_again(walk):
+    """The journey fails in several ways, and each time the link's page says so and lets the user start again."""
+    walk.console(("break", BANK), "read", "kill-refresh", "expire-access", "read")
+    link = walk.link(BANK)
+    buttons = ["Reconnect to digi.me", "Reconnect Meadow Bank"]
+    for name, button, code, text in [
+        ("another person", "Authorize as this user", "WRONG_USER", "You signed in to digi.me as another person."),
+        ("a used code", "A code that has been used", "INVALID_CODE", "The page was open for too long"),
+        ("a cancelled sign-in", "Cancel", "USER_CANCEL", "You cancelled. Nothing was changed."),
+    ]:
+        walk.chromium.visit(link)
+        walk.press("//button[.='Reconnect Meadow Bank']", USER_PAGE)
+        walk.press(f"//button[.='{button}']", RETURNED)
+        ended = walk.ended(status="failed", errorCode=code)
+        walk.chromium.visit(f"{link}?ended={ended}")
+        walk.page(name, "Reconnect your accounts", text, buttons=buttons)
+    walk.check("the grant still needs the user", walk.grant() == "user_reauthorization_required", walk.grant())
+    walk.press("//button[.='Reconnect Meadow Bank']", USER_PAGE)
+    walk.press(AUTHORIZE, ACCOUNT_PAGE)
+    walk.press(CANCEL, RETURNED)
+    ended = walk.ended(status="failed", errorCode="USER_CANCEL", accountId=BANK)
+    walk.chromium.visit(f"{link}?ended={ended}")
+    walk.page("a cancelled account", "Reconnect Meadow Bank", "You cancelled.", buttons=["Reconnect Meadow Bank"])
+    walk.press("//button[.='Reconnect Meadow Bank']", ACCOUNT_PAGE)
+    walk.press(AUTHORIZE, RETURNED)
+    walk.ended(status="succeeded", accountId=BANK)
+    walk.chromium.visit(link)
+    walk.page("healed", "All set", "Meadow Bank is connected.")
+
+
+def connection_alone(walk):
+    """A dead refresh token without an account in need. The link is in the event of the user."""
+    walk.console("kill-refresh", "expire-access", "read")
+    walk.chromium.visit(walk.api)
+    button = "//button[.='Reconnect to digi.me']"
+    walk.press("//a[.='Reconnect link']", button)
+    link = walk.chromium.get("/url")
+    walk.page("digi.me alone", "Reconnect to digi.me", buttons=["Reconnect to digi.me"])
+    walk.press(button, USER_PAGE)
+    walk.press(AUTHORIZE, RETURNED)
+    walk.ended(status="succeeded", accountId=None)
+    walk.chromium.visit(link)
+    walk.page("digi.me again", "All set", "You are connected to digi.me.")
+
+
+def another_browser(walk):
+    """The callback comes to a browser that did not start the reauthorization: it is not redirected to the application."""
+    walk.console(("break", BANK), "read")
+    link = walk.link(BANK)
+    for name, button, title, text in [
+        ("failed elsewhere", "Cancel", "Meadow Bank is not connected", "You cancelled. Nothing was changed."),
+        ("refused elsewhere", "ONBOARD_ERROR", "Meadow Bank is not connected", "Reference for support: ONBOARD_ERROR"),
+        ("succeeded elsewhere", "Authorize", "Meadow Bank is connected again", "Back to Demo Application"),
+    ]:
+        walk.chromium.visit(link)
+        walk.press("//button[.='Reconnect Meadow Bank']", ACCOUNT_PAGE)
+        walk.chromium.forget()
+        walk.press(f"//button[.='{button}']", f"//h1[.='{title}']")
+        walk.page(name, title, text)
+    walk.console(("break", BANK), "read", "kill-refresh", "expire-access", "read")
+    walk.chromium.visit(walk.link(BANK))
+    walk.press("//button[.='Reconnect Meadow Bank']", USER_PAGE)
+    walk.chromium.forget()
+    walk.press(AUTHORIZE, "//h1[.='Almost done']")
+    walk.page("signed in elsewhere", "Almost done", "You are connected to digi.me again.")
+
+
+def dead_end(walk):
+    """digi.me no longer knows the user. That shows when the user presses the button."""
+    walk.console(("break", BANK), "read", "revoke-tokens", "read")
+    walk.chromium.visit(walk.link(BANK))
+    walk.press("//button[.='Reconnect Meadow Bank']", "//main[not(.//button)]")
+    title = "Connect again from Demo Application"
+    walk.page("dead end", title, "cannot be renewed from this page", "Meadow Bank", "Back to Demo Application")
+
+
+def not_confirmed(walk):
+    """digi.me does not say whether the account is authorized."""
+    walk.console(("break", BANK), "read", "status-absent")
+    link = walk.link(BANK)
+    walk.chromium.visit(link)
+    walk.press("//button[.='Reconnect Meadow Bank']", ACCOUNT_PAGE)
+    walk.press(AUTHORIZE, RETURNED)
+    walk.ended(status="verifying")
+    walk.chromium.visit(link)
+    texts = ["We are checking your connection.", "Back to Demo Application"]
+    walk.page("checking", "Checking Meadow Bank", *texts, buttons=["Reconnect again"])
+
+
+def refusals(walk):
+    """The pages that lead nowhere, or only later."""
+    walk.chromium.visit(f"{walk.api}/reconnect/")
+    walk.page("no such link", "This link does not work", "Nothing was changed.")
+    walk.chromium.visit(f"{walk.api}/callback")
+    walk.page("a callback without a state", "This page can no longer be used", "Nothing was changed.")
+    walk.console(("break", BANK), "read")
+    link = walk.link(BANK)
+    button = "//button[.='Reconnect Meadow Bank']"
+    walk.console("failing")
+    walk.chromium.visit(link)
+    walk.press(button, "//h1[.='Something went wrong on our side']")
+    walk.page("digi.me fails", "Something went wrong on our side", "You did nothing wrong.", "Reference for support")
+    walk.console("normal")
+    for _ in range(5):
+        walk.chromium.visit(link)
+        walk.press(button, ACCOUNT_PAGE)
+    walk.chromium.visit(link)
+    walk.press(button, "//h1[.='Too many attempts']")
+    walk.page("too many attempts", "Too many attempts", "Try again in")
+
+
+WALKS = [mend_everything, start_again, connection_alone, another_browser, dead_end, not_confirmed, refusals]
+
+
+def main(pictures=None):
+    check, pictures = Checks(), pictures and pathlib.Path(pictures)
+    if pictures:
+        pictures.mkdir(parents=True, exist_ok=True)
+    with browser() as chromium:
+        # As on a phone, where they take no room.
+        chromium.devtools("Emulation.setScrollbarsHidden", hidden=True)
+        for walk in WALKS:
+            with local_system() as addresses:
+                try:
+                    walk(Walk(check, chromium, addresses, pictures))
+                except OSError as error:
+                    check(walk.__name__, False, error)
+    print(f"{check.passed} passed, {check.failed} failed")
+    return 1 if check.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:2]))
