@@ -275,6 +275,13 @@ async fn a_user_who_stops_before_the_account_learns_that_one_step_is_left() {
     let page = world.get(&format!("{link}?ended={}", reauthorization_of(&first.callback))).await.body;
     assert!(page.contains("You are connected to digi.me again. One step is left."), "{page}");
     assert_eq!(page.matches("<button").count(), 1, "{page}");
+    let end = world.reauthorize(first.reply.header("location"), Decision::Error("USER_CANCEL")).await;
+    let page = world.get(&format!("{link}?ended={}", reauthorization_of(&end.callback))).await.body;
+    assert!(
+        page.contains("You are connected to digi.me again.") && page.contains("You cancelled at Meadow Bank."),
+        "{page}"
+    );
+    assert!(!page.contains("Nothing was changed"), "{page}");
     world.run_until_idle().await;
 }
 

@@ -182,10 +182,11 @@ impl ReauthCallback {
             return Ok(Settled { account_id: None, next });
         };
         let settled = |next| Settled { account_id: Some(account_id.clone()), next };
-        if let Err(wait) = store.record_verification(&stored).await? {
+        let read = self.authorized.grants_and_account(user_id, account_id, Some(contract_id));
+        let (may_ask, (grants, account)) = tokio::try_join!(store.record_verification(&stored), read)?;
+        if let Err(wait) = may_ask {
             return Ok(settled(Next::TooManyAttempts(wait)));
         }
-        let (grants, account) = self.authorized.grants_and_account(user_id, account_id, Some(contract_id)).await?;
         let grant = grants.into_iter().next().ok_or(StoreError::Erased)?;
         let account = account
             .unwrap_or_else(|| Versioned { value: Account::new(user_id.clone(), account_id.clone()), version: 0 });

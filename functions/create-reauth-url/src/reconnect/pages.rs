@@ -11,7 +11,7 @@ use reauth_core::{
     },
 };
 use reauth_domain::{
-    Account,
+    Account, FailureCode,
     reauthorization::{Exchange, Flow, Progress, Reauthorization},
 };
 
@@ -233,8 +233,14 @@ fn outcome(ended: &Reauthorization, overview: &Overview) -> Option<Markup> {
             let account = accounts.find(|account| Some(&account.account_id) == ended.account_id());
             let service = ServiceName(account.and_then(|account| account.service_name.as_deref()));
             let username = account.and_then(Account::masked_username);
+            let is_renewed = matches!(ended.flow, Flow::User { exchange: Exchange::Done, .. });
             Some(html! {
-                p { (explanation(error_code, service, username.as_deref())) }
+                @if is_renewed { p { "You are connected to digi.me again." } }
+                @if is_renewed && *error_code == FailureCode::UserCancel {
+                    p { "You cancelled at " (service.in_sentence()) "." }
+                } @else {
+                    p { (explanation(error_code, service, username.as_deref())) }
+                }
                 (reference(error_code))
             })
         }
