@@ -176,7 +176,7 @@ def start_again(walk):
     walk.press(CANCEL, RETURNED)
     ended = walk.ended(status="failed", errorCode="USER_CANCEL", accountId=BANK)
     walk.chromium.visit(f"{link}?ended={ended}")
-    walk.page("a cancelled account", "Reconnect Meadow Bank", "You cancelled.", buttons=["Reconnect Meadow Bank"])
+    walk.page("a cancelled account", "Reconnect Meadow Bank", "You cancelled at Meadow Bank.", buttons=["Reconnect Meadow Bank"])
     walk.press("//button[.='Reconnect Meadow Bank']", ACCOUNT_PAGE)
     walk.press(AUTHORIZE, RETURNED)
     walk.ended(status="succeeded", accountId=BANK)
