@@ -1,11 +1,17 @@
 //! User reauthorizations: their creation, the callback of digi.me's user page, and the way on to an account.
 
-use std::sync::Arc;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use digime_simulator::{Account, ErrorShape, Failure, Moment};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
-use tests::{BANK, CallbackResult, DEMO_CONTRACT, DEMO_USER, Decision, World, broken};
+use tests::{BANK, CallbackResult, DEMO_CONTRACT, DEMO_USER, Decision, Reply, World, broken};
 
 const HOSPITAL: &str = "2_demo-hospital";
 const GRANT: &str = "/users/demo-user/grants/demo-contract";
@@ -30,6 +36,35 @@ fn account_page(result: &CallbackResult) -> String {
     let location = result.reply.header("location");
     assert!(location.contains("/reauthorize?code="), "{} {location}", result.reply.body);
     location.to_owned()
+}
+
+/// Loads the callback. The application or the browser sends another request when digi.me has exchanged the code, before its
+/// answer arrives, so many seconds later. That request is answered with `expected`.
+async fn load_during(
+    world: &World,
+    callback: &str,
+    seconds: u64,
+    other: http::Request<bytes::Bytes>,
+    expected: StatusCode,
+) -> Reply {
+    let (gateway, control, clock) =
+        (world.system.gateway.clone(), world.system.simulator.control(), world.clock.clone());
+    let sent = Arc::new(AtomicBool::new(false));
+    let was_sent = Arc::clone(&sent);
+    control.observe(Some(Arc::new(move |moment, name: &str| {
+        let (gateway, other, sent, clock) = (gateway.clone(), other.clone(), Arc::clone(&was_sent), clock.clone());
+        let exchanged = moment == Moment::After && name == "POST /v1.7/oauth/token";
+        Box::pin(async move {
+            if exchanged && !sent.swap(true, Ordering::SeqCst) {
+                clock.advance(Duration::from_secs(seconds));
+                assert_eq!(gateway.call(other).await.status(), expected);
+            }
+        })
+    })));
+    let reply = world.get(callback).await;
+    control.observe(None);
+    assert!(sent.load(Ordering::SeqCst), "the code was exchanged");
+    reply
 }
 
 /// How often codes were exchanged, and tokens refreshed.
@@ -335,20 +370,8 @@ async fn a_fresh_pair_that_the_application_stores_in_the_middle_wins_and_the_jou
     // The application stores a pair that lasts longer, while digi.me exchanges the code.
     let mut newer = world.issue_tokens(DEMO_USER);
     newer["access_token"]["expires_on"] = json!(world.clock_now().as_second() + 86_400 * 3);
-    let (gateway, body) = (world.system.gateway.clone(), newer.to_string());
-    let control = world.system.simulator.control();
-    control.observe(Some(Arc::new(move |moment, name: &str| {
-        let (gateway, body) = (gateway.clone(), body.clone());
-        let exchanged = moment == Moment::After && name == "POST /v1.7/oauth/token";
-        Box::pin(async move {
-            if exchanged {
-                let reply = gateway.call(http::Request::put(GRANT).body(body.into()).unwrap()).await;
-                assert_eq!(reply.status(), StatusCode::NO_CONTENT);
-            }
-        })
-    })));
-    let reply = world.get(&callback).await;
-    control.observe(None);
+    let put = http::Request::put(GRANT).body(newer.to_string().into()).unwrap();
+    let reply = load_during(&world, &callback, 0, put, StatusCode::NO_CONTENT).await;
     let result = CallbackResult { callback, reply };
     assert_eq!(world.grant().await["accessToken"]["value"], newer["access_token"]["value"]);
     let end = world.reauthorize(&account_page(&result), Decision::Success).await;
@@ -370,20 +393,8 @@ async fn a_pair_of_another_user_that_the_application_stores_in_the_middle_stays(
     let callback = world.decide(&url, Decision::Success).await;
     let mut other = world.issue_tokens("someone-else");
     other["access_token"]["expires_on"] = json!(world.clock_now().as_second() + 60);
-    let (gateway, body) = (world.system.gateway.clone(), other.to_string());
-    let control = world.system.simulator.control();
-    control.observe(Some(Arc::new(move |moment, name: &str| {
-        let (gateway, body) = (gateway.clone(), body.clone());
-        let exchanged = moment == Moment::After && name == "POST /v1.7/oauth/token";
-        Box::pin(async move {
-            if exchanged {
-                let request = http::Request::put(format!("{GRANT}?replace=true")).body(body.into()).unwrap();
-                assert_eq!(gateway.call(request).await.status(), StatusCode::NO_CONTENT);
-            }
-        })
-    })));
-    world.get(&callback).await;
-    control.observe(None);
+    let put = http::Request::put(format!("{GRANT}?replace=true")).body(other.to_string().into()).unwrap();
+    load_during(&world, &callback, 0, put, StatusCode::NO_CONTENT).await;
     let items = world.items();
     let stored = items.iter().find(|item| item["SK"]["S"] == format!("GRANT#{DEMO_CONTRACT}")).unwrap().clone();
     assert!(stored.get("episode").is_none(), "the application's pair ended the episode");
@@ -428,21 +439,8 @@ async fn a_pair_whose_exchange_was_given_up_by_another_callback_is_stored_all_th
     let (id, url) = create(&world).await;
     let callback = world.decide(&url, Decision::Success).await;
     // The callback is loaded again when the exchange has taken longer than any exchange does.
-    let (gateway, clock, again) = (world.system.gateway.clone(), world.clock.clone(), callback.clone());
-    let control = world.system.simulator.control();
-    control.observe(Some(Arc::new(move |moment, name: &str| {
-        let (gateway, clock, again) = (gateway.clone(), clock.clone(), again.clone());
-        let exchanged = moment == Moment::After && name == "POST /v1.7/oauth/token";
-        Box::pin(async move {
-            if exchanged {
-                clock.advance(std::time::Duration::from_secs(31));
-                let reply = gateway.call(http::Request::get(again).body("".into()).unwrap()).await;
-                assert!(reply.headers()["location"].to_str().unwrap().contains("errorCode=SERVER_ERROR"));
-            }
-        })
-    })));
-    let reply = world.get(&callback).await;
-    control.observe(None);
+    let again = http::Request::get(&callback).body("".into()).unwrap();
+    let reply = load_during(&world, &callback, 31, again, StatusCode::SEE_OTHER).await;
     assert!(reply.header("location").contains("errorCode=SERVER_ERROR"), "{}", reply.body);
     assert_eq!(world.reauthorization(&id).await["status"], "failed");
     assert_eq!(world.grant().await["status"], "active");
@@ -455,24 +453,8 @@ async fn a_user_who_is_erased_in_the_middle_stays_erased() {
     let world = lost().await;
     let (_, url) = create(&world).await;
     let callback = world.decide(&url, Decision::Success).await;
-    // The user is erased while digi.me exchanges the code.
-    let gateway = world.system.gateway.clone();
-    let control = world.system.simulator.control();
-    let clock = world.clock.clone();
-    control.observe(Some(Arc::new(move |moment, name: &str| {
-        let (gateway, clock) = (gateway.clone(), clock.clone());
-        let exchanged = moment == Moment::After && name == "POST /v1.7/oauth/token";
-        Box::pin(async move {
-            if exchanged {
-                clock.advance(std::time::Duration::from_secs(1));
-                let path = format!("/users/{DEMO_USER}");
-                let reply = gateway.call(http::Request::delete(path).body("".into()).unwrap()).await;
-                assert_eq!(reply.status(), StatusCode::NO_CONTENT);
-            }
-        })
-    })));
-    let page = world.get(&callback).await;
-    control.observe(None);
+    let erase = http::Request::delete(format!("/users/{DEMO_USER}")).body("".into()).unwrap();
+    let page = load_during(&world, &callback, 1, erase, StatusCode::NO_CONTENT).await;
     assert_eq!(page.status, StatusCode::BAD_REQUEST);
     assert!(page.body.contains("This page can no longer be used"), "{}", page.body);
     world.run_until_idle().await;

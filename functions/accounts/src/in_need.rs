@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures::future::try_join_all;
+use futures::{StreamExt, TryStreamExt, stream};
 use http::StatusCode;
 use lambda_http::Request;
 use reauth_core::{
@@ -17,11 +17,13 @@ use crate::{
     replies::{AccountBody, InNeedBody, InNeedListBody, UserInNeedBody},
 };
 
-/// A grant.
-type Key = (UserId, ContractId);
+/// What identifies a grant.
+type GrantKey = (UserId, ContractId);
 
 const DEFAULT_LIMIT: usize = 100;
 const MAX_LIMIT: usize = 500;
+/// Queries about single users that are sent at the same time.
+const CONCURRENCY: usize = 16;
 
 impl Accounts {
     /// `GET /accounts?status=reauth_required`.
@@ -55,7 +57,7 @@ impl Accounts {
             Some((account.user_id.clone(), contract?))
         };
         let store = &self.authorized.store;
-        let grants: BTreeSet<Key> = entries
+        let grants: BTreeSet<GrantKey> = entries
             .iter()
             .filter_map(|entry| match entry {
                 InNeed::Account(account) => grant_of(account),
@@ -66,15 +68,17 @@ impl Accounts {
             InNeed::Grant(grant) => Some((grant.user_id.clone(), grant.contract_id.clone())),
             InNeed::Account(_) => None,
         });
-        let in_need = try_join_all(users.map(|(user, contract)| {
+        let in_need = users.map(|(user, contract)| {
             let is_only = only_grants.get(&user) == Some(&contract);
             async move {
                 let has_account = store.has_account_in_need(&user, &contract, is_only).await?;
-                Ok(has_account.then_some((user, contract)))
+                Ok::<_, StoreError>(has_account.then_some((user, contract)))
             }
-        }));
+        });
+        let in_need: Vec<_> = in_need.collect();
+        let in_need = stream::iter(in_need).buffer_unordered(CONCURRENCY).try_collect::<Vec<_>>();
         let (dead, in_need) = tokio::try_join!(store.dead_grants(&grants), in_need)?;
-        let shown_by_account: BTreeSet<Key> = in_need.into_iter().flatten().collect();
+        let shown_by_account: BTreeSet<GrantKey> = in_need.into_iter().flatten().collect();
         let body = |entry| match entry {
             InNeed::Account(account) => {
                 let is_dead = grant_of(&account).is_some_and(|grant| dead.contains(&grant));
@@ -94,15 +98,17 @@ impl Accounts {
     async fn only_grants(&self, entries: &[InNeed]) -> Result<BTreeMap<UserId, ContractId>, StoreError> {
         let users = entries.iter().filter_map(|entry| match entry {
             InNeed::Account(Account { contract_id: Some(_), .. }) => None,
-            InNeed::Account(account) => Some(&account.user_id),
-            InNeed::Grant(grant) => Some(&grant.user_id),
+            InNeed::Account(account) => Some(account.user_id.clone()),
+            InNeed::Grant(grant) => Some(grant.user_id.clone()),
         });
-        let users: BTreeSet<&UserId> = users.collect();
+        let users: BTreeSet<UserId> = users.collect();
         let states = users.into_iter().map(|user| async move {
-            let mut states = self.authorized.store.grant_states(user).await?;
+            let mut states = self.authorized.store.grant_states(&user).await?;
             let only = states.pop().filter(|_| states.is_empty());
-            Ok::<_, StoreError>(only.map(|only| (user.clone(), only.contract_id)))
+            Ok::<_, StoreError>(only.map(|only| (user, only.contract_id)))
         });
-        Ok(try_join_all(states).await?.into_iter().flatten().collect())
+        let states: Vec<_> = states.collect();
+        let states = stream::iter(states).buffer_unordered(CONCURRENCY).try_collect::<Vec<_>>().await?;
+        Ok(states.into_iter().flatten().collect())
     }
 }

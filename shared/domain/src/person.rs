@@ -4,7 +4,7 @@ use digime::{ListedAccount, TokenPair};
 
 use crate::Account;
 
-/// Who authorized.
+/// The one who authorized, compared with the one to whom the grant belonged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Person {
     Same,

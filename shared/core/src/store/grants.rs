@@ -125,6 +125,7 @@ impl Store {
             let link_key_id = self.keyring().await?.link_key_id();
             episode.notice = Some(Notice { event_id: event.subject.event_id.clone(), link_key_id });
         }
+        let is_new = matches!(condition, GrantCondition::Version(0));
         let (version, condition, values) = match condition {
             GrantCondition::Version(0) => (next_version(0, now), "attribute_not_exists(PK)", Vec::new()),
             GrantCondition::Version(read) => (read + 1, "version = :read", vec![(":read", number(read))]),
@@ -134,7 +135,6 @@ impl Store {
             }
         };
         let item = self.sealed(&grant, version).await?;
-        let is_new = condition == "attribute_not_exists(PK)";
         if !is_new && events.is_empty() && reauthorization.is_none() {
             self.put_if(Condition::Grant, item, condition, &values).await?;
             return Ok(version);

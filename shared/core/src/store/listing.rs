@@ -1,6 +1,6 @@
 //! The two indexes: the accounts and grants that need their user (`byStatus`), and the due items (`byDue`).
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -22,6 +22,8 @@ const MAX_POSITION: usize = 24 + 1 + 128 + 1 + 6 + 128;
 
 /// DynamoDB returns up to 100 items of one `BatchGetItem` call.
 const MAX_BATCH: usize = 100;
+/// The longest pause before the keys are requested that DynamoDB left out.
+const UNPROCESSED_PAUSE: Duration = Duration::from_millis(100);
 
 /// Where a page of accounts ends. The next page begins after it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,9 +102,10 @@ impl Store {
                     let field = |name: &str| item.get(name)?.as_s().ok();
                     Some((field("userId")?.parse().ok()?, field("contractId")?.parse().ok()?))
                 }));
-                // DynamoDB may return only a part of the items.
+                // DynamoDB returns only a part of the items when they are large, or when it throttles.
                 let rest = answer.unprocessed_keys.unwrap_or_default().remove(&*self.table).map(|rest| rest.keys);
                 let Some(rest) = rest.filter(|keys| !keys.is_empty()) else { return Ok(found) };
+                tokio::time::sleep(self.ambient.jitter(UNPROCESSED_PAUSE)).await;
                 wanted = KeysAndAttributes::builder()
                     .set_keys(Some(rest))
                     .projection_expression("userId, contractId, episode");
