@@ -132,13 +132,19 @@ class Check:
             metric = "ApproximateAgeOfOldestMessage" if "RedrivePolicy" in properties else "ApproximateNumberOfMessagesVisible"
             if (metric, f"{queue}.QueueName") not in watched:
                 self.report(f"no alarm watches the {metric} of {queue}")
+            if "RedrivePolicy" not in properties and f"{queue}Alarm" not in self.alarms:
+                self.report(f"there is no {queue}Alarm, which comes again when {queue} grows")
 
     def dashboards(self):
         for name, properties in self.stack.of_type("AWS::CloudWatch::Dashboard").items():
             resolved = self.stack.value(properties)
             if not resolved["DashboardName"].startswith(STACK):
                 self.report(f"{name}: its name collides between stacks")
-            body = json.loads(resolved["DashboardBody"])
+            try:
+                body = json.loads(resolved["DashboardBody"])
+            except json.JSONDecodeError as error:
+                self.report(f"{name}: its body is not JSON: {error}")
+                continue
             dashboard.check(body, lambda problem: self.report(f"{name}: {problem}"))
             shown = [arn for widget in body["widgets"] for arn in widget["properties"].get("alarms", [])]
             if sorted(shown) != sorted(f"{alarm}.Arn" for alarm in self.alarms):

@@ -81,9 +81,11 @@ class Resolved:
             return PSEUDO[target]
         if target in self.parameters:
             return self.parameters[target]
-        resource = target.split(".")[0]
-        if resource not in self.resources:
+        name = target.split(".")[0]
+        resource = self.resources.get(name)
+        if resource is None:
             self.dangling.add(target)
-        if self.resources.get(resource, {}).get("Type") == "AWS::Events::Rule" and target.endswith(".Arn"):
-            return f"arn:aws:events:{REGION}:000000000000:rule/{self.value(self.resources[resource]['Properties']['EventBusName'])}/{resource}"
+        elif resource["Type"] == "AWS::Events::Rule" and target == f"{name}.Arn":
+            bus = self.value(resource["Properties"]["EventBusName"])
+            return f"arn:aws:events:{REGION}:000000000000:rule/{bus}/{name}"
         return target
