@@ -162,6 +162,8 @@ class Check:
                     self.report(f"{user}: a search gives a value of a dimension that it does not name")
 
     def run(self):
+        if ("PostWebhook" in self.stack.resources) != (self.variant == "with"):
+            self.report("the parameters of this check do not decide whether there is a webhook")
         for name, alarm in self.alarms.items():
             self.alarm(name, alarm)
         self.completeness()
