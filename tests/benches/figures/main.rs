@@ -8,6 +8,7 @@
 mod baseline;
 mod flows;
 mod local_system;
+mod metrics;
 mod process;
 mod queues;
 mod sizes;
@@ -35,6 +36,9 @@ async fn main() -> ExitCode {
     }
     if runs("sizes") {
         sizes::run(&mut table);
+    }
+    if runs("metrics") {
+        metrics::run(&mut table);
     }
     if runs("local") {
         local_system::run(&mut table).await;
