@@ -26,3 +26,4 @@ mod service_secret;
 mod sweep;
 mod template;
 mod user_episodes;
+mod warm_up;

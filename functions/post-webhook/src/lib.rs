@@ -15,6 +15,7 @@ use reauth_core::{
     config::{ConfigError, Environment},
     error::Chain,
     lambda::{Function, Invocation, first_receipt},
+    warm_up::Step,
 };
 use tracing::instrument;
 
@@ -31,6 +32,10 @@ impl Function for PostWebhook {
 
     fn new(environment: &Environment, ambient: &Ambient) -> Result<Self, ConfigError> {
         Ok(Self { webhook: Webhook::new(&Aws::new(environment)?, ambient)? })
+    }
+
+    fn warm_up(&self) -> Vec<Step<'_>> {
+        self.webhook.warm_up()
     }
 
     /// Posts all messages concurrently. A message that fails does not affect the others.
