@@ -84,7 +84,7 @@ fn pair() -> Value {
 /// The HTTP client of the functions.
 fn http() -> reqwest::Client {
     let environment = Environment::from_iter([]);
-    http_client::client(http_client::tls(&environment).unwrap(), Duration::from_secs(2))
+    http_client::client_with_http2(http_client::tls(&environment).unwrap(), Duration::from_secs(2))
 }
 
 /// A digi.me that answers every refresh with the same token, and records the bearer tokens that it receives.

@@ -12,9 +12,11 @@ mod metrics;
 mod process;
 mod queues;
 mod sizes;
+mod small_cpu;
 mod stage;
 mod starts;
 mod table;
+mod tls;
 
 use std::process::ExitCode;
 
@@ -33,6 +35,12 @@ async fn main() -> ExitCode {
     }
     if runs("starts") {
         starts::run(&mut table).await;
+    }
+    if runs("tls") {
+        tls::run(&mut table).await;
+    }
+    if runs("small-cpu") {
+        small_cpu::run(&mut table).await;
     }
     if runs("sizes") {
         sizes::run(&mut table);
