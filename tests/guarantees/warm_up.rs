@@ -1,8 +1,9 @@
 //! What a function does before its first invocation, and what becomes of its connections while Lambda freezes it.
 
-use std::{collections::BTreeMap, process::Command, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, process::Command, sync::Arc, time::Duration};
 
 use digime::ambient::Ambient;
+use futures::future::join_all;
 use http::{Method, StatusCode};
 use local::{Function, Functions, Gateway, Invoke, names::Queue};
 use serde_json::{Value, json};
@@ -60,29 +61,28 @@ async fn the_first_url_opens_no_connection() {
     for (protocols, digime) in [(HTTP2, 1), (HTTP1, 2)] {
         let relays = Relays::start(&world.system.endpoints, protocols).await;
         let api = Api::start(Function::CreateReauthUrl, relays.environment(Function::CreateReauthUrl)).await;
-        assert_eq!(relays.connections(), [1, 1, 0, 0, digime], "{protocols:?}: {}", api.function.log());
+        assert_eq!(relays.connections(), [2, 1, 0, 0, digime], "{protocols:?}: {}", api.function.log());
         world.system.simulator.clear_requests();
         api.make_url().await;
-        assert_eq!(relays.connections(), [1, 1, 0, 0, digime], "{protocols:?}");
+        assert_eq!(relays.connections(), [2, 1, 0, 0, digime], "{protocols:?}");
         let asked = world.system.simulator.requests();
         assert!(asked.iter().all(|request| !request.path.ends_with("/jwks/oauth")), "the key set is there");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_queue_and_a_topic_get_a_connection_and_no_request_before_there_is_something_to_send() {
+async fn a_queue_and_a_topic_are_connected_before_there_is_something_to_send() {
     let world = world().await;
     let relays = Relays::start(&world.system.endpoints, HTTP2).await;
     let api = Api::start(Function::Accounts, relays.environment(Function::Accounts)).await;
-    assert_eq!((relays.connections(), relays.sqs.received()), ([1, 1, 1, 0, 1], 0), "{}", api.function.log());
+    assert_eq!(relays.connections(), [2, 1, 1, 0, 1], "{}", api.function.log());
     let body = json!({"contractId": DEMO_CONTRACT, "readResult": broken(BANK)});
     let reply = api.call(Method::POST, &format!("/users/{DEMO_USER}/read-results"), &body).await;
     assert_eq!((reply.status, relays.sqs.connections()), (StatusCode::ACCEPTED, 1), "{}", reply.body);
-    assert!(relays.sqs.received() > 0);
 
     let relays = Relays::start(&world.system.endpoints, HTTP2).await;
     let notify = start_binary(Function::NotifyReauth, relays.environment(Function::NotifyReauth)).await.unwrap();
-    assert_eq!((relays.connections(), relays.sns.received()), ([1, 1, 0, 1, 0], 0), "{}", notify.log());
+    assert_eq!((relays.connections(), world.published().len()), ([2, 1, 0, 1, 0], 0), "{}", notify.log());
     let read_results = world.system.queues.receive(Queue::ReadResults, 1).unwrap();
     let batch = SqsMessage::new(&read_results[0].body, Ambient::system().now()).alone();
     world.invoke(Function::RecordReadResult, &batch).await;
@@ -92,24 +92,7 @@ async fn a_queue_and_a_topic_get_a_connection_and_no_request_before_there_is_som
     let batch = SqsMessage::new(&event.body, Ambient::system().now()).queue(Queue::Notifications).alone();
     notify.invoke(batch.to_string().into()).await.unwrap();
     world.system.queues.delete(&event).unwrap();
-    assert_eq!((relays.connections(), world.published().len()), ([1, 1, 0, 1, 0], 1), "{}", notify.log());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_receiver_of_webhooks_gets_a_connection_and_no_request_before_there_is_an_event() {
-    let world = World::builder().webhook().binaries().start().await;
-    let receiver = Relay::plain(address(&world.webhook().url)).await;
-    let mut environment = world.system.endpoints.environment(Function::PostWebhook);
-    environment.insert("WEBHOOK_URL".into(), format!("http://{}/hooks", receiver.address()));
-    let post = start_binary(Function::PostWebhook, environment).await.unwrap();
-    assert_eq!((receiver.connections(), receiver.received()), (1, 0), "{}", post.log());
-    let event = json!({"type": "account.reauthorized", "timestamp": "2026-11-23T09:00:00.000Z", "data": {
-        "eventId": "evt_1", "userId": "u", "accountId": "1_a", "sequence": 1, "via": "callback", "verified": true}});
-    let batch = SqsMessage::new(&event, Ambient::system().now()).queue(Queue::Webhooks).alone();
-    for posted in 1..=2 {
-        post.invoke(batch.to_string().into()).await.unwrap();
-        assert_eq!((receiver.connections(), world.webhook().deliveries().len()), (1, posted), "{}", post.log());
-    }
+    assert_eq!((relays.connections(), world.published().len()), ([2, 1, 0, 1, 0], 1), "{}", notify.log());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -133,20 +116,24 @@ async fn connections_that_were_closed_while_the_process_was_frozen_cost_no_faile
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_kept_connection_that_was_closed_is_not_used() {
+async fn a_receiver_of_webhooks_is_first_called_with_an_event_and_may_close_the_connection_afterwards() {
     let world = World::builder().webhook().binaries().start().await;
     let receiver = Relay::plain(address(&world.webhook().url)).await;
     let mut environment = world.system.endpoints.environment(Function::PostWebhook);
     environment.insert("WEBHOOK_URL".into(), format!("http://{}/hooks", receiver.address()));
     let api = Api::start(Function::PostWebhook, environment).await;
-    api.frozen(|| receiver.close_all()).await;
+    assert_eq!(receiver.connections(), 0);
     let event = json!({"type": "account.reauthorized", "timestamp": "2026-11-23T09:00:00.000Z", "data": {
-        "eventId": "evt_1", "userId": "u", "accountId": "1_a", "sequence": 1, "via": "callback", "verified": true}});
+        "eventId": "evt_00000000000000000000000000000001", "userId": "u", "accountId": "1_a", "sequence": 1,
+        "via": "callback", "verified": true}});
     let batch = SqsMessage::new(&event, Ambient::system().now()).queue(Queue::Webhooks).alone();
-    let reply = api.function.invoke(batch.to_string().into()).await.unwrap();
-    let reply: Value = serde_json::from_slice(&reply).unwrap();
-    assert_eq!(reply["batchItemFailures"], json!([]), "{}", api.function.log());
-    assert_eq!((receiver.connections(), world.webhook().deliveries().len()), (2, 1));
+    for posted in 1..=2 {
+        let reply = api.function.invoke(batch.to_string().into()).await.unwrap();
+        let reply: Value = serde_json::from_slice(&reply).unwrap();
+        assert_eq!(reply["batchItemFailures"], json!([]), "{}", api.function.log());
+        assert_eq!((receiver.connections(), world.webhook().deliveries().len() as u64), (posted, posted));
+        api.frozen(|| receiver.close_all()).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -155,31 +142,28 @@ async fn a_function_starts_when_nothing_answers_and_logs_what_it_could_not_open(
     // A port where nobody listens, and one where nobody answers.
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let cases = [(closed, "warm-up: a step failed"), (silent.local_addr().unwrap(), "warm-up: a step took too long")];
-    for (address, message) in cases {
-        for function in Function::ALL {
-            let mut environment = world.system.endpoints.environment(function);
-            for (name, value) in &mut environment {
-                if name.starts_with("AWS_ENDPOINT_URL") || name == "DIGIME_BASE_URL" || name == "WEBHOOK_URL" {
-                    *value = format!("http://{address}/");
-                }
-            }
-            let starting = start_binary(function, environment);
-            let started = tokio::time::timeout(Duration::from_secs(5), starting).await.expect("it starts in time");
-            let log = started.unwrap().log();
-            let lines = log.lines().filter(|line| line.contains(message)).count();
-            let expected = match function {
-                Function::Accounts => 4,
-                Function::CreateReauthUrl | Function::ReauthCallback | Function::NotifyReauth => 3,
-                Function::RecordReadResult | Function::SweepAccounts => 2,
-                // The connection to a silent receiver of plain HTTP is open.
-                Function::PostWebhook if message.ends_with("long") => 1,
-                Function::PostWebhook => 2,
-            };
-            // Such a connection to SQS, SNS or the receiver is open, too: its handshake is TCP's.
-            let opened = usize::from(message.ends_with("long"))
-                * usize::from(matches!(function, Function::Accounts | Function::NotifyReauth));
-            assert_eq!(lines, expected - opened, "{}: {log}", function.name());
+    for address in [closed, silent.local_addr().unwrap()] {
+        let starts = Function::ALL.map(|function| starts_all_the_same(&world, function, address));
+        join_all(starts).await;
+    }
+}
+
+async fn starts_all_the_same(world: &World, function: Function, address: SocketAddr) {
+    let mut environment = world.system.endpoints.environment(function);
+    for (name, value) in &mut environment {
+        if name.starts_with("AWS_ENDPOINT_URL") || name == "DIGIME_BASE_URL" {
+            *value = format!("http://{address}/");
         }
     }
+    let starting = start_binary(function, environment);
+    let started = tokio::time::timeout(Duration::from_secs(10), starting).await.expect("it starts in time");
+    let log = started.unwrap().log();
+    let failed = log.lines().filter(|line| line.contains("\"warm-up: a step ")).count();
+    let steps = match function {
+        Function::Accounts => 5,
+        Function::CreateReauthUrl | Function::ReauthCallback | Function::NotifyReauth => 4,
+        Function::RecordReadResult | Function::SweepAccounts => 3,
+        Function::PostWebhook => 1,
+    };
+    assert_eq!(failed, steps, "{}: {log}", function.name());
 }

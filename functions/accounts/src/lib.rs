@@ -48,7 +48,7 @@ impl HttpFunction for Accounts {
     fn warm_up(&self) -> Vec<Step<'_>> {
         let message = self.queue.send_message().queue_url(&*self.read_results_queue).message_body("nothing");
         let mut steps = self.authorized.warm_up();
-        steps.push(Step::new("connect to SQS", http_client::open_for(message.send())));
+        steps.push(Step::new("connect to SQS", http_client::connect_for(message.send())));
         steps
     }
 

@@ -4,17 +4,16 @@
 //! root certificates would take longer than the rest of a function's start (docs/decisions/0005-http-client.md). No
 //! client follows redirects, uses a proxy, or retries a request that was sent.
 
-mod opening;
-
-use std::{fs, sync::Arc, time::Duration};
+use std::{error::Error, fs, sync::Arc, time::Duration};
 
 use aws_smithy_runtime_api::client::{
     http::{HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector},
     orchestrator::{HttpRequest, HttpResponse},
-    result::ConnectorError,
+    result::{ConnectorError, SdkError},
     runtime_components::RuntimeComponents,
 };
-use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::{body::SdkBody, error::metadata::ProvideErrorMetadata};
+use http::Method;
 use reqwest::{Client, ClientBuilder, redirect::Policy, retry};
 use rustls::{
     ClientConfig, RootCertStore,
@@ -22,9 +21,10 @@ use rustls::{
     pki_types::{CertificateDer, pem::PemObject},
 };
 
-use self::opening::{OnlyOpened, OpeningLayer, opened_only};
-pub use self::opening::{open, open_for};
-use crate::config::{ConfigError, Environment};
+use crate::{
+    aws::AwsError,
+    config::{ConfigError, Environment},
+};
 
 /// The `User-Agent` of calls to digi.me and to webhooks.
 const USER_AGENT: &str = concat!("digime-reauth/", env!("CARGO_PKG_VERSION"));
@@ -86,7 +86,6 @@ fn builder(tls: ClientConfig, connect_timeout: Duration) -> ClientBuilder {
     Client::builder()
         .tls_backend_preconfigured(tls)
         .connect_timeout(connect_timeout)
-        .connector_layer(OpeningLayer::default())
         .pool_idle_timeout(IDLE_TIMEOUT)
         .user_agent(USER_AGENT)
         .redirect(Policy::none())
@@ -108,6 +107,32 @@ impl aws_smithy_runtime_api::client::http::HttpClient for Connector {
     }
 }
 
+tokio::task_local! {
+    /// Set while a call of the AWS SDK is made only to connect to its endpoint.
+    static ONLY_CONNECTS: ();
+}
+
+/// Connects to the endpoint of an AWS call. The call itself is not sent: the endpoint gets a request without signature and
+/// content in its place, and refuses it. The next call to the endpoint uses the connection.
+///
+/// # Errors
+/// When there is no answer.
+pub async fn connect_for<T, E: ProvideErrorMetadata + Error + 'static>(
+    call: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+) -> Result<(), AwsError> {
+    match ONLY_CONNECTS.scope((), call).await {
+        Err(error) if error.raw_response().is_none() => Err(AwsError::from(&error)),
+        _ => Ok(()),
+    }
+}
+
+fn unsigned(request: &reqwest::Request) -> reqwest::Request {
+    let mut origin = request.url().clone();
+    origin.set_path("/");
+    origin.set_query(None);
+    reqwest::Request::new(Method::GET, origin)
+}
+
 impl HttpConnector for Connector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let client = self.0.clone();
@@ -118,9 +143,7 @@ impl HttpConnector for Connector {
             let body = body.ok_or_else(|| ConnectorError::user("the body of a request is a stream".into()))?;
             let request = reqwest::Request::try_from(http::Request::from_parts(parts, body));
             let request = request.map_err(|error| ConnectorError::user(error.into()))?;
-            if opened_only(&client, request.url()).await {
-                return Err(ConnectorError::user(OnlyOpened.into()));
-            }
+            let request = if ONLY_CONNECTS.try_with(|()| ()).is_ok() { unsigned(&request) } else { request };
             let broken = |error: reqwest::Error| ConnectorError::io(error.without_url().into());
             let answer = client.execute(request).await.map_err(broken)?;
             let mut response = http::Response::new(SdkBody::empty());

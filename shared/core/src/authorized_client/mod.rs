@@ -8,14 +8,12 @@ use std::sync::Arc;
 
 use digime::{Client, Contract, TokenPair, ambient::Ambient};
 use reauth_domain::{Account, AccountId, ContractId, Grant, UserId};
-use tower::BoxError;
 
 pub use self::pages::PageUrl;
 
 use crate::{
     aws::Aws,
     config::ConfigError,
-    http_client,
     lambda::{NO_DEADLINE, RequestContext},
     metrics,
     retry::{Conflict, retry_on_conflict},
@@ -76,15 +74,8 @@ impl AuthorizedClient {
     /// set. Over HTTP/1.1, a second connection to digi.me is opened, because two of its calls overlap.
     #[must_use]
     pub fn warm_up(&self) -> Vec<Step<'_>> {
-        let digime = async {
-            self.client.warm_keys(NO_DEADLINE).await?;
-            if !self.client.uses_http2() {
-                http_client::open(self.client.http(), self.client.base_url()).await?;
-            }
-            Ok::<_, BoxError>(())
-        };
         let mut steps = self.store.warm_up();
-        steps.push(Step::new("fetch digi.me's key set", digime));
+        steps.push(Step::new("connect to digi.me", self.client.warm_up(NO_DEADLINE)));
         steps
     }
 

@@ -60,16 +60,21 @@ impl Store {
         Self { client, table: table.into(), keys, ambient: ambient.clone() }
     }
 
-    /// Opens the connections of DynamoDB and Secrets Manager, and fetches the service secret.
+    /// Opens the connections of DynamoDB and Secrets Manager, and fetches the service secret. The first invocation makes two
+    /// calls to DynamoDB at the same time, so two connections are opened.
     #[must_use]
     pub fn warm_up(&self) -> Vec<Step<'_>> {
-        let table = async {
-            let key = key::Key { pk: "WARM-UP".to_owned(), sk: "WARM-UP".to_owned() };
-            let read = self.client.get_item().table_name(&*self.table).set_key(Some(key.into_item()));
-            read.send().await.map(drop).map_err(|error| error::unavailable(&error))
-        };
         let secret = async { self.keyring().await.map(drop) };
-        vec![Step::new("read the table", table), Step::new("fetch the service secret", secret)]
+        let mut steps = vec![Step::new("fetch the service secret", secret)];
+        steps.extend((0..2).map(|_| Step::new("connect to DynamoDB", self.read_nothing())));
+        steps
+    }
+
+    /// Reads an item that does not exist.
+    async fn read_nothing(&self) -> Result<(), StoreError> {
+        let key = key::Key { pk: "WARM-UP".to_owned(), sk: "WARM-UP".to_owned() };
+        let read = self.client.get_item().table_name(&*self.table).set_key(Some(key.into_item()));
+        read.send().await.map(drop).map_err(|error| error::unavailable(&error))
     }
 
     /// Whether anything is stored for the user.

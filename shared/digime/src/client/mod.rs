@@ -80,22 +80,18 @@ impl Client {
         }
     }
 
-    /// The HTTP client.
-    #[must_use]
-    pub fn http(&self) -> &reqwest::Client {
-        &self.transport.http
-    }
-
-    /// The base URL of the API.
-    #[must_use]
-    pub fn base_url(&self) -> &Url {
-        &self.settings.base_url
-    }
-
-    /// Whether digi.me's last answer came over HTTP/2, where one connection carries all calls.
-    #[must_use]
-    pub fn uses_http2(&self) -> bool {
-        self.transport.uses_http2()
+    /// Fetches the key set, and opens the connections that later calls need: over HTTP/1.1 a second one, because two calls
+    /// overlap.
+    ///
+    /// # Errors
+    /// Those of `GET jwks/oauth`.
+    pub async fn warm_up(&self, deadline: Deadline) -> Result<(), Error> {
+        self.warm_keys(deadline).await?;
+        if !self.transport.uses_http2() {
+            // Two requests at the same time take two connections.
+            tokio::try_join!(self.fetch_keys(deadline), self.fetch_keys(deadline))?;
+        }
+        Ok(())
     }
 
     /// The origin of the pages that users visit.
