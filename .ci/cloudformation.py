@@ -90,11 +90,19 @@ class Stack:
         return value
 
     def placeholder(self, name, attribute):
+        """An attribute of a resource, as far as the template determines it."""
         resource = self.template["Resources"][name]
         if resource["Type"] == "AWS::AppConfig::HostedConfigurationVersion":
             # Other content is another version.
-            return f"<{self.name}/{name}.{attribute} {json.dumps(self.resolve(resource['Properties']['Content']))}>"
-        return f"<{self.name}/{name}.{attribute}>"
+            return f"{self.label(name, attribute)} {json.dumps(self.resolve(resource['Properties']['Content']))}"
+        if resource["Type"] == "AWS::Events::Rule" and attribute == "Arn":
+            bus = self.resolve(resource["Properties"]["EventBusName"])
+            region, account = self.pseudo["AWS::Region"], self.pseudo["AWS::AccountId"]
+            return f"arn:aws:events:{region}:{account}:rule/{bus}/{self.label(name, 'Ref')}"
+        return self.label(name, attribute)
+
+    def label(self, name, attribute):
+        return f"<{self.name}:{name}.{attribute}>"
 
     def substitute(self, argument):
         text, own = (argument, {}) if isinstance(argument, str) else argument
@@ -140,11 +148,15 @@ class Stack:
             case "Not":
                 return not values[0]
             case "Equals":
-                return values[0] == values[1]
+                return str(values[0]) == str(values[1])
             case "Contains":
                 return values[1] in values[0]
             case "Join":
                 return values[0].join(values[1])
+            case "Split":
+                return values[1].split(values[0])
+            case "Select":
+                return values[1][int(values[0])]
             case "FindInMap":
                 return self.template["Mappings"][values[0]][values[1]][values[2]]
         raise NotImplementedError(f"Fn::{function}")

@@ -83,7 +83,7 @@ def of_type(resources, kind):
 def versions(stack):
     """The properties of each version by its function. Other properties, or another logical id, are another version."""
     published = of_type(stack.resources(), "AWS::Lambda::Version").items()
-    return {re.search(r"/(\w+)\.", version["Properties"]["FunctionName"]).group(1): (name, version["Properties"]) for name, version in published}
+    return {re.search(r":(\w+)\.", version["Properties"]["FunctionName"]).group(1): (name, version["Properties"]) for name, version in published}
 
 
 def settings():
@@ -114,7 +114,7 @@ def callers():
     for name, resource in resources.items():
         if resource["Type"].startswith(("AWS::Lambda::EventSourceMapping", "AWS::Lambda::Permission", "AWS::Scheduler", "AWS::ApiGatewayV2::Api")):
             for function in of_type(resources, "AWS::Lambda::Function"):
-                if f"/{function}.Ref" in json.dumps(resource) or f"/{function}.Arn" in json.dumps(resource):
+                if f":{function}.Ref" in json.dumps(resource) or f":{function}.Arn" in json.dumps(resource):
                     yield f"{name} does not invoke the alias of {function}"
     for name, resource in of_type(resources, "AWS::Lambda::EventInvokeConfig").items():
         if resource["Properties"]["Qualifier"] != "live":
@@ -137,7 +137,7 @@ def outputs():
     for kind, attributes in kinds.items():
         for name in of_type(everything.resources(), kind):
             for attribute in attributes:
-                if f"<one/{name}.{attribute}>" not in values:
+                if f"<one:{name}.{attribute}>" not in values:
                     yield f"no output is {attribute} of {name}"
     for output in ("ApiUrl", "CallbackUrl"):
         value = Stack(everything.template, "one", DOMAIN).resolve(everything.template["Outputs"][output]["Value"])
