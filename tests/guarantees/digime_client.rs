@@ -21,7 +21,10 @@ use digime::{
     ambient::{Ambient, Deadline},
 };
 use jiff::Timestamp;
-use reauth_core::{config::Environment, http_client};
+use reauth_core::{
+    config::Environment,
+    http_client::{self, HttpClient},
+};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -88,7 +91,8 @@ fn pair() -> Value {
 /// The HTTP client of the functions.
 fn http() -> reqwest::Client {
     let environment = Environment::from_iter([]);
-    http_client::client_with_http2(http_client::tls(&environment).unwrap(), Duration::from_secs(2))
+    let tls = http_client::tls(&environment).unwrap();
+    HttpClient::with_http2(&tls, Duration::from_secs(2)).client().clone()
 }
 
 /// A digi.me that answers every refresh with the same token, and records the bearer tokens that it receives.

@@ -83,7 +83,7 @@ impl Authority {
 #[derive(Debug)]
 struct Shared {
     upstream: SocketAddr,
-    connections: AtomicU64,
+    connections: watch::Sender<u64>,
     received: AtomicU64,
     /// The time of a round trip in microseconds. TCP and TLS take one each.
     round_trip: AtomicU64,
@@ -115,7 +115,7 @@ impl Relay {
         let address = listener.local_addr().expect("an address");
         let shared = Arc::new(Shared {
             upstream,
-            connections: AtomicU64::new(0),
+            connections: watch::Sender::new(0),
             received: AtomicU64::new(0),
             round_trip: AtomicU64::new(0),
             close: watch::Sender::new(()),
@@ -133,7 +133,13 @@ impl Relay {
     /// The number of connections so far, with those that were closed.
     #[must_use]
     pub fn connections(&self) -> u64 {
-        self.shared.connections.load(Ordering::SeqCst)
+        *self.shared.connections.borrow()
+    }
+
+    /// Waits until there were this many connections. A client can be ready before the relay is.
+    pub async fn has_seen(&self, connections: u64) {
+        // The sender is `self.shared`'s.
+        let _ = self.shared.connections.subscribe().wait_for(|seen| *seen >= connections).await;
     }
 
     /// The number of bytes that clients sent so far, without TLS.
@@ -171,6 +177,7 @@ async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, shared: Arc<Sha
     loop {
         let Ok((client, _)) = listener.accept().await else { continue };
         let _ = client.set_nodelay(true);
+        shared.connections.send_modify(|connections| *connections += 1);
         let (tls, shared) = (tls.clone(), Arc::clone(&shared));
         tokio::spawn(async move {
             let handshakes = if tls.is_some() { 2 } else { 1 };
@@ -195,7 +202,6 @@ async fn pause(time: Duration) {
 }
 
 async fn relay(client: impl AsyncRead + AsyncWrite, shared: &Shared) {
-    shared.connections.fetch_add(1, Ordering::SeqCst);
     let (mut close, forget) = (shared.close.subscribe(), shared.forget.subscribe());
     let Ok(server) = TcpStream::connect(shared.upstream).await else { return };
     let _ = server.set_nodelay(true);

@@ -10,7 +10,7 @@ use http::{StatusCode, header::CONTENT_TYPE};
 use reauth_core::{
     aws::Aws,
     config::ConfigError,
-    http_client,
+    http_client::HttpClient,
     secrets::{Rotating, SecretError},
     services,
     warm_up::Step,
@@ -34,7 +34,7 @@ const KEY_LENGTHS: std::ops::RangeInclusive<usize> = 24..=64;
 /// The receiver's URL and the keys that sign the events.
 #[derive(Debug)]
 pub(crate) struct Webhook {
-    http: reqwest::Client,
+    http: HttpClient,
     url: Url,
     keys: Rotating<SigningKeys>,
     ambient: Ambient,
@@ -94,14 +94,14 @@ impl Webhook {
         })?;
         let secrets = services::secrets_manager(aws)?;
         let keys = Rotating::new(secrets, environment.required("WEBHOOK_SECRET_ID")?, ambient, SigningKeys::read);
-        let http = http_client::client(aws.tls().clone(), CONNECT_TIMEOUT);
+        let http = HttpClient::new(aws.tls(), CONNECT_TIMEOUT);
         Ok(Self { http, url, keys, ambient: ambient.clone() })
     }
 
     /// Fetches the signing secret and opens a connection to the receiver, which gets no request.
     pub(crate) fn warm_up(&self) -> Vec<Step<'_>> {
         let secret = async { self.keys.get().await.map(drop) };
-        let receiver = http_client::open(&self.http, &self.url);
+        let receiver = self.http.open(&self.url);
         vec![Step::new("fetch the signing secret", secret), Step::new("connect to the receiver", receiver)]
     }
 
@@ -111,6 +111,7 @@ impl Webhook {
         let (id, seconds) = (message.event_id.as_str(), self.ambient.now().as_second());
         let request = self
             .http
+            .client()
             .post(self.url.clone())
             .header(CONTENT_TYPE, "application/json")
             .header("webhook-id", id)

@@ -17,7 +17,7 @@ use rustls::ClientConfig;
 use crate::{
     config::{ConfigError, Environment},
     error::Chain,
-    http_client::{self, Connector},
+    http_client::{self, Connector, HttpClient},
 };
 
 /// Connecting within a region takes milliseconds.
@@ -55,7 +55,7 @@ impl<'a> Aws<'a> {
             .behavior_version(BehaviorVersion::v2026_01_12())
             .region(Region::new(environment.required("AWS_REGION")?.to_owned()))
             .credentials_provider(SharedCredentialsProvider::new(credentials))
-            .http_client(Connector(http_client::client(tls.clone(), CONNECT_TIMEOUT)))
+            .http_client(Connector(HttpClient::new(&tls, CONNECT_TIMEOUT)))
             // The credentials come from the environment and do not change while the process runs, so that no cache is
             // needed.
             .identity_cache(IdentityCache::no_cache())

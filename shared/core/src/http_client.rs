@@ -21,9 +21,10 @@ use rustls::{
     crypto::aws_lc_rs,
     pki_types::{CertificateDer, pem::PemObject},
 };
+use url::Url;
 
-use self::opening::{OnlyOpened, OpeningLayer, opened_only};
-pub use self::opening::{open, open_for};
+pub use self::opening::open_for;
+use self::opening::{KeepingLayer, OnlyOpened, Opener};
 use crate::config::{ConfigError, Environment};
 
 /// The `User-Agent` of calls to digi.me and to webhooks.
@@ -65,42 +66,69 @@ fn trusting(roots: RootCertStore) -> ClientConfig {
         .with_no_client_auth()
 }
 
-/// A client of HTTP/1.1 with a time limit for connecting. Every other time limit is the caller's.
-#[must_use]
-pub fn client(tls: ClientConfig, connect_timeout: Duration) -> Client {
-    build(builder(tls, connect_timeout).retry(retry::never()).http1_only())
+/// A client, and what opens connections for it. Cheap to clone; clones share the connections.
+#[derive(Debug, Clone)]
+pub struct HttpClient {
+    client: Client,
+    opener: Opener,
 }
 
-/// The same of HTTP/2, if the server offers it over TLS. A request that the server did not take, because it was about to
-/// close the connection, is sent again over a new one.
-#[must_use]
-pub fn client_with_http2(mut tls: ClientConfig, connect_timeout: Duration) -> Client {
-    tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    let builder = builder(tls, connect_timeout)
-        .http2_keep_alive_interval(HTTP2_PING_INTERVAL)
-        .http2_keep_alive_timeout(HTTP2_PING_TIMEOUT);
-    build(builder)
-}
+impl HttpClient {
+    /// A client of HTTP/1.1 with a time limit for connecting. Every other time limit is the caller's.
+    #[must_use]
+    pub fn new(tls: &ClientConfig, connect_timeout: Duration) -> Self {
+        Self::build(tls, connect_timeout, |builder| builder.retry(retry::never()).http1_only())
+    }
 
-fn builder(tls: ClientConfig, connect_timeout: Duration) -> ClientBuilder {
-    Client::builder()
-        .tls_backend_preconfigured(tls)
-        .connect_timeout(connect_timeout)
-        .connector_layer(OpeningLayer::default())
-        .pool_idle_timeout(IDLE_TIMEOUT)
-        .user_agent(USER_AGENT)
-        .redirect(Policy::none())
-        .no_proxy()
-}
+    /// The same of HTTP/2, if the server offers it over TLS. A request that the server did not take, because it was about
+    /// to close the connection, is sent again over a new one.
+    #[must_use]
+    pub fn with_http2(tls: &ClientConfig, connect_timeout: Duration) -> Self {
+        Self::build(tls, connect_timeout, |builder| {
+            let mut tls = tls.clone();
+            tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+            builder
+                .tls_backend_preconfigured(tls)
+                .http2_keep_alive_interval(HTTP2_PING_INTERVAL)
+                .http2_keep_alive_timeout(HTTP2_PING_TIMEOUT)
+        })
+    }
 
-#[expect(clippy::expect_used, reason = "reqwest refuses only settings that it does not know")]
-fn build(builder: ClientBuilder) -> Client {
-    builder.build().expect("the settings are valid")
+    #[expect(clippy::expect_used, reason = "reqwest refuses only settings that it does not know")]
+    fn build(tls: &ClientConfig, connect_timeout: Duration, set: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Self {
+        let kept = KeepingLayer::default();
+        let builder = || {
+            Client::builder()
+                .tls_backend_preconfigured(tls.clone())
+                .connect_timeout(connect_timeout)
+                .pool_idle_timeout(IDLE_TIMEOUT)
+                .user_agent(USER_AGENT)
+                .redirect(Policy::none())
+                .no_proxy()
+        };
+        let client = set(builder()).connector_layer(kept.clone()).build().expect("the settings are valid");
+        let opener = builder().retry(retry::never()).http1_only().connector_layer(kept.opening()).build();
+        Self { client, opener: Opener(opener.expect("the settings are valid")) }
+    }
+
+    /// The client.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Opens an HTTP/1.1 connection for the next request to the origin of `url`. Sends nothing but the TLS handshake.
+    ///
+    /// # Errors
+    /// When no connection can be opened. The error does not contain the URL.
+    pub async fn open(&self, url: &Url) -> Result<(), reqwest::Error> {
+        self.opener.open(url).await
+    }
 }
 
 /// The client under the AWS SDK, which has its own time limits and retries.
 #[derive(Debug, Clone)]
-pub struct Connector(pub Client);
+pub struct Connector(pub HttpClient);
 
 impl aws_smithy_runtime_api::client::http::HttpClient for Connector {
     fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
@@ -110,7 +138,7 @@ impl aws_smithy_runtime_api::client::http::HttpClient for Connector {
 
 impl HttpConnector for Connector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let client = self.0.clone();
+        let HttpClient { client, opener } = self.0.clone();
         HttpConnectorFuture::new(async move {
             let request = request.try_into_http1x().map_err(|error| ConnectorError::user(error.into()))?;
             let (parts, body) = request.into_parts();
@@ -118,7 +146,7 @@ impl HttpConnector for Connector {
             let body = body.ok_or_else(|| ConnectorError::user("the body of a request is a stream".into()))?;
             let request = reqwest::Request::try_from(http::Request::from_parts(parts, body));
             let request = request.map_err(|error| ConnectorError::user(error.into()))?;
-            if opened_only(&client, request.url()).await {
+            if opener.opened_only(request.url()).await {
                 return Err(ConnectorError::user(OnlyOpened.into()));
             }
             let broken = |error: reqwest::Error| ConnectorError::io(error.without_url().into());
@@ -191,16 +219,16 @@ mod tests {
     #[tokio::test]
     async fn a_server_with_a_trusted_certificate_is_called_directly_and_by_the_sdk() {
         let (url, certificate) = server().await;
-        let client = client(with_file(&certificate).unwrap(), SECOND);
-        assert_eq!(client.get(&url).send().await.unwrap().text().await.unwrap(), "ok");
+        let client = HttpClient::new(&with_file(&certificate).unwrap(), SECOND);
+        assert_eq!(client.client().get(&url).send().await.unwrap().text().await.unwrap(), "ok");
         assert_eq!(Connector(client).call(sdk_request(&url)).await.unwrap().body().bytes(), Some(&b"ok"[..]));
     }
 
     #[tokio::test]
     async fn a_server_with_an_unknown_certificate_is_refused() {
         let (url, _) = server().await;
-        let client = client(tls(&Environment::from_iter([])).unwrap(), SECOND);
-        assert!(client.get(&url).send().await.unwrap_err().is_connect());
+        let client = HttpClient::new(&tls(&Environment::from_iter([])).unwrap(), SECOND);
+        assert!(client.client().get(&url).send().await.unwrap_err().is_connect());
         assert!(Connector(client).call(sdk_request(&url)).await.unwrap_err().is_io());
     }
 

@@ -8,7 +8,7 @@ use url::Url;
 use crate::{
     aws::Aws,
     config::{ConfigError, Environment},
-    http_client,
+    http_client::HttpClient,
     secrets::{Contracts, service_keys},
     store::Store,
 };
@@ -41,9 +41,9 @@ pub fn reconnect_link_ttl(environment: &Environment) -> Result<Duration, ConfigE
     Ok(environment.duration("RECONNECT_LINK_TTL")?.unwrap_or(DEFAULT_LINK_TTL))
 }
 
-/// The client of digi.me, from `DIGIME_BASE_URL`, `DIGIME_ONBOARD_URL`, `DIGIME_CONNECT_TIMEOUT` (2 s) and
+/// The client of digi.me and the HTTP client under it, from `DIGIME_BASE_URL`, `DIGIME_ONBOARD_URL`, `DIGIME_CONNECT_TIMEOUT` (2 s) and
 /// `DIGIME_TIMEOUT` (5 s).
-pub fn digime_client(aws: &Aws<'_>, ambient: &Ambient) -> Result<digime::Client, ConfigError> {
+pub fn digime_client(aws: &Aws<'_>, ambient: &Ambient) -> Result<(digime::Client, HttpClient), ConfigError> {
     let environment = aws.environment();
     let url = |variable, default: &str| match environment.base_url(variable)? {
         Some(url) => Ok(url),
@@ -51,13 +51,13 @@ pub fn digime_client(aws: &Aws<'_>, ambient: &Ambient) -> Result<digime::Client,
     };
     let duration = |variable, default| Ok::<_, ConfigError>(environment.duration(variable)?.unwrap_or(default));
     let connect_timeout = duration("DIGIME_CONNECT_TIMEOUT", DEFAULT_CONNECT_TIMEOUT)?;
-    let http = http_client::client_with_http2(aws.tls().clone(), connect_timeout);
+    let http = HttpClient::with_http2(aws.tls(), connect_timeout);
     let settings = digime::Settings {
         base_url: url("DIGIME_BASE_URL", DEFAULT_BASE_URL)?,
         onboard_url: url("DIGIME_ONBOARD_URL", DEFAULT_ONBOARD_URL)?,
         timeout: duration("DIGIME_TIMEOUT", DEFAULT_TIMEOUT)?,
     };
-    Ok(digime::Client::new(http, settings, ambient))
+    Ok((digime::Client::new(http.client().clone(), settings, ambient), http))
 }
 
 /// `APPLICATION_NAME`, as pages show it.

@@ -15,7 +15,7 @@ pub use self::pages::PageUrl;
 use crate::{
     aws::Aws,
     config::ConfigError,
-    http_client,
+    http_client::HttpClient,
     lambda::{NO_DEADLINE, RequestContext},
     retry::{Conflict, retry_on_conflict},
     secrets::{Contracts, SecretError},
@@ -57,15 +57,18 @@ impl Conflict for AuthorizedClientError {
 pub struct AuthorizedClient {
     pub store: Store,
     pub client: Client,
+    http: HttpClient,
     contracts: Contracts,
     ambient: Ambient,
 }
 
 impl AuthorizedClient {
     pub fn new(aws: &Aws<'_>, ambient: &Ambient) -> Result<Self, ConfigError> {
+        let (client, http) = services::digime_client(aws, ambient)?;
         Ok(Self {
             store: services::store(aws, ambient)?,
-            client: services::digime_client(aws, ambient)?,
+            client,
+            http,
             contracts: services::contracts(aws, ambient)?,
             ambient: ambient.clone(),
         })
@@ -78,7 +81,7 @@ impl AuthorizedClient {
         let digime = async {
             self.client.warm_keys(NO_DEADLINE).await?;
             if !self.client.uses_http2() {
-                http_client::open(self.client.http(), self.client.base_url()).await?;
+                self.http.open(self.client.base_url()).await?;
             }
             Ok::<_, BoxError>(())
         };

@@ -1,20 +1,18 @@
 //! Connections that are opened before there is a request for them.
 //!
-//! reqwest opens a connection only for a request. So an opening starts a request, and the client's innermost layer
-//! ([`OpeningLayer`]) keeps the connection and ends the request with an error before anything is sent. The next request
+//! reqwest opens a connection only for a request. So the [`Opener`] starts a request with a client of its own, whose
+//! innermost layer keeps the new connection and ends the request with an error before anything is sent. The next request
 //! to the same origin takes the kept connection. Only HTTP/1.1 connections are kept, on which a server sends nothing
 //! before it gets a request.
 
 use std::{
     any::Any,
     collections::HashMap,
+    error::Error,
     fmt::Debug,
     future::poll_fn,
     pin::Pin,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError, Weak,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     task::{Context, Poll},
 };
 
@@ -24,42 +22,50 @@ use tower::{BoxError, Layer, Service};
 use url::Url;
 
 tokio::task_local! {
-    /// Set while a request is made only to open a connection.
-    static OPENING: Opening;
     /// Set while a call of the AWS SDK is made only to open a connection. Receives the result.
     static CALL_TO_OPEN: Arc<Mutex<Option<Result<(), reqwest::Error>>>>;
 }
-
-#[derive(Clone)]
-struct Opening {
-    host: String,
-    opened: Arc<AtomicBool>,
-}
-
-/// A call ended before it opened a connection.
-#[derive(Debug, thiserror::Error)]
-#[error("the call ended before it needed a connection")]
-struct NotConnected;
 
 /// The error of a request that was made only to open a connection.
 #[derive(Debug, thiserror::Error)]
 #[error("the request only opens a connection")]
 pub(super) struct OnlyOpened;
 
-/// Opens a connection for the client's next request to the origin of `url`. Sends nothing but the TLS handshake, unless
-/// the client has an idle connection to this origin.
-///
-/// # Errors
-/// When no connection can be opened. The error does not contain the URL.
-pub async fn open(client: &reqwest::Client, url: &Url) -> Result<(), reqwest::Error> {
-    let host = url.host_str().unwrap_or_default().to_owned();
-    let opening = Opening { host, opened: Arc::default() };
-    let opened = Arc::clone(&opening.opened);
-    let mut origin = url.clone();
-    origin.set_path("/");
-    origin.set_query(None);
-    let sent = OPENING.scope(opening, client.get(origin).send()).await;
-    if opened.load(Ordering::Relaxed) { Ok(()) } else { sent.map(drop).map_err(reqwest::Error::without_url) }
+/// A call of the AWS SDK ended before it opened a connection.
+#[derive(Debug, thiserror::Error)]
+#[error("the call ended before it needed a connection")]
+struct NotConnected;
+
+/// A client that opens connections for another one, and sends nothing.
+#[derive(Debug, Clone)]
+pub(super) struct Opener(pub(super) reqwest::Client);
+
+impl Opener {
+    pub(super) async fn open(&self, url: &Url) -> Result<(), reqwest::Error> {
+        match self.0.get(url.clone()).send().await {
+            Err(error) if !is_opened(&error) => Err(error.without_url()),
+            _ => Ok(()),
+        }
+    }
+
+    /// If the current call of the AWS SDK is made only to open a connection: opens it, and returns true.
+    pub(super) async fn opened_only(&self, url: &Url) -> bool {
+        let Ok(result) = CALL_TO_OPEN.try_with(Arc::clone) else { return false };
+        let opened = self.open(url).await;
+        *lock(&result) = Some(opened);
+        true
+    }
+}
+
+fn is_opened(error: &reqwest::Error) -> bool {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if error.is::<OnlyOpened>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// Opens the connection that a call of the AWS SDK needs. The call goes as far as its connection: it is not sent.
@@ -73,36 +79,38 @@ pub async fn open_for<T>(call: impl Future<Output = T>) -> Result<(), BoxError> 
     Ok(result.ok_or(NotConnected)??)
 }
 
-/// If the current call of the AWS SDK is made only to open a connection: opens it, and returns true.
-pub(super) async fn opened_only(client: &reqwest::Client, url: &Url) -> bool {
-    let Ok(result) = CALL_TO_OPEN.try_with(Arc::clone) else { return false };
-    let opened = open(client, url).await;
-    *lock(&result) = Some(opened);
-    true
-}
-
 /// The kept connections by their target. They are of a type that reqwest does not name.
 type Kept = HashMap<String, Vec<Box<dyn Any + Send>>>;
 
-/// The innermost layer of a client: keeps opened connections. Cheap to clone; clones share the connections.
+/// The innermost layer of a client: takes kept connections. The innermost layer of its opener: keeps connections.
 #[derive(Debug, Clone, Default)]
-pub(super) struct OpeningLayer(Arc<Mutex<Kept>>);
+pub(super) struct KeepingLayer {
+    kept: Arc<Mutex<Kept>>,
+    opening: bool,
+}
 
-impl<S> Layer<S> for OpeningLayer {
-    type Service = OpeningConnector<S>;
+impl KeepingLayer {
+    /// The layer of the opener.
+    pub(super) fn opening(&self) -> Self {
+        Self { kept: Arc::clone(&self.kept), opening: true }
+    }
+}
+
+impl<S> Layer<S> for KeepingLayer {
+    type Service = KeepingConnector<S>;
 
     fn layer(&self, connector: S) -> Self::Service {
-        OpeningConnector { connector, kept: Arc::clone(&self.0) }
+        KeepingConnector { connector, layer: self.clone() }
     }
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct OpeningConnector<S> {
+pub(super) struct KeepingConnector<S> {
     connector: S,
-    kept: Arc<Mutex<Kept>>,
+    layer: KeepingLayer,
 }
 
-impl<S, T> Service<T> for OpeningConnector<S>
+impl<S, T> Service<T> for KeepingConnector<S>
 where
     T: Debug + Send + 'static,
     S: Service<T, Error = BoxError, Future: Send> + Clone + Send + 'static,
@@ -117,27 +125,22 @@ where
     }
 
     fn call(&mut self, target: T) -> Self::Future {
-        // The text of the target contains its scheme, host and port.
-        let (origin, kept) = (format!("{target:?}"), Arc::clone(&self.kept));
+        // The text of the target contains its scheme, host and port. Its type has no name outside of reqwest.
+        let (origin, KeepingLayer { kept, opening }) = (format!("{target:?}"), self.layer.clone());
         // The clone that is ready.
-        let ready = self.connector.clone();
-        let mut connector = std::mem::replace(&mut self.connector, ready);
-        let opening = OPENING.try_with(Clone::clone).ok();
+        let next = self.connector.clone();
+        let mut connector = std::mem::replace(&mut self.connector, next);
         Box::pin(async move {
-            let Some(opening) = opening else {
-                while let Some(mut connection) = take::<S::Response>(&kept, &origin) {
-                    if is_open(&mut connection).await {
-                        return Ok(connection);
-                    }
-                }
-                return connector.call(target).await;
-            };
-            let connection = connector.call(target).await?;
-            if origin.contains(&opening.host) {
-                keep(&kept, origin, connection);
-                opening.opened.store(true, Ordering::Relaxed);
+            if opening {
+                keep(&kept, origin, connector.call(target).await?);
+                return Err(OnlyOpened.into());
             }
-            Err(OnlyOpened.into())
+            while let Some(mut connection) = take::<S::Response>(&kept, &origin) {
+                if is_open(&mut connection).await {
+                    return Ok(connection);
+                }
+            }
+            connector.call(target).await
         })
     }
 }

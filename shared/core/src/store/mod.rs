@@ -32,7 +32,7 @@ pub use self::{
     listing::{Cursor, DueItem, InNeed, StatusPage},
     reauthorizations::{NewReauthorizationSecrets, ReauthorizationChange, StoredReauthorization},
 };
-use crate::{keyring::Keyring, secrets::Rotating, warm_up::Step};
+use crate::{http_client, keyring::Keyring, secrets::Rotating, warm_up::Step};
 
 pub(crate) type Item = HashMap<String, AttributeValue>;
 
@@ -60,16 +60,20 @@ impl Store {
         Self { client, table: table.into(), keys, ambient: ambient.clone() }
     }
 
-    /// Opens the connections of DynamoDB and Secrets Manager, and fetches the service secret.
+    /// Opens two connections to DynamoDB, because the first reads of most invocations overlap, and one to Secrets Manager,
+    /// and fetches the service secret.
     #[must_use]
     pub fn warm_up(&self) -> Vec<Step<'_>> {
-        let table = async {
-            let key = key::Key { pk: "WARM-UP".to_owned(), sk: "WARM-UP".to_owned() };
-            let read = self.client.get_item().table_name(&*self.table).set_key(Some(key.into_item()));
-            read.send().await.map(drop).map_err(|error| error::unavailable(&error))
-        };
+        let key = key::Key { pk: "WARM-UP".to_owned(), sk: "WARM-UP".to_owned() }.into_item();
+        let read = self.client.get_item().table_name(&*self.table).set_key(Some(key));
+        let second = http_client::open_for(read.clone().send());
+        let table = async { read.send().await.map(drop).map_err(|error| error::unavailable(&error)) };
         let secret = async { self.keyring().await.map(drop) };
-        vec![Step::new("read the table", table), Step::new("fetch the service secret", secret)]
+        vec![
+            Step::new("read the table", table),
+            Step::new("connect to DynamoDB", second),
+            Step::new("fetch the service secret", secret),
+        ]
     }
 
     /// Whether anything is stored for the user.

@@ -80,12 +80,6 @@ impl Client {
         }
     }
 
-    /// The HTTP client.
-    #[must_use]
-    pub fn http(&self) -> &reqwest::Client {
-        &self.transport.http
-    }
-
     /// The base URL of the API.
     #[must_use]
     pub fn base_url(&self) -> &Url {
