@@ -89,6 +89,7 @@ struct Shared {
     round_trip: AtomicU64,
     close: watch::Sender<()>,
     forget: watch::Sender<()>,
+    mute: watch::Sender<()>,
 }
 
 /// The relay. It stops when it is dropped.
@@ -120,6 +121,7 @@ impl Relay {
             round_trip: AtomicU64::new(0),
             close: watch::Sender::new(()),
             forget: watch::Sender::new(()),
+            mute: watch::Sender::new(()),
         });
         let accepting = tokio::spawn(accept(listener, tls, Arc::clone(&shared)));
         Self { address, shared, accepting }
@@ -164,6 +166,11 @@ impl Relay {
     pub fn forget_all(&self) {
         self.shared.forget.send_replace(());
     }
+
+    /// Passes nothing more on over the connections that are open now, and leaves them open.
+    pub fn mute_all(&self) {
+        self.shared.mute.send_replace(());
+    }
 }
 
 impl Drop for Relay {
@@ -202,17 +209,20 @@ async fn pause(time: Duration) {
 }
 
 async fn relay(client: impl AsyncRead + AsyncWrite, shared: &Shared) {
-    let (mut close, forget) = (shared.close.subscribe(), shared.forget.subscribe());
+    let (mut close, forget, mute) = (shared.close.subscribe(), shared.forget.subscribe(), shared.mute.subscribe());
     let Ok(server) = TcpStream::connect(shared.upstream).await else { return };
     let _ = server.set_nodelay(true);
     let (mut from_client, mut to_client) = tokio::io::split(client);
     let (mut from_server, mut to_server) = server.into_split();
-    let forgotten = || forget.has_changed().is_ok_and(|changed| changed);
+    let has = |order: &watch::Receiver<()>| order.has_changed().is_ok_and(|changed| changed);
     let requests = async {
         let mut buffer = vec![0; BUFFER];
         while let Ok(length @ 1..) = from_client.read(&mut buffer).await {
             shared.received.fetch_add(length as u64, Ordering::SeqCst);
-            if forgotten() || to_server.write_all(&buffer[..length]).await.is_err() {
+            if has(&mute) {
+                continue;
+            }
+            if has(&forget) || to_server.write_all(&buffer[..length]).await.is_err() {
                 break;
             }
         }
@@ -220,6 +230,9 @@ async fn relay(client: impl AsyncRead + AsyncWrite, shared: &Shared) {
     let answers = async {
         let mut buffer = vec![0; BUFFER];
         while let Ok(length @ 1..) = from_server.read(&mut buffer).await {
+            if has(&mute) {
+                continue;
+            }
             if to_client.write_all(&buffer[..length]).await.is_err() || to_client.flush().await.is_err() {
                 break;
             }

@@ -1,0 +1,116 @@
+//! What an HTTP/2 server of digi.me may do to a request without executing it.
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use digime::{
+    Client, Contract, Error, Settings,
+    ambient::{Ambient, Deadline},
+};
+use h2::{Reason, server};
+use jiff::Timestamp;
+use local::{DEMO_APPLICATION, DEMO_CONTRACT, DemoSecrets, names};
+use reauth_core::{
+    config::Environment,
+    http_client::{self, HttpClient},
+};
+use serde_json::Value;
+use tests::{Authority, BANK, HTTP2, Relay, World, address};
+use tokio::net::{TcpListener, TcpStream};
+
+/// How a server declines a request.
+#[derive(Debug, Clone, Copy)]
+enum Decline {
+    /// It resets the stream.
+    RefusedStream,
+    /// It says that it takes no more requests, and closes the connection.
+    GoAway,
+}
+
+/// A digi.me that declines the first refresh. It answers all others, with an answer that is none. Records their tokens.
+async fn server(decline: Decline, refreshes: Arc<Mutex<Vec<String>>>) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        loop {
+            let (tcp, _) = listener.accept().await.unwrap();
+            tokio::spawn(serve(tcp, decline, Arc::clone(&refreshes)));
+        }
+    });
+    address
+}
+
+async fn serve(tcp: TcpStream, decline: Decline, refreshes: Arc<Mutex<Vec<String>>>) {
+    let mut connection = server::handshake(tcp).await.unwrap();
+    while let Some(Ok((request, mut stream))) = connection.accept().await {
+        let mut answer: &[u8] = br#"{"keys": []}"#;
+        if request.uri().path().ends_with("/oauth/token") {
+            let mut refreshes = refreshes.lock().unwrap();
+            refreshes.push(request.headers()["authorization"].to_str().unwrap().to_owned());
+            if refreshes.len() == 1 {
+                match decline {
+                    Decline::RefusedStream => stream.send_reset(Reason::REFUSED_STREAM),
+                    Decline::GoAway => connection.abrupt_shutdown(Reason::NO_ERROR),
+                }
+                continue;
+            }
+            answer = br#"{"token": "none"}"#;
+        }
+        let mut body = stream.send_response(http::Response::new(()), false).unwrap();
+        body.send_data(Bytes::from_static(answer), true).unwrap();
+    }
+}
+
+/// A client of a digi.me behind TLS.
+fn client(relay: &Relay, authority: &Authority) -> Client {
+    let environment: Environment = [("SSL_CERT_FILE".to_owned(), authority.path())].into_iter().collect();
+    let tls = http_client::tls(&environment).unwrap();
+    let http = HttpClient::with_http2(&tls, Duration::from_secs(2)).client().clone();
+    let base = format!("https://{}/", relay.address());
+    let settings = Settings {
+        base_url: format!("{base}v1.7/").parse().unwrap(),
+        onboard_url: base.parse().unwrap(),
+        timeout: Duration::from_secs(5),
+    };
+    Client::new(http, settings, &Ambient::system())
+}
+
+#[tokio::test]
+async fn a_refresh_that_was_declined_is_sent_again_as_it_is() {
+    let secrets = DemoSecrets::generate(&Ambient::system()).unwrap();
+    let contract = Contract::new(DEMO_APPLICATION, DEMO_CONTRACT.parse().unwrap(), &secrets.private_key_pem.into());
+    let contract = contract.unwrap();
+    for decline in [Decline::RefusedStream, Decline::GoAway] {
+        let (authority, refreshes) = (Authority::generate(), Arc::new(Mutex::new(Vec::new())));
+        let relay = Relay::tls(server(decline, Arc::clone(&refreshes)).await, &authority, HTTP2).await;
+        let client = client(&relay, &authority);
+        let refreshed = client.refresh(&contract, &"r0".into(), Deadline(Timestamp::MAX)).await;
+        assert!(matches!(refreshed, Err(Error::InvalidAnswer(_))), "{decline:?}: {refreshed:?}");
+        let refreshes = refreshes.lock().unwrap();
+        assert_eq!((refreshes.len(), refreshes.first()), (2, refreshes.last()), "{decline:?}");
+    }
+}
+
+/// Without the checks of the connection, the second call would take its whole time, and fail.
+#[tokio::test]
+async fn a_call_over_a_connection_that_went_silent_is_repeated_over_a_new_one() {
+    let world = World::builder().start().await;
+    let authority = Authority::generate();
+    let relay = Relay::tls(address(&world.system.endpoints.digime_base_url), &authority, HTTP2).await;
+    let client = client(&relay, &authority);
+    let secret = world.system.secrets.get(&format!("{}{DEMO_CONTRACT}", names::CONTRACT_SECRET_PREFIX)).unwrap();
+    let secret: Value = serde_json::from_str(&secret).unwrap();
+    let key = secret["privateKey"].as_str().unwrap().into();
+    let contract = Contract::new(DEMO_APPLICATION, DEMO_CONTRACT.parse().unwrap(), &key).unwrap();
+    let account = BANK.parse().unwrap();
+    for connections in 1..=2 {
+        client.account_reference(&contract, &account, Deadline(Timestamp::MAX)).await.unwrap();
+        assert!(client.uses_http2());
+        assert_eq!(relay.connections(), connections);
+        relay.mute_all();
+    }
+}
