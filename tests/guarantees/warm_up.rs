@@ -184,7 +184,8 @@ async fn starts_all_the_same(world: &World, function: Function, address: SocketA
         Function::Accounts => (3, 2),
         Function::CreateReauthUrl | Function::ReauthCallback => (3, 1),
         Function::NotifyReauth => (2, 2),
-        Function::RecordReadResult | Function::SweepAccounts => (2, 1),
+        Function::RecordReadResult => (2, 1),
+        Function::SweepAccounts => (2, 15),
         Function::PostWebhook => (1, 1),
     };
     // Without TLS, a connection to a silent server is open.

@@ -134,9 +134,11 @@ impl Function for SweepAccounts {
         })
     }
 
-    /// Most sweeps find nothing due and only read the table.
+    /// Most sweeps find nothing due: they only list.
     fn warm_up(&self) -> Vec<Step<'_>> {
-        self.authorized.store.warm_up()
+        let mut steps = self.authorized.store.warm_up();
+        steps.extend(self.authorized.store.warm_up_listing());
+        steps
     }
 
     /// Processes due items in passes: first events, which are quick and matter most, then grants and accounts. Each item starts

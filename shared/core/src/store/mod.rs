@@ -17,7 +17,7 @@ mod transaction;
 
 use std::{collections::HashMap, sync::Arc};
 
-use aws_sdk_dynamodb::{Client, types::AttributeValue};
+use aws_sdk_dynamodb::{Client, operation::get_item::builders::GetItemFluentBuilder, types::AttributeValue};
 use digime::ambient::Ambient;
 use reauth_domain::UserId;
 use serde::de::DeserializeOwned;
@@ -64,16 +64,27 @@ impl Store {
     /// and fetches the service secret.
     #[must_use]
     pub fn warm_up(&self) -> Vec<Step<'_>> {
-        let key = key::Key { pk: "WARM-UP".to_owned(), sk: "WARM-UP".to_owned() }.into_item();
-        let read = self.client.get_item().table_name(&*self.table).set_key(Some(key));
-        let second = http_client::open_for(read.clone().send());
-        let table = async { read.send().await.map(drop).map_err(|error| error::unavailable(&error)) };
+        let table = async { self.read_nothing().send().await.map(drop).map_err(|error| error::unavailable(&error)) };
         let secret = async { self.keyring().await.map(drop) };
-        vec![
-            Step::new("read the table", table),
-            Step::new("connect to DynamoDB", second),
-            Step::new("fetch the service secret", secret),
-        ]
+        vec![Step::new("read the table", table), self.connect(), Step::new("fetch the service secret", secret)]
+    }
+
+    /// Opens the connections that a listing needs besides those of [`Store::warm_up`]: it reads all shards of an index at
+    /// once.
+    #[must_use]
+    pub fn warm_up_listing(&self) -> Vec<Step<'_>> {
+        (2..key::SHARDS).map(|_| self.connect()).collect()
+    }
+
+    /// Opens one connection to DynamoDB.
+    fn connect(&self) -> Step<'_> {
+        Step::new("connect to DynamoDB", http_client::open_for(self.read_nothing().send()))
+    }
+
+    /// A read of an item that does not exist.
+    fn read_nothing(&self) -> GetItemFluentBuilder {
+        let key = key::Key { pk: "WARM-UP".to_owned(), sk: "WARM-UP".to_owned() };
+        self.client.get_item().table_name(&*self.table).set_key(Some(key.into_item()))
     }
 
     /// Whether anything is stored for the user.
