@@ -1,7 +1,7 @@
 //! Between API Gateway's events and a handler of requests.
 //!
 //! `lambda_http` makes the request of an event. Its own adapter is not used, because it can encode a response in every
-//! character set of the web: their tables make a function's archive 0.3 MiB larger. All responses here are UTF-8.
+//! character set of the web, and the tables for it would be in each archive. All responses here are UTF-8.
 
 use std::task::{Context, Poll};
 
