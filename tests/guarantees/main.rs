@@ -10,6 +10,7 @@ mod cost;
 mod crashes;
 mod dependency_failures;
 mod digime_client;
+mod digime_http2;
 mod erasure;
 mod failures;
 mod healing;

@@ -83,12 +83,13 @@ impl Authority {
 #[derive(Debug)]
 struct Shared {
     upstream: SocketAddr,
-    connections: AtomicU64,
+    connections: watch::Sender<u64>,
     received: AtomicU64,
     /// The time of a round trip in microseconds. TCP and TLS take one each.
     round_trip: AtomicU64,
     close: watch::Sender<()>,
     forget: watch::Sender<()>,
+    mute: watch::Sender<()>,
 }
 
 /// The relay. It stops when it is dropped.
@@ -115,11 +116,12 @@ impl Relay {
         let address = listener.local_addr().expect("an address");
         let shared = Arc::new(Shared {
             upstream,
-            connections: AtomicU64::new(0),
+            connections: watch::Sender::new(0),
             received: AtomicU64::new(0),
             round_trip: AtomicU64::new(0),
             close: watch::Sender::new(()),
             forget: watch::Sender::new(()),
+            mute: watch::Sender::new(()),
         });
         let accepting = tokio::spawn(accept(listener, tls, Arc::clone(&shared)));
         Self { address, shared, accepting }
@@ -133,7 +135,13 @@ impl Relay {
     /// The number of connections so far, with those that were closed.
     #[must_use]
     pub fn connections(&self) -> u64 {
-        self.shared.connections.load(Ordering::SeqCst)
+        *self.shared.connections.borrow()
+    }
+
+    /// Waits until there were this many connections. A client can be ready before the relay is.
+    pub async fn has_seen(&self, connections: u64) {
+        // The sender is `self.shared`'s.
+        let _ = self.shared.connections.subscribe().wait_for(|seen| *seen >= connections).await;
     }
 
     /// The number of bytes that clients sent so far, without TLS.
@@ -158,6 +166,11 @@ impl Relay {
     pub fn forget_all(&self) {
         self.shared.forget.send_replace(());
     }
+
+    /// Passes nothing more on over the connections that are open now, and leaves them open.
+    pub fn mute_all(&self) {
+        self.shared.mute.send_replace(());
+    }
 }
 
 impl Drop for Relay {
@@ -171,6 +184,7 @@ async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, shared: Arc<Sha
     loop {
         let Ok((client, _)) = listener.accept().await else { continue };
         let _ = client.set_nodelay(true);
+        shared.connections.send_modify(|connections| *connections += 1);
         let (tls, shared) = (tls.clone(), Arc::clone(&shared));
         tokio::spawn(async move {
             let handshakes = if tls.is_some() { 2 } else { 1 };
@@ -195,18 +209,20 @@ async fn pause(time: Duration) {
 }
 
 async fn relay(client: impl AsyncRead + AsyncWrite, shared: &Shared) {
-    shared.connections.fetch_add(1, Ordering::SeqCst);
-    let (mut close, forget) = (shared.close.subscribe(), shared.forget.subscribe());
+    let (mut close, forget, mute) = (shared.close.subscribe(), shared.forget.subscribe(), shared.mute.subscribe());
     let Ok(server) = TcpStream::connect(shared.upstream).await else { return };
     let _ = server.set_nodelay(true);
     let (mut from_client, mut to_client) = tokio::io::split(client);
     let (mut from_server, mut to_server) = server.into_split();
-    let forgotten = || forget.has_changed().is_ok_and(|changed| changed);
+    let has = |order: &watch::Receiver<()>| order.has_changed().is_ok_and(|changed| changed);
     let requests = async {
         let mut buffer = vec![0; BUFFER];
         while let Ok(length @ 1..) = from_client.read(&mut buffer).await {
             shared.received.fetch_add(length as u64, Ordering::SeqCst);
-            if forgotten() || to_server.write_all(&buffer[..length]).await.is_err() {
+            if has(&mute) {
+                continue;
+            }
+            if has(&forget) || to_server.write_all(&buffer[..length]).await.is_err() {
                 break;
             }
         }
@@ -214,6 +230,9 @@ async fn relay(client: impl AsyncRead + AsyncWrite, shared: &Shared) {
     let answers = async {
         let mut buffer = vec![0; BUFFER];
         while let Ok(length @ 1..) = from_server.read(&mut buffer).await {
+            if has(&mute) {
+                continue;
+            }
             if to_client.write_all(&buffer[..length]).await.is_err() || to_client.flush().await.is_err() {
                 break;
             }

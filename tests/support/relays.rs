@@ -7,6 +7,8 @@ use url::Url;
 
 use crate::relay::{Authority, HTTP1, Relay};
 
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// A relay for each endpoint, since on AWS each service has a host of its own. All terminate TLS.
 #[derive(Debug)]
 pub struct Relays {
@@ -59,6 +61,14 @@ impl Relays {
     #[must_use]
     pub fn connections(&self) -> [u64; 5] {
         self.all().map(Relay::connections)
+    }
+
+    /// Waits until there were this many connections to each. Panics if there are not soon, or if there are more.
+    pub async fn expect(&self, connections: [u64; 5]) {
+        for (relay, connections) in self.all().into_iter().zip(connections) {
+            let _ = tokio::time::timeout(PATIENCE, relay.has_seen(connections)).await;
+        }
+        assert_eq!(self.connections(), connections);
     }
 
     /// Lets handshakes with AWS and with digi.me take this time for each round trip.

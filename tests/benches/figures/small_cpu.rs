@@ -10,7 +10,7 @@ use local::{DEMO_USER, Function, random_hex};
 use tests::HTTP2;
 
 use crate::{
-    process::{median, now},
+    process::{cpu, median, now},
     stage::{Stage, start, start_under},
     table::Table,
     tls::{A, L, work},
@@ -71,34 +71,41 @@ pub(crate) async fn run(table: &mut Table) {
     }
     let stage = Stage::over_tls(HTTP2).await;
     let hello = hello_world().await;
-    from_nothing(&stage, hello, table).await;
+    from_nothing(&stage, &hello, table).await;
     for function in Function::ALL {
         after_init(&stage, function, table).await;
     }
 }
 
-/// The start of a function that does nothing, at 0.145 CPU, in milliseconds.
-async fn hello_world() -> f64 {
-    let mut times = Vec::new();
+/// A start at 0.145 CPU, in milliseconds.
+struct Start {
+    time: f64,
+    cpu: f64,
+}
+
+/// The start of a function that does nothing.
+async fn hello_world() -> Start {
+    let (mut times, mut used) = (Vec::new(), Vec::new());
     for _ in 0..SAMPLES {
         let group = SmallCpu::new().expect("a group");
         let begun = now();
         let function = start_under(&group, "hello-world", [].into()).await;
         times.push(begun.elapsed());
-        drop(function);
+        used.push(cpu(function.processes().await[0]));
     }
-    median(times)
+    Start { time: median(times), cpu: median(used) }
 }
 
 /// Start and first URL at 0.145 CPU, and a warm URL beside it.
-async fn from_nothing(stage: &Stage, hello: f64, table: &mut Table) {
-    let (mut starts, mut firsts, mut both, mut warm) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+async fn from_nothing(stage: &Stage, hello: &Start, table: &mut Table) {
+    let (mut starts, mut used, mut firsts, mut both, mut warm) = (vec![], vec![], vec![], vec![], vec![]);
     for _ in 0..SAMPLES {
         stage.distances(A, L);
         let group = SmallCpu::new().expect("a group");
         let begun = now();
         let new = start_under(&group, "create-reauth-url", stage.environment(Function::CreateReauthUrl)).await;
         let start = begun.elapsed();
+        used.push(cpu(new.processes().await[0]));
         stage.replace(Function::CreateReauthUrl, new).await;
         let ready = now();
         stage.make_url(DEMO_USER, BANK).await;
@@ -114,9 +121,12 @@ async fn from_nothing(stage: &Stage, hello: f64, table: &mut Table) {
         // Without a process, the group can be removed.
         stage.restart(Function::CreateReauthUrl).await;
     }
-    let (start, first, both, warm) = (median(starts), median(firsts), median(both), median(warm));
-    let how = format!(" (start {start:.1} ms, first URL {first:.1} ms; hello-world's start {hello:.1} ms)");
+    let (start, first, both, warm, used) = (median(starts), median(firsts), median(both), median(warm), median(used));
+    let how = format!(" (start {start:.1} ms, first URL {first:.1} ms; hello-world's start {:.1} ms)", hello.time);
     table.at_most("0.145 CPU over TLS: `create-reauth-url`, start and first URL", both, 150.0, "ms", &how);
+    let how = format!(" ({used:.2} ms beside {:.2} ms)", hello.cpu);
+    let figure = "0.145 CPU over TLS: `create-reauth-url`, CPU of the start beside hello-world's";
+    table.at_most(figure, used / hello.cpu, 5.0, "×", &how);
     let how = format!(" ({first:.1} ms beside {warm:.1} ms)");
     table.at_most("0.145 CPU over TLS: the first URL more than a warm one", first - warm, 21.0, "ms", &how);
 }

@@ -1,5 +1,6 @@
 //! The HTTP layer of the functions behind API Gateway (payload format 2.0): requests, responses, problems, pages.
 
+mod adapter;
 mod cookie;
 mod input;
 pub mod page;
@@ -13,7 +14,7 @@ use std::{future::Future, process::ExitCode, sync::Arc};
 
 use digime::ambient::Ambient;
 pub use lambda_http::Request;
-use lambda_http::{Adapter, RequestExt, request::LambdaRequest};
+use lambda_http::{RequestExt, request::LambdaRequest};
 use lambda_runtime::{Error, service_fn};
 use tracing::{Span, instrument};
 
@@ -59,13 +60,13 @@ pub async fn serve<F: HttpFunction>(name: &'static str) -> ExitCode {
     .await
 }
 
-/// The service of a function: `lambda_http` between API Gateway's events and the function's requests and responses.
+/// The service of a function: an adapter between API Gateway's events and the function's requests and responses.
 pub fn service<F: HttpFunction>(function: Arc<F>, ambient: Ambient) -> impl EventService<LambdaRequest> {
     let handler = service_fn(move |request: Request| {
         let (function, ambient) = (Arc::clone(&function), ambient.clone());
         async move { Ok::<_, Error>(answer(&*function, request, &ambient).await) }
     });
-    uri::EncodeUri(Adapter::from(handler))
+    uri::EncodeUri(adapter::Adapter(handler))
 }
 
 /// Answers one request. A problem is logged here, with its cause. The caller gets the problem without the cause. The

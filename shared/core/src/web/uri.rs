@@ -45,7 +45,7 @@ const MAX_PATH: usize = 8 * 1024;
 
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// The layer. The inner service is the adapter of `lambda_http`.
+/// The layer. The inner service makes a request of the event with `lambda_http`.
 #[derive(Debug, Clone)]
 pub(super) struct EncodeUri<S>(pub(super) S);
 

@@ -63,8 +63,8 @@ pub(super) fn read_keys(set: &Value) -> Result<KeySet, Error> {
     let read = |key: &Value| {
         let text = |name: &str| key.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
         let parsed = match (text("pem"), text("n"), text("e")) {
-            // PKCS#1 or SPKI.
-            (Some(pem), _, _) => DecodingKey::from_rsa_pem(pem.as_bytes()).ok(),
+            // PKCS#1 or SPKI: the verification takes both.
+            (Some(text), _, _) => pem::parse(text).ok().map(|key| DecodingKey::from_rsa_der(key.contents())),
             (None, Some(n), Some(e)) => DecodingKey::from_rsa_components(n, e).ok(),
             _ => None,
         };

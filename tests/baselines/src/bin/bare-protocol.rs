@@ -52,8 +52,8 @@ impl Protocol {
     async fn keys(&self) -> Result<HashMap<String, DecodingKey>> {
         let set: Value = self.http.get(format!("{}jwks/oauth", self.base_url)).send().await?.json().await?;
         let key = |key: &Value| {
-            let pem = key["pem"].as_str()?.as_bytes();
-            Some((key["kid"].as_str()?.to_owned(), DecodingKey::from_rsa_pem(pem).ok()?))
+            let key_in_pem = pem::parse(key["pem"].as_str()?).ok()?;
+            Some((key["kid"].as_str()?.to_owned(), DecodingKey::from_rsa_der(key_in_pem.contents())))
         };
         Ok(set["keys"].as_array().into_iter().flatten().filter_map(key).collect())
     }
