@@ -1,0 +1,108 @@
+"""The application of the check: its IAM user, its topics and queue, and its calls, as docs/deploy.md tells."""
+
+import datetime
+import json
+
+from deployed.http import Browser, address_of, send, signed
+from deployed.servers import ACCOUNT, REGION
+
+POLICY = "2012-10-17"
+# Another AWS account, whose root's key is its id at MiniStack.
+OTHER_ACCOUNT = "111111111111"
+OTHER_ROOT = {"aws_access_key_id": OTHER_ACCOUNT, "aws_secret_access_key": "test"}
+
+
+def allow(actions, resources):
+    return {"Effect": "Allow", "Action": actions, "Resource": resources}
+
+
+def document(*statements):
+    return json.dumps({"Version": POLICY, "Statement": statements})
+
+
+def new_user(aws, name, *statements):
+    """Creates a user. Returns its access key."""
+    aws.iam.create_user(UserName=name)
+    if statements:
+        aws.iam.put_user_policy(UserName=name, PolicyName="own", PolicyDocument=document(*statements))
+    key = aws.iam.create_access_key(UserName=name)["AccessKey"]
+    return {"aws_access_key_id": key["AccessKeyId"], "aws_secret_access_key": key["SecretAccessKey"]}
+
+
+def new_role(aws, name, *statements):
+    """Creates a role that this account may assume. Returns its ARN."""
+    trust = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}, "Action": "sts:AssumeRole"}
+    role = aws.iam.create_role(RoleName=name, AssumeRolePolicyDocument=document(trust))["Role"]
+    if statements:
+        aws.iam.put_role_policy(RoleName=name, PolicyName="own", PolicyDocument=document(*statements))
+    return role["Arn"]
+
+
+def new_queue(aws, name, *topics):
+    """Creates a queue to which these topics may send. Returns its URL and ARN."""
+    url, arn = aws.sqs.create_queue(QueueName=name)["QueueUrl"], f"arn:aws:sqs:{REGION}:{ACCOUNT}:{name}"
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"Service": "sns.amazonaws.com"},
+        "Action": "sqs:SendMessage",
+        "Resource": arn,
+        "Condition": {"ArnEquals": {"aws:SourceArn": topics}},
+    }
+    aws.sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": document(statement)})
+    return url, arn
+
+
+def queue_arn(aws, url):
+    return aws.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+
+
+class Application:
+    def __init__(self, aws, stack):
+        self.url, self.address = stack.outputs["ApiUrl"], address_of(aws.url)
+        self.queue_url = stack.outputs["ReadResultsQueueUrl"]
+        self.bus = stack.outputs["ReadsBusName"]
+        api = self.url.removeprefix("https://").partition(".")[0]
+        self.keys = new_user(
+            aws,
+            "application",
+            allow("execute-api:Invoke", f"arn:aws:execute-api:{REGION}:{ACCOUNT}:{api}/*"),
+            allow("events:PutEvents", f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/{self.bus}"),
+            allow("sqs:SendMessage", queue_arn(aws, self.queue_url)),
+        )
+        self.aws = aws.caller(self.keys)
+        topic = stack.outputs["NotificationTopicArn"]
+        self._root, (self.inbox, inbox_arn) = aws, new_queue(aws, "application", topic)
+        aws.sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=inbox_arn, Attributes={"RawMessageDelivery": "true"})
+        self.events = []
+
+    def call(self, method, path, body=None, keys=None):
+        return signed(self.address, keys or self.keys, method, self.url + path, body and json.dumps(body))
+
+    def call_unsigned(self, method, path):
+        return send(self.address, method, self.url + path)
+
+    def browser(self):
+        return Browser(self.address)
+
+    def account(self, user, account):
+        answer = self.call("GET", f"/users/{user}/accounts/{account}")
+        return json.loads(answer.text) if answer.status == 200 else {}
+
+    def received(self, kind, account):
+        """The event of this type about the account, once the topic has delivered it."""
+        messages = self._root.sqs.receive_message(QueueUrl=self.inbox, MaxNumberOfMessages=10).get("Messages", [])
+        for message in messages:
+            self.events.append(json.loads(message["Body"]))
+            self._root.sqs.delete_message(QueueUrl=self.inbox, ReceiptHandle=message["ReceiptHandle"])
+        return find(self.events, kind, account)
+
+
+def find(events, kind, account):
+    return next((one for one in events if one["type"] == kind and one["data"].get("accountId") == account), None)
+
+
+def read_result(contract, account):
+    """What the application hands in when reads of an account end with 511."""
+    error = {"code": "ServiceAuthorizationError", "statusCode": 511, "error": {"message": "Reauthorize", "reauth": True}}
+    now = datetime.datetime.now(datetime.timezone.utc).isoformat().replace("+00:00", "Z")
+    return {"contractId": contract, "observedAt": now, "readResult": {account: {"state": "partial", "error": error}}}

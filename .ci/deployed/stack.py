@@ -1,0 +1,105 @@
+"""The stack: built by `sam build`, packaged, translated, adapted and created, and then looked into and tampered with."""
+
+import copy
+import json
+import os
+import subprocess
+
+from deployed import adapt
+from deployed.servers import REGION
+from deployed.waiting import until
+
+NAME, BUCKET = "check", "check-code"
+CREATING = 60
+
+
+def package(aws, directory):
+    """What `sam deploy` uploads: the template of `sam build`, with the code in S3."""
+    aws.s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
+    output = directory / "packaged.json"
+    command = ["sam", "package", "--s3-bucket", BUCKET, "--no-progressbar", "--use-json", "--output-template-file", output]
+    variables = {**os.environ, "AWS_ENDPOINT_URL": aws.url, "AWS_DEFAULT_REGION": REGION, "SAM_CLI_TELEMETRY": "0"}
+    credentials = {name.upper(): value for name, value in aws.credentials.items()}
+    subprocess.run(command, env=variables | credentials, check=True, stdout=subprocess.DEVNULL, timeout=120)
+    return json.loads(output.read_text(encoding="utf-8"))
+
+
+class Stack:
+    def __init__(self, aws, directory, parameters):
+        self.aws, self.parameters = aws, parameters
+        self.template = adapt.translate(package(aws, directory), parameters)
+        adapted, self.added = adapt.adapt(self.template)
+        # Too large for a body.
+        aws.s3.put_object(Bucket=BUCKET, Key="template.json", Body=json.dumps(adapted))
+        values = [{"ParameterKey": name, "ParameterValue": value} for name, value in parameters.items()]
+        url = f"{aws.url}/{BUCKET}/template.json"
+        capabilities = ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"]
+        aws.cloudformation.create_stack(StackName=NAME, TemplateURL=url, Parameters=values, Capabilities=capabilities)
+        self.status = until("the stack is created", self._ended, CREATING)
+        resources = aws.cloudformation.describe_stack_resources(StackName=NAME)["StackResources"]
+        self.resources = {one["LogicalResourceId"]: one for one in resources}
+        self.outputs = {one["OutputKey"]: one["OutputValue"] for one in self._stack().get("Outputs", [])}
+
+    def _stack(self):
+        return self.aws.cloudformation.describe_stacks(StackName=NAME)["Stacks"][0]
+
+    def _ended(self):
+        status = self._stack()["StackStatus"]
+        return status if not status.endswith("_IN_PROGRESS") else None
+
+    def failures(self):
+        events = self.aws.cloudformation.describe_stack_events(StackName=NAME)["StackEvents"]
+        return [(one["LogicalResourceId"], one.get("ResourceStatusReason")) for one in events if "FAILED" in one["ResourceStatus"]]
+
+    def missing(self):
+        """The resources of the template that were not created."""
+        created = {name for name, one in self.resources.items() if one["ResourceStatus"] == "CREATE_COMPLETE"}
+        return adapt.present(self.template, self.parameters) - created
+
+    def physical(self, logical):
+        return self.resources[logical]["PhysicalResourceId"]
+
+    def of_type(self, kind):
+        return [name for name, one in self.resources.items() if one["ResourceType"] == kind]
+
+    def function(self, logical):
+        return self.aws.lambda_.get_function_configuration(FunctionName=self.physical(logical))
+
+    def log(self, logical):
+        """The lines of a function's log group. Its role may write there."""
+        group = self.function(logical)["LoggingConfig"]["LogGroup"]
+        pages = self.aws.logs.get_paginator("filter_log_events").paginate(logGroupName=group)
+        return [event["message"] for page in pages for event in page["events"]]
+
+    def role(self, logical):
+        return self.function(logical)["Role"]
+
+    def take(self, action, role_arn):
+        """Takes an action away from a role. Returns the function that gives it back."""
+        iam, role = self.aws.iam, role_arn.rsplit("/", 1)[-1]
+        names = iam.list_role_policies(RoleName=role)["PolicyNames"]
+        policies = {name: iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"] for name in names}
+        reduced = {name: reduce(document, action) for name, document in policies.items()}
+        assert reduced != policies, f"{role} does not grant {action}"
+        self._put(role, reduced)
+        return lambda: self._put(role, policies)
+
+    def close(self, queue_url):
+        """Takes a queue's policy away. Returns the function that gives it back."""
+        sqs = self.aws.sqs
+        policy = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["Policy"])["Attributes"]["Policy"]
+        sqs.set_queue_attributes(QueueUrl=queue_url, Attributes={"Policy": ""})
+        return lambda: sqs.set_queue_attributes(QueueUrl=queue_url, Attributes={"Policy": policy})
+
+    def _put(self, role, policies):
+        for name, document in policies.items():
+            self.aws.iam.put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=json.dumps(document))
+
+
+def reduce(document, action):
+    reduced = copy.deepcopy(document)
+    for statement in reduced["Statement"]:
+        actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
+        statement["Action"] = [one for one in actions if one != action]
+    reduced["Statement"] = [statement for statement in reduced["Statement"] if statement["Action"]]
+    return reduced
