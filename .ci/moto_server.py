@@ -1,0 +1,35 @@
+"""moto, an implementation of AWS that is not this project's, started on a free port and ended afterwards."""
+
+import contextlib
+import socket
+import subprocess
+import sys
+import time
+
+from local_system import free_port
+
+READY = 30
+
+
+def wait_until_it_listens(port, server):
+    deadline = time.monotonic() + READY
+    while time.monotonic() < deadline and server.poll() is None:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            return
+        except OSError:
+            time.sleep(0.1)
+    sys.exit("moto_server does not come up")
+
+
+@contextlib.contextmanager
+def moto():
+    """Gives the address of a new moto."""
+    port = free_port()
+    server = subprocess.Popen(["moto_server", "-H", "127.0.0.1", "-p", str(port)], stderr=subprocess.DEVNULL)
+    try:
+        wait_until_it_listens(port, server)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        server.wait(10)

@@ -1,0 +1,59 @@
+"""A copy of the tree and a stand-in for cargo, for checks of `sam` that compile nothing.
+
+The stand-in records its calls. The binary that it "builds" is a copy of a file in `shared/`, so that a check sees from which state of the
+tree an artifact was built.
+"""
+
+import os
+import pathlib
+import shutil
+import subprocess
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+# Every function contains this file's crate.
+SHARED = "shared/core/src/lib.rs"
+CARGO = """#!/bin/sh
+echo "$*" >> "$STAND_IN_CALLS"
+if [ "$1" = metadata ]; then
+    printf '{"target_directory": "%s", "packages": [], "workspace_members": []}' "$STAND_IN_TARGET"
+    exit
+fi
+while [ "$1" != --bin ]; do shift; done
+mkdir -p "$CARGO_TARGET_DIR/lambda/$2"
+cp "$STAND_IN_SOURCE" "$CARGO_TARGET_DIR/lambda/$2/bootstrap"
+"""
+
+
+def copy_tree(target):
+    """Copies the files that git knows or would add."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, check=True, text=True
+    )
+    for name in filter(None, listed.stdout.split("\0")):
+        if (ROOT / name).exists():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, target / name)
+
+
+def environment(folder, tree):
+    """Creates the stand-in in a folder, and returns the environment in which `sam` finds it first."""
+    folder.mkdir()
+    for name in ("cargo", "cargo-lambda"):
+        (folder / name).write_text(CARGO)
+        (folder / name).chmod(0o755)
+    own = {
+        "PATH": f"{folder}:{os.environ['PATH']}",
+        "STAND_IN_CALLS": str(folder / "calls"),
+        "STAND_IN_SOURCE": str(tree / SHARED),
+        "STAND_IN_TARGET": str(tree / "target"),
+        "SAM_CLI_TELEMETRY": "0",
+        # No configuration, credentials or region of the machine.
+        "HOME": str(folder),
+        "AWS_DEFAULT_REGION": "eu-west-1",
+    }
+    others = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "CARGO_"))}
+    return {**others, **own}
+
+
+def build(tree, env, *arguments):
+    subprocess.run(["sam", "build", *arguments], cwd=tree, env=env, check=True, capture_output=True, timeout=120)
