@@ -14,7 +14,8 @@ import traceback
 from deployed import steps
 from deployed.digime import Digime
 from deployed.servers import ministack, simulator
-from deployed.webhook import Webhook, authority
+from deployed.tls import authority, terminated
+from deployed.webhook import Webhook
 
 
 def main():
@@ -25,6 +26,7 @@ def main():
         webhook = Webhook()
         webhook_url = scope.enter_context(webhook.listening(tls))
         digime = Digime(scope.enter_context(simulator(directory)))
+        digime.public_url = scope.enter_context(terminated(digime.address, tls))
         aws = scope.enter_context(ministack(directory, authorities))
         world = steps.World(aws, digime, webhook, webhook_url, directory)
         for step in steps.STEPS:

@@ -14,6 +14,8 @@ CONTRACT, APPLICATION = "check-contract", "check-application"
 class Digime:
     def __init__(self, url):
         self.url, self.address = url, address_of(url)
+        # What the functions and browsers know it by.
+        self.public_url = url
 
     def control(self, method, path, body=None):
         answer = send(self.address, method, f"{self.url}/_simulator/{path}", body=json.dumps(body or {}))

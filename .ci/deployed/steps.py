@@ -25,6 +25,8 @@ REQUIRED, REAUTHORIZED = "account.reauthorization_required", "account.reauthoriz
 PAUSE = 2
 # From the stack's creation, with the ten seconds between MiniStack's looks at schedules.
 SCHEDULED = 90
+# Lines that Lambda writes around those of a function.
+PLATFORM = ("START ", "END ", "REPORT ")
 
 
 class World:
@@ -36,10 +38,13 @@ class World:
         """Prints what the functions logged and what MiniStack said, for the reader of a failure."""
         if self.stack:
             for logical in self.stack.of_type("AWS::Lambda::Function"):
-                print(f"--- {logical}", *self.stack.log(logical)[-40:], sep="\n", file=sys.stderr)
+                own = [line for line in self.stack.log(logical) if not line.startswith(PLATFORM)]
+                print(f"--- {logical}", *own[-20:], sep="\n", file=sys.stderr)
         if self.pipe:
             print(f"--- the pipe sent {self.pipe.sent}: {self.pipe.error} {self.pipe.refused[-1:]}", file=sys.stderr)
-        print("--- MiniStack", (self.directory / "ministack.log").read_text(errors="replace")[-3000:], sep="\n", file=sys.stderr)
+        log = (self.directory / "ministack.log").read_text(errors="replace").splitlines()
+        own = [line for line in log if "MiniStack delivers to" not in line]
+        print("--- MiniStack", *own[-40:], sep="\n", file=sys.stderr)
 
 
 def deploy(world, scope):
@@ -55,8 +60,8 @@ def deploy(world, scope):
         "AllowedReturnOrigins": RETURN_ORIGIN,
         "Architecture": "x86_64",
         "DefaultReturnUrl": f"{RETURN_ORIGIN}/done",
-        "DigimeBaseUrl": f"{world.digime.url}/v1.7/",
-        "DigimeOnboardUrl": f"{world.digime.url}/apps/saas/",
+        "DigimeBaseUrl": f"{world.digime.public_url}/v1.7/",
+        "DigimeOnboardUrl": f"{world.digime.public_url}/apps/saas/",
         "ReadResultsSenders": world.sender,
         "ReadResultsTopicArn": world.topic,
         "WebhookSecretArn": secret,
@@ -166,9 +171,9 @@ def tell(world, scope):
     assert answer.status == 202, answer
 
     stopped(world, "RecordReadResult")
-    assert application.account(USER, BANK)["status"] == "active"
+    assert application.account(USER, BANK).get("status") == "active"
     world.give_back["RecordReadResult"]()
-    until("the account needs its user", lambda: application.account(USER, BANK)["status"] == "reauth_required")
+    until("the account needs its user", lambda: application.account(USER, BANK).get("status") == "reauth_required")
 
     until("the pipe is refused", lambda: world.pipe.refused)
     assert not world.pipe.sent and not stack.log("NotifyReauth")
@@ -200,11 +205,11 @@ def heal(world, scope):
     callback = world.digime.decide(answer.headers["location"])
     assert callback.startswith(world.stack.outputs["CallbackUrl"]), callback
     assert (answer := browser.go("GET", callback)).status >= 500, answer
-    assert application.account(USER, BANK)["status"] == "reauth_required"
+    assert application.account(USER, BANK).get("status") == "reauth_required"
     world.give_back["ReauthCallback"]()
     answer = browser.go("GET", callback)
     assert answer.status == 303 and "status=succeeded" in answer.headers["location"], answer
-    assert application.account(USER, BANK)["status"] == "active"
+    assert application.account(USER, BANK).get("status") == "active"
     event = until("the topic says that it is healed", lambda: application.received(REAUTHORIZED, BANK))
     assert event["data"]["verified"] and event["data"]["via"] == "callback", event
     until("the webhook says that it is healed", lambda: find(world.webhook.events, REAUTHORIZED, BANK))
