@@ -35,7 +35,7 @@ def adapt(translated):
             added |= routes_of(logical, resource)
     resources |= added
     secrets = {logical for logical, resource in resources.items() if resource["Type"] == SECRET}
-    return secret_arns(template, secrets), set(added)
+    return (secret_arns(template, secrets) if secrets else template), set(added)
 
 
 def topic_policies(resources):
@@ -94,7 +94,7 @@ def secret_arns(node, secrets):
     if set(node) == {"Ref"} and node["Ref"] in secrets:
         return {"Fn::GetAtt": [node["Ref"], "Id"]}
     if set(node) == {"Fn::Sub"} and isinstance(node["Fn::Sub"], str):
-        return {"Fn::Sub": re.sub(r"\$\{(\w+)\}", lambda name: name[0][:-1] + ".Id}" if name[1] in secrets else name[0], node["Fn::Sub"])}
+        return {"Fn::Sub": re.sub(rf"\$\{{({'|'.join(secrets)})}}", r"${\1.Id}", node["Fn::Sub"])}
     return {key: secret_arns(value, secrets) for key, value in node.items()}
 
 
@@ -104,7 +104,7 @@ def present(translated, parameters):
     conditions = translated.get("Conditions", {})
 
     def holds(node):
-        (function, operands), = node.items()
+        ((function, operands),) = node.items()
         if function == "Condition":
             return holds(conditions[operands])
         if function == "Fn::Equals":
@@ -115,7 +115,7 @@ def present(translated, parameters):
     def text(node):
         if not isinstance(node, dict):
             return str(node)
-        (function, operands), = node.items()
+        ((function, operands),) = node.items()
         if function == "Ref":
             return values[operands]
         if function == "Fn::Join":

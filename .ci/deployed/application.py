@@ -4,8 +4,13 @@ import datetime
 import json
 
 from deployed.http import Browser, address_of, send, signed
+from deployed.digime import CONTRACT
 from deployed.servers import ACCOUNT, REGION
 
+USER = "check-user"
+BANK, HOSPITAL, GARDEN, CINEMA, LIBRARY = "1_bank", "2_hospital", "3_garden", "4_cinema", "5_library"
+# Not at digi.me: read results that are not taken in are about it.
+FOREIGN = "6_foreign"
 POLICY = "2012-10-17"
 # Another AWS account, whose root's key is its id at MiniStack.
 OTHER_ACCOUNT = "111111111111"
@@ -61,11 +66,11 @@ class Application:
         self.url, self.address = stack.outputs["ApiUrl"], address_of(aws.url)
         self.queue_url = stack.outputs["ReadResultsQueueUrl"]
         self.bus = stack.outputs["ReadsBusName"]
-        api = self.url.removeprefix("https://").partition(".")[0]
+        self.api = self.url.removeprefix("https://").partition(".")[0]
         self.keys = new_user(
             aws,
             "application",
-            allow("execute-api:Invoke", f"arn:aws:execute-api:{REGION}:{ACCOUNT}:{api}/*"),
+            allow("execute-api:Invoke", f"arn:aws:execute-api:{REGION}:{ACCOUNT}:{self.api}/*"),
             allow("events:PutEvents", f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/{self.bus}"),
             allow("sqs:SendMessage", queue_arn(aws, self.queue_url)),
         )
@@ -101,8 +106,20 @@ def find(events, kind, account):
     return next((one for one in events if one["type"] == kind and one["data"].get("accountId") == account), None)
 
 
-def read_result(contract, account):
+def expect(status, answer):
+    """The answer, which has this status. 500 stands for every error of the server."""
+    assert status == (500 if answer.status >= 500 else answer.status), f"{answer.status} instead of {status}: {answer}"
+    return answer
+
+
+def read_result(account):
     """What the application hands in when reads of an account end with 511."""
     error = {"code": "ServiceAuthorizationError", "statusCode": 511, "error": {"message": "Reauthorize", "reauth": True}}
     now = datetime.datetime.now(datetime.timezone.utc).isoformat().replace("+00:00", "Z")
-    return {"contractId": contract, "observedAt": now, "readResult": {account: {"state": "partial", "error": error}}}
+    return {"contractId": CONTRACT, "observedAt": now, "readResult": {account: {"state": "partial", "error": error}}}
+
+
+def entry(bus, source, account):
+    """The same for the event bus."""
+    detail = json.dumps({"userId": USER, **read_result(account)})
+    return {"EventBusName": bus, "Source": source, "DetailType": "digi.me Read Result", "Detail": detail}

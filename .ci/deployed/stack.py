@@ -49,7 +49,8 @@ class Stack:
 
     def failures(self):
         events = self.aws.cloudformation.describe_stack_events(StackName=NAME)["StackEvents"]
-        return [(one["LogicalResourceId"], one.get("ResourceStatusReason")) for one in events if "FAILED" in one["ResourceStatus"]]
+        failed = [one for one in events if "FAILED" in one["ResourceStatus"]]
+        return [(one["LogicalResourceId"], one.get("ResourceStatusReason")) for one in failed]
 
     def missing(self):
         """The resources of the template that were not created."""
