@@ -1,6 +1,6 @@
 """The template: as it is written, and translated as CloudFormation will see it.
 
-Usage: template.py OUTPUT. Writes the translated template, for cfn-lint. `sam validate` is not enough: it lets a misspelt property of an
+Usage: template.py OUTPUT [PARAMETER=VALUE …]. Writes the translated template, for cfn-lint. `sam validate` is not enough: it lets a misspelt property of an
 event pass.
 """
 
@@ -41,4 +41,5 @@ def translate(parameters=None, template=None):
 
 
 if __name__ == "__main__":
-    pathlib.Path(sys.argv[1]).write_text(json.dumps(translate(), indent=2), encoding="utf-8")
+    given = dict(argument.split("=", 1) for argument in sys.argv[2:])
+    pathlib.Path(sys.argv[1]).write_text(json.dumps(translate(given), indent=2), encoding="utf-8")

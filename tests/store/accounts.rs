@@ -72,7 +72,7 @@ async fn accounts_larger_than_one_answer_of_the_database_are_read_whole() {
         for number in 0..150 {
             let mut account = Account::new(user(1), format!("{number}_account").parse().unwrap());
             account.service_name = Some("n".repeat(15_000));
-            let change = Change { account, removes: false, events: Vec::new(), settled: Vec::new() };
+            let change = Change::without_events(account);
             all.changes.push(AccountChange { change, read_version: 0, read: None });
         }
         let expected: BTreeSet<_> = all.changes.iter().map(|one| one.change.account.account_id.clone()).collect();

@@ -6,14 +6,14 @@ use reauth_domain::Account;
 use secrecy::SecretString;
 
 use crate::{
-    MINUTE, bank, broken, grant, last_event, link, lost, read, reauthorization, secrets,
+    MINUTE, bank, broken, context, grant, last_event, link, lost, read, reauthorization, secrets,
     table::{Table, on_a_table},
     user,
 };
 
 async fn put_grant(table: &Table, triggered_at: Timestamp) -> Result<u64, StoreError> {
     let grant = grant(&user(1), "a", triggered_at).unchanged();
-    table.store.put_grant(grant, GrantCondition::Version(0), None, triggered_at).await
+    table.store.put_grant(grant, GrantCondition::Version(0), None, context(triggered_at)).await
 }
 
 #[tokio::test]
@@ -50,7 +50,7 @@ async fn an_erased_user_is_gone_and_stays_gone_for_whatever_was_triggered_before
         assert!(table.store.link("link").await.unwrap().is_none());
         assert!(table.store.reauthorization(&reauthorization(before).id).await.unwrap().is_none());
 
-        let late = Commit { triggered_at: before, ..lost(table, Account::new(user(1), bank()), 0) };
+        let late = Commit { context: context(before), ..lost(table, Account::new(user(1), bank()), 0) };
         assert!(matches!(table.store.commit(late).await, Err(StoreError::Erased)));
         let late = put_grant(table, before).await;
         assert!(matches!(late, Err(StoreError::Erased)));

@@ -5,14 +5,14 @@ use reauth_domain::Grant;
 use secrecy::ExposeSecret;
 
 use crate::{
-    MINUTE, contract, grant, is_conflict,
+    MINUTE, context, contract, grant, is_conflict,
     table::{Table, on_a_table},
     user,
 };
 
 async fn put(table: &Table, grant: &Grant, read_version: u64) -> Result<u64, StoreError> {
     let (change, condition) = (grant.clone().unchanged(), GrantCondition::Version(read_version));
-    table.store.put_grant(change, condition, None, table.now()).await
+    table.store.put_grant(change, condition, None, context(table.now())).await
 }
 
 #[tokio::test]
@@ -33,7 +33,7 @@ async fn one_lease_is_given_until_it_ends() {
         let renewed = grant(&user(1), "b", table.now());
         let put_refreshed = async |store: &Store, lease: &Lease| {
             let (change, condition) = (renewed.clone().unchanged(), GrantCondition::Lease(lease));
-            store.put_grant(change, condition, None, table.now()).await
+            store.put_grant(change, condition, None, context(table.now())).await
         };
         assert!(is_conflict(&put_refreshed(store, &first).await, &Condition::Grant));
         put_refreshed(store, &second).await.unwrap();

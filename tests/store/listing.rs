@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use reauth_core::store::{GrantCondition, InNeed};
 use reauth_domain::{Account, AccountId, EpisodeId, Status};
 
-use crate::{MINUTE, broken, contract, grant, lost, table::on_a_table, user};
+use crate::{MINUTE, broken, context, contract, grant, lost, table::on_a_table, user};
 
 fn accounts(entries: Vec<InNeed>) -> impl Iterator<Item = Account> {
     entries.into_iter().map(|entry| match entry {
@@ -67,7 +67,7 @@ async fn a_grant_with_a_dead_refresh_token_is_in_need_and_before_that_due() {
     on_a_table(async |table| {
         let grant = grant(&user(1), "a", table.now());
         let write = async |change, version| {
-            table.store.put_grant(change, GrantCondition::Version(version), None, table.now()).await.unwrap()
+            table.store.put_grant(change, GrantCondition::Version(version), None, context(table.now())).await.unwrap()
         };
         let version = write(grant.clone().unchanged(), 0).await;
         assert!(table.store.due_grants(table.now(), 10).await.unwrap().is_empty());

@@ -14,12 +14,15 @@ mod table;
 
 use std::time::Duration;
 
-use digime::{TokenPair, read_result::AccountError};
+use digime::{TokenPair, ambient::Deadline, read_result::AccountError};
 use jiff::Timestamp;
-use reauth_core::store::{AccountChange, Commit, Condition, Link, NewReauthorizationSecrets, StoreError, Versioned};
+use reauth_core::{
+    lambda::RequestContext,
+    store::{AccountChange, Commit, Condition, Link, NewReauthorizationSecrets, StoreError, Versioned},
+};
 use reauth_domain::{
     Account, AccountId, ContractId, EpisodeId, Event, EventId, Grant, Outcome, ReauthorizationId, Signal, Target,
-    UserId, Watermark,
+    TraceParent, UserId, Watermark,
     account::Notice,
     event::Subject,
     reauthorization::{Flow, Progress, Reauthorization},
@@ -55,7 +58,13 @@ pub(crate) fn commit(account: Account, signal: Signal, read_version: u64, now: T
     let Outcome::Changed(change) = account.take(signal, now) else { panic!("nothing changes") };
     let user_id = change.account.user_id.clone();
     let changes = vec![AccountChange { change, read_version, read: None }];
-    Commit { user_id, changes, last_reads: None, reauthorization: None, triggered_at: now }
+    Commit { user_id, changes, last_reads: None, reauthorization: None, context: context(now) }
+}
+
+/// The context of an operation that was triggered then.
+pub(crate) fn context(triggered_at: Timestamp) -> RequestContext {
+    let (deadline, traceparent) = (Deadline(Timestamp::MAX), TraceParent::new([1; 16], [2; 8]));
+    RequestContext { triggered_at, deadline, traceparent }
 }
 
 /// Stores that the account of a user lost its authorization. Returns the stored account.
@@ -98,6 +107,7 @@ pub(crate) fn link(account: &Account, now: Timestamp) -> Link {
         user_id: account.user_id.clone(),
         target: Target::Account(account.account_id.clone()),
         notice: Some(Notice { event_id: EventId::from([3; 16]), link_key_id: "key".to_owned() }),
+        traceparent: None,
         created_at: now,
         expires_at: after(now, MINUTE),
     }
@@ -114,6 +124,7 @@ pub(crate) fn reauthorization(now: Timestamp) -> Reauthorization {
         return_url: None,
         locale: None,
         link: None,
+        traceparent: None,
         created_at: now,
         expires_at: after(now, MINUTE),
     }

@@ -37,7 +37,9 @@ pub fn granted_permissions() -> BTreeSet<(String, String, String)> {
         for statement in role["Policies"][0]["PolicyDocument"]["Statement"].as_array().expect("a list") {
             // A conditional statement is the second element of `Fn::If`.
             let statement = statement.get(1).unwrap_or(statement);
-            let resource = statement["Resource"].as_str().expect("one resource in each statement");
+            // `Fn::Sub` with variables is a list whose first element is the text.
+            let resource = statement["Resource"].get(0).unwrap_or(&statement["Resource"]);
+            let resource = resource.as_str().expect("one resource in each statement");
             let resource = match resource {
                 _ if resource.contains(":secret:${ContractSecretPrefix}") => "contracts".to_owned(),
                 _ => resource.replace("${Table.Arn}", "Table.Arn"),

@@ -140,7 +140,7 @@ impl Accounts {
             changes: vec![AccountChange { change, read_version: read.version, read: None }],
             last_reads: None,
             reauthorization: None,
-            triggered_at: context.triggered_at,
+            context,
         };
         self.authorized.store.commit(commit).await?;
         Ok(Some(account))

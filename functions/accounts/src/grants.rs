@@ -57,7 +57,7 @@ impl Accounts {
                 Err(refusal) => return Ok(Err(refusal)),
             };
             let value = change.grant.clone();
-            let version = store.put_grant(change, read, None, request.context().triggered_at).await?;
+            let version = store.put_grant(change, read, None, request.context()).await?;
             Ok(Ok((Versioned { version, value }, key)))
         });
         let (grant, key) = stored.await??;

@@ -7,5 +7,5 @@ static ALLOCATOR: lambda::Allocator = lambda::Allocator;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    web::serve::<accounts::Accounts>().await
+    web::serve::<accounts::Accounts>(env!("CARGO_PKG_NAME")).await
 }

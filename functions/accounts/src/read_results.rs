@@ -63,9 +63,11 @@ fn read(request: &Request) -> Result<Submission, Problem> {
     let contract_id = input.text_field("contractId", str::parse::<ContractId>);
     let observed_at = input.text_field("observedAt", timestamp);
     let read_result = input.required_field("readResult").and_then(|value| input.check(parse_read_result(&value)));
-    let submitted_at = Some(request.context().triggered_at);
+    let context = request.context();
+    let (submitted_at, traceparent) = (Some(context.triggered_at), Some(context.traceparent));
     input.finish(|| {
-        Some(Submission { user_id: user_id?, contract_id, observed_at, submitted_at, read_result: read_result? })
+        let (user_id, read_result) = (user_id?, read_result?);
+        Some(Submission { user_id, contract_id, observed_at, submitted_at, traceparent, read_result })
     })
 }
 

@@ -7,6 +7,7 @@ use reauth_core::{
     error::Chain,
     keyring::random_secret,
     lambda::RequestContext,
+    metrics,
     store::{NewReauthorizationSecrets, StoreError, Versioned},
     web::{Problem, callback_url, state},
 };
@@ -169,7 +170,7 @@ impl CreateReauthUrl {
         }
         let secret = random_secret(&self.ambient);
         let flow = Flow::Account { account_id: account_id.clone() };
-        let reauthorization = self.reauthorization(new, &grant.value, flow);
+        let reauthorization = self.reauthorization(new, &grant.value, flow, context);
         let state = state(&reauthorization.id, &secret);
         let redirect_uri = callback_url(&new.public_base_url, &state)?;
         let secrets = NewReauthorizationSecrets { state: &secret, browser: new.browser.as_ref(), verifier: None };
@@ -186,7 +187,7 @@ impl CreateReauthUrl {
         // be stored.
         let (page, written) = tokio::join!(page, written);
         let (page, ()) = (page?, written?);
-        Ok(CreatedReauthorization { reauthorization, page })
+        Ok(created(reauthorization, page))
     }
 
     async fn with_user_page(
@@ -199,7 +200,7 @@ impl CreateReauthUrl {
         let secret = random_secret(&self.ambient);
         let verifier = CodeVerifier::new(&self.ambient);
         let flow = Flow::User { exchange: Exchange::Open, account_id: account_id.cloned() };
-        let reauthorization = self.reauthorization(new, &grant.value, flow);
+        let reauthorization = self.reauthorization(new, &grant.value, flow, context);
         let state = state(&reauthorization.id, &secret);
         let redirect_uri = callback_url(&new.public_base_url, &state)?;
         let secrets =
@@ -209,10 +210,16 @@ impl CreateReauthUrl {
         let written = self.authorized.store.create_reauthorization(&reauthorization, secrets, context.triggered_at);
         let (page, written) = tokio::join!(page, written);
         let (page, ()) = (page?, written?);
-        Ok(CreatedReauthorization { reauthorization, page })
+        Ok(created(reauthorization, page))
     }
 
-    fn reauthorization(&self, new: &NewReauthorization, grant: &Grant, flow: Flow) -> Reauthorization {
+    fn reauthorization(
+        &self,
+        new: &NewReauthorization,
+        grant: &Grant,
+        flow: Flow,
+        context: RequestContext,
+    ) -> Reauthorization {
         let now = self.ambient.now();
         Reauthorization {
             id: ReauthorizationId::from(self.ambient.bytes()),
@@ -224,6 +231,7 @@ impl CreateReauthUrl {
             return_url: new.return_url.clone(),
             locale: new.locale.clone(),
             link: new.link.clone(),
+            traceparent: Some(context.traceparent),
             created_at: now,
             expires_at: after(now, self.settings.reauthorization_ttl),
         }
@@ -257,6 +265,14 @@ impl CreateReauthUrl {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+fn created(reauthorization: Reauthorization, page: PageUrl) -> CreatedReauthorization {
+    let Reauthorization { id, user_id, .. } = &reauthorization;
+    let account_id = reauthorization.account_id().map(AccountId::as_str);
+    tracing::info!(reauthorization_id = %id, %user_id, account_id, "create-reauthorization: created a reauthorization");
+    metrics::reauthorization_created();
+    CreatedReauthorization { reauthorization, page }
 }
 
 /// Chooses the grant of the given contract, else of the account's contract, else the user's only grant. Returns `None`

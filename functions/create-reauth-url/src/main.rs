@@ -7,5 +7,5 @@ static ALLOCATOR: lambda::Allocator = lambda::Allocator;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    web::serve::<create_reauth_url::CreateReauthUrl>().await
+    web::serve::<create_reauth_url::CreateReauthUrl>(env!("CARGO_PKG_NAME")).await
 }

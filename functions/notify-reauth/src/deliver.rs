@@ -24,24 +24,35 @@ pub(crate) enum DeliveryError {
     LinkUrl(#[from] url::ParseError),
 }
 
+/// What was done with an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Delivery {
+    Published,
+    /// It was published before, or its user was erased.
+    NotNeeded,
+}
+
 impl NotifyReauth {
-    #[instrument(skip_all, fields(event_id = %event.event.subject.event_id, user_id = %event.event.subject.user_id, account_id = event.event.subject.about.account_id(), contract_id = event.event.subject.about.contract_id()))]
-    pub(crate) async fn deliver(&self, event: &StoredEvent) -> Result<(), DeliveryError> {
-        let (link, stored) = tokio::join!(self.link(event), self.store.event(&event.event));
+    #[instrument(skip_all, fields(event_id = %event.event.subject.event_id, trace_id = event.traceparent.map(|trace| display(trace.trace_id())), user_id = %event.event.subject.user_id, account_id = event.event.subject.about.account_id(), contract_id = event.event.subject.about.contract_id()))]
+    pub(crate) async fn deliver(&self, event: &StoredEvent) -> Result<Delivery, DeliveryError> {
+        // Boxed, because the futures of calls to AWS are large.
+        let (link, stored) = tokio::join!(Box::pin(self.link(event)), Box::pin(self.store.event(&event.event)));
         let link = match link {
             // The user was erased: there is nobody to notify.
-            Err(DeliveryError::Store(StoreError::Erased)) => return Ok(()),
+            Err(DeliveryError::Store(StoreError::Erased)) => return Ok(Delivery::NotNeeded),
             link => link?,
         };
         let Some(stored) = stored?.filter(|stored| stored.event.subject == event.event.subject) else {
-            return Ok(());
+            return Ok(Delivery::NotNeeded);
         };
         if stored.published_at.is_some() {
-            return Ok(());
+            return Ok(Delivery::NotNeeded);
         }
         let payload = stored.event.to_json(link.as_ref())?.to_string();
-        self.topic.publish(&stored.event, payload).await?;
-        Ok(self.store.record_publication(&stored.event, self.ambient.now()).await?)
+        self.topic.publish(&stored, payload).await?;
+        tracing::info!("notify-reauth: published an event");
+        self.store.record_publication(&stored.event, self.ambient.now()).await?;
+        Ok(Delivery::Published)
     }
 
     /// Writes the reconnect link, if this event carries one. The token is derived from the event, so every delivery and
@@ -56,7 +67,7 @@ impl NotifyReauth {
         let expires_at = after(created_at, self.link_ttl);
         let notice = Some(Notice { event_id: subject.event_id.clone(), link_key_id: event.link_key_id.clone() });
         let (user_id, target) = (subject.user_id.clone(), subject.about.target());
-        let link = Link { user_id, target, notice, created_at, expires_at };
+        let link = Link { user_id, target, notice, traceparent: event.traceparent, created_at, expires_at };
         self.store.put_link(&token, &link, subject).await?;
         let url = self.public_base_url.join(reconnect_path(&token).expose_secret())?.to_string();
         Ok(Some(ReconnectLink { url, expires_at }))

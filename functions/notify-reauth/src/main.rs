@@ -7,5 +7,5 @@ static ALLOCATOR: lambda::Allocator = lambda::Allocator;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    lambda::serve::<notify_reauth::NotifyReauth>().await
+    lambda::serve::<notify_reauth::NotifyReauth>(env!("CARGO_PKG_NAME")).await
 }

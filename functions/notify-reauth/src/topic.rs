@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use aws_sdk_sns::{Client, error::BuildError, types::MessageAttributeValue};
-use reauth_core::aws::AwsError;
-use reauth_domain::Event;
+use reauth_core::{aws::AwsError, store::StoredEvent};
 
-/// The SNS topic. The message is the event; the message attributes are its type and its id.
+/// The SNS topic. The message is the event; the message attributes are its type, its id and its trace.
 #[derive(Debug)]
 pub(crate) struct Topic {
     client: Client,
@@ -27,15 +26,19 @@ impl Topic {
         Self { client, arn: arn.into() }
     }
 
-    pub(crate) async fn publish(&self, event: &Event, payload: String) -> Result<(), PublishError> {
+    pub(crate) async fn publish(&self, stored: &StoredEvent, payload: String) -> Result<(), PublishError> {
+        let StoredEvent { event, traceparent, .. } = stored;
         let attribute = |value: &str| MessageAttributeValue::builder().data_type("String").string_value(value).build();
-        let request = self
+        let mut request = self
             .client
             .publish()
             .topic_arn(&*self.arn)
             .message(payload)
             .message_attributes("eventType", attribute(event.detail.kind())?)
             .message_attributes("eventId", attribute(event.subject.event_id.as_str())?);
+        if let Some(traceparent) = traceparent {
+            request = request.message_attributes("traceparent", attribute(&traceparent.to_string())?);
+        }
         request.send().await.map(drop).map_err(|error| PublishError::Sns(AwsError::from(&error)))
     }
 }

@@ -14,9 +14,10 @@ use reauth_core::{
     aws::Aws,
     config::{ConfigError, Environment},
     error::Chain,
-    lambda::{Function, Invocation, first_receipt},
+    lambda::{Function, Invocation, first_receipt, traceparent},
+    metrics::{self, Channel},
 };
-use tracing::instrument;
+use tracing::{Span, field::display, instrument};
 
 use crate::{message::Message, webhook::Webhook};
 
@@ -45,19 +46,28 @@ impl Function for PostWebhook {
 
 impl PostWebhook {
     /// Returns the message's id if the message failed.
+    #[instrument(skip_all, fields(trace_id))]
     async fn post(&self, record: SqsMessage) -> Option<String> {
-        let first_receipt = first_receipt(&record);
+        let (first_receipt, traceparent) = (first_receipt(&record), traceparent(&record));
+        if let Some(traceparent) = &traceparent {
+            Span::current().record("trace_id", display(traceparent.trace_id()));
+        }
         let message_id = record.message_id.unwrap_or_default();
-        let Some(message) = record.body.and_then(Message::parse) else {
+        let Some(message) = record.body.and_then(|body| Message::parse(body, traceparent)) else {
             if first_receipt {
                 tracing::error!(message_id, "post-webhook: a message holds no event");
             }
             return Some(message_id);
         };
-        match self.webhook.post(&message).await {
-            Ok(()) => None,
+        let event_id = message.event_id.as_str();
+        let posted = self.webhook.post(&message).await;
+        metrics::delivery(Channel::Webhook, posted.is_ok());
+        match posted {
+            Ok(()) => {
+                tracing::info!(message_id, event_id, "post-webhook: posted an event");
+                None
+            }
             Err(error) => {
-                let event_id = message.event_id.as_str();
                 tracing::warn!(message_id, event_id, error = %Chain(&error), "post-webhook: could not post an event");
                 Some(message_id)
             }

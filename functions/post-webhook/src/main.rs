@@ -7,5 +7,5 @@ static ALLOCATOR: lambda::Allocator = lambda::Allocator;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    lambda::serve::<post_webhook::PostWebhook>().await
+    lambda::serve::<post_webhook::PostWebhook>(env!("CARGO_PKG_NAME")).await
 }

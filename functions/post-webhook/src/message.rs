@@ -1,6 +1,6 @@
 //! A message of the `Webhooks` queue: the event as it was published on the topic.
 
-use reauth_domain::EventId;
+use reauth_domain::{EventId, TraceParent};
 use serde::Deserialize;
 
 /// An event to post.
@@ -10,6 +10,8 @@ pub(crate) struct Message {
     pub(crate) event_id: EventId,
     /// `{"type", "timestamp", "data"}`, posted unchanged. An event type that this version does not know is posted too.
     pub(crate) body: String,
+    /// The trace of the event, sent as the `traceparent` header.
+    pub(crate) traceparent: Option<TraceParent>,
 }
 
 #[derive(Deserialize)]
@@ -29,9 +31,9 @@ struct Data {
 
 impl Message {
     /// Parses the body of a message. Returns `None` if the body holds no event.
-    pub(crate) fn parse(body: String) -> Option<Self> {
+    pub(crate) fn parse(body: String, traceparent: Option<TraceParent>) -> Option<Self> {
         let envelope: Envelope = serde_json::from_str(&body).ok()?;
-        Some(Self { event_id: envelope.data.event_id, body })
+        Some(Self { event_id: envelope.data.event_id, body, traceparent })
     }
 }
 
@@ -44,7 +46,7 @@ mod tests {
 
     #[test]
     fn an_event_of_any_type_is_kept_as_it_is() {
-        let message = Message::parse(EVENT.to_owned()).unwrap();
+        let message = Message::parse(EVENT.to_owned(), None).unwrap();
         assert_eq!(message.event_id.as_str(), "evt_00000000000000000000000000000001");
         assert_eq!(message.body, EVENT);
     }
@@ -55,7 +57,7 @@ mod tests {
         let no_id = EVENT.replace("eventId", "id");
         let envelope = serde_json::json!({"Type": "Notification", "Message": EVENT}).to_string();
         for body in ["", "x", "{}", "[]", &bad_id, &no_id, &envelope] {
-            assert!(Message::parse(body.to_owned()).is_none(), "{body}");
+            assert!(Message::parse(body.to_owned(), None).is_none(), "{body}");
         }
     }
 }

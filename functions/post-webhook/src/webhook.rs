@@ -92,7 +92,8 @@ impl Webhook {
             ConfigError::new("WEBHOOK_URL", "must be an https URL without userinfo (http only for loopback addresses)")
         })?;
         let secrets = services::secrets_manager(aws)?;
-        let keys = Rotating::new(secrets, environment.required("WEBHOOK_SECRET_ID")?, ambient, SigningKeys::read);
+        let id = environment.required("WEBHOOK_SECRET_ID")?;
+        let keys = Rotating::new(secrets, id, "webhook_secret", ambient, SigningKeys::read);
         let http = http_client::client(aws.tls().clone(), CONNECT_TIMEOUT);
         Ok(Self { http, url, keys, ambient: ambient.clone() })
     }
@@ -101,7 +102,7 @@ impl Webhook {
     pub(crate) async fn post(&self, message: &Message) -> Result<(), PostError> {
         let keys = self.keys.get().await?;
         let (id, seconds) = (message.event_id.as_str(), self.ambient.now().as_second());
-        let request = self
+        let mut request = self
             .http
             .post(self.url.clone())
             .header(CONTENT_TYPE, "application/json")
@@ -109,6 +110,9 @@ impl Webhook {
             .header("webhook-timestamp", seconds)
             .header("webhook-signature", keys.sign(id, seconds, &message.body))
             .body(message.body.clone());
+        if let Some(traceparent) = &message.traceparent {
+            request = request.header("traceparent", traceparent.to_string());
+        }
         // The client follows no redirects: the body contains the reconnect link, which must reach the configured URL
         // only.
         match tokio::time::timeout(TIMEOUT, request.send()).await {

@@ -12,7 +12,7 @@ use reauth_core::{
     aws::Aws,
     config::{ConfigError, Environment},
     lambda::RequestContext,
-    services,
+    metrics, services,
     store::StoreError,
     web::{
         ApiRequest, BrowserCookie, HttpFunction, Problem, Response, callback_url,
@@ -20,7 +20,7 @@ use reauth_core::{
         response, state,
     },
 };
-use reauth_domain::reauthorization::{Reauthorization, UnverifiedClaim};
+use reauth_domain::reauthorization::{Progress, Reauthorization, UnverifiedClaim};
 use secrecy::{ExposeSecret, SecretString};
 use tracing::instrument;
 use url::Url;
@@ -89,7 +89,9 @@ impl ReauthCallback {
         // not redirected to the application.
         let same_browser = stored.is_bound_to(BrowserCookie::of(request).secrets(request));
         let reauthorization = stored.reauthorization.clone();
-        let Reauthorization { id, user_id, contract_id, .. } = &reauthorization;
+        let Reauthorization { id, user_id, contract_id, traceparent, .. } = &reauthorization;
+        let context = request.context().continuing(*traceparent);
+        request.record("trace_id", &context.traceparent.trace_id());
         request.record("reauthorization_id", id);
         request.record("user_id", user_id);
         request.record("contract_id", contract_id);
@@ -102,7 +104,7 @@ impl ReauthCallback {
             state,
             same_browser,
             public_base_url,
-            context: request.context(),
+            context,
         };
         let settled = match self.settle(&visit, stored).await {
             // The user was erased during the request. From now on, the state is unknown.
@@ -111,6 +113,9 @@ impl ReauthCallback {
         };
         if let Some(account_id) = &settled.account_id {
             request.record("account_id", account_id);
+        }
+        if matches!(settled.next, Next::End(_)) && reauthorization.progress == Progress::Pending {
+            metrics::reauthorization_returned();
         }
         let outcome = match settled.next {
             Next::AccountPage(url) => return response::see_other(url.as_str()),

@@ -7,5 +7,5 @@ static ALLOCATOR: lambda::Allocator = lambda::Allocator;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    web::serve::<reauth_callback::ReauthCallback>().await
+    web::serve::<reauth_callback::ReauthCallback>(env!("CARGO_PKG_NAME")).await
 }

@@ -228,7 +228,7 @@ impl ReauthCallback {
             changes: vec![AccountChange { change, read_version: account.version, read: None }],
             last_reads: None,
             reauthorization: Some((reauthorization.id.clone(), stored.version)),
-            triggered_at: context.triggered_at,
+            context,
         };
         self.authorized.store.commit(commit).await?;
         Ok(outcome)

@@ -158,7 +158,7 @@ impl ReauthCallback {
             let grant = store.grant(user_id, contract_id).await?.ok_or(StoreError::Erased)?;
             let change = grant.value.attempt_failed(reauthorization.attempt(), code, self.ambient.now());
             let condition = GrantCondition::Version(grant.version);
-            match store.put_grant(change, condition, Some(progress), context.triggered_at).await {
+            match store.put_grant(change, condition, Some(progress), context).await {
                 // The reauthorization has changed: the caller reads it again.
                 Err(conflict @ StoreError::Conflict(Some(Condition::Reauthorization))) => Ok(Err(conflict)),
                 written => written.map(|_| Ok(())),

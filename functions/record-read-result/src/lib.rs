@@ -14,7 +14,8 @@ use reauth_core::{
     aws::Aws,
     config::{ConfigError, Environment},
     error::Chain,
-    lambda::{Function, Invocation, RequestContext},
+    lambda::{Function, Invocation},
+    metrics::{self, ReadResultOutcome},
     store::StoreError,
 };
 use reauth_domain::UserId;
@@ -47,6 +48,7 @@ impl Function for RecordReadResult {
             match ReadMessage::read(record, self.ambient.now()) {
                 Ok(message) => by_user.entry(message.submission.user_id.clone()).or_default().push(message),
                 Err(bad) => {
+                    metrics::read_result(ReadResultOutcome::Invalid);
                     bad.log(&id);
                     reply.add_failure(id);
                 }
@@ -68,8 +70,14 @@ impl RecordReadResult {
                 let user_id = &message.submission.user_id;
                 tracing::warn!(message_id = %message.id, %user_id, ignored, "record-read-result: ignored entries that are not accounts");
             }
-            let context = RequestContext { triggered_at: message.handed_in_at, deadline: invocation.deadline };
-            match self.record(&message, context).await {
+            let context = invocation.context(message.handed_in_at, message.traceparent, &self.ambient);
+            let recorded = self.record(&message, context).await;
+            metrics::read_result(match recorded {
+                Ok(()) => ReadResultOutcome::Recorded,
+                Err(StoreError::Erased) => ReadResultOutcome::Erased,
+                Err(_) => ReadResultOutcome::Failed,
+            });
+            match recorded {
                 Ok(()) => {}
                 Err(StoreError::Erased) => {
                     let user_id = &message.submission.user_id;

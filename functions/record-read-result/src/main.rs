@@ -7,5 +7,5 @@ static ALLOCATOR: lambda::Allocator = lambda::Allocator;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    lambda::serve::<record_read_result::RecordReadResult>().await
+    lambda::serve::<record_read_result::RecordReadResult>(env!("CARGO_PKG_NAME")).await
 }

@@ -2,8 +2,8 @@
 
 use aws_lambda_events::sqs::SqsMessage;
 use jiff::Timestamp;
-use reauth_core::lambda::first_receipt;
-use reauth_domain::{InvalidField, InvalidFields, submission::Submission, time::whole_milliseconds};
+use reauth_core::lambda::{first_receipt, traceparent};
+use reauth_domain::{InvalidField, InvalidFields, TraceParent, submission::Submission, time::whole_milliseconds};
 use serde_json::Value;
 
 /// A valid message.
@@ -17,6 +17,8 @@ pub(crate) struct ReadMessage {
     pub(crate) observed_at: Timestamp,
     /// Whether `observed_at` is a time that the sender gave. If not, `observed_at` equals `handed_in_at`.
     pub(crate) is_certain: bool,
+    /// The trace in the body, else that of the message.
+    pub(crate) traceparent: Option<TraceParent>,
     pub(crate) submission: Submission,
 }
 
@@ -51,7 +53,7 @@ impl ReadMessage {
     pub(crate) fn read(record: SqsMessage, now: Timestamp) -> Result<Self, BadMessage> {
         let sent_at = record.attributes.get("SentTimestamp").and_then(|value| value.parse().ok());
         let sent_at = sent_at.and_then(|at| Timestamp::from_millisecond(at).ok()).unwrap_or(now);
-        let first_receipt = first_receipt(&record);
+        let (first_receipt, of_message) = (first_receipt(&record), traceparent(&record));
         let opened = open(record.body.as_deref().unwrap_or_default());
         let Opened { submission, envelope_time } = opened.map_err(|problem| BadMessage { problem, first_receipt })?;
         let observed_at = submission.observed_at.map(|observed_at| observed_at.min(sent_at));
@@ -62,6 +64,7 @@ impl ReadMessage {
             handed_in_at,
             observed_at: observed_at.unwrap_or(handed_in_at),
             is_certain: observed_at.is_some(),
+            traceparent: submission.traceparent.or(of_message),
             submission,
         })
     }

@@ -33,7 +33,7 @@ impl News<'_> {
 }
 
 impl RecordReadResult {
-    #[instrument(skip_all, fields(message_id = %message.id, user_id = %message.submission.user_id))]
+    #[instrument(skip_all, fields(message_id = %message.id, trace_id = %context.traceparent.trace_id(), user_id = %message.submission.user_id))]
     pub(crate) async fn record(&self, message: &ReadMessage, context: RequestContext) -> Result<(), StoreError> {
         let (user, listed) = (&message.submission.user_id, &OnceCell::new());
         retry_on_conflict(&self.ambient, context.deadline, || async move {
@@ -79,9 +79,7 @@ impl RecordReadResult {
             return store.put_last_reads(&user_id, last_reads, context.triggered_at).await;
         }
         let last_reads = Some(last_reads);
-        store
-            .commit(Commit { user_id, changes, last_reads, reauthorization: None, triggered_at: context.triggered_at })
-            .await
+        store.commit(Commit { user_id, changes, last_reads, reauthorization: None, context }).await
     }
 
     /// Returns the change of the account's status. Returns `None` if only the account's watermark changes.

@@ -20,6 +20,7 @@ use reauth_core::{
     config::{ConfigError, Environment},
     error::Chain,
     lambda::{Function, Invocation, RequestContext},
+    metrics,
     store::{DueItem, StoreError},
 };
 use reauth_domain::{Target, time::after};
@@ -142,6 +143,7 @@ impl Function for SweepAccounts {
         while summary.add(&self.notice_expired_grants(&invocation).await?) {}
         while summary.add(&self.verify_accounts(&invocation).await?) {}
         let Summary { requeued, settled, expired, failed, left } = summary;
+        metrics::sweep_run(left);
         tracing::info!(requeued, settled, expired, failed, left, "sweep: done");
         Ok(serde_json::to_value(summary)?)
     }
@@ -169,7 +171,7 @@ impl SweepAccounts {
             if self.ambient.remaining(invocation.deadline) < EVENT_TIME {
                 return SweepOutcome::Left;
             }
-            let context = RequestContext { triggered_at: self.ambient.now(), deadline: invocation.deadline };
+            let context = invocation.context(self.ambient.now(), None, &self.ambient);
             match Box::pin(self.notice_expired_grant(&item, context)).await {
                 Ok(outcome) => outcome,
                 Err(StoreError::Erased) => SweepOutcome::Open,
@@ -211,7 +213,7 @@ impl SweepAccounts {
             if is_down || self.ambient.remaining(invocation.deadline) < VERIFICATION_TIME {
                 return SweepOutcome::Left;
             }
-            let context = RequestContext { triggered_at: self.ambient.now(), deadline: invocation.deadline };
+            let context = invocation.context(self.ambient.now(), None, &self.ambient);
             let result = Box::pin(self.verify(&item, context)).await;
             if result.as_ref().is_err_and(SweepError::is_outage) {
                 outages_in_a_row.fetch_add(1, Ordering::Relaxed);

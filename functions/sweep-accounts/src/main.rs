@@ -7,5 +7,5 @@ static ALLOCATOR: lambda::Allocator = lambda::Allocator;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    lambda::serve::<sweep_accounts::SweepAccounts>().await
+    lambda::serve::<sweep_accounts::SweepAccounts>(env!("CARGO_PKG_NAME")).await
 }

@@ -108,7 +108,7 @@ impl SweepAccounts {
             changes: vec![AccountChange { change, read_version: read.version, read: None }],
             last_reads: None,
             reauthorization: None,
-            triggered_at: context.triggered_at,
+            context,
         };
         match self.authorized.store.commit(commit).await {
             Ok(()) => Ok(SweepOutcome::Verified),

@@ -65,6 +65,7 @@ impl Endpoints {
             | "AWS_ENDPOINT_URL_SQS"
             | "AWS_ENDPOINT_URL_SNS" => self.aws_url.clone(),
             "RUST_LOG" => self.rust_log.clone(),
+            "METRICS_NAMESPACE" => names::METRICS_NAMESPACE.to_owned(),
             "TABLE_NAME" => names::TABLE.to_owned(),
             "CONTRACT_SECRET_PREFIX" => names::CONTRACT_SECRET_PREFIX.to_owned(),
             "SERVICE_SECRET_ID" => names::SERVICE_SECRET.to_owned(),
@@ -100,6 +101,7 @@ const COMMON: &[&str] = &[
     "AWS_ENDPOINT_URL_SQS",
     "AWS_ENDPOINT_URL_SNS",
     "RUST_LOG",
+    "METRICS_NAMESPACE",
 ];
 
 /// The variables of a function that uses the table.

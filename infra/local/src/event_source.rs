@@ -1,6 +1,6 @@
 //! The event source mapping from a queue to its function, with partial batch responses.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -102,6 +102,11 @@ fn failures(reply: &[u8], batch: &[Message]) -> Failures {
     named.map_or(Failures::All, Failures::These)
 }
 
+fn message_attributes(attributes: &BTreeMap<String, String>) -> Value {
+    let attribute = |value: &String| json!({"stringValue": value, "stringListValues": [], "binaryListValues": [], "dataType": "String"});
+    attributes.iter().map(|(name, value)| (name.clone(), attribute(value))).collect()
+}
+
 /// The event that Lambda creates from a batch.
 fn event(queue: Queue, batch: &[Message]) -> Value {
     let records: Vec<Value> = batch
@@ -118,7 +123,7 @@ fn event(queue: Queue, batch: &[Message]) -> Value {
                     "SenderId": names::ACCOUNT,
                     "ApproximateFirstReceiveTimestamp": first_received_at.as_millisecond().to_string(),
                 },
-                "messageAttributes": {},
+                "messageAttributes": message_attributes(&message.attributes),
                 "md5OfBody": format!("{:x}", md5::compute(&message.body)),
                 "eventSource": "aws:sqs",
                 "eventSourceARN": queue.arn(),

@@ -4,6 +4,8 @@
 pub const REGION: &str = "eu-west-1";
 /// The AWS account in all ARNs.
 pub const ACCOUNT: &str = "000000000000";
+/// Of the metrics. Only processes of their own write metrics, not the functions within the local system.
+pub const METRICS_NAMESPACE: &str = "digime-reauth";
 pub const TABLE: &str = "digime-reauth";
 pub const TOPIC: &str = "digime-reauth-notifications";
 /// The prefix of the ids of the contracts' secrets.

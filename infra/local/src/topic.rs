@@ -46,7 +46,7 @@ pub struct Topic {
 }
 
 impl Topic {
-    /// A topic with raw message delivery: each subscribed queue receives the messages unchanged.
+    /// A topic with raw message delivery: each subscribed queue receives the messages unchanged, with their attributes.
     #[must_use]
     pub(crate) fn new(queues: Queues, subscribed: Vec<Queue>, ambient: Ambient) -> Self {
         Self { queues, subscribed, ambient, published: Arc::default() }
@@ -55,7 +55,7 @@ impl Topic {
     /// Publishes a message and returns its id.
     pub(crate) fn publish(&self, message: &str, attributes: BTreeMap<String, String>) -> Result<String, QueueError> {
         for queue in &self.subscribed {
-            self.queues.send(*queue, message)?;
+            self.queues.send_with(*queue, message, &attributes)?;
         }
         let message_id = uuid(&self.ambient);
         let publication = Publication { message_id: message_id.clone(), message: message.to_owned(), attributes };
@@ -101,10 +101,11 @@ mod tests {
     #[test]
     fn a_subscribed_queue_gets_the_message_as_it_was_published() {
         let (topic, queues) = topic(&[Queue::Webhooks]);
-        topic.publish("event", BTreeMap::new()).unwrap();
+        let attributes = BTreeMap::from([("eventType".to_owned(), "account.removed".to_owned())]);
+        topic.publish("event", attributes.clone()).unwrap();
         let messages = queues.messages(Queue::Webhooks, 10).unwrap();
         assert_eq!(messages.len(), 1);
-        assert_eq!(messages[0].body, "event");
+        assert_eq!((messages[0].body.as_str(), &messages[0].attributes), ("event", &attributes));
         assert!(queues.messages(Queue::Notifications, 10).unwrap().is_empty());
     }
 

@@ -1,13 +1,21 @@
 //! The Lambda runtime of a function: it is built once from the environment, then invoked with events.
 
-use std::{future::Future, process::ExitCode, sync::Arc};
+use std::{
+    future::Future,
+    process::ExitCode,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use aws_lambda_events::sqs::SqsMessage;
 use digime::ambient::{Ambient, Deadline};
 use jiff::Timestamp;
 use lambda_runtime::{Context, Error, LambdaEvent, service_fn};
+use reauth_domain::TraceParent;
 use serde::{Serialize, de::DeserializeOwned};
-use tower::Service;
+use tower::{Service, ServiceExt};
 use tracing::Level;
 use tracing_subscriber::{
     Layer,
@@ -16,7 +24,10 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
-use crate::config::{ConfigError, Environment};
+use crate::{
+    config::{ConfigError, Environment},
+    metrics::{self, Metrics},
+};
 
 /// The allocator of the functions' binaries. The AWS SDK makes many short-lived allocations, and a warm invocation
 /// takes less CPU time with this allocator (docs/performance.md).
@@ -27,15 +38,38 @@ pub use mimalloc::MiMalloc as Allocator;
 pub struct Invocation {
     /// When Lambda ends the invocation.
     pub deadline: Deadline,
+    /// The X-Ray trace of the invocation.
+    pub traceparent: Option<TraceParent>,
 }
 
-/// When an operation was triggered, and its deadline.
+/// When an operation was triggered, its deadline, and its trace.
 #[derive(Debug, Clone, Copy)]
 pub struct RequestContext {
     /// Writes for a user who was erased since then are refused.
     pub triggered_at: Timestamp,
     /// Calls that cannot finish by then are not started.
     pub deadline: Deadline,
+    /// Stored with the events and the reauthorizations that the operation writes.
+    pub traceparent: TraceParent,
+}
+
+impl RequestContext {
+    /// The same operation, as a part of the trace that led to it, if that is known.
+    #[must_use]
+    pub fn continuing(self, traceparent: Option<TraceParent>) -> Self {
+        Self { traceparent: traceparent.unwrap_or(self.traceparent), ..self }
+    }
+}
+
+impl Invocation {
+    /// The context of an operation of this invocation. Without a trace of its own, the operation belongs to the trace of
+    /// the invocation, or to a new one.
+    #[must_use]
+    pub fn context(&self, triggered_at: Timestamp, own: Option<TraceParent>, ambient: &Ambient) -> RequestContext {
+        let new = || TraceParent::new(ambient.bytes(), ambient.bytes());
+        let traceparent = own.or(self.traceparent).unwrap_or_else(new);
+        RequestContext { triggered_at, deadline: self.deadline, traceparent }
+    }
 }
 
 /// A Lambda function that is invoked with events of one type. For a function behind the HTTP API, see
@@ -79,8 +113,17 @@ pub(crate) const NO_DEADLINE: Deadline = Deadline(Timestamp::MAX);
 impl From<&Context> for Invocation {
     fn from(context: &Context) -> Self {
         let deadline = i64::try_from(context.deadline).ok().and_then(|at| Timestamp::from_millisecond(at).ok());
-        Self { deadline: deadline.map_or(NO_DEADLINE, Deadline) }
+        let traceparent = context.xray_trace_id.as_deref().and_then(TraceParent::from_xray);
+        Self { deadline: deadline.map_or(NO_DEADLINE, Deadline), traceparent }
     }
+}
+
+/// The trace that a queue's message belongs to: its attribute `traceparent`, else the X-Ray trace of its sender.
+#[must_use]
+pub fn traceparent(message: &SqsMessage) -> Option<TraceParent> {
+    let own = message.message_attributes.get("traceparent").and_then(|value| value.string_value.as_deref());
+    let own = own.and_then(|text| text.parse().ok());
+    own.or_else(|| TraceParent::from_xray(message.attributes.get("AWSTraceHeader")?))
 }
 
 /// Whether a queue delivers the message for the first time. A message that cannot be parsed is logged only then, not at
@@ -91,9 +134,10 @@ pub fn first_receipt(message: &SqsMessage) -> bool {
     count.is_none_or(|count| count <= 1)
 }
 
-/// Builds a function from the environment of the process, and serves invocations until Lambda ends the process.
-pub async fn serve<F: Function>() -> ExitCode {
-    run(|environment, ambient| Ok(service(F::new(environment, ambient)?))).await
+/// Builds a function from the environment of the process, and serves invocations until Lambda ends the process. `name` is
+/// that of the function's binary.
+pub async fn serve<F: Function>(name: &'static str) -> ExitCode {
+    run(name, |environment, ambient| Ok(service(F::new(environment, ambient)?))).await
 }
 
 /// The service of a function.
@@ -108,7 +152,10 @@ pub fn service<F: Function>(function: F) -> impl EventService<F::Event> {
 
 /// Builds a service from the environment of the process, and serves invocations until Lambda ends the process. A
 /// configuration error ends the process with one line on standard error.
-pub(crate) async fn run<E, S>(build: impl FnOnce(&Environment, &Ambient) -> Result<S, ConfigError>) -> ExitCode
+pub(crate) async fn run<E, S>(
+    name: &'static str,
+    build: impl FnOnce(&Environment, &Ambient) -> Result<S, ConfigError>,
+) -> ExitCode
 where
     E: DeserializeOwned + Send + 'static,
     S: EventService<E>,
@@ -120,6 +167,7 @@ where
     let served = match built {
         Ok((levels, service)) => {
             initialize_logs(levels);
+            let service = measured(service, environment.optional("METRICS_NAMESPACE").and_then(Metrics::collect), name);
             // Handles several invocations at the same time if `AWS_LAMBDA_MAX_CONCURRENCY` is set; else one after the
             // other.
             lambda_runtime::run_concurrent(service).await.map_err(|error| error.to_string())
@@ -133,6 +181,28 @@ where
             ExitCode::FAILURE
         }
     }
+}
+
+/// Writes the metrics of each invocation at its end. Without a namespace, metrics are not collected.
+fn measured<E, S>(service: S, metrics: Option<Metrics>, name: &'static str) -> impl EventService<E, Reply = S::Reply>
+where
+    E: Send + 'static,
+    S: EventService<E>,
+{
+    let is_cold = Arc::new(AtomicBool::new(true));
+    service_fn(move |event: LambdaEvent<E>| {
+        let (service, is_cold) = (service.clone(), Arc::clone(&is_cold));
+        async move {
+            if is_cold.swap(false, Ordering::Relaxed) {
+                metrics::cold_start(name);
+            }
+            let reply = service.oneshot(event).await;
+            if let Some(Err(error)) = metrics.map(|metrics| metrics.write(std::io::stdout())) {
+                tracing::warn!(error = %error, "write metrics: could not write to standard output");
+            }
+            reply
+        }
+    })
 }
 
 /// The crates whose log lines are written at every level. Other crates log whole requests and replies, which may
@@ -186,6 +256,8 @@ fn initialize_logs(levels: Targets) {
         let krate = line.target().split("::").next().unwrap_or_default();
         *line.level() <= Level::INFO || OURS.contains(&krate)
     });
+    // In one invocation, at most 100 latencies of an endpoint are recorded. The crate would log an error for each other.
+    let levels = levels.with_target("metrics_cloudwatch_embedded", LevelFilter::OFF);
     let lines = tracing_subscriber::fmt::layer().json().with_current_span(false).with_span_list(true);
     // The error means that the process already has a subscriber. That is not a reason to stop.
     let _ = tracing_subscriber::registry().with(lines.with_filter(levels.and(harmless))).try_init();

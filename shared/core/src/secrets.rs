@@ -18,6 +18,7 @@ use crate::{
     aws::AwsError,
     config::{ConfigError, Environment},
     keyring::Keyring,
+    metrics,
 };
 
 /// How long a secret is used before it is fetched again.
@@ -106,14 +107,15 @@ impl<T> Clone for Rotating<T> {
 }
 
 impl<T> Rotating<T> {
-    /// `read` builds the value from the current and the previous version. Its error must not contain the secret.
+    /// `name` is that of the cache in the metrics. `read` builds the value from the current and the previous version. Its error must not contain the secret.
     pub fn new(
         client: Client,
         id: &str,
+        name: &'static str,
         ambient: &Ambient,
         read: fn(&SecretString, Option<&SecretString>) -> Result<T, String>,
     ) -> Self {
-        let cached = Cached::new(Lifetimes { lifetime: |_| LIFETIME, between_refetches: MIN_REFETCH_INTERVAL });
+        let cached = Cached::new(name, Lifetimes { lifetime: |_| LIFETIME, between_refetches: MIN_REFETCH_INTERVAL });
         Self { client, id: id.into(), ambient: ambient.clone(), read, cached: Arc::new(cached) }
     }
 
@@ -129,8 +131,11 @@ impl<T> Rotating<T> {
     }
 
     async fn fetch(&self) -> Result<Arc<T>, SecretError> {
-        let (current, previous) = fetch_versions(&self.client, &self.id).await?;
-        Ok(Arc::new(self.read_versions(&current, previous.as_ref())?))
+        let value = async {
+            let (current, previous) = fetch_versions(&self.client, &self.id).await?;
+            Ok(Arc::new(self.read_versions(&current, previous.as_ref())?))
+        };
+        value.await.inspect_err(|_| metrics::secret_error())
     }
 
     /// Builds the value from both versions, or from the current one alone if the previous one is unusable.
@@ -156,7 +161,7 @@ pub fn service_keys(
     let read = |current: &SecretString, previous: Option<&SecretString>| {
         Keyring::new(current, previous).map_err(|error| error.to_string())
     };
-    Ok(Rotating::new(client, id, ambient, read))
+    Ok(Rotating::new(client, id, "service_secret", ambient, read))
 }
 
 /// The contracts' keys. Cheap to clone; clones share the cache.
@@ -220,16 +225,20 @@ impl Contracts {
         if cached.len() >= MAX_CONTRACTS && !cached.contains_key(id) {
             cached.clear();
         }
-        Arc::clone(cached.entry(id.clone()).or_insert_with(|| Arc::new(Cached::new(lifetimes()))))
+        Arc::clone(cached.entry(id.clone()).or_insert_with(|| Arc::new(Cached::new("contract", lifetimes()))))
     }
 
     /// Fetches a contract. The outer error is not cached.
     async fn fetch(&self, id: &ContractId) -> Result<Fetched, SecretError> {
-        match fetch(&self.client, &format!("{}{id}", self.prefix), CURRENT).await {
+        let fetched = match fetch(&self.client, &format!("{}{id}", self.prefix), CURRENT).await {
             Ok(version) => Ok(read_contract(id, &version)),
             Err(error @ SecretError::Unavailable(_)) => Err(error),
             Err(error) => Ok(Err(error)),
+        };
+        if !matches!(fetched, Ok(Ok(_))) {
+            metrics::secret_error();
         }
+        fetched
     }
 }
 

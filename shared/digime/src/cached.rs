@@ -19,6 +19,8 @@ pub struct Lifetimes<T> {
 /// A cached value. Only one fetch is in progress at a time; other callers wait for its result.
 #[derive(Debug)]
 pub struct Cached<T> {
+    /// The dimension `Cache` of the metrics `CacheHits` and `CacheMisses`.
+    name: &'static str,
     lifetimes: Lifetimes<T>,
     state: Mutex<Option<State<T>>>,
 }
@@ -32,10 +34,10 @@ struct State<T> {
 }
 
 impl<T: Clone> Cached<T> {
-    /// An empty cache.
+    /// An empty cache. Metrics show it under its name.
     #[must_use]
-    pub fn new(lifetimes: Lifetimes<T>) -> Self {
-        Self { lifetimes, state: Mutex::new(None) }
+    pub fn new(name: &'static str, lifetimes: Lifetimes<T>) -> Self {
+        Self { name, lifetimes, state: Mutex::new(None) }
     }
 
     /// The cached value if it is fresh, else the fetched one.
@@ -63,10 +65,12 @@ impl<T: Clone> Cached<T> {
         if let Some(cached) = state.as_ref().filter(|cached| self.is_fresh(cached, now)) {
             let waits = cached.refetched_at.is_some_and(|at| now < after(at, self.lifetimes.between_refetches));
             if waits || suits(&cached.value) {
+                metrics::counter!("CacheHits", "Cache" => self.name).increment(1);
                 return Ok(cached.value.clone());
             }
             refetched_at = Some(now);
         }
+        metrics::counter!("CacheMisses", "Cache" => self.name).increment(1);
         let value = fetch.await?;
         *state = Some(State { value: value.clone(), fetched_at: ambient.now(), refetched_at });
         Ok(value)
@@ -121,7 +125,8 @@ mod tests {
         fn new() -> Self {
             let clock = Arc::new(TestClock::default());
             let ambient = Ambient::new(clock.clone(), clock.clone());
-            let cached = Cached::new(Lifetimes { lifetime: |_| LIFETIME, between_refetches: BETWEEN_REFETCHES });
+            let cached =
+                Cached::new("test", Lifetimes { lifetime: |_| LIFETIME, between_refetches: BETWEEN_REFETCHES });
             Self { clock, ambient, cached, fetches: AtomicU32::new(0) }
         }
 

@@ -16,6 +16,7 @@ pub mod reauthorization;
 pub mod return_url;
 pub mod submission;
 pub mod time;
+pub mod trace;
 pub mod verification;
 
 pub use account::{Account, Attempt, Change, Outcome, Signal, Status};
@@ -28,3 +29,4 @@ pub use last_reads::{LastReads, Watermark};
 pub use person::Person;
 pub use rate_limit::{RecentUses, RecentUsesByName};
 pub use return_url::{AllowedOrigins, InvalidReturnUrl, ReturnUrl};
+pub use trace::TraceParent;

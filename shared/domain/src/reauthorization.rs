@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AccountId, Attempt, Change, ContractId, FailureCode, Locale, ReauthorizationId, ReturnUrl, UserId,
+    AccountId, Attempt, Change, ContractId, FailureCode, Locale, ReauthorizationId, ReturnUrl, TraceParent, UserId,
     account::{Notice, Settlement},
 };
 
@@ -27,6 +27,8 @@ pub struct Reauthorization {
     pub locale: Option<Locale>,
     /// The event of the reconnect link that started the reauthorization.
     pub link: Option<Notice>,
+    /// The trace of the link's event, or of the application's request.
+    pub traceparent: Option<TraceParent>,
     pub created_at: Timestamp,
     /// When the callback stops being accepted.
     pub expires_at: Timestamp,
@@ -283,6 +285,7 @@ mod tests {
             return_url: None,
             locale: None,
             link: None,
+            traceparent: None,
             created_at: time(CREATED),
             expires_at: time(EXPIRES),
         }

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use crate::{
-    UserId,
+    TraceParent, UserId,
     time::{rfc3339, whole_milliseconds},
 };
 
@@ -24,11 +24,14 @@ pub struct Submission {
     pub observed_at: Option<Timestamp>,
     /// When the application submitted the read result over HTTP.
     pub submitted_at: Option<Timestamp>,
+    /// The trace of the read session. `None` if the application passed none on.
+    pub traceparent: Option<TraceParent>,
     pub read_result: ReadResult,
 }
 
 impl Submission {
-    /// Parses `{"userId", "contractId"?, "observedAt"?, "submittedAt"?, "readResult"}`.
+    /// Parses `{"userId", "contractId"?, "observedAt"?, "submittedAt"?, "traceparent"?, "readResult"}`. A `traceparent`
+    /// that is not valid is ignored, as W3C Trace Context wants it.
     pub fn parse(value: &Value) -> Result<Self, InvalidFields> {
         let Some(fields) = value.as_object() else {
             return Err(InvalidField::new("", "must be a JSON object").into());
@@ -38,6 +41,7 @@ impl Submission {
         let contract_id = wrong.check(text(fields, "contractId", str::parse));
         let observed_at = wrong.check(text(fields, "observedAt", timestamp));
         let submitted_at = wrong.check(text(fields, "submittedAt", timestamp));
+        let traceparent = fields.get("traceparent").and_then(Value::as_str).and_then(|text| text.parse().ok());
         let read_result = wrong.check(read_result(fields));
         wrong.finish(|| {
             Some(Self {
@@ -45,6 +49,7 @@ impl Submission {
                 contract_id: contract_id?,
                 observed_at: observed_at?,
                 submitted_at: submitted_at?,
+                traceparent,
                 read_result: read_result?,
             })
         })
@@ -83,6 +88,9 @@ impl Submission {
             if let Some(time) = time {
                 message[name] = json!(rfc3339::text(time));
             }
+        }
+        if let Some(traceparent) = &self.traceparent {
+            message["traceparent"] = json!(traceparent);
         }
         message.to_string()
     }

@@ -160,7 +160,7 @@ impl CreateReauthUrl {
         read: ReadTarget,
         browser: SecretString,
     ) -> Result<Option<SecretString>, CreateError> {
-        let (context, now) = (request.context(), self.ambient.now());
+        let (context, now) = (request.context().continuing(link.traceparent), self.ambient.now());
         if link.expires_at <= now {
             return Ok(None);
         }
@@ -194,6 +194,9 @@ impl CreateReauthUrl {
         let stored = if is_secret(token) { self.authorized.store.link(token).await? } else { None };
         if let Some(StoredLink { link, .. }) = &stored {
             request.record("user_id", &link.user_id);
+            if let Some(traceparent) = &link.traceparent {
+                request.record("trace_id", &traceparent.trace_id());
+            }
             match &link.target {
                 Target::Account(id) => request.record("account_id", id),
                 Target::Grant(id) => request.record("contract_id", id),

@@ -6,11 +6,12 @@
 mod settings;
 mod store;
 
-use std::{path::Path, sync::Arc};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use digime::ambient::Ambient;
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Transaction, params};
+use serde_json::json;
 
 use self::store::{Store, milliseconds, read, timestamp};
 pub use self::{settings::QueueSettings, store::QueueError};
@@ -32,6 +33,8 @@ pub struct Message {
     /// Needed to delete the message. Each receive gives the message a new handle.
     pub receipt_handle: Option<String>,
     pub body: String,
+    /// The values of the message attributes, which are texts.
+    pub attributes: BTreeMap<String, String>,
     pub sent_at: Timestamp,
     pub receive_count: u32,
     pub first_received_at: Option<Timestamp>,
@@ -72,13 +75,23 @@ impl Queues {
 
     /// Sends a message and returns its id.
     pub fn send(&self, queue: Queue, body: &str) -> Result<String, QueueError> {
-        self.store.transaction(|transaction| self.insert(transaction, queue, body))
+        self.send_with(queue, body, &BTreeMap::new())
+    }
+
+    /// Sends a message with attributes and returns its id.
+    pub fn send_with(
+        &self,
+        queue: Queue,
+        body: &str,
+        attributes: &BTreeMap<String, String>,
+    ) -> Result<String, QueueError> {
+        self.store.transaction(|transaction| self.insert(transaction, queue, body, attributes))
     }
 
     /// Sends all messages or, after an error, none.
     pub(crate) fn send_all(&self, queue: Queue, bodies: &[String]) -> Result<(), QueueError> {
         self.store.transaction(|transaction| {
-            bodies.iter().try_for_each(|body| self.insert(transaction, queue, body).map(drop))
+            bodies.iter().try_for_each(|body| self.insert(transaction, queue, body, &BTreeMap::new()).map(drop))
         })
     }
 
@@ -191,8 +204,8 @@ impl Queues {
                 .prepare_cached("SELECT * FROM messages WHERE queue = ?1 AND dead_at IS NOT NULL ORDER BY sequence")?
                 .query_map(params![queue.name()], read)?
                 .collect::<rusqlite::Result<_>>()?;
-            for Message { message_id, body, .. } in &dead {
-                self.insert(transaction, queue, body)?;
+            for Message { message_id, body, attributes, .. } in &dead {
+                self.insert(transaction, queue, body, attributes)?;
                 transaction.execute("DELETE FROM messages WHERE message_id = ?1", params![message_id])?;
             }
             Ok(dead.len())
@@ -216,11 +229,17 @@ impl Queues {
         self.ambient.now()
     }
 
-    fn insert(&self, transaction: &Transaction<'_>, queue: Queue, body: &str) -> rusqlite::Result<String> {
+    fn insert(
+        &self,
+        transaction: &Transaction<'_>,
+        queue: Queue,
+        body: &str,
+        attributes: &BTreeMap<String, String>,
+    ) -> rusqlite::Result<String> {
         let (message_id, now) = (uuid(&self.ambient), milliseconds(self.now()));
         transaction.execute(
-            "INSERT INTO messages (queue, message_id, body, sent_at, visible_at) VALUES (?1, ?2, ?3, ?4, ?4)",
-            params![queue.name(), message_id, body, now],
+            "INSERT INTO messages (queue, message_id, body, attributes, sent_at, visible_at) VALUES (?1, ?2, ?3, ?4, ?5, ?5)",
+            params![queue.name(), message_id, body, json!(attributes).to_string(), now],
         )?;
         Ok(message_id)
     }

@@ -16,6 +16,7 @@ const SCHEMA: &str = "
         queue TEXT NOT NULL,
         message_id TEXT NOT NULL UNIQUE,
         body TEXT NOT NULL,
+        attributes TEXT NOT NULL DEFAULT '{}',
         sent_at INTEGER NOT NULL,
         visible_at INTEGER NOT NULL,
         receive_count INTEGER NOT NULL DEFAULT 0,
@@ -44,6 +45,10 @@ impl Store {
         // If the machine crashes, the last writes can be lost. If only this process crashes, nothing is lost.
         connection.pragma_update(None, "synchronous", "NORMAL")?;
         connection.execute_batch(SCHEMA)?;
+        // A file of an earlier version has no such column.
+        if !connection.column_exists(None, "messages", "attributes")? {
+            connection.execute_batch("ALTER TABLE messages ADD COLUMN attributes TEXT NOT NULL DEFAULT '{}'")?;
+        }
         Ok(Self(Mutex::new(connection)))
     }
 
@@ -65,6 +70,7 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Message> {
         message_id: row.get("message_id")?,
         receipt_handle: row.get("receipt_handle")?,
         body: row.get("body")?,
+        attributes: serde_json::from_str(&row.get::<_, String>("attributes")?).unwrap_or_default(),
         sent_at: timestamp(row.get("sent_at")?),
         receive_count: row.get("receive_count")?,
         first_received_at: row.get::<_, Option<i64>>("first_received_at")?.map(timestamp),

@@ -50,8 +50,7 @@ impl AuthorizedClient {
                 return Ok(());
             }
             let (user_id, last_reads) = (user.clone(), Some(known.last_reads));
-            let commit =
-                Commit { user_id, changes, last_reads, reauthorization: None, triggered_at: context.triggered_at };
+            let commit = Commit { user_id, changes, last_reads, reauthorization: None, context };
             self.store.commit(commit).await
         })
         .await
@@ -82,7 +81,7 @@ fn describe(
     let Versioned { value: before, version: read_version } = known.account(user, &listed.id);
     let mut account = before.clone().described(listed);
     account.contract_id = Some(contract.clone());
-    let change = Change { account, removes: false, events: Vec::new(), settled: Vec::new() };
+    let change = Change::without_events(account);
     (read_version == 0 || change.account != before).then_some(AccountChange { change, read_version, read: None })
 }
 

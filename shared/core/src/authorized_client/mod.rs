@@ -15,6 +15,7 @@ use crate::{
     aws::Aws,
     config::ConfigError,
     lambda::RequestContext,
+    metrics,
     retry::{Conflict, retry_on_conflict},
     secrets::{Contracts, SecretError},
     services,
@@ -119,8 +120,17 @@ impl AuthorizedClient {
         let contract = self.contracts.contract(id).await.map_err(unavailable)?;
         match call(Arc::clone(&contract)).await {
             Err(error) if error.refuses_client() => match self.contracts.replacement(&contract).await {
-                Some(replacement) => Ok(call(replacement).await?),
-                None => Err(error.into()),
+                Some(replacement) => {
+                    let again = call(replacement).await;
+                    if again.as_ref().is_err_and(digime::Error::refuses_client) {
+                        metrics::contract_refused();
+                    }
+                    Ok(again?)
+                }
+                None => {
+                    metrics::contract_refused();
+                    Err(error.into())
+                }
             },
             result => Ok(result?),
         }

@@ -59,7 +59,7 @@ impl AuthorizedClient {
             let Some(change) = change(read.value.clone(), self.ambient.now()) else { return Ok(read) };
             let value = change.grant.clone();
             let condition = GrantCondition::Version(read.version);
-            let version = self.store.put_grant(change, condition, None, context.triggered_at).await?;
+            let version = self.store.put_grant(change, condition, None, context).await?;
             Ok(Versioned { version, value })
         };
         let (user_id, contract_id) = (read.value.user_id.clone(), read.value.contract_id.clone());
@@ -187,7 +187,7 @@ impl AuthorizedClient {
                 let unchanged = || grant.clone().unchanged();
                 let change =
                     grant.clone().refresh_token_died(self.new_episode(), access_refused, now).unwrap_or_else(unchanged);
-                match Box::pin(self.store.put_grant(change, condition, None, context.triggered_at)).await {
+                match Box::pin(self.store.put_grant(change, condition, None, context)).await {
                     // The application replaced the grant meanwhile. The refused token is no longer the stored one.
                     Err(StoreError::Conflict(Some(_))) => self.read_again(&grant).await,
                     Err(error) => Err(error.into()),
@@ -218,7 +218,7 @@ impl AuthorizedClient {
         let tokens = tokens.with_ids_of(&before);
         let change = grant.renewed(tokens.clone(), UserVia::Grant, self.ambient.now());
         let refreshed = change.grant.clone();
-        let write = self.store.put_grant(change, GrantCondition::Lease(lease), None, context.triggered_at);
+        let write = self.store.put_grant(change, GrantCondition::Lease(lease), None, context);
         match Box::pin(write).await {
             Ok(version) => Ok(Versioned { version, value: refreshed }),
             Err(error) if is_worth_another_write(&error) => {
@@ -290,7 +290,7 @@ impl AuthorizedClient {
             stored.value.renewed(tokens.clone(), UserVia::Callback, self.ambient.now())
         };
         let condition = GrantCondition::Version(stored.version);
-        Box::pin(self.store.put_grant(change, condition, progress, context.triggered_at)).await.map(drop)
+        Box::pin(self.store.put_grant(change, condition, progress, context)).await.map(drop)
     }
 
     /// Stores a refreshed pair over the grant that is stored now, unless that one lasts longer.
@@ -309,7 +309,7 @@ impl AuthorizedClient {
         let change = stored.value.renewed(tokens.clone(), UserVia::Grant, self.ambient.now());
         let value = change.grant.clone();
         let condition = GrantCondition::Version(stored.version);
-        let version = self.store.put_grant(change, condition, None, context.triggered_at).await?;
+        let version = self.store.put_grant(change, condition, None, context).await?;
         Ok(Versioned { version, value })
     }
 }

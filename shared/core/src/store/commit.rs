@@ -11,12 +11,14 @@ use reauth_domain::{
 
 use super::{
     Condition, Store, StoreError, Versioned,
+    events::log,
     item::{self, AccountItem},
     key,
     last_reads::add_last_reads,
     reauthorizations::ReauthorizationChange,
     transaction::{Transaction, next_version},
 };
+use crate::{lambda::RequestContext, metrics};
 
 /// How long after a claim the sweep first verifies the account. The sweep sets the later times.
 const FIRST_VERIFICATION: Duration = Duration::from_secs(60);
@@ -44,8 +46,8 @@ pub struct Commit {
     pub last_reads: Option<Versioned<LastReads>>,
     /// The reauthorization whose callback caused the change, and its version as read.
     pub reauthorization: Option<(ReauthorizationId, u64)>,
-    /// When the invocation was triggered. If the user was erased since then, nothing is written.
-    pub triggered_at: Timestamp,
+    /// If the user was erased since the operation was triggered, nothing is written. The events belong to its trace.
+    pub context: RequestContext,
 }
 
 impl Store {
@@ -57,7 +59,7 @@ impl Store {
     /// erased.
     pub async fn commit(&self, mut commit: Commit) -> Result<(), StoreError> {
         if let Some(last_reads) = commit.last_reads.take_if(|last_reads| last_reads.version == 0) {
-            commit.last_reads = Some(self.first_reads(&commit.user_id, last_reads, commit.triggered_at).await?);
+            commit.last_reads = Some(self.first_reads(&commit.user_id, last_reads, commit.context.triggered_at).await?);
         }
         let now = self.ambient.now();
         let mut changes = std::mem::take(&mut commit.changes).into_iter().peekable();
@@ -84,9 +86,15 @@ impl Store {
             match self.try_commit(commit, part, &gone, now).await {
                 // The reauthorization was deleted. The account must not wait for it: write the change without it.
                 Err(StoreError::Conflict(Some(Condition::Settled(id)))) if gone.insert(id.clone()) => {}
-                result => return result,
+                Err(error) => return Err(error),
+                Ok(()) => break,
             }
         }
+        for one in part {
+            one.events.iter().for_each(log);
+            metrics::account_change(&one.change, &one.events);
+        }
+        Ok(())
     }
 
     async fn try_commit(
@@ -102,12 +110,12 @@ impl Store {
         let mut transaction = if depends_on_existing_item {
             self.transaction()
         } else {
-            self.unless_erased(&commit.user_id, commit.triggered_at).await?
+            self.unless_erased(&commit.user_id, commit.context.triggered_at).await?
         };
         for one in part {
             write_account(&mut transaction, one, now)?;
             for event in &one.events {
-                self.put_event(&mut transaction, event).await?;
+                self.put_event(&mut transaction, event, commit.context.traceparent).await?;
             }
             for (id, settlement) in &one.change.settled {
                 let own = commit.reauthorization.as_ref().filter(|(own, _)| own == id).map(|(_, version)| *version);

@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::types::ReturnValue;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jiff::Timestamp;
 use reauth_domain::{
-    About, AccountId, Event, EventId, InvalidValue, NewEvent, Target, UserId,
+    About, AccountId, Event, EventId, InvalidValue, NewEvent, Target, TraceParent, UserId,
     event::Subject,
     time::{after, rfc3339},
 };
@@ -31,6 +31,8 @@ pub struct StoredEvent {
     pub link_key_id: String,
     /// The receipt: when the topic accepted the event.
     pub published_at: Option<Timestamp>,
+    /// The trace that the event belongs to. An event of an earlier version of this service has none.
+    pub traceparent: Option<TraceParent>,
 }
 
 /// An undelivered event that was rescheduled and is to be put on the queue again.
@@ -68,6 +70,13 @@ pub struct HistoryPage {
     pub older: Option<HistoryCursor>,
 }
 
+/// Logs an event that was written.
+pub(super) fn log(event: &Event) {
+    let Subject { event_id, user_id, about, .. } = &event.subject;
+    let (account_id, contract_id) = (about.account_id(), about.contract_id());
+    tracing::info!(%event_id, event_type = event.detail.kind(), %user_id, account_id, contract_id, "store: recorded an event");
+}
+
 fn payload(item: Item) -> Result<Value, StoreError> {
     let item: EventItem = item::read(item)?;
     serde_json::from_str(&item.payload).map_err(|error| StoreError::Corrupt(error.to_string()))
@@ -78,7 +87,8 @@ impl StoredEvent {
         let corrupt = |error: serde_json::Error| StoreError::Corrupt(error.to_string());
         let payload = serde_json::from_str(&item.payload).map_err(corrupt)?;
         let event = Event::from_json(payload).map_err(corrupt)?;
-        Ok(Self { event, link_key_id: item.link_key_id, published_at: item.published_at })
+        let EventItem { link_key_id, published_at, traceparent, .. } = item;
+        Ok(Self { event, link_key_id, published_at, traceparent })
     }
 
     /// Parses the body of a `Notifications` message: one DynamoDB stream record in JSON with the new image of an event.
@@ -116,7 +126,12 @@ impl Store {
         (last + 1 - events.len() as u64..).zip(events).map(event).collect()
     }
 
-    pub(super) async fn put_event(&self, transaction: &mut Transaction<'_>, event: &Event) -> Result<(), StoreError> {
+    pub(super) async fn put_event(
+        &self,
+        transaction: &mut Transaction<'_>,
+        event: &Event,
+        traceparent: TraceParent,
+    ) -> Result<(), StoreError> {
         let Subject { user_id, about, sequence, event_id, .. } = &event.subject;
         let payload = event.to_json(None).map_err(|error| StoreError::Corrupt(error.to_string()))?;
         let item = EventItem {
@@ -124,6 +139,7 @@ impl Store {
             payload: payload.to_string(),
             link_key_id: self.keyring().await?.link_key_id(),
             published_at: None,
+            traceparent: Some(traceparent),
             due_shard: Some(key::due_events_shard(user_id)),
             due_at: Some(after(event.timestamp, UNDELIVERED_AFTER)),
         };

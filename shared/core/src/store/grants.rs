@@ -16,11 +16,13 @@ use zeroize::Zeroizing;
 
 use super::{
     Condition, Item, Store, StoreError, Unavailable, Versioned,
+    events::log,
     item::{self, GrantItem},
     key,
     reauthorizations::ReauthorizationChange,
     transaction::{next_version, number, text},
 };
+use crate::{lambda::RequestContext, metrics};
 
 /// Longer than a refresh can take with its retries and the write of the new pair.
 const LEASE: Duration = Duration::from_secs(30);
@@ -107,13 +109,13 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when the grant or the reauthorization changed. [`StoreError::Erased`] when the user was
-    /// erased after `triggered_at`.
+    /// erased after the operation was triggered.
     pub async fn put_grant(
         &self,
         change: GrantChange,
         condition: GrantCondition<'_>,
         reauthorization: Option<&ReauthorizationChange>,
-        triggered_at: Timestamp,
+        context: RequestContext,
     ) -> Result<u64, StoreError> {
         let now = self.ambient.now();
         let GrantChange { mut grant, events } = change;
@@ -140,15 +142,20 @@ impl Store {
             return Ok(version);
         }
         let mut transaction =
-            if is_new { self.restoring(&grant.user_id, triggered_at).await? } else { self.transaction() };
+            if is_new { self.restoring(&grant.user_id, context.triggered_at).await? } else { self.transaction() };
         transaction.put(Condition::Grant, item, condition, &values)?;
         for event in &events {
-            self.put_event(&mut transaction, event).await?;
+            self.put_event(&mut transaction, event, context.traceparent).await?;
         }
         if let Some(change) = reauthorization {
             change.add_to(&mut transaction, now)?;
         }
         transaction.commit().await?;
+        for event in &events {
+            log(event);
+            metrics::event(event);
+        }
+        reauthorization.and_then(|change| change.settlement.as_ref()).into_iter().for_each(metrics::settled);
         Ok(version)
     }
 

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use reauth_domain::{
     Account, AccountId, Attempt, ContractId, EventId, FailureCode, GrantEpisode, Locale, ReauthorizationId, ReturnUrl,
-    Status, Target, UserId,
+    Status, Target, TraceParent, UserId,
     account::{Episode, IdentityMismatch, Notice},
     reauthorization::{Exchange, Flow, Kind, Progress, Reauthorization},
     time::rfc3339,
@@ -141,6 +141,8 @@ pub(super) struct EventItem {
     #[serde(default, with = "rfc3339::option", skip_serializing_if = "Option::is_none")]
     pub(super) published_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) traceparent: Option<TraceParent>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) due_shard: Option<String>,
     #[serde(default, with = "rfc3339::option", skip_serializing_if = "Option::is_none")]
     pub(super) due_at: Option<Timestamp>,
@@ -217,6 +219,8 @@ pub(super) struct ReauthorizationItem {
     pub(super) locale: Option<Locale>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) link: Option<Notice>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) traceparent: Option<TraceParent>,
     #[serde(with = "rfc3339")]
     pub(super) created_at: Timestamp,
     #[serde(with = "rfc3339")]
@@ -241,6 +245,7 @@ impl ReauthorizationItem {
             return_url: self.return_url,
             locale: self.locale,
             link: self.link,
+            traceparent: self.traceparent,
             created_at: self.created_at,
             expires_at: self.expires_at,
         })
@@ -259,6 +264,8 @@ pub(super) struct LinkItem {
     /// The event that contains the link. A link of an earlier version of this service has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) notice: Option<Notice>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) traceparent: Option<TraceParent>,
     #[serde(default, with = "rfc3339::option", skip_serializing_if = "Option::is_none")]
     pub(super) created_at: Option<Timestamp>,
     #[serde(with = "rfc3339")]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use reauth_domain::{RecentUsesByName, Target, UserId, account::Notice, event::Subject, time::after};
+use reauth_domain::{RecentUsesByName, Target, TraceParent, UserId, account::Notice, event::Subject, time::after};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +34,8 @@ pub struct Link {
     /// The event that contains the link. A link of an earlier version of this service has none: a reauthorization that was
     /// started from it does not end on its page.
     pub notice: Option<Notice>,
+    /// The trace of the event.
+    pub traceparent: Option<TraceParent>,
     /// When the event happened.
     pub created_at: Timestamp,
     /// When the link stops working.
@@ -165,6 +167,7 @@ impl Store {
             account_id,
             contract_id,
             notice: link.notice.clone(),
+            traceparent: link.traceparent,
             created_at: Some(link.created_at),
             expires_at: link.expires_at,
             ttl,
@@ -200,6 +203,7 @@ impl Store {
             user_id: item.user_id,
             target,
             notice: item.notice,
+            traceparent: item.traceparent,
             created_at: item.created_at.unwrap_or(item.expires_at),
             expires_at: item.expires_at,
         };

@@ -166,6 +166,7 @@ impl Store {
             return_url: new.return_url.clone(),
             locale: new.locale.clone(),
             link: new.link.clone(),
+            traceparent: new.traceparent,
             created_at: new.created_at,
             expires_at: new.expires_at,
             ttl,

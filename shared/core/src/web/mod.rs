@@ -42,9 +42,10 @@ pub trait HttpFunction: Sized + Send + Sync + 'static {
     fn handle(&self, request: Request) -> impl Future<Output = Result<Response, Problem>> + Send;
 }
 
-/// Builds a function from the environment of the process, and serves requests until Lambda ends the process.
-pub async fn serve<F: HttpFunction>() -> ExitCode {
-    lambda::run(|environment, ambient| Ok(service(F::new(environment, ambient)?, ambient.clone()))).await
+/// Builds a function from the environment of the process, and serves requests until Lambda ends the process. `name` is
+/// that of the function's binary.
+pub async fn serve<F: HttpFunction>(name: &'static str) -> ExitCode {
+    lambda::run(name, |environment, ambient| Ok(service(F::new(environment, ambient)?, ambient.clone()))).await
 }
 
 /// The service of a function: `lambda_http` between API Gateway's events and the function's requests and responses.
@@ -62,14 +63,22 @@ pub fn service<F: HttpFunction>(function: F, ambient: Ambient) -> impl EventServ
 #[instrument(
     name = "request",
     skip_all,
-    fields(route = request.route(), request_id = request.request_id(), user_id, account_id, contract_id, reauthorization_id)
+    fields(
+        route = request.route(),
+        request_id = request.request_id(),
+        trace_id,
+        user_id,
+        account_id,
+        contract_id,
+        reauthorization_id
+    )
 )]
 async fn answer<F: HttpFunction>(function: &F, mut request: Request, ambient: &Ambient) -> Response {
     let request_id = request.request_id().to_owned();
-    let deadline =
-        request.lambda_context_ref().map_or(lambda::NO_DEADLINE, |context| Invocation::from(context).deadline);
-    request.extensions_mut().insert(RequestContext { triggered_at: ambient.now(), deadline });
+    let context = context(&request, ambient);
+    request.extensions_mut().insert(context);
     request.extensions_mut().insert(Span::current());
+    request.record("trace_id", &context.traceparent.trace_id());
     match Box::pin(function.handle(request)).await {
         Ok(response) => response,
         Err(problem) => {
@@ -77,6 +86,14 @@ async fn answer<F: HttpFunction>(function: &F, mut request: Request, ambient: &A
             response::problem(&problem, &request_id)
         }
     }
+}
+
+/// The context of a request. Its trace is that of its `traceparent` header, else its X-Ray trace.
+fn context(request: &Request, ambient: &Ambient) -> RequestContext {
+    let none = Invocation { deadline: lambda::NO_DEADLINE, traceparent: None };
+    let invocation = request.lambda_context_ref().map_or(none, Invocation::from);
+    let header = request.headers().get("traceparent").and_then(|value| value.to_str().ok());
+    invocation.context(ambient.now(), header.and_then(|text| text.parse().ok()), ambient)
 }
 
 #[cfg(test)]

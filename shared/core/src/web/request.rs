@@ -13,7 +13,7 @@ use tracing::Span;
 use url::Url;
 
 use super::{Input, Problem};
-use crate::lambda::{NO_DEADLINE, RequestContext};
+use crate::lambda::RequestContext;
 
 /// The maximum length of a query in bytes, percent-encoded. A longer query is refused.
 pub(super) const MAX_QUERY: usize = 48 * 1024;
@@ -26,13 +26,13 @@ pub trait ApiRequest {
     /// API Gateway's identifier of the request.
     fn request_id(&self) -> &str;
 
-    /// When the request arrived, and the deadline of the answer.
+    /// When the request arrived, the deadline of the answer, and the trace.
     fn context(&self) -> RequestContext;
 
     /// Refuses a request that was not signed by an IAM principal, even if the gateway let it through.
     fn require_principal(&self) -> Result<(), Problem>;
 
-    /// Records an id in the span of the request: `user_id`, `account_id`, `contract_id` or `reauthorization_id`.
+    /// Records an id in the span of the request: `user_id`, `account_id`, `contract_id`, `reauthorization_id` or `trace_id`.
     fn record(&self, field: &str, id: &dyn fmt::Display);
 
     /// The request's input, for parsing it part by part.
@@ -71,9 +71,9 @@ impl ApiRequest for Request {
         of_gateway.or_else(of_lambda).unwrap_or_default()
     }
 
+    #[expect(clippy::expect_used, reason = "`web::answer` inserts it before it calls the function")]
     fn context(&self) -> RequestContext {
-        let unknown = RequestContext { triggered_at: jiff::Timestamp::UNIX_EPOCH, deadline: NO_DEADLINE };
-        self.extensions().get().copied().unwrap_or(unknown)
+        self.extensions().get().copied().expect("a request has a context")
     }
 
     fn require_principal(&self) -> Result<(), Problem> {

@@ -41,6 +41,19 @@ pub enum Cause {
     Timeout,
 }
 
+impl Error {
+    /// The dimension `Outcome` of the metric `DigimeCalls`.
+    pub(super) fn outcome(&self) -> &'static str {
+        match self {
+            Self::Api(error) if error.is_temporary() => "unavailable",
+            Self::Api(_) | Self::Signing => "refused",
+            Self::Unreachable { cause: Cause::Timeout, .. } => "timeout",
+            Self::Unreachable { cause: Cause::Connect | Cause::Broken, .. } => "unreachable",
+            Self::InvalidAnswer(_) => "invalid_answer",
+        }
+    }
+}
+
 impl std::fmt::Display for Cause {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str(match self {

@@ -27,7 +27,8 @@ pub(super) struct KeyCache(Cached<KeySet>);
 
 impl Default for KeyCache {
     fn default() -> Self {
-        Self(Cached::new(Lifetimes { lifetime: |_| KEY_SET_LIFETIME, between_refetches: MIN_REFETCH_INTERVAL }))
+        let lifetimes = Lifetimes { lifetime: |_| KEY_SET_LIFETIME, between_refetches: MIN_REFETCH_INTERVAL };
+        Self(Cached::new("key_set", lifetimes))
     }
 }
 

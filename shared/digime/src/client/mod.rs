@@ -103,7 +103,7 @@ impl Client {
             ("redirect_uri", redirect_uri.as_str()),
             ("state", state.expose_secret()),
         ];
-        self.reference_code(contract, &claims, None, deadline).await
+        self.reference_code("token_reference", contract, &claims, None, deadline).await
     }
 
     /// `POST oauth/token/reference` with a code challenge: returns a code for the user reauthorization page. The access
@@ -129,18 +129,19 @@ impl Client {
             ("redirect_uri", redirect_uri.as_str()),
             ("state", state.expose_secret()),
         ];
-        self.reference_code(contract, &claims, Some(json!({})), deadline).await
+        self.reference_code("user_token_reference", contract, &claims, Some(json!({})), deadline).await
     }
 
     async fn reference_code(
         &self,
+        endpoint: &'static str,
         contract: &Contract,
         claims: &Claims<'_>,
         body: Option<Value>,
         deadline: Deadline,
     ) -> Result<ReferenceCode, Error> {
         let path = "oauth/token/reference";
-        let call = Call { method: Method::POST, path, claims, body, repeat: Repeat::Freely };
+        let call = Call { endpoint, method: Method::POST, path, claims, body, repeat: Repeat::Freely };
         // An error of the key set is ignored here. The verification of the answer fetches the key set again and reports
         // the error.
         let (answer, _) = tokio::join!(self.call(contract, call, deadline), self.warm_keys(deadline));
@@ -162,7 +163,8 @@ impl Client {
         deadline: Deadline,
     ) -> Result<String, Error> {
         let body = Some(json!({"type": "accountId", "value": account}));
-        let call = Call { method: Method::POST, path: "reference", claims: &[], body, repeat: Repeat::Freely };
+        let (endpoint, path) = ("account_reference", "reference");
+        let call = Call { endpoint, method: Method::POST, path, claims: &[], body, repeat: Repeat::Freely };
         let answer = self.call(contract, call, deadline).await?;
         Ok(answer::text(&answer::json(&answer)?, "id")?.to_owned())
     }
@@ -180,7 +182,7 @@ impl Client {
         deadline: Deadline,
     ) -> Result<TokenPair, Error> {
         let claims = [("grant_type", "refresh_token"), ("refresh_token", refresh_token.expose_secret())];
-        self.token_pair(contract, &claims, deadline).await
+        self.token_pair("refresh", contract, &claims, deadline).await
     }
 
     /// `POST oauth/token` with the code that the callback of the user reauthorization page has: returns the new pair. A
@@ -201,17 +203,18 @@ impl Client {
             ("code", code.expose_secret()),
             ("code_verifier", verifier.secret().expose_secret()),
         ];
-        self.token_pair(contract, &claims, deadline).await
+        self.token_pair("exchange", contract, &claims, deadline).await
     }
 
     async fn token_pair(
         &self,
+        endpoint: &'static str,
         contract: &Contract,
         claims: &Claims<'_>,
         deadline: Deadline,
     ) -> Result<TokenPair, Error> {
         let (path, repeat) = ("oauth/token", Repeat::IfNotExecuted);
-        let call = Call { method: Method::POST, path, claims, body: None, repeat };
+        let call = Call { endpoint, method: Method::POST, path, claims, body: None, repeat };
         self.warm_keys(deadline).await?;
         let answer = self.call(contract, call, deadline).await?;
         let payload = self.verified(&answer, deadline).await?;
@@ -229,8 +232,8 @@ impl Client {
         deadline: Deadline,
     ) -> Result<Vec<ListedAccount>, Error> {
         let claims = [("access_token", access_token.expose_secret())];
-        let path = "permission-access/accounts";
-        let call = Call { method: Method::GET, path, claims: &claims, body: None, repeat: Repeat::Freely };
+        let (endpoint, path) = ("accounts", "permission-access/accounts");
+        let call = Call { endpoint, method: Method::GET, path, claims: &claims, body: None, repeat: Repeat::Freely };
         let answer = self.call(contract, call, deadline).await?;
         answer::accounts(&answer::json(&answer)?)
     }
@@ -250,8 +253,8 @@ impl Client {
         let claims = [("access_token", access_token.expose_secret())];
         let filter = json!({"sourceFetchFilter": {"account": {"id": accounts}}});
         let body = Some(if accounts.is_empty() { json!({}) } else { filter });
-        let path = "permission-access/trigger";
-        let call = Call { method: Method::POST, path, claims: &claims, body, repeat: Repeat::Freely };
+        let (endpoint, path) = ("trigger", "permission-access/trigger");
+        let call = Call { endpoint, method: Method::POST, path, claims: &claims, body, repeat: Repeat::Freely };
         let answer = self.call(contract, call, deadline).await?;
         let answer = answer::json(&answer)?;
         let session = answer.get("session").ok_or_else(|| Error::InvalidAnswer("it has no session".into()))?;
@@ -274,7 +277,9 @@ impl Client {
         let key =
             percent_encoding::utf8_percent_encode(session.key.expose_secret(), percent_encoding::NON_ALPHANUMERIC);
         let path = format!("permission-access/query/{key}");
-        let call = Call { method: Method::GET, path: &path, claims: &claims, body: None, repeat: Repeat::Freely };
+        let endpoint = "query";
+        let call =
+            Call { endpoint, method: Method::GET, path: &path, claims: &claims, body: None, repeat: Repeat::Freely };
         let answer = self.call(contract, call, deadline).await?;
         answer::json(&answer)
     }

@@ -19,6 +19,8 @@ use crate::ambient::Deadline;
 
 /// One request, before it is signed.
 pub(super) struct Call<'a> {
+    /// The name of the endpoint in the metrics.
+    pub(super) endpoint: &'static str,
     pub(super) method: Method,
     /// The path below the base URL.
     pub(super) path: &'a str,
@@ -46,7 +48,7 @@ impl Client {
             Ok(request)
         };
         // Boxed, because the future of an HTTP exchange is large.
-        Box::pin(self.transport.send(call.repeat, deadline, build)).await
+        Box::pin(self.transport.send(call.endpoint, call.repeat, deadline, build)).await
     }
 
     fn url(&self, path: &str) -> Result<Url, Error> {
@@ -64,9 +66,8 @@ impl Client {
         let payload = keys::verify(token, &key, ambient.now())?;
         let foreign = |jku: &String| self.url("jwks/oauth").is_ok_and(|url| url.as_str() != jku.as_str());
         if hint.jku.as_ref().is_some_and(foreign) {
+            metrics::counter!("ForeignKeySets").increment(1);
             tracing::warn!(
-                // Operators count lines with this field.
-                foreign_key_set = true,
                 "verify answer: the signature is valid, and the answer names another key set than the configured one"
             );
         }
@@ -77,7 +78,7 @@ impl Client {
     pub(super) async fn fetch_keys(&self, deadline: Deadline) -> Result<KeySet, Error> {
         let url = self.url("jwks/oauth")?;
         let build = || Ok(reqwest::Request::new(Method::GET, url.clone()));
-        let answer = Box::pin(self.transport.send(Repeat::Freely, deadline, build)).await;
+        let answer = Box::pin(self.transport.send("key_set", Repeat::Freely, deadline, build)).await;
         // The error code is dropped: an error of this request says nothing about a token or a client.
         let answer = answer.map_err(|error| match error {
             Error::Api(error) => Error::Api(ApiError { refused: Refused::Other, ..error }),

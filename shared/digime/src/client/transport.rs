@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use http::StatusCode;
+use jiff::Timestamp;
 use reqwest::{Request, Response};
 
 use super::{ApiError, Error, error::Cause};
@@ -37,20 +38,24 @@ pub(super) struct Transport {
 }
 
 impl Transport {
-    /// Sends the request that `build` returns: up to three attempts, all before the deadline.
+    /// Sends the request that `build` returns: up to three attempts, all before the deadline. Metrics show each attempt
+    /// under the name of the endpoint.
     pub(super) async fn send(
         &self,
+        endpoint: &'static str,
         repeat: Repeat,
         deadline: Deadline,
         build: impl Fn() -> Result<Request, Error>,
     ) -> Result<Bytes, Error> {
         let mut retries = 0;
         loop {
-            let limit = self.timeout.min(self.ambient.remaining(deadline));
-            let error = match tokio::time::timeout(limit, self.exchange(build()?)).await {
-                Ok(Ok(answer)) => return Ok(answer),
-                Ok(Err(error)) => error,
-                Err(_) => Error::Unreachable { cause: Cause::Timeout, source: None },
+            let (begun, limit) = (self.ambient.now(), self.timeout.min(self.ambient.remaining(deadline)));
+            let timeout = |_| Err(Error::Unreachable { cause: Cause::Timeout, source: None });
+            let result = tokio::time::timeout(limit, self.exchange(build()?)).await.unwrap_or_else(timeout);
+            self.count(endpoint, begun, &result);
+            let error = match result {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
             };
             retries += 1;
             let Some(pause) = self.pause(&error, repeat, retries) else {
@@ -62,6 +67,16 @@ impl Transport {
             tracing::debug!(error = %error, retries, "call digi.me: retrying");
             tokio::time::sleep(pause).await;
         }
+    }
+
+    fn count(&self, endpoint: &'static str, begun: Timestamp, result: &Result<Bytes, Error>) {
+        let outcome = match result {
+            Ok(_) => "success",
+            Err(error) => error.outcome(),
+        };
+        metrics::counter!("DigimeCalls", "Endpoint" => endpoint, "Outcome" => outcome).increment(1);
+        let taken = self.ambient.now().duration_since(begun);
+        metrics::histogram!("DigimeLatency", "Endpoint" => endpoint).record(taken.as_secs_f64().max(0.0) * 1_000.0);
     }
 
     /// How long to wait before the next attempt. `None` if another attempt cannot succeed or could do harm.

@@ -177,6 +177,16 @@ pub struct Change {
     pub events: Vec<NewEvent>,
     /// The new progress of reauthorizations, including that of the current callback.
     pub settled: Vec<(ReauthorizationId, Settlement)>,
+    /// When the episode began that the change ends.
+    pub ended_episode_since: Option<Timestamp>,
+}
+
+impl Change {
+    /// A change that nobody is told of.
+    #[must_use]
+    pub fn without_events(account: Account) -> Self {
+        Self { account, removes: false, events: Vec::new(), settled: Vec::new(), ended_episode_since: None }
+    }
 }
 
 /// The effect of a signal on an account.

@@ -83,6 +83,7 @@ impl Account {
             Status::Verifying { since, .. } if via != Via::Callback => *since,
             _ => at,
         };
+        let ended_episode_since = self.episode().map(|episode| episode.since);
         let episode_id = self.episode().map(|episode| episode.episode_id.clone());
         let succeeded = Settlement::Succeeded { verified };
         let settled = with_own(self.take_claims(), own).into_iter().map(|attempt| (attempt.id, succeeded.clone()));
@@ -93,7 +94,7 @@ impl Account {
             self.identity_mismatch = None;
         }
         let event = NewEvent { detail: EventDetail::Reauthorized { via, verified }, episode_id };
-        Outcome::Changed(self.change(vec![event], settled, now))
+        Outcome::Changed(Change { ended_episode_since, ..self.change(vec![event], settled, now) })
     }
 
     fn claimed(mut self, attempt: Attempt, now: Timestamp) -> Outcome {
@@ -183,7 +184,7 @@ impl Account {
         now: Timestamp,
     ) -> Change {
         self.sequence = next_sequence(self.sequence, events.len(), now);
-        Change { account: self, removes: false, events, settled }
+        Change { events, settled, ..Change::without_events(self) }
     }
 }
 

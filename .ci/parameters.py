@@ -1,0 +1,152 @@
+"""Checks that the template refuses the mistakes that people make in its parameters, and accepts what the functions accept."""
+
+import sys
+
+from cloudformation import Refused, Stack
+from template import read
+
+ARN = "arn:aws:{}:eu-west-1:123456789012:{}"
+SECRET = ARN.format("secretsmanager", "secret:webhook-AbCdEf")
+CERTIFICATE = ARN.format("acm", "certificate/0b1c")
+KEY = ARN.format("kms", "key/0b1c-2d3e")
+ROLE = "arn:aws:iam::210987654321:role/app/reader"
+ACCOUNT = "arn:aws:iam::210987654321:root"
+WEBHOOK = {"WebhookUrl": "https://app.example.com/hooks", "WebhookSecretArn": SECRET}
+DOMAIN = {"DomainName": "links.example.com", "CertificateArn": CERTIFICATE}
+ORIGINS = {"AllowedReturnOrigins": "https://app.example.com, https://www.example.com:8443"}
+
+# By parameter: values that are refused, whatever the others are.
+MISTAKES = {
+    "AllowedReturnOrigins": ["app.example.com", "https://app.example.com/", "https://a.example.com,b.example.com", "http://app.example.com", "*"],
+    "DefaultReturnOrigin": ["app.example.com", "https://app.example.com/accounts"],
+    "DefaultReturnPath": ["", "accounts", "/a#b", "/a b", "https://app.example.com/"],
+    "DefaultLocale": ["english language", "de_DE", "e"],
+    "AlarmEmail": ["operations", "a@b", "a b@example.com"],
+    "ContractSecretPrefix": ["digime-reauth/contracts", "/contracts/*/", "a b/"],
+    "DigimeBaseUrl": ["", "api.digi.me/v1.7", "http://api.digi.me/v1.7/", "https://user:pass@api.digi.me/", "https://api.digi.me/?v=1"],
+    "DigimeOnboardUrl": ["", "api.digi.me", "https://api.digi.me/#saas", "https://api.digi.me:70000", "https://api.digi.me:"],
+    "DigimeConnectTimeout": ["2", "0s", "2m", "30s", "2000ms"],
+    "DigimeTimeout": ["5", "0s", "5m", "30s", "5.5s", "-5s"],
+    "ReauthorizationTtl": ["1", "1w", "0h", "1 h"],
+    "ReconnectLinkTtl": ["2w", "14", "d", "1.5d", "14D", "99999999999d"],
+    "DomainName": ["https://links.example.com", "links", "links.example.com/", "Links.example.com"],
+    "CertificateArn": ["links.example.com"],
+    "DisableExecuteApiEndpoint": ["yes", "True"],
+    "PublicBaseUrl": ["links.example.com", "http://links.example.com", "https://links.example.com/", "https://links.example.com/a/", "https://x/?q"],
+    "ApiCallers": ["123456789012", "arn:aws:iam::12345:role/app", "*"],
+    "ApiRateLimit": ["0", "-1", "many", "20000"],
+    "ApiBurstLimit": ["0", "6000"],
+    "ReadResultsTopicArn": ["read-results", ARN.format("sqs", "read-results")],
+    "ReadResultsSenders": ["app", f"{ROLE},app", "*"],
+    "NotificationSubscribers": ["210987654321", "*"],
+    "WebhookUrl": ["app.example.com/hooks", "http://app.example.com/hooks", "https://user:pass@app.example.com/", "https://"],
+    "WebhookSecretArn": ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "webhook"],
+    "KmsKeyArn": ["0b1c-2d3e", "alias/mine", ARN.format("kms", "alias/mine")],
+    "CreateKmsKey": ["yes"],
+    "PermissionsBoundaryArn": ["boundary", "arn:aws:iam::123456789012:role/boundary"],
+    "TableDeletionProtection": ["on"],
+    "TrafficShifting": ["Canary", "canary10Percent5Minutes"],
+    "Release": ["v1 beta", "a" * 65],
+    "LogLevel": ["verbose", "warning", "", "info,", "reauth_core", "=info", "a=loud", "3"],
+    "LogRetentionDays": ["45", "0", "forever"],
+    "CreateReauthUrlReservedConcurrency": ["-1", "all", ""],
+    "ReauthCallbackReservedConcurrency": ["-1"],
+    "AccountsReservedConcurrency": ["1.5"],
+    "SweepAccountsReservedConcurrency": ["-1"],
+    # The queues start up to 10 invocations at once.
+    "RecordReadResultReservedConcurrency": ["1", "9"],
+    "NotifyReauthReservedConcurrency": ["1", "9"],
+    "PostWebhookReservedConcurrency": ["1", "9"],
+}
+# Values that are refused together.
+MISTAKEN_TOGETHER = [
+    {"WebhookUrl": "https://app.example.com/hooks"},
+    {"WebhookSecretArn": SECRET},
+    {"DefaultReturnOrigin": "https://app.example.com"},
+    {**ORIGINS, "DefaultReturnOrigin": "https://elsewhere.example.com"},
+    {**ORIGINS, "DefaultReturnOrigin": "https://www.example.com"},
+    {"DomainName": "links.example.com"},
+    {"CertificateArn": CERTIFICATE},
+    {**DOMAIN, "PublicBaseUrl": "https://proxy.example.com"},
+    {"DisableExecuteApiEndpoint": "true"},
+    {"KmsKeyArn": KEY, "CreateKmsKey": "true"},
+    {"Architecture": "x86_64"},
+]
+# By parameter: other values than the default, with the parameters that they need.
+GOOD = {
+    "ApplicationName": [{"ApplicationName": "Ünïted Bank & Co."}],
+    "AllowedReturnOrigins": [ORIGINS, {"AllowedReturnOrigins": "http://localhost:3000"}],
+    "DefaultReturnOrigin": [{**ORIGINS, "DefaultReturnOrigin": "https://www.example.com:8443"}],
+    "DefaultReturnPath": [{**ORIGINS, "DefaultReturnOrigin": "https://app.example.com", "DefaultReturnPath": "/accounts?tab=1&b=%20"}],
+    "DefaultLocale": [{"DefaultLocale": "pt-BR"}, {"DefaultLocale": "zh-Hant-TW"}, {"DefaultLocale": ""}],
+    "AlarmEmail": [{"AlarmEmail": "operations+reauth@mail.example.com"}],
+    "ContractSecretPrefix": [{"ContractSecretPrefix": "bank/digime/"}],
+    "DigimeBaseUrl": [{"DigimeBaseUrl": "https://api.example.com:8443/v1.7"}, {"DigimeBaseUrl": "http://127.0.0.1:9001/v1.7/"}],
+    "DigimeOnboardUrl": [{"DigimeOnboardUrl": "https://api.example.com:60999"}],
+    "DigimeConnectTimeout": [{"DigimeConnectTimeout": "1s"}],
+    "DigimeTimeout": [{"DigimeTimeout": "20s"}],
+    "ReauthorizationTtl": [{"ReauthorizationTtl": "90m"}],
+    "ReconnectLinkTtl": [{"ReconnectLinkTtl": "30d"}],
+    "DomainName": [DOMAIN],
+    "CertificateArn": [DOMAIN],
+    "DisableExecuteApiEndpoint": [{**DOMAIN, "DisableExecuteApiEndpoint": "true"}],
+    "PublicBaseUrl": [{"PublicBaseUrl": "https://proxy.example.com/reauth"}],
+    "ApiCallers": [{"ApiCallers": f"{ROLE}, {ACCOUNT}"}],
+    "ApiRateLimit": [{"ApiRateLimit": "10000"}],
+    "ApiBurstLimit": [{"ApiBurstLimit": "5000"}],
+    "ReadResultsTopicArn": [{"ReadResultsTopicArn": ARN.format("sns", "read-results")}],
+    "ReadResultsSenders": [{"ReadResultsSenders": f"{ROLE},{ACCOUNT}"}],
+    "NotificationSubscribers": [{"NotificationSubscribers": ACCOUNT}],
+    "WebhookUrl": [WEBHOOK, {**WEBHOOK, "WebhookUrl": "https://example.com:8443?tenant=1"}],
+    "WebhookSecretArn": [WEBHOOK],
+    "KmsKeyArn": [{"KmsKeyArn": KEY}],
+    "CreateKmsKey": [{"CreateKmsKey": "true"}],
+    "PermissionsBoundaryArn": [{"PermissionsBoundaryArn": "arn:aws:iam::123456789012:policy/boundary"}],
+    "TableDeletionProtection": [{"TableDeletionProtection": "false"}],
+    "TrafficShifting": [{"TrafficShifting": "Canary10Percent5Minutes"}],
+    "Release": [{"Release": "v1.2.3-4_a"}],
+    "LogLevel": [{"LogLevel": "warn,reauth_core::store=debug, accounts=off"}],
+    "LogRetentionDays": [{"LogRetentionDays": "365"}],
+    "CreateReauthUrlReservedConcurrency": [{"CreateReauthUrlReservedConcurrency": "1"}],
+    "ReauthCallbackReservedConcurrency": [{"ReauthCallbackReservedConcurrency": "100"}],
+    "AccountsReservedConcurrency": [{"AccountsReservedConcurrency": "5"}],
+    "SweepAccountsReservedConcurrency": [{"SweepAccountsReservedConcurrency": "1"}],
+    "RecordReadResultReservedConcurrency": [{"RecordReadResultReservedConcurrency": "10"}],
+    "NotifyReauthReservedConcurrency": [{"NotifyReauthReservedConcurrency": "10"}],
+    "PostWebhookReservedConcurrency": [{"PostWebhookReservedConcurrency": "250"}],
+}
+
+
+def refusal(template, parameters):
+    try:
+        Stack(template, "digime-reauth", parameters).check()
+    except Refused as reason:
+        return str(reason)
+    return None
+
+
+def main():
+    template = read()
+    wrong = [f"no value is tried for {name}" for name in template["Parameters"] if name not in GOOD]
+    # With the parameters that a good value needs, so that no rule refuses them first.
+    mistakes = [{**GOOD[name][0], name: value} for name, values in MISTAKES.items() for value in values]
+    for parameters in mistakes + MISTAKEN_TOGETHER:
+        if refusal(template, parameters) is None:
+            wrong.append(f"accepted: {parameters}")
+    for parameters in [{}, *(one for several in GOOD.values() for one in several)]:
+        if reason := refusal(template, parameters):
+            wrong.append(f"refused: {parameters}: {reason}")
+    maximum = max(
+        event["Properties"]["ScalingConfig"]["MaximumConcurrency"]
+        for resource in template["Resources"].values()
+        for event in resource.get("Properties", {}).get("Events", {}).values()
+        if event["Type"] == "SQS"
+    )
+    if maximum > 10:
+        wrong.append(f"a queue starts up to {maximum} invocations, and 10 are accepted as reserved concurrency")
+    print(*wrong, sep="\n", end="\n" if wrong else "")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
