@@ -4,6 +4,7 @@
 2. MiniStack's `Ref` of a secret is its name. On AWS it is the ARN, so `Ref` becomes `GetAtt Id`.
 3. A topic of MiniStack's CloudFormation lets anybody publish. A topic without a policy gets one that leaves it to the callers'
    policies, as AWS's default does.
+4. MiniStack knows no alarms of expressions. They become alarms of some metric. It evaluates neither.
 """
 
 import copy
@@ -17,6 +18,7 @@ from deployed.servers import REGION
 
 SECRET = "AWS::SecretsManager::Secret"
 API = "AWS::ApiGatewayV2::Api"
+ALARM = "AWS::CloudWatch::Alarm"
 TOPIC, TOPIC_POLICY = "AWS::SNS::Topic", "AWS::SNS::TopicPolicy"
 
 
@@ -33,6 +35,8 @@ def adapt(translated):
     for logical, resource in resources.items():
         if resource["Type"] == API and "Body" in resource["Properties"]:
             added |= routes_of(logical, resource)
+        if resource["Type"] == ALARM and resource["Properties"].pop("Metrics", None):
+            resource["Properties"] |= {"Namespace": "check", "MetricName": logical, "Statistic": "Sum", "Period": 60}
     resources |= added
     secrets = {logical for logical, resource in resources.items() if resource["Type"] == SECRET}
     return (secret_arns(template, secrets) if secrets else template), set(added)
@@ -96,32 +100,3 @@ def secret_arns(node, secrets):
     if set(node) == {"Fn::Sub"} and isinstance(node["Fn::Sub"], str):
         return {"Fn::Sub": re.sub(rf"\$\{{({'|'.join(secrets)})}}", r"${\1.Id}", node["Fn::Sub"])}
     return {key: secret_arns(value, secrets) for key, value in node.items()}
-
-
-def present(translated, parameters):
-    """The logical ids that exist with these parameters."""
-    values = {name: str(definition.get("Default", "")) for name, definition in translated["Parameters"].items()} | parameters
-    conditions = translated.get("Conditions", {})
-
-    def holds(node):
-        ((function, operands),) = node.items()
-        if function == "Condition":
-            return holds(conditions[operands])
-        if function == "Fn::Equals":
-            return text(operands[0]) == text(operands[1])
-        checks = {"Fn::Not": lambda values: not values[0], "Fn::And": all, "Fn::Or": any}
-        return checks[function]([holds(operand) for operand in operands])
-
-    def text(node):
-        if not isinstance(node, dict):
-            return str(node)
-        ((function, operands),) = node.items()
-        if function == "Ref":
-            return values[operands]
-        if function == "Fn::Join":
-            joined = operands[1]
-            return text(joined) if isinstance(joined, dict) else operands[0].join(map(text, joined))
-        raise ValueError(f"a condition with {function}")
-
-    resources = translated["Resources"].items()
-    return {logical for logical, one in resources if "Condition" not in one or holds({"Condition": one["Condition"]})}

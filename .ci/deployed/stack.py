@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 
+import cloudformation
 from deployed import adapt
 from deployed.servers import REGION
 from deployed.waiting import until
@@ -55,7 +56,7 @@ class Stack:
     def missing(self):
         """The resources of the template that were not created."""
         created = {name for name, one in self.resources.items() if one["ResourceStatus"] == "CREATE_COMPLETE"}
-        return adapt.present(self.template, self.parameters) - created
+        return set(cloudformation.Stack(self.template, NAME, self.parameters).check().resources()) - created
 
     def physical(self, logical):
         return self.resources[logical]["PhysicalResourceId"]

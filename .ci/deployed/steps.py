@@ -46,8 +46,7 @@ def deploy(world, scope):
     parameters = {
         "AlarmEmail": "operator@example.com",
         "AllowedReturnOrigins": RETURN_ORIGIN,
-        "Architecture": "x86_64",
-        "DefaultReturnUrl": f"{RETURN_ORIGIN}/done",
+        "DefaultReturnOrigin": RETURN_ORIGIN,
         "DigimeBaseUrl": f"{world.digime.public_url}/v1.7/",
         "DigimeOnboardUrl": f"{world.digime.public_url}/apps/saas/",
         "ReadResultsSenders": world.sender,
