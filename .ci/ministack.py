@@ -26,7 +26,7 @@ def main():
         webhook = Webhook()
         webhook_url = scope.enter_context(webhook.listening(tls))
         digime = Digime(scope.enter_context(simulator(directory)))
-        digime.public_url = scope.enter_context(terminated(digime.address, tls))
+        digime.known_as(scope.enter_context(terminated(digime.address, tls)))
         aws = scope.enter_context(ministack(directory, authorities))
         world = steps.World(aws, digime, webhook, webhook_url, directory)
         for step in steps.STEPS:

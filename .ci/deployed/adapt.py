@@ -5,9 +5,11 @@
 3. A topic of MiniStack's CloudFormation lets anybody publish. A topic without a policy gets one that leaves it to the callers'
    policies, as AWS's default does.
 4. MiniStack knows no alarms of expressions. They become alarms of some metric. It evaluates neither.
+5. MiniStack does not join the members of a list in a condition. Conditions become what they amount to.
 """
 
 import copy
+import logging
 import re
 
 import boto3
@@ -24,14 +26,17 @@ TOPIC, TOPIC_POLICY = "AWS::SNS::Topic", "AWS::SNS::TopicPolicy"
 
 def translate(template, parameters):
     """What CloudFormation makes of a template of SAM."""
+    # It tells about metrics that nobody publishes.
+    logging.getLogger("samtranslator").setLevel(logging.ERROR)
     return Translator({}, Parser(), boto_session=boto3.Session(region_name=REGION)).translate(copy.deepcopy(template), parameters)
 
 
-def adapt(translated):
-    """Returns the template for MiniStack, and the logical ids of the resources that were added."""
+def adapt(translated, conditions):
+    """Returns the template for MiniStack, with these values of the conditions, and the logical ids of the added resources."""
     template = copy.deepcopy(translated)
     resources = template["Resources"]
-    added = topic_policies(resources)
+    template["Conditions"] = {name: {"Fn::Equals": ["true", str(holds).lower()]} for name, holds in conditions.items()}
+    added = topic_policies(resources, conditions)
     for logical, resource in resources.items():
         if resource["Type"] == API and "Body" in resource["Properties"]:
             added |= routes_of(logical, resource)
@@ -42,8 +47,9 @@ def adapt(translated):
     return (secret_arns(template, secrets) if secrets else template), set(added)
 
 
-def topic_policies(resources):
-    named = [topic for one in resources.values() if one["Type"] == TOPIC_POLICY for topic in one["Properties"]["Topics"]]
+def topic_policies(resources, conditions):
+    policies = [one for one in resources.values() if one["Type"] == TOPIC_POLICY and conditions.get(one.get("Condition"), True)]
+    named = [topic for one in policies for topic in one["Properties"]["Topics"]]
     bare = [name for name, one in resources.items() if one["Type"] == TOPIC and {"Ref": name} not in named]
     return {f"{name}DefaultPolicy": default_policy(name, resources[name]) for name in bare}
 

@@ -34,9 +34,9 @@ def new_user(aws, name, *statements):
     return {"aws_access_key_id": key["AccessKeyId"], "aws_secret_access_key": key["SecretAccessKey"]}
 
 
-def new_role(aws, name, *statements):
-    """Creates a role that this account may assume. Returns its ARN."""
-    trust = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}, "Action": "sts:AssumeRole"}
+def new_role(aws, account, name, *statements):
+    """Creates a role that its account may assume. Returns its ARN."""
+    trust = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{account}:root"}, "Action": "sts:AssumeRole"}
     role = aws.iam.create_role(RoleName=name, AssumeRolePolicyDocument=document(trust))["Role"]
     if statements:
         aws.iam.put_role_policy(RoleName=name, PolicyName="own", PolicyDocument=document(*statements))
@@ -45,7 +45,8 @@ def new_role(aws, name, *statements):
 
 def new_queue(aws, name, *topics):
     """Creates a queue to which these topics may send. Returns its URL and ARN."""
-    url, arn = aws.sqs.create_queue(QueueName=name)["QueueUrl"], f"arn:aws:sqs:{REGION}:{ACCOUNT}:{name}"
+    url = aws.sqs.create_queue(QueueName=name)["QueueUrl"]
+    arn = queue_arn(aws, url)
     statement = {
         "Effect": "Allow",
         "Principal": {"Service": "sns.amazonaws.com"},
@@ -66,17 +67,17 @@ class Application:
         self.url, self.address = stack.outputs["ApiUrl"], address_of(aws.url)
         self.queue_url = stack.outputs["ReadResultsQueueUrl"]
         self.bus = stack.outputs["ReadsBusName"]
-        self.api = self.url.removeprefix("https://").partition(".")[0]
+        self.api = stack.outputs["ApiId"]
         self.keys = new_user(
             aws,
-            "application",
+            f"{stack.name}-application",
             allow("execute-api:Invoke", f"arn:aws:execute-api:{REGION}:{ACCOUNT}:{self.api}/*"),
             allow("events:PutEvents", f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/{self.bus}"),
             allow("sqs:SendMessage", queue_arn(aws, self.queue_url)),
         )
         self.aws = aws.caller(self.keys)
         topic = stack.outputs["NotificationTopicArn"]
-        self._root, (self.inbox, inbox_arn) = aws, new_queue(aws, "application", topic)
+        self._root, (self.inbox, inbox_arn) = aws, new_queue(aws, f"{stack.name}-application", topic)
         aws.sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=inbox_arn, Attributes={"RawMessageDelivery": "true"})
         self.events = []
 
@@ -95,11 +96,16 @@ class Application:
 
     def received(self, kind, account):
         """The event of this type about the account, once the topic has delivered it."""
-        messages = self._root.sqs.receive_message(QueueUrl=self.inbox, MaxNumberOfMessages=10).get("Messages", [])
-        for message in messages:
-            self.events.append(json.loads(message["Body"]))
-            self._root.sqs.delete_message(QueueUrl=self.inbox, ReceiptHandle=message["ReceiptHandle"])
+        self.events += [json.loads(body) for body in receive(self._root, self.inbox)]
         return find(self.events, kind, account)
+
+
+def receive(aws, queue):
+    """Takes the messages that are on a queue."""
+    messages = aws.sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", [])
+    for message in messages:
+        aws.sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+    return [message["Body"] for message in messages]
 
 
 def find(events, kind, account):

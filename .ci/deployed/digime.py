@@ -13,9 +13,12 @@ CONTRACT, APPLICATION = "check-contract", "check-application"
 
 class Digime:
     def __init__(self, url):
-        self.url, self.address = url, address_of(url)
-        # What the functions and browsers know it by.
+        self.url, self.address, self.public_url = url, address_of(url), url
+
+    def known_as(self, url):
+        """Functions and browsers reach it under this URL, so that its answers must name the key set there."""
         self.public_url = url
+        self.control("PUT", "forgery", {"jku": f"{url}/v1.7/jwks/oauth"})
 
     def control(self, method, path, body=None):
         answer = send(self.address, method, f"{self.url}/_simulator/{path}", body=json.dumps(body or {}))

@@ -28,9 +28,10 @@ def matches_one(alternative, value):
 
 
 class Pipe:
-    def __init__(self, aws, properties, name):
-        """`properties` are those of the template, `name` is that of the pipe that was created."""
-        pipe = aws.pipes.describe_pipe(Name=name)
+    def __init__(self, stack):
+        aws, (logical,) = stack.aws, stack.of_type("AWS::Pipes::Pipe")
+        properties = stack.template["Resources"][logical]["Properties"]
+        pipe = aws.pipes.describe_pipe(Name=stack.physical(logical))
         self.source, self.target, self.role = pipe["Source"], pipe["Target"], pipe["RoleArn"]
         filters = properties["SourceParameters"]["FilterCriteria"]["Filters"]
         self.patterns = [json.loads(one["Pattern"]) for one in filters]

@@ -57,9 +57,7 @@ TAKEN = {
 def take_actions(world, scope):
     """Each function, and the pipe, loses one action before it is called for the first time."""
     stack = world.stack
-    (name,) = stack.of_type("AWS::Pipes::Pipe")
-    pipe = Pipe(world.aws, stack.template["Resources"][name]["Properties"], stack.physical(name))
-    world.pipe = scope.enter_context(pipe)
+    world.pipe = scope.enter_context(Pipe(stack))
     functions = stack.of_type("AWS::Lambda::Function")
     assert set(functions) == set(TAKEN), functions
     world.give_back = {name: stack.take(TAKEN[name], stack.role(name)) for name in functions}

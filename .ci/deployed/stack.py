@@ -10,7 +10,7 @@ from deployed import adapt
 from deployed.servers import REGION
 from deployed.waiting import until
 
-NAME, BUCKET = "check", "check-code"
+BUCKET = "check-code"
 CREATING = 60
 
 
@@ -26,37 +26,41 @@ def package(aws, directory):
 
 
 class Stack:
-    def __init__(self, aws, directory, parameters):
-        self.aws, self.parameters = aws, parameters
-        self.template = adapt.translate(package(aws, directory), parameters)
-        adapted, self.added = adapt.adapt(self.template)
+    def __init__(self, aws, name, packaged, parameters):
+        self.aws, self.name = aws, name
+        self.template = adapt.translate(packaged, parameters)
+        # What CloudFormation would make of it.
+        self.expected = cloudformation.Stack(self.template, name, parameters).check()
+        conditions = {one: self.expected.condition(one) for one in self.template["Conditions"]}
+        adapted, self.added = adapt.adapt(self.template, conditions)
         # Too large for a body.
-        aws.s3.put_object(Bucket=BUCKET, Key="template.json", Body=json.dumps(adapted))
-        values = [{"ParameterKey": name, "ParameterValue": value} for name, value in parameters.items()]
-        url = f"{aws.url}/{BUCKET}/template.json"
+        aws.s3.put_object(Bucket=BUCKET, Key=f"{name}.json", Body=json.dumps(adapted))
+        values = [{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()]
+        url = f"{aws.url}/{BUCKET}/{name}.json"
         capabilities = ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"]
-        aws.cloudformation.create_stack(StackName=NAME, TemplateURL=url, Parameters=values, Capabilities=capabilities)
-        self.status = until("the stack is created", self._ended, CREATING)
-        resources = aws.cloudformation.describe_stack_resources(StackName=NAME)["StackResources"]
+        aws.cloudformation.create_stack(StackName=name, TemplateURL=url, Parameters=values, Capabilities=capabilities)
+        status = until(f"the stack {name} is created", self._ended, CREATING)
+        assert status == "CREATE_COMPLETE", (status, self._failures())
+        resources = aws.cloudformation.describe_stack_resources(StackName=name)["StackResources"]
         self.resources = {one["LogicalResourceId"]: one for one in resources}
         self.outputs = {one["OutputKey"]: one["OutputValue"] for one in self._stack().get("Outputs", [])}
 
     def _stack(self):
-        return self.aws.cloudformation.describe_stacks(StackName=NAME)["Stacks"][0]
+        return self.aws.cloudformation.describe_stacks(StackName=self.name)["Stacks"][0]
 
     def _ended(self):
         status = self._stack()["StackStatus"]
         return status if not status.endswith("_IN_PROGRESS") else None
 
-    def failures(self):
-        events = self.aws.cloudformation.describe_stack_events(StackName=NAME)["StackEvents"]
+    def _failures(self):
+        events = self.aws.cloudformation.describe_stack_events(StackName=self.name)["StackEvents"]
         failed = [one for one in events if "FAILED" in one["ResourceStatus"]]
         return [(one["LogicalResourceId"], one.get("ResourceStatusReason")) for one in failed]
 
-    def missing(self):
-        """The resources of the template that were not created."""
+    def deviations(self):
+        """The resources that the template has with these parameters and the stack has not, and the other way round."""
         created = {name for name, one in self.resources.items() if one["ResourceStatus"] == "CREATE_COMPLETE"}
-        return set(cloudformation.Stack(self.template, NAME, self.parameters).check().resources()) - created
+        return (created - self.added) ^ set(self.expected.resources())
 
     def physical(self, logical):
         return self.resources[logical]["PhysicalResourceId"]

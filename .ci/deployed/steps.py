@@ -1,16 +1,21 @@
 """The steps of the check. Each needs those before it, and its first line says what it shows."""
 
+import os
+import subprocess
 import sys
-import time
 
-from deployed.application import BANK, CINEMA, GARDEN, HOSPITAL, LIBRARY, USER, Application, new_role
+from deployed.application import BANK, CINEMA, GARDEN, HOSPITAL, LIBRARY, OTHER_ACCOUNT, OTHER_ROOT, USER
+from deployed.application import Application, allow, document, expect, new_role, read_result
 from deployed.digime import CONTRACT
-from deployed.flows import heal, schedule, sweep, take_in, tell
+from deployed.flows import REQUIRED, heal, schedule, share, sweep, take_in, tell
+from deployed.pipe import Pipe
 from deployed.refusals import refuse_callers, take_actions
 from deployed.services import forbidden_routes, forbidden_rules
-from deployed.stack import Stack
+from deployed.servers import REGION
+from deployed.stack import Stack, package
+from deployed.waiting import until
 
-RETURN_ORIGIN = "https://app.example.com"
+DOMAIN, RETURN_ORIGIN = "links.example.com", "https://app.example.com"
 # In seconds. Failed messages come again after it.
 PAUSE = 2
 # Lines that Lambda writes around those of a function.
@@ -31,46 +36,57 @@ class World:
         if self.pipe:
             print(f"--- the pipe sent {self.pipe.sent}: {self.pipe.error} {self.pipe.refused[-1:]}", file=sys.stderr)
         log = (self.directory / "ministack.log").read_text(errors="replace").splitlines()
-        own = [line for line in log if "MiniStack delivers to" not in line]
+        own = [line for line in log if " INFO " not in line and "MiniStack delivers to" not in line]
         print("--- MiniStack", *own[-40:], sep="\n", file=sys.stderr)
 
 
 def deploy(world, scope):
-    """The template is deployed, with every resource."""
-    aws = world.aws
-    secret = aws.secretsmanager.create_secret(Name="webhook", SecretString=world.webhook.secret)["ARN"]
+    """The template is deployed with all options, and each of its resources is there."""
+    aws, other = world.aws, world.aws.caller(OTHER_ROOT)
+    world.packaged = package(aws, world.directory)
     world.topic = aws.sns.create_topic(Name="reads")["TopicArn"]
     world.foreign_topic = aws.sns.create_topic(Name="foreign")["TopicArn"]
-    # Without a policy of its own: only the queue's policy lets it send.
-    world.sender = new_role(aws, "sender")
-    parameters = {
+    world.sender = new_role(other, OTHER_ACCOUNT, "sender", allow("sqs:SendMessage", "*"))
+    boundary = aws.iam.create_policy(PolicyName="boundary", PolicyDocument=document(allow("*", "*")))["Policy"]["Arn"]
+    options = {
         "AlarmEmail": "operator@example.com",
         "AllowedReturnOrigins": RETURN_ORIGIN,
+        "ApiCallers": f"arn:aws:iam::{OTHER_ACCOUNT}:root",
+        "CertificateArn": aws.acm.request_certificate(DomainName=DOMAIN)["CertificateArn"],
+        "CreateKmsKey": "true",
         "DefaultReturnOrigin": RETURN_ORIGIN,
-        "DigimeBaseUrl": f"{world.digime.public_url}/v1.7/",
-        "DigimeOnboardUrl": f"{world.digime.public_url}/apps/saas/",
+        "DomainName": DOMAIN,
+        "NotificationSubscribers": f"arn:aws:iam::{OTHER_ACCOUNT}:root",
+        "PermissionsBoundaryArn": boundary,
         "ReadResultsSenders": world.sender,
         "ReadResultsTopicArn": world.topic,
-        "WebhookSecretArn": secret,
+        "WebhookSecretArn": aws.secretsmanager.create_secret(Name="webhook", SecretString=world.webhook.secret)["ARN"],
         "WebhookUrl": world.webhook_url,
     }
-    world.created = time.monotonic()
-    world.stack = stack = Stack(aws, world.directory, parameters)
-    assert stack.status == "CREATE_COMPLETE", (stack.status, stack.failures())
-    assert not stack.missing(), stack.missing()
+    world.stack = new_stack(world, "check", options)
+
+
+def new_stack(world, name, options):
+    digime = {"DigimeBaseUrl": f"{world.digime.public_url}/v1.7/", "DigimeOnboardUrl": f"{world.digime.public_url}/apps/saas/"}
+    stack = Stack(world.aws, name, world.packaged, digime | options)
+    assert not stack.deviations(), stack.deviations()
+    return stack
 
 
 def set_up(world, scope):
     """The operator and the application do what docs/deploy.md says."""
-    aws, stack = world.aws, world.stack
-    prefix = stack.function("Accounts")["Environment"]["Variables"]["CONTRACT_SECRET_PREFIX"]
-    contract = world.digime.register(stack.outputs["CallbackUrl"])
-    aws.secretsmanager.create_secret(Name=prefix + CONTRACT, SecretString=contract)
-    world.application = Application(aws, stack)
+    aws = world.aws
+    world.application = new_application(world, world.stack)
     for mapping in aws.lambda_.list_event_source_mappings()["EventSourceMappings"]:
         url = aws.sqs.get_queue_url(QueueName=mapping["EventSourceArn"].rsplit(":", 1)[-1])["QueueUrl"]
         aws.sqs.set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": str(PAUSE)})
     world.digime.add(USER, [BANK, HOSPITAL, GARDEN, CINEMA, LIBRARY])
+
+
+def new_application(world, stack):
+    contract = world.digime.register(stack.outputs["CallbackUrl"])
+    world.aws.secretsmanager.create_secret(Name=stack.outputs["ContractSecretPrefix"] + CONTRACT, SecretString=contract)
+    return Application(world.aws, stack)
 
 
 def let_services_in(world, scope):
@@ -79,4 +95,30 @@ def let_services_in(world, scope):
     assert not wrong, wrong
 
 
-STEPS = [deploy, set_up, let_services_in, refuse_callers, take_actions, tell, heal, take_in, sweep, schedule]
+def smoke(world, scope):
+    """infra/smoke.py calls each function of the stack once."""
+    variables = {name.upper(): value for name, value in world.aws.credentials.items()}
+    variables |= {"AWS_ENDPOINT_URL": world.aws.url, "AWS_DEFAULT_REGION": REGION, "PATH": os.environ["PATH"]}
+    command = [sys.executable, "infra/smoke.py", world.stack.name]
+    subprocess.run(command, env=variables, check=True, timeout=60, stdout=subprocess.DEVNULL)
+
+
+def deploy_another(world, scope):
+    """A second stack, with default parameters, works beside the first."""
+    stack = new_stack(world, "plain", {})
+    application = new_application(world, stack)
+    with Pipe(stack):
+        expect(204, application.call("PUT", f"/users/{USER}/grants/{CONTRACT}", world.digime.tokens(USER)))
+        world.digime.control("POST", f"accounts/{BANK}/break")
+        expect(202, application.call("POST", f"/users/{USER}/read-results", read_result(BANK)))
+        event = until("the topic delivers the event", lambda: application.received(REQUIRED, BANK))
+        link, browser = event["data"]["reconnectUrl"], application.browser()
+        page = expect(303, browser.go("POST", link, {"account": BANK})).headers["location"]
+        # Without a return URL, the browser comes back to the page of the link.
+        answer = expect(303, browser.go("GET", world.digime.decide(page)))
+        assert answer.headers["location"].startswith(link), answer
+        assert application.account(USER, BANK).get("status") == "active"
+
+
+STEPS = [deploy, set_up, let_services_in, refuse_callers, take_actions, tell, heal]
+STEPS += [take_in, share, sweep, smoke, deploy_another, schedule]
