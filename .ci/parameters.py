@@ -1,10 +1,14 @@
 """Checks that the template refuses the mistakes that people make in its parameters, and accepts what the functions accept."""
 
+import pathlib
 import sys
+import tomllib
 
 from cloudformation import Refused, Stack
+from samcli.cli.types import CfnParameterOverridesType
 from template import read
 
+SAMCONFIG = pathlib.Path(__file__).resolve().parent.parent / "samconfig.toml"
 ARN = "arn:aws:{}:eu-west-1:123456789012:{}"
 SECRET = ARN.format("secretsmanager", "secret:webhook-AbCdEf")
 CERTIFICATE = ARN.format("acm", "certificate/0b1c")
@@ -125,6 +129,20 @@ def refusal(template, parameters):
     return None
 
 
+def stages(template):
+    """The sections of samconfig.toml are accepted, and name a stack each."""
+    sections = tomllib.loads(SAMCONFIG.read_text())
+    deployments = {name: section["deploy"]["parameters"] for name, section in sections.items() if name != "version"}
+    if len({deployment["stack_name"] for deployment in deployments.values()}) < len(deployments):
+        yield "two sections of samconfig.toml deploy the same stack"
+    for name, deployment in deployments.items():
+        overrides = CfnParameterOverridesType().convert(deployment.get("parameter_overrides", ""), None, None)
+        if reason := refusal(template, overrides):
+            yield f"samconfig.toml, {name}: {reason}"
+        if name != "default" and overrides.get("Release") != "none":
+            yield f"samconfig.toml, {name}: the pipeline replaces Release=none"
+
+
 def main():
     template = read()
     wrong = [f"no value is tried for {name}" for name in template["Parameters"] if name not in GOOD]
@@ -144,6 +162,7 @@ def main():
     )
     if maximum > 10:
         wrong.append(f"a queue starts up to {maximum} invocations, and 10 are accepted as reserved concurrency")
+    wrong += stages(template)
     print(*wrong, sep="\n", end="\n" if wrong else "")
     return 1 if wrong else 0
 
