@@ -86,8 +86,8 @@ class Check:
                 self.report(f"{name}: {actions} are not the alarm topic")
         if not re.fullmatch(rf".+\. See {re.escape(RUNBOOK)}#[\w-]+\.", alarm.get("AlarmDescription", "")):
             self.report(f"{name}: the description is not a sentence and its paragraph of {RUNBOOK}")
-        if "AlarmName" in alarm:
-            self.report(f"{name}: a name of one's own collides between stacks")
+        if STACK not in alarm.get("AlarmName", STACK):
+            self.report(f"{name}: a name without the stack's name collides between stacks")
         periods = {alarm["Period"]} if "Metrics" not in alarm else self.expression(name, alarm["Metrics"])
         if alarm.get("DatapointsToAlarm", 1) > alarm["EvaluationPeriods"] or max(periods) * alarm["EvaluationPeriods"] > DAY:
             self.report(f"{name}: it looks at more data points than it has, or at more than a day")

@@ -108,8 +108,12 @@ def settings():
         yield "another time limit publishes no version"
 
 
+def alarms(resources):
+    return [(name, alarm["Properties"]) for name, alarm in of_type(resources, "AWS::CloudWatch::Alarm").items()]
+
+
 def callers():
-    """Nobody invokes an unpublished version."""
+    """Nobody invokes an unpublished version, and CodeDeploy moves every alias, with alarms that exist."""
     resources = stack(parameters=EVERYTHING).resources()
     for name, resource in resources.items():
         if resource["Type"].startswith(("AWS::Lambda::EventSourceMapping", "AWS::Lambda::Permission", "AWS::Scheduler", "AWS::ApiGatewayV2::Api")):
@@ -119,6 +123,10 @@ def callers():
     for name, resource in of_type(resources, "AWS::Lambda::EventInvokeConfig").items():
         if resource["Properties"]["Qualifier"] != "live":
             yield f"{name} is not about the alias"
+    for name, group in of_type(resources, "AWS::CodeDeploy::DeploymentGroup").items():
+        for alarm in group["Properties"]["AlarmConfiguration"]["Alarms"]:
+            if alarm["Name"] not in {own.get("AlarmName", f"<one:{it}.Ref>") for it, own in alarms(resources)}:
+                yield f"{name} names the alarm {alarm['Name']}, which does not exist"
     aliases = of_type(resources, "AWS::Lambda::Alias")
     if any("UpdatePolicy" not in alias for alias in aliases.values()) or len(aliases) != 7:
         yield "CodeDeploy does not move every alias"

@@ -137,4 +137,7 @@ def main(stack, *options):
 if __name__ == "__main__":
     if len(sys.argv) < 2:
         sys.exit(__doc__)
-    sys.exit(main(*sys.argv[1:]))
+    try:
+        sys.exit(main(*sys.argv[1:]))
+    except (BotoCoreError, ClientError) as error:
+        sys.exit(f"{sys.argv[1]}: {error}")

@@ -17,11 +17,11 @@ const AT_ONCE: usize = 16;
 async fn sixteen_events_in_one_process_go_side_by_side_and_fetch_everything_once() {
     let world = World::builder().binaries().start().await;
     let environment = world.system.endpoints.environment(Function::CreateReauthUrl);
+    world.system.aws.clear_record();
+    world.system.simulator.clear_requests();
     let function = Arc::new(start_concurrent(Function::CreateReauthUrl, environment, AT_ONCE).await.unwrap());
     let every = Functions::each(|_| Arc::clone(&function) as Arc<dyn Invoke>);
     let gateway = Gateway::new(every, Ambient::system());
-    world.system.aws.clear_record();
-    world.system.simulator.clear_requests();
 
     // digi.me answers when all events have asked.
     let all = Arc::new(Barrier::new(AT_ONCE));

@@ -21,15 +21,11 @@ use digime::{
     ambient::{Ambient, Deadline},
 };
 use jiff::Timestamp;
+use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
 use reauth_core::{config::Environment, http_client};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tracing::Subscriber;
-use tracing_subscriber::{
-    Layer, Registry,
-    layer::{Context, SubscriberExt},
-};
 
 /// Runs openssl and returns its output.
 fn openssl(directory: &TempDir, arguments: &[&str], input: &[u8]) -> Vec<u8> {
@@ -88,7 +84,7 @@ fn pair() -> Value {
 /// The HTTP client of the functions.
 fn http() -> reqwest::Client {
     let environment = Environment::from_iter([]);
-    http_client::client(http_client::tls(&environment).unwrap(), Duration::from_secs(2))
+    http_client::client_with_http2(http_client::tls(&environment).unwrap(), Duration::from_secs(2))
 }
 
 /// A digi.me that answers every refresh with the same token, and records the bearer tokens that it receives.
@@ -225,21 +221,34 @@ async fn other_server(jwks: Value) -> (String, Arc<Mutex<Vec<String>>>) {
     (base, received)
 }
 
-/// Counts the log lines that have the field of the template's metric filter.
+/// Records the metric `ForeignKeySets` and no other.
 struct CountForeign(Arc<AtomicU64>);
 
-impl<S: Subscriber> Layer<S> for CountForeign {
-    fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
-        if event.metadata().fields().field("foreign_key_set").is_some() {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
+impl Recorder for CountForeign {
+    fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
+        if key.name() == "ForeignKeySets" { Counter::from_arc(Arc::clone(&self.0)) } else { Counter::noop() }
+    }
+
+    fn register_gauge(&self, _: &Key, _: &Metadata<'_>) -> Gauge {
+        Gauge::noop()
+    }
+
+    fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> Histogram {
+        Histogram::noop()
     }
 }
 
 #[tokio::test]
 async fn a_foreign_key_set_is_never_fetched_and_a_right_signature_beside_it_is_counted() {
     let counted = Arc::new(AtomicU64::new(0));
-    let _subscriber = tracing::subscriber::set_default(Registry::default().with(CountForeign(Arc::clone(&counted))));
+    let recorder = CountForeign(Arc::clone(&counted));
+    let _recording = metrics::set_default_local_recorder(&recorder);
     let (directory, forger) = (keys(), keys());
     let jwks = |keys: &TempDir| json!({"keys": [{"kid": "k1", "pem": read(keys, "public.pem")}]});
     let (elsewhere, received) = other_server(jwks(&forger)).await;

@@ -28,3 +28,4 @@ mod sweep;
 mod template;
 mod traces;
 mod user_episodes;
+mod warm_up;

@@ -9,6 +9,8 @@ mod crash;
 mod delivered_event;
 mod messages;
 mod permissions;
+mod relay;
+mod relays;
 mod reply;
 pub mod runtime_api;
 mod scenarios;
@@ -27,6 +29,8 @@ pub use self::{
     delivered_event::{DeliveredError, DeliveredEvent},
     messages::{BANK, ReadResult, SqsMessage, broken, healthy, inserted, sqs_batch},
     permissions::{granted_permissions, used_permissions},
+    relay::{Authority, HTTP1, HTTP2, Relay},
+    relays::{Relays, address},
     reply::Reply,
     table::create_table,
     webhook::{Answer, Delivery, Receiver, WEBHOOK_SECRET},

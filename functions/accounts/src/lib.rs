@@ -15,7 +15,9 @@ use reauth_core::{
     authorized_client::AuthorizedClient,
     aws::Aws,
     config::{ConfigError, Environment},
+    http_client,
     retry::retry_on_conflict,
+    warm_up::Step,
     web::{ApiRequest, HttpFunction, Problem, Response, response},
 };
 use reauth_domain::UserId;
@@ -41,6 +43,13 @@ impl HttpFunction for Accounts {
             queue: aws_sdk_sqs::Client::new(&aws.service("AWS_ENDPOINT_URL_SQS")?),
             read_results_queue: environment.required("READ_RESULTS_QUEUE_URL")?.into(),
         })
+    }
+
+    fn warm_up(&self) -> Vec<Step<'_>> {
+        let message = self.queue.send_message().queue_url(&*self.read_results_queue).message_body("nothing");
+        let mut steps = self.authorized.warm_up();
+        steps.push(Step::new("connect to SQS", http_client::open_for(message.send())));
+        steps
     }
 
     async fn handle(&self, request: Request) -> Result<Response, Problem> {

@@ -14,6 +14,7 @@ use reauth_core::{
     aws::Aws,
     config::{ConfigError, Environment},
     services,
+    warm_up::Step,
     web::{ApiRequest, HttpFunction, Problem, Response, ResponseExt},
 };
 use reauth_domain::{AllowedOrigins, Locale, ReturnUrl};
@@ -67,6 +68,10 @@ impl HttpFunction for CreateReauthUrl {
             ambient: ambient.clone(),
             settings: Settings::from_environment(environment)?,
         })
+    }
+
+    fn warm_up(&self) -> Vec<Step<'_>> {
+        self.authorized.warm_up()
     }
 
     async fn handle(&self, request: Request) -> Result<Response, Problem> {

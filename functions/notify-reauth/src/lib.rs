@@ -17,6 +17,7 @@ use reauth_core::{
     metrics::{self, Channel},
     services,
     store::{Store, StoreError, StoredEvent},
+    warm_up::Step,
 };
 use tracing::instrument;
 use url::Url;
@@ -53,6 +54,12 @@ impl Function for NotifyReauth {
             public_base_url: public_base_url.ok_or_else(|| ConfigError::new("PUBLIC_BASE_URL", "is missing"))?,
             link_ttl: services::reconnect_link_ttl(environment)?,
         })
+    }
+
+    fn warm_up(&self) -> Vec<Step<'_>> {
+        let mut steps = self.store.warm_up();
+        steps.push(Step::new("connect to SNS", self.topic.connect()));
+        steps
     }
 
     /// Delivers all events concurrently. The stream and the sweep can both put the same event on the queue. Copies of

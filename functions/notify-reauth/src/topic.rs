@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use aws_sdk_sns::{Client, error::BuildError, types::MessageAttributeValue};
-use reauth_core::{aws::AwsError, store::StoredEvent};
+use reauth_core::{aws::AwsError, http_client, store::StoredEvent};
+use tower::BoxError;
 
 /// The SNS topic. The message is the event; the message attributes are its type, its id and its trace.
 #[derive(Debug)]
@@ -24,6 +25,11 @@ pub(crate) enum PublishError {
 impl Topic {
     pub(crate) fn new(client: Client, arn: &str) -> Self {
         Self { client, arn: arn.into() }
+    }
+
+    /// Opens the connection of `publish`, and publishes nothing.
+    pub(crate) async fn connect(&self) -> Result<(), BoxError> {
+        http_client::open_for(self.client.publish().topic_arn(&*self.arn).message("nothing").send()).await
     }
 
     pub(crate) async fn publish(&self, stored: &StoredEvent, payload: String) -> Result<(), PublishError> {

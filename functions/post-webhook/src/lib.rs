@@ -16,6 +16,7 @@ use reauth_core::{
     error::Chain,
     lambda::{Function, Invocation, first_receipt, traceparent},
     metrics::{self, Channel},
+    warm_up::Step,
 };
 use tracing::{Span, field::display, instrument};
 
@@ -32,6 +33,10 @@ impl Function for PostWebhook {
 
     fn new(environment: &Environment, ambient: &Ambient) -> Result<Self, ConfigError> {
         Ok(Self { webhook: Webhook::new(&Aws::new(environment)?, ambient)? })
+    }
+
+    fn warm_up(&self) -> Vec<Step<'_>> {
+        self.webhook.warm_up()
     }
 
     /// Posts all messages concurrently. A message that fails does not affect the others.

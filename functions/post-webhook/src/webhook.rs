@@ -13,6 +13,7 @@ use reauth_core::{
     http_client,
     secrets::{Rotating, SecretError},
     services,
+    warm_up::Step,
 };
 use reauth_domain::return_url::is_secure;
 use secrecy::{ExposeSecret, SecretString};
@@ -96,6 +97,13 @@ impl Webhook {
         let keys = Rotating::new(secrets, id, "webhook_secret", ambient, SigningKeys::read);
         let http = http_client::client(aws.tls().clone(), CONNECT_TIMEOUT);
         Ok(Self { http, url, keys, ambient: ambient.clone() })
+    }
+
+    /// Fetches the signing secret and opens a connection to the receiver, which gets no request.
+    pub(crate) fn warm_up(&self) -> Vec<Step<'_>> {
+        let secret = async { self.keys.get().await.map(drop) };
+        let receiver = http_client::open(&self.http, &self.url);
+        vec![Step::new("fetch the signing secret", secret), Step::new("connect to the receiver", receiver)]
     }
 
     /// Posts an event. Every status other than 2xx is an error.

@@ -14,6 +14,7 @@ use reauth_core::{
     lambda::RequestContext,
     metrics, services,
     store::StoreError,
+    warm_up::Step,
     web::{
         ApiRequest, BrowserCookie, HttpFunction, Problem, Response, callback_url,
         page::{error_page, too_many_attempts},
@@ -58,6 +59,10 @@ impl HttpFunction for ReauthCallback {
             public_base_url: environment.base_url("PUBLIC_BASE_URL")?,
             application_name: services::application_name(environment),
         })
+    }
+
+    fn warm_up(&self) -> Vec<Step<'_>> {
+        self.authorized.warm_up()
     }
 
     async fn handle(&self, request: Request) -> Result<Response, Problem> {

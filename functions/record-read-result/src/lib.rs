@@ -17,6 +17,7 @@ use reauth_core::{
     lambda::{Function, Invocation},
     metrics::{self, ReadResultOutcome},
     store::StoreError,
+    warm_up::Step,
 };
 use reauth_domain::UserId;
 use tracing::instrument;
@@ -35,6 +36,11 @@ impl Function for RecordReadResult {
 
     fn new(environment: &Environment, ambient: &Ambient) -> Result<Self, ConfigError> {
         Ok(Self { authorized: AuthorizedClient::new(&Aws::new(environment)?, ambient)?, ambient: ambient.clone() })
+    }
+
+    /// A result is written to the table. digi.me is called only for an account in need that was never listed.
+    fn warm_up(&self) -> Vec<Step<'_>> {
+        self.authorized.store.warm_up()
     }
 
     /// Processes the messages of one user in order, and users concurrently. A message that fails does not affect the

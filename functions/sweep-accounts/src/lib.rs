@@ -22,6 +22,7 @@ use reauth_core::{
     lambda::{Function, Invocation, RequestContext},
     metrics,
     store::{DueItem, StoreError},
+    warm_up::Step,
 };
 use reauth_domain::{Target, time::after};
 use serde::Serialize;
@@ -132,6 +133,11 @@ impl Function for SweepAccounts {
             queue: aws_sdk_sqs::Client::new(&aws.service("AWS_ENDPOINT_URL_SQS")?),
             notifications_queue: environment.required("NOTIFICATIONS_QUEUE_URL")?.into(),
         })
+    }
+
+    /// Most sweeps find nothing due and only read the table.
+    fn warm_up(&self) -> Vec<Step<'_>> {
+        self.authorized.store.warm_up()
     }
 
     /// Processes due items in passes: first events, which are quick and matter most, then grants and accounts. Each item starts

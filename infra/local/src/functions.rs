@@ -42,7 +42,7 @@ fn http<F: HttpFunction>(
     endpoints: &Endpoints,
     ambient: &Ambient,
 ) -> Result<Arc<dyn Invoke>, ConfigError> {
-    let built = F::new(&environment(function, endpoints), ambient)?;
+    let built = Arc::new(F::new(&environment(function, endpoints), ambient)?);
     Ok(InProcess::shared(web::service(built, ambient.clone()), ambient))
 }
 
@@ -52,7 +52,7 @@ fn event<F: lambda::Function>(
     endpoints: &Endpoints,
     ambient: &Ambient,
 ) -> Result<Arc<dyn Invoke>, ConfigError> {
-    let built = F::new(&environment(function, endpoints), ambient)?;
+    let built = Arc::new(F::new(&environment(function, endpoints), ambient)?);
     Ok(InProcess::shared(lambda::service(built), ambient))
 }
 

@@ -4,7 +4,7 @@
 pub const REGION: &str = "eu-west-1";
 /// The AWS account in all ARNs.
 pub const ACCOUNT: &str = "000000000000";
-/// Of the metrics. Only processes of their own write metrics, not the functions within the local system.
+/// The namespace of the metrics. The functions within the local system write none: only processes of their own do.
 pub const METRICS_NAMESPACE: &str = "digime-reauth";
 pub const TABLE: &str = "digime-reauth";
 pub const TOPIC: &str = "digime-reauth-notifications";

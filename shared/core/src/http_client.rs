@@ -4,6 +4,8 @@
 //! root certificates would take longer than the rest of a function's start (docs/decisions/0005-http-client.md). No
 //! client follows redirects, uses a proxy, or retries a request that was sent.
 
+mod opening;
+
 use std::{fs, sync::Arc, time::Duration};
 
 use aws_smithy_runtime_api::client::{
@@ -13,17 +15,25 @@ use aws_smithy_runtime_api::client::{
     runtime_components::RuntimeComponents,
 };
 use aws_smithy_types::body::SdkBody;
-use reqwest::{Client, redirect::Policy, retry};
+use reqwest::{Client, ClientBuilder, redirect::Policy, retry};
 use rustls::{
     ClientConfig, RootCertStore,
     crypto::aws_lc_rs,
     pki_types::{CertificateDer, pem::PemObject},
 };
 
+use self::opening::{OnlyOpened, OpeningLayer, opened_only};
+pub use self::opening::{open, open_for};
 use crate::config::{ConfigError, Environment};
 
 /// The `User-Agent` of calls to digi.me and to webhooks.
 const USER_AGENT: &str = concat!("digime-reauth/", env!("CARGO_PKG_VERSION"));
+
+/// How long an unused connection is kept. Servers close idle connections after a minute or more.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(50);
+/// While calls wait for their answers over HTTP/2, the connection is checked this often. All of them fail with it.
+const HTTP2_PING_INTERVAL: Duration = Duration::from_secs(2);
+const HTTP2_PING_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The TLS configuration of all clients: Mozilla's authorities, and those in the file `SSL_CERT_FILE` (PEM) if it is set.
 ///
@@ -55,18 +65,36 @@ fn trusting(roots: RootCertStore) -> ClientConfig {
         .with_no_client_auth()
 }
 
-/// A client with a time limit for connecting. Every other time limit is the caller's.
+/// A client of HTTP/1.1 with a time limit for connecting. Every other time limit is the caller's.
 #[must_use]
-#[expect(clippy::expect_used, reason = "reqwest refuses only settings that it does not know")]
 pub fn client(tls: ClientConfig, connect_timeout: Duration) -> Client {
-    let builder = Client::builder()
+    build(builder(tls, connect_timeout).retry(retry::never()).http1_only())
+}
+
+/// The same of HTTP/2, if the server offers it over TLS. A request that the server did not take, because it was about to
+/// close the connection, is sent again over a new one.
+#[must_use]
+pub fn client_with_http2(mut tls: ClientConfig, connect_timeout: Duration) -> Client {
+    tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    let builder = builder(tls, connect_timeout)
+        .http2_keep_alive_interval(HTTP2_PING_INTERVAL)
+        .http2_keep_alive_timeout(HTTP2_PING_TIMEOUT);
+    build(builder)
+}
+
+fn builder(tls: ClientConfig, connect_timeout: Duration) -> ClientBuilder {
+    Client::builder()
         .tls_backend_preconfigured(tls)
         .connect_timeout(connect_timeout)
+        .connector_layer(OpeningLayer::default())
+        .pool_idle_timeout(IDLE_TIMEOUT)
         .user_agent(USER_AGENT)
         .redirect(Policy::none())
-        .retry(retry::never())
         .no_proxy()
-        .http1_only();
+}
+
+#[expect(clippy::expect_used, reason = "reqwest refuses only settings that it does not know")]
+fn build(builder: ClientBuilder) -> Client {
     builder.build().expect("the settings are valid")
 }
 
@@ -90,6 +118,9 @@ impl HttpConnector for Connector {
             let body = body.ok_or_else(|| ConnectorError::user("the body of a request is a stream".into()))?;
             let request = reqwest::Request::try_from(http::Request::from_parts(parts, body));
             let request = request.map_err(|error| ConnectorError::user(error.into()))?;
+            if opened_only(&client, request.url()).await {
+                return Err(ConnectorError::user(OnlyOpened.into()));
+            }
             let broken = |error: reqwest::Error| ConnectorError::io(error.without_url().into());
             let answer = client.execute(request).await.map_err(broken)?;
             let mut response = http::Response::new(SdkBody::empty());

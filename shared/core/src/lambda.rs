@@ -27,6 +27,7 @@ use tracing_subscriber::{
 use crate::{
     config::{ConfigError, Environment},
     metrics::{self, Metrics},
+    warm_up::{self, Step},
 };
 
 /// The allocator of the functions' binaries. The AWS SDK makes many short-lived allocations, and a warm invocation
@@ -80,6 +81,11 @@ pub trait Function: Sized + Send + Sync + 'static {
 
     /// Builds the function: reads the configuration and creates the clients, without any network call.
     fn new(environment: &Environment, ambient: &Ambient) -> Result<Self, ConfigError>;
+
+    /// What is opened and fetched before the first invocation.
+    fn warm_up(&self) -> Vec<Step<'_>> {
+        Vec::new()
+    }
 
     /// Handles one event.
     ///
@@ -137,12 +143,16 @@ pub fn first_receipt(message: &SqsMessage) -> bool {
 /// Builds a function from the environment of the process, and serves invocations until Lambda ends the process. `name` is
 /// that of the function's binary.
 pub async fn serve<F: Function>(name: &'static str) -> ExitCode {
-    run(name, |environment, ambient| Ok(service(F::new(environment, ambient)?))).await
+    run(name, |environment, ambient| {
+        let function = Arc::new(F::new(environment, ambient)?);
+        let warm = Arc::clone(&function);
+        Ok((service(function), async move { warm_up::run(warm.warm_up()).await }))
+    })
+    .await
 }
 
 /// The service of a function.
-pub fn service<F: Function>(function: F) -> impl EventService<F::Event> {
-    let function = Arc::new(function);
+pub fn service<F: Function>(function: Arc<F>) -> impl EventService<F::Event> {
     service_fn(move |event: LambdaEvent<F::Event>| {
         let function = Arc::clone(&function);
         // Boxed, because the futures of the handlers are large.
@@ -150,24 +160,26 @@ pub fn service<F: Function>(function: F) -> impl EventService<F::Event> {
     })
 }
 
-/// Builds a service from the environment of the process, and serves invocations until Lambda ends the process. A
-/// configuration error ends the process with one line on standard error.
-pub(crate) async fn run<E, S>(
+/// Builds a service and its warm-up from the environment of the process, warms up, and serves invocations until Lambda
+/// ends the process. A configuration error ends the process with one line on standard error.
+pub(crate) async fn run<E, S, W>(
     name: &'static str,
-    build: impl FnOnce(&Environment, &Ambient) -> Result<S, ConfigError>,
+    build: impl FnOnce(&Environment, &Ambient) -> Result<(S, W), ConfigError>,
 ) -> ExitCode
 where
     E: DeserializeOwned + Send + 'static,
     S: EventService<E>,
+    W: Future<Output = ()>,
 {
     let environment = Environment::of_process();
     let built = log_levels(&environment)
         .and_then(|levels| Ok((levels, build(&environment, &Ambient::system())?)))
         .map_err(|error| error.to_string());
     let served = match built {
-        Ok((levels, service)) => {
+        Ok((levels, (service, warm_up))) => {
             initialize_logs(levels);
             let service = measured(service, environment.optional("METRICS_NAMESPACE").and_then(Metrics::collect), name);
+            warm_up.await;
             // Handles several invocations at the same time if `AWS_LAMBDA_MAX_CONCURRENCY` is set; else one after the
             // other.
             lambda_runtime::run_concurrent(service).await.map_err(|error| error.to_string())

@@ -16,4 +16,5 @@ pub mod retry;
 pub mod secrets;
 pub mod services;
 pub mod store;
+pub mod warm_up;
 pub mod web;

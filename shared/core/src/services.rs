@@ -50,7 +50,8 @@ pub fn digime_client(aws: &Aws<'_>, ambient: &Ambient) -> Result<digime::Client,
         None => Url::parse(default).map_err(|error| ConfigError::new(variable, error)),
     };
     let duration = |variable, default| Ok::<_, ConfigError>(environment.duration(variable)?.unwrap_or(default));
-    let http = http_client::client(aws.tls().clone(), duration("DIGIME_CONNECT_TIMEOUT", DEFAULT_CONNECT_TIMEOUT)?);
+    let connect_timeout = duration("DIGIME_CONNECT_TIMEOUT", DEFAULT_CONNECT_TIMEOUT)?;
+    let http = http_client::client_with_http2(aws.tls().clone(), connect_timeout);
     let settings = digime::Settings {
         base_url: url("DIGIME_BASE_URL", DEFAULT_BASE_URL)?,
         onboard_url: url("DIGIME_ONBOARD_URL", DEFAULT_ONBOARD_URL)?,

@@ -8,12 +8,15 @@
 mod baseline;
 mod flows;
 mod local_system;
+mod metrics;
 mod process;
 mod queues;
 mod sizes;
+mod small_cpu;
 mod stage;
 mod starts;
 mod table;
+mod tls;
 
 use std::process::ExitCode;
 
@@ -33,8 +36,17 @@ async fn main() -> ExitCode {
     if runs("starts") {
         starts::run(&mut table).await;
     }
+    if runs("tls") {
+        tls::run(&mut table).await;
+    }
+    if runs("small-cpu") {
+        small_cpu::run(&mut table).await;
+    }
     if runs("sizes") {
         sizes::run(&mut table);
+    }
+    if runs("metrics") {
+        metrics::run(&mut table);
     }
     if runs("local") {
         local_system::run(&mut table).await;

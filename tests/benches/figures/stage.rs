@@ -26,13 +26,16 @@ use local::{
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 use tests::{
-    Decision, Reply, SqsMessage, WEBHOOK_SECRET, binaries, broken, decide, options, published,
+    Decision, Relays, Reply, SqsMessage, WEBHOOK_SECRET, binaries, broken, decide, options, published,
     runtime_api::{LambdaFunction, Spec},
     sqs_batch,
 };
 use tokio::{net::TcpListener, sync::RwLock};
 
-use crate::process::{median, now, pause};
+use crate::{
+    process::{median, now, pause},
+    small_cpu::SmallCpu,
+};
 
 /// How far away DynamoDB and digi.me are, in microseconds.
 #[derive(Debug, Default)]
@@ -59,6 +62,7 @@ pub(crate) struct Stage {
     pub(crate) system: System,
     functions: BTreeMap<Function, Arc<Replaceable>>,
     latencies: Arc<Latencies>,
+    relays: Option<Relays>,
     http: reqwest::Client,
 }
 
@@ -72,6 +76,19 @@ pub(crate) fn release() -> PathBuf {
 
 pub(crate) async fn start(binary: &str, environment: BTreeMap<String, String>) -> Arc<LambdaFunction> {
     let spec = Spec::new(binary, release().join(binary), environment);
+    Arc::new(LambdaFunction::start(spec).await.expect("the function starts"))
+}
+
+/// Starts a function whose process is in the group from its first instruction on. A shell joins the group and becomes
+/// the function.
+pub(crate) async fn start_under(
+    group: &SmallCpu,
+    binary: &str,
+    environment: BTreeMap<String, String>,
+) -> Arc<LambdaFunction> {
+    let script = format!("echo $$ > {} && exec {}", group.processes().display(), release().join(binary).display());
+    let arguments = vec!["-c".to_owned(), script];
+    let spec = Spec { arguments, ..Spec::new(binary, "/bin/sh".into(), environment) };
     Arc::new(LambdaFunction::start(spec).await.expect("the function starts"))
 }
 
@@ -107,7 +124,24 @@ impl Stage {
             if name.contains(" /v1.7/") { held_up(moment, &far.digime) } else { Box::pin(async {}) }
         })));
         let http = reqwest::Client::builder().no_proxy().build().expect("a client");
-        Self { system, functions, latencies, http }
+        Self { system, functions, latencies, relays: None, http }
+    }
+
+    /// A system whose functions call everything over TLS. digi.me offers these protocols.
+    pub(crate) async fn over_tls(digime_protocols: &[&str]) -> Self {
+        let mut stage = Self::new(Some(&receiver(Duration::ZERO).await)).await;
+        stage.relays = Some(Relays::start(&stage.system.endpoints, digime_protocols).await);
+        for function in Function::ALL {
+            stage.restart(function).await;
+        }
+        stage
+    }
+
+    pub(crate) fn environment(&self, function: Function) -> BTreeMap<String, String> {
+        match &self.relays {
+            Some(relays) => relays.environment(function),
+            None => self.system.endpoints.environment(function),
+        }
     }
 
     /// How long an empty call of DynamoDB takes at its distance, in milliseconds: a read of an item that is not there.
@@ -145,6 +179,9 @@ impl Stage {
     pub(crate) fn distances(&self, aws: Duration, digime: Duration) {
         self.latencies.aws.store(microseconds(aws), Ordering::Relaxed);
         self.latencies.digime.store(microseconds(digime), Ordering::Relaxed);
+        if let Some(relays) = &self.relays {
+            relays.set_round_trips(aws, digime);
+        }
     }
 
     pub(crate) fn near(&self) {
@@ -162,7 +199,11 @@ impl Stage {
 
     /// A new process of a function, with nothing in its memory.
     pub(crate) async fn restart(&self, function: Function) {
-        let new = start(function.name(), self.system.endpoints.environment(function)).await;
+        let new = start(function.name(), self.environment(function)).await;
+        self.replace(function, new).await;
+    }
+
+    pub(crate) async fn replace(&self, function: Function, new: Arc<LambdaFunction>) {
         *self.functions[&function].0.write().await = new;
     }
 

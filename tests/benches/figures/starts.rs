@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use http::Method;
 use local::{DEMO_CONTRACT, DEMO_USER, Function, names::Queue};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     process::{median, memory, milliseconds, now},
@@ -15,6 +15,8 @@ use crate::{
 const STARTS: usize = 21;
 const INVOCATIONS: usize = 1_000;
 const WARM: usize = 20;
+/// No distance.
+const NEAR: (Duration, Duration) = (Duration::ZERO, Duration::ZERO);
 const BANK: &str = "1_demo-bank";
 
 pub(crate) async fn run(table: &mut Table) {
@@ -53,50 +55,49 @@ async fn ready(stage: &Stage, table: &mut Table) {
     }
 }
 
-/// What a function does mostly, once; gives how long that took.
-async fn work(stage: &Stage, function: Function, number: usize) -> Duration {
+/// What a function does mostly, once; gives how long that took. AWS and digi.me are at these distances only meanwhile.
+pub(crate) async fn work(
+    stage: &Stage,
+    function: Function,
+    number: usize,
+    (aws, digime): (Duration, Duration),
+) -> Duration {
+    stage.near();
+    let prepared = prepare(stage, function, number).await;
+    stage.distances(aws, digime);
+    let begun = now();
+    match prepared {
+        Work::Url => drop(stage.make_url(DEMO_USER, BANK).await),
+        Work::Callback(path) => drop(stage.follow(&path).await),
+        Work::List => drop(stage.call(Method::GET, &format!("/users/{DEMO_USER}/accounts"), "").await),
+        Work::Event(event) => drop(stage.invoke(function, &event).await),
+    }
+    let took = begun.elapsed();
+    stage.near();
+    took
+}
+
+enum Work {
+    Url,
+    /// The path of a callback.
+    Callback(String),
+    List,
+    Event(Value),
+}
+
+async fn prepare(stage: &Stage, function: Function, number: usize) -> Work {
     match function {
-        Function::CreateReauthUrl => {
-            let begun = now();
-            stage.make_url(DEMO_USER, BANK).await;
-            begun.elapsed()
-        }
-        Function::ReauthCallback => {
-            let callback = stage.allowed(DEMO_USER, BANK).await;
-            let begun = now();
-            stage.follow(&callback).await;
-            begun.elapsed()
-        }
-        Function::RecordReadResult => {
-            let event = batch(Queue::ReadResults, &[read_result(function, number)]);
-            let begun = now();
-            stage.invoke(function, &event).await;
-            begun.elapsed()
-        }
+        Function::CreateReauthUrl => Work::Url,
+        Function::ReauthCallback => Work::Callback(stage.allowed(DEMO_USER, BANK).await),
+        Function::RecordReadResult => Work::Event(batch(Queue::ReadResults, &[read_result(function, number)])),
         Function::NotifyReauth => {
             let event = batch(Queue::ReadResults, &[read_result(function, number)]);
             stage.invoke(Function::RecordReadResult, &event).await;
-            let event = stage.take_notifications().await;
-            let begun = now();
-            stage.invoke(function, &event).await;
-            begun.elapsed()
+            Work::Event(stage.take_notifications().await)
         }
-        Function::PostWebhook => {
-            let event = batch(Queue::Webhooks, &[event(number)]);
-            let begun = now();
-            stage.invoke(function, &event).await;
-            begun.elapsed()
-        }
-        Function::Accounts => {
-            let begun = now();
-            stage.call(Method::GET, &format!("/users/{DEMO_USER}/accounts"), "").await;
-            begun.elapsed()
-        }
-        Function::SweepAccounts => {
-            let begun = now();
-            stage.invoke(function, &json!({})).await;
-            begun.elapsed()
-        }
+        Function::PostWebhook => Work::Event(batch(Queue::Webhooks, &[event(number)])),
+        Function::Accounts => Work::List,
+        Function::SweepAccounts => Work::Event(json!({})),
     }
 }
 
@@ -119,9 +120,9 @@ async fn first_invocation(stage: &Stage, function: Function, table: &mut Table) 
     let (mut first, mut warm) = (Vec::new(), Vec::new());
     for round in 0..WARM {
         stage.restart(function).await;
-        first.push(work(stage, function, round * 3).await);
-        warm.push(work(stage, function, round * 3 + 1).await);
-        warm.push(work(stage, function, round * 3 + 2).await);
+        first.push(work(stage, function, round * 3, NEAR).await);
+        warm.push(work(stage, function, round * 3 + 1, NEAR).await);
+        warm.push(work(stage, function, round * 3 + 2, NEAR).await);
     }
     let (first, warm) = (median(first), median(warm));
     let figure = format!("`{}`: first invocation more than a warm one", function.name());
@@ -132,7 +133,7 @@ async fn peak(stage: &Stage, function: Function, table: &mut Table) {
     stage.restart(function).await;
     let mut spent = Duration::ZERO;
     for number in 0..INVOCATIONS {
-        spent += work(stage, function, 1_000 + number).await;
+        spent += work(stage, function, 1_000 + number, NEAR).await;
     }
     let held = memory(&stage.process(function).await.to_string(), "VmHWM");
     let figure = format!("`{}`: memory at most after {INVOCATIONS} invocations", function.name());

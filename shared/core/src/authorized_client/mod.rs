@@ -8,18 +8,21 @@ use std::sync::Arc;
 
 use digime::{Client, Contract, TokenPair, ambient::Ambient};
 use reauth_domain::{Account, AccountId, ContractId, Grant, UserId};
+use tower::BoxError;
 
 pub use self::pages::PageUrl;
 
 use crate::{
     aws::Aws,
     config::ConfigError,
-    lambda::RequestContext,
+    http_client,
+    lambda::{NO_DEADLINE, RequestContext},
     metrics,
     retry::{Conflict, retry_on_conflict},
     secrets::{Contracts, SecretError},
     services,
     store::{Store, StoreError, UserAccounts, Versioned},
+    warm_up::Step,
 };
 
 /// Why a call to digi.me for a user failed.
@@ -67,6 +70,22 @@ impl AuthorizedClient {
             contracts: services::contracts(aws, ambient)?,
             ambient: ambient.clone(),
         })
+    }
+
+    /// Opens the connections of DynamoDB, Secrets Manager and digi.me, and fetches the service secret and digi.me's key
+    /// set. Over HTTP/1.1, a second connection to digi.me is opened, because two of its calls overlap.
+    #[must_use]
+    pub fn warm_up(&self) -> Vec<Step<'_>> {
+        let digime = async {
+            self.client.warm_keys(NO_DEADLINE).await?;
+            if !self.client.uses_http2() {
+                http_client::open(self.client.http(), self.client.base_url()).await?;
+            }
+            Ok::<_, BoxError>(())
+        };
+        let mut steps = self.store.warm_up();
+        steps.push(Step::new("fetch digi.me's key set", digime));
+        steps
     }
 
     /// Reads what a call for an account needs: the account, and either all of the user's grants or only the grant to

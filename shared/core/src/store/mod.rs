@@ -32,7 +32,7 @@ pub use self::{
     listing::{Cursor, DueItem, InNeed, StatusPage},
     reauthorizations::{NewReauthorizationSecrets, ReauthorizationChange, StoredReauthorization},
 };
-use crate::{keyring::Keyring, secrets::Rotating};
+use crate::{keyring::Keyring, secrets::Rotating, warm_up::Step};
 
 pub(crate) type Item = HashMap<String, AttributeValue>;
 
@@ -58,6 +58,18 @@ impl Store {
     #[must_use]
     pub fn new(client: Client, table: &str, keys: Rotating<Keyring>, ambient: &Ambient) -> Self {
         Self { client, table: table.into(), keys, ambient: ambient.clone() }
+    }
+
+    /// Opens the connections of DynamoDB and Secrets Manager, and fetches the service secret.
+    #[must_use]
+    pub fn warm_up(&self) -> Vec<Step<'_>> {
+        let table = async {
+            let key = key::Key { pk: "WARM-UP".to_owned(), sk: "WARM-UP".to_owned() };
+            let read = self.client.get_item().table_name(&*self.table).set_key(Some(key.into_item()));
+            read.send().await.map(drop).map_err(|error| error::unavailable(&error))
+        };
+        let secret = async { self.keyring().await.map(drop) };
+        vec![Step::new("read the table", table), Step::new("fetch the service secret", secret)]
     }
 
     /// Whether anything is stored for the user.

@@ -28,12 +28,18 @@ pub use self::{
 use crate::{
     config::{ConfigError, Environment},
     lambda::{self, EventService, Invocation, RequestContext},
+    warm_up::{self, Step},
 };
 
 /// A Lambda function behind the HTTP API.
 pub trait HttpFunction: Sized + Send + Sync + 'static {
     /// Builds the function: reads the configuration and creates the clients, without any network call.
     fn new(environment: &Environment, ambient: &Ambient) -> Result<Self, ConfigError>;
+
+    /// What is opened and fetched before the first request.
+    fn warm_up(&self) -> Vec<Step<'_>> {
+        Vec::new()
+    }
 
     /// Answers one request.
     ///
@@ -45,12 +51,16 @@ pub trait HttpFunction: Sized + Send + Sync + 'static {
 /// Builds a function from the environment of the process, and serves requests until Lambda ends the process. `name` is
 /// that of the function's binary.
 pub async fn serve<F: HttpFunction>(name: &'static str) -> ExitCode {
-    lambda::run(name, |environment, ambient| Ok(service(F::new(environment, ambient)?, ambient.clone()))).await
+    lambda::run(name, |environment, ambient| {
+        let function = Arc::new(F::new(environment, ambient)?);
+        let warm = Arc::clone(&function);
+        Ok((service(function, ambient.clone()), async move { warm_up::run(warm.warm_up()).await }))
+    })
+    .await
 }
 
 /// The service of a function: `lambda_http` between API Gateway's events and the function's requests and responses.
-pub fn service<F: HttpFunction>(function: F, ambient: Ambient) -> impl EventService<LambdaRequest> {
-    let function = Arc::new(function);
+pub fn service<F: HttpFunction>(function: Arc<F>, ambient: Ambient) -> impl EventService<LambdaRequest> {
     let handler = service_fn(move |request: Request| {
         let (function, ambient) = (Arc::clone(&function), ambient.clone());
         async move { Ok::<_, Error>(answer(&*function, request, &ambient).await) }
@@ -136,7 +146,7 @@ mod tests {
     fn invoke(event: &[u8]) {
         let Ok(event) = serde_json::from_slice::<LambdaRequest>(event) else { return };
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let mut service = service(Everything, Ambient::system());
+        let mut service = service(Arc::new(Everything), Ambient::system());
         let reply = runtime.block_on(service.call(LambdaEvent::new(event, Context::default()))).unwrap();
         let reply = serde_json::to_value(reply).unwrap();
         assert!((200..600).contains(&reply["statusCode"].as_i64().unwrap()), "{reply}");

@@ -74,10 +74,28 @@ impl Client {
     #[must_use]
     pub fn new(http: reqwest::Client, settings: Settings, ambient: &Ambient) -> Self {
         Self {
-            transport: Arc::new(Transport { http, ambient: ambient.clone(), timeout: settings.timeout }),
+            transport: Arc::new(Transport::new(http, ambient.clone(), settings.timeout)),
             keys: Arc::default(),
             settings: Arc::new(settings),
         }
+    }
+
+    /// The HTTP client.
+    #[must_use]
+    pub fn http(&self) -> &reqwest::Client {
+        &self.transport.http
+    }
+
+    /// The base URL of the API.
+    #[must_use]
+    pub fn base_url(&self) -> &Url {
+        &self.settings.base_url
+    }
+
+    /// Whether digi.me's last answer came over HTTP/2, where one connection carries all calls.
+    #[must_use]
+    pub fn uses_http2(&self) -> bool {
+        self.transport.uses_http2()
     }
 
     /// The origin of the pages that users visit.

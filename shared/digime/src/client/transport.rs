@@ -1,9 +1,15 @@
 //! One HTTP call to digi.me with its retries. Every attempt is built and signed anew.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::{Bytes, BytesMut};
-use http::StatusCode;
+use http::{StatusCode, Version};
 use jiff::Timestamp;
 use reqwest::{Request, Response};
 
@@ -35,9 +41,19 @@ pub(super) struct Transport {
     pub(super) ambient: Ambient,
     /// The time limit of one request, from connecting to the last byte of the answer.
     pub(super) timeout: Duration,
+    /// Whether the last answer came over HTTP/2.
+    http2: AtomicBool,
 }
 
 impl Transport {
+    pub(super) fn new(http: reqwest::Client, ambient: Ambient, timeout: Duration) -> Self {
+        Self { http, ambient, timeout, http2: AtomicBool::new(false) }
+    }
+
+    pub(super) fn uses_http2(&self) -> bool {
+        self.http2.load(Ordering::Relaxed)
+    }
+
     /// Sends the request that `build` returns: up to three attempts, all before the deadline. Metrics show each attempt
     /// under the name of the endpoint.
     pub(super) async fn send(
@@ -100,6 +116,7 @@ impl Transport {
 
     async fn exchange(&self, request: Request) -> Result<Bytes, Error> {
         let answer = self.http.execute(request).await.map_err(unreachable)?;
+        self.http2.store(answer.version() == Version::HTTP_2, Ordering::Relaxed);
         let (status, headers) = (answer.status(), answer.headers().clone());
         let body = body(answer).await?;
         if status.is_success() { Ok(body) } else { Err(ApiError::read(status, &headers, &body).into()) }
