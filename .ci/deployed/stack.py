@@ -111,5 +111,5 @@ def grants(document, action):
 
 
 def reduce(document, action):
-    statements = [one | {"Action": [granted for granted in listed(one["Action"]) if granted != action]} for one in document["Statement"]]
-    return document | {"Statement": [one for one in statements if one["Action"]]}
+    left = [(one, [granted for granted in listed(one["Action"]) if granted != action]) for one in document["Statement"]]
+    return document | {"Statement": [statement | {"Action": actions} for statement, actions in left if actions]}
