@@ -28,11 +28,11 @@ def main():
         digime = Digime(scope.enter_context(simulator(directory)))
         digime.known_as(scope.enter_context(terminated(digime.address, tls)))
         aws = scope.enter_context(ministack(directory, authorities))
-        world = steps.World(aws, digime, webhook, webhook_url, directory)
+        world = steps.World(aws, digime, webhook, webhook_url, directory, scope)
         for step in steps.STEPS:
             began = time.monotonic()
             try:
-                step(world, scope)
+                step(world)
             except Exception:
                 print(f"{step.__doc__} FAILED", flush=True)
                 traceback.print_exc()

@@ -10,7 +10,7 @@ from deployed.waiting import until
 LIST = "/accounts?status=reauth_required"
 
 
-def refuse_callers(world, scope):
+def refuse_callers(world):
     """Whoever has no permission is refused: by the API, the queues, the bus, the topic, the functions and the roles."""
     application, stack, aws = world.application, world.stack, world.aws
     stranger = new_user(aws, "stranger", allow("sts:AssumeRole", "*"))
@@ -54,10 +54,10 @@ TAKEN = {
 }
 
 
-def take_actions(world, scope):
+def take_actions(world):
     """Each function, and the pipe, loses one action before it is called for the first time."""
     stack = world.stack
-    world.pipe = scope.enter_context(Pipe(stack))
+    world.pipe = world.scope.enter_context(Pipe(stack))
     functions = stack.of_type("AWS::Lambda::Function")
     assert set(functions) == set(TAKEN), functions
     world.give_back = {name: stack.take(TAKEN[name], stack.role(name)) for name in functions}

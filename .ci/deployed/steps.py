@@ -23,9 +23,9 @@ PLATFORM = ("START ", "END ", "REPORT ")
 
 
 class World:
-    def __init__(self, aws, digime, webhook, webhook_url, directory):
+    def __init__(self, aws, digime, webhook, webhook_url, directory, scope):
         self.aws, self.digime, self.webhook, self.webhook_url, self.directory = aws, digime, webhook, webhook_url, directory
-        self.stack = self.application = self.pipe = None
+        self.scope, self.stack, self.application, self.pipe = scope, None, None, None
 
     def explain(self):
         """Prints what the functions logged and what MiniStack said, for the reader of a failure."""
@@ -40,7 +40,7 @@ class World:
         print("--- MiniStack", *own[-40:], sep="\n", file=sys.stderr)
 
 
-def deploy(world, scope):
+def deploy(world):
     """The template is deployed with all options, and each of its resources is there."""
     aws, other = world.aws, world.aws.caller(OTHER_ROOT)
     world.packaged = package(aws, world.directory)
@@ -73,7 +73,7 @@ def new_stack(world, name, options):
     return stack
 
 
-def set_up(world, scope):
+def set_up(world):
     """The operator and the application do what docs/deploy.md says."""
     aws = world.aws
     world.application = new_application(world, world.stack)
@@ -89,21 +89,22 @@ def new_application(world, stack):
     return Application(world.aws, stack)
 
 
-def let_services_in(world, scope):
+def let_services_in(world):
     """EventBridge may send to the queues of its rule, and the API may call the function of each route."""
     wrong = forbidden_rules(world.aws, world.application.bus) + forbidden_routes(world.aws, world.application.api)
     assert not wrong, wrong
 
 
-def smoke(world, scope):
+def smoke(world):
     """infra/smoke.py calls each function of the stack once."""
     variables = {name.upper(): value for name, value in world.aws.credentials.items()}
     variables |= {"AWS_ENDPOINT_URL": world.aws.url, "AWS_DEFAULT_REGION": REGION, "PATH": os.environ["PATH"]}
     command = [sys.executable, "infra/smoke.py", world.stack.name]
-    subprocess.run(command, env=variables, check=True, timeout=60, stdout=subprocess.DEVNULL)
+    check = subprocess.run(command, env=variables, timeout=60, capture_output=True, text=True)
+    assert check.returncode == 0, check.stdout + check.stderr
 
 
-def deploy_another(world, scope):
+def deploy_another(world):
     """A second stack, with default parameters, works beside the first."""
     stack = new_stack(world, "plain", {})
     application = new_application(world, stack)

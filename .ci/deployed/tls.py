@@ -55,8 +55,10 @@ def terminated(address, tls):
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Connection) as listener:
         listener.daemon_threads = True
         threading.Thread(target=listener.serve_forever, daemon=True).start()
-        yield f"https://127.0.0.1:{listener.server_address[1]}"
-        listener.shutdown()
+        try:
+            yield f"https://127.0.0.1:{listener.server_address[1]}"
+        finally:
+            listener.shutdown()
 
 
 def relay(client, server):

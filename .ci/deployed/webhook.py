@@ -45,5 +45,7 @@ class Webhook:
         with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Receiver) as server:
             server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
             threading.Thread(target=server.serve_forever, daemon=True).start()
-            yield f"https://127.0.0.1:{server.server_port}/"
-            server.shutdown()
+            try:
+                yield f"https://127.0.0.1:{server.server_port}/"
+            finally:
+                server.shutdown()
