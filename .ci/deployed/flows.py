@@ -126,6 +126,12 @@ def sweep(world):
     assert "FunctionError" not in answer and report["failed"] == 0, report
 
 
+def leave_nothing(world):
+    """No message is left on a queue, and none is a dead letter."""
+    for logical in world.stack.of_type("AWS::SQS::Queue"):
+        until(f"{logical} is empty", lambda: is_empty(world.aws, world.stack.physical(logical)))
+
+
 def schedule(world):
     """The schedule runs the sweep by itself, once a minute."""
     runs = lambda: sum(line.startswith("START") for line in world.stack.log("SweepAccounts"))
