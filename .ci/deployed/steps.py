@@ -105,7 +105,7 @@ def smoke(world):
 
 
 def deploy_another(world):
-    """A second stack, with default parameters, works beside the first."""
+    """A second stack, with defaults and digi.me's addresses, works beside the first."""
     stack = new_stack(world, "plain", {})
     application = new_application(world, stack)
     with Pipe(stack):
