@@ -95,6 +95,7 @@ def ministack(directory, authorities):
         "PATH": os.environ["PATH"],
         "HOME": str(directory),
         "TMPDIR": str(directory),
+        "STATE_DIR": str(directory / "state"),
         "GATEWAY_PORT": str(port),
         "BIND_HOST": "127.0.0.1",
         "MINISTACK_HOST": HOST,
