@@ -93,7 +93,7 @@ where
         Box::pin(async move {
             let event = serde_json::from_slice(&event).map_err(|error| failed("Deserialization", &error))?;
             let handled = self.service.clone().oneshot(LambdaEvent::new(event, self.context()));
-            // A panic ends one invocation only, as in the Lambda runtime.
+            // A panic ends one invocation only. Release builds end the process, as on Lambda.
             let handled = AssertUnwindSafe(handled).catch_unwind();
             let reply = tokio::time::timeout(INVOCATION_TIMEOUT, handled).await.map_err(|_| InvokeError::TimedOut)?;
             let reply = reply.map_err(|_| failed("Panic", &"the function panicked"))?;

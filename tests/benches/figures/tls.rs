@@ -73,7 +73,8 @@ async fn ready(stage: &Stage, function: Function, table: &mut Table) {
     stage.near();
     let (time, used) = (median(times), median(used));
     let figure = format!("TLS: `{}`, start to ready, A = L = 10ms", function.name());
-    table.at_most(figure, time, 75.0, "ms", &format!(" ({used:.1} ms of CPU)"));
+    let figure = format!("{figure} ({used:.1} ms of CPU)");
+    table.overhead(figure, time, 4.0 * stage.aws_round_trip(A).await, "4A", 30.0);
 }
 
 async fn first_invocation(stage: &Stage, function: Function, table: &mut Table) {
