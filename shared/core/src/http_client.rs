@@ -176,8 +176,9 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// Starts a server with a self-signed certificate. Returns its URL, and the certificate in PEM.
-    async fn server() -> (String, String) {
+    /// Starts a server with a self-signed certificate, whose answers have two bytes. Returns its URL, and the certificate
+    /// in PEM.
+    async fn server(answer: &'static str) -> (String, String) {
         let rcgen::CertifiedKey { cert, signing_key } =
             rcgen::generate_simple_self_signed(["localhost".into()]).unwrap();
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(signing_key.serialize_der()));
@@ -196,8 +197,8 @@ mod tests {
                 let Ok(mut stream) = acceptor.accept(tcp).await else { continue };
                 let mut request = vec![0; 4_096];
                 let _ = stream.read(&mut request).await;
-                let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok";
-                let _ = stream.write_all(answer).await;
+                let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{answer}");
+                let _ = stream.write_all(answer.as_bytes()).await;
                 let _ = stream.shutdown().await;
             }
         });
@@ -218,7 +219,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_server_with_a_trusted_certificate_is_called_directly_and_by_the_sdk() {
-        let (url, certificate) = server().await;
+        let (url, certificate) = server("ok").await;
         let client = HttpClient::new(&with_file(&certificate).unwrap(), SECOND);
         assert_eq!(client.client().get(&url).send().await.unwrap().text().await.unwrap(), "ok");
         assert_eq!(Connector(client).call(sdk_request(&url)).await.unwrap().body().bytes(), Some(&b"ok"[..]));
@@ -226,10 +227,20 @@ mod tests {
 
     #[tokio::test]
     async fn a_server_with_an_unknown_certificate_is_refused() {
-        let (url, _) = server().await;
+        let (url, _) = server("ok").await;
         let client = HttpClient::new(&tls(&Environment::from_iter([])).unwrap(), SECOND);
         assert!(client.client().get(&url).send().await.unwrap_err().is_connect());
         assert!(Connector(client).call(sdk_request(&url)).await.unwrap_err().is_io());
+    }
+
+    #[tokio::test]
+    async fn an_opened_connection_serves_only_its_origin() {
+        let ((url, certificate), (other, others)) = (server("ok").await, server("no").await);
+        let client = HttpClient::new(&with_file(&(certificate + &others)).unwrap(), SECOND);
+        client.open(&other.parse().unwrap()).await.unwrap();
+        for (url, answer) in [(url, "ok"), (other, "no")] {
+            assert_eq!(client.client().get(&url).send().await.unwrap().text().await.unwrap(), answer);
+        }
     }
 
     #[test]
