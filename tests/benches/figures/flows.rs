@@ -146,5 +146,5 @@ async fn cpu_of_a_url(stage: &Stage, table: &mut Table) {
         stage.make_url(DEMO_USER, BANK).await;
     }
     let ours = milliseconds((cpu(process) - before) / URLS);
-    table.in_units("CPU of a warm URL", ours, 2.0);
+    table.in_units("CPU of a warm URL", ours, 1.8);
 }

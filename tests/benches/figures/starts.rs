@@ -52,7 +52,7 @@ async fn ready(stage: &Stage, table: &mut Table) {
         let time = median(times);
         let how = format!(" ({time:.2} ms beside {hello:.2} ms)");
         let figure = format!("`{binary}`: start to ready, with its warm-up, beside hello-world");
-        table.at_most(figure, time / hello, 6.0, "×", &how);
+        table.at_most(figure, time / hello, 5.0, "×", &how);
     }
 }
 
@@ -127,7 +127,7 @@ async fn first_invocation(stage: &Stage, function: Function, table: &mut Table) 
     }
     let (first, warm) = (median(first), median(warm));
     let figure = format!("`{}`: first invocation more than a warm one", function.name());
-    table.in_units(figure, first - warm, 5.0);
+    table.in_units(figure, first - warm, 2.5);
 }
 
 async fn peak(stage: &Stage, function: Function, table: &mut Table) {

@@ -47,7 +47,7 @@ async fn warm_url(stage: &Stage, protocol: &str, table: &mut Table) {
         stage.make_url(DEMO_USER, BANK).await;
     }
     let used = milliseconds((cpu(process) - before) / URLS);
-    table.in_units(format!("TLS, digi.me over {protocol}: CPU of a warm URL"), used, 2.5);
+    table.in_units(format!("TLS, digi.me over {protocol}: CPU of a warm URL"), used, 2.0);
     stage.distances(A, L);
     let mut times = Vec::new();
     for _ in 0..SAMPLES {
@@ -57,7 +57,7 @@ async fn warm_url(stage: &Stage, protocol: &str, table: &mut Table) {
     }
     let (a, l) = (stage.aws_round_trip(A).await, stage.digime_round_trip(L).await);
     let figure = format!("TLS, digi.me over {protocol}: `create-reauth-url` warm, A = L = 10ms");
-    table.overhead(figure, median(times), a + l.max(a), "A + max(L, A)", 8.0);
+    table.overhead(figure, median(times), a + l.max(a), "A + max(L, A)", 6.0);
 }
 
 /// The handshakes of DynamoDB and Secrets Manager, and the two versions of a secret, take 4A.
