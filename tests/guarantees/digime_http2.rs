@@ -26,6 +26,9 @@ enum Decline {
     RefusedStream,
     /// After the key set, it says that it takes no more requests over this connection, and closes it.
     GoAway,
+    /// It executes the first refresh. In place of the answer it says that it takes no more requests, and closes the
+    /// connection.
+    GoAwayAfterwards,
 }
 
 /// A digi.me that declines. It answers other refreshes with what is no token. Records the bearer tokens of refreshes.
@@ -50,6 +53,10 @@ async fn serve(tcp: TcpStream, decline: Decline, refreshes: Arc<Mutex<Vec<String
             refreshes.push(request.headers()["authorization"].to_str().unwrap().to_owned());
             if decline == Decline::RefusedStream && refreshes.len() == 1 {
                 stream.send_reset(Reason::REFUSED_STREAM);
+                continue;
+            }
+            if decline == Decline::GoAwayAfterwards {
+                connection.abrupt_shutdown(Reason::NO_ERROR);
                 continue;
             }
             answer = br#"{"token": "none"}"#;
@@ -90,6 +97,18 @@ async fn a_refresh_that_was_declined_is_sent_again_and_executed_once() {
         // With the same nonce.
         assert_eq!((refreshes.len(), refreshes.first()), (sent, refreshes.last()), "{decline:?}");
     }
+}
+
+#[tokio::test]
+async fn a_refresh_that_was_executed_is_not_sent_again() {
+    let secrets = DemoSecrets::generate(&Ambient::system()).unwrap();
+    let contract = Contract::new(DEMO_APPLICATION, DEMO_CONTRACT.parse().unwrap(), &secrets.private_key_pem.into());
+    let (authority, refreshes) = (Authority::generate(), Arc::new(Mutex::new(Vec::new())));
+    let relay = Relay::tls(server(Decline::GoAwayAfterwards, Arc::clone(&refreshes)).await, &authority, HTTP2).await;
+    let client = client(&relay, &authority, &Ambient::system());
+    let refreshed = client.refresh(&contract.unwrap(), &"r0".into(), Deadline(Timestamp::MAX)).await;
+    assert!(matches!(refreshed, Err(Error::Unreachable { .. })), "{refreshed:?}");
+    assert_eq!(refreshes.lock().unwrap().len(), 1);
 }
 
 /// Without the checks of the connection, the second call would take its whole time, and fail.

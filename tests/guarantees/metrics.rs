@@ -88,7 +88,9 @@ async fn lose_and_heal(world: &World) {
     let callback = world.decide(&url, Decision::Error("USER_CANCEL")).await;
     world.get(&callback.replace("USER_CANCEL", "A_CODE_OF_TOMORROW")).await;
     let (_, url) = world.create_reauthorization(DEMO_USER, BANK).await;
-    world.reauthorize(&url, Decision::Success).await;
+    let callback = world.decide(&url, Decision::Success).await;
+    futures::join!(world.get(&callback), world.get(&callback));
+    world.get(&callback).await;
     world.run_until_idle().await;
     assert_eq!(world.account(DEMO_USER, BANK).await["status"], "active");
 }
@@ -136,6 +138,8 @@ async fn every_metric_is_written_as_it_is_described_and_the_reverse() {
     assert_known_values(&documents);
     let sum = |name: &str| documents.iter().filter_map(|document| document[name].as_u64()).sum::<u64>();
     assert_eq!((sum("UsersLost"), sum("UsersHealed"), sum("SweepRuns")), (1, 1, 1));
+    // The failure, the success, and the user's. The callback that came again is not counted again.
+    assert_eq!(sum("ReauthorizationsReturned"), 3);
     let codes: BTreeSet<_> = documents.iter().map(|document| text(&document["ErrorCode"])).collect();
     assert!(codes.contains("OTHER"), "a code that a browser made up is no dimension: {codes:?}");
 }

@@ -1,5 +1,7 @@
 //! One trace leads from a read result over its event, the channels and the reconnect link to the callback.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use http::Method;
 use local::{DEMO_CONTRACT, Function, names::Queue};
@@ -74,6 +76,48 @@ async fn the_trace_of_a_queue_message_is_that_of_its_body_its_attribute_or_its_s
         world.run_until_idle().await;
         assert_eq!(world.system.topic.all()[0].attributes["traceparent"], TRACEPARENT, "{record}");
     }
+}
+
+#[tokio::test]
+async fn the_trace_of_an_sns_envelope_is_its_attribute() {
+    let world = World::builder().start().await;
+    let inner = json!({"userId": DEMO_USER, "readResult": broken(BANK)});
+    let envelope = json!({"Type": "Notification", "Timestamp": "2026-11-23T08:00:00Z", "Message": inner.to_string(),
+        "MessageAttributes": {"traceparent": {"Type": "String", "Value": TRACEPARENT}}});
+    world.enqueue(Queue::ReadResults, &envelope);
+    world.run_until_idle().await;
+    assert_eq!(world.system.topic.all()[0].attributes["traceparent"], TRACEPARENT);
+}
+
+/// The messages of a batch come from different senders, though Lambda gives the batch one X-Ray trace.
+#[tokio::test(flavor = "multi_thread")]
+async fn users_of_one_batch_have_traces_of_their_own() {
+    let world = World::builder().binaries().start().await;
+    for user in ["first-user", "second-user"] {
+        world.enqueue(Queue::ReadResults, &json!({"userId": user, "readResult": broken("1_lost")}));
+    }
+    world.run_until_idle().await;
+    let traces: BTreeSet<_> =
+        world.system.topic.all().iter().map(|message| message.attributes["traceparent"].clone()).collect();
+    assert_eq!(traces.len(), 2);
+}
+
+/// Anybody can send a callback with any header.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_browser_cannot_name_a_trace() {
+    let world = World::builder().binaries().start().await;
+    let mut request = http::Request::new(Bytes::new());
+    *request.uri_mut() = "/reconnect/not-a-link".parse().unwrap();
+    request.headers_mut().insert("traceparent", TRACEPARENT.parse().unwrap());
+    world.send(request).await;
+    world.system.aws.fail(local::aws::Fault::refuse("dynamodb:GetItem", 10));
+    let mut request = http::Request::new(Bytes::new());
+    *request.uri_mut() = format!("/callback?state=ra_{:032x}.{}&success=true", 1, "s".repeat(43)).parse().unwrap();
+    request.headers_mut().insert("traceparent", TRACEPARENT.parse().unwrap());
+    let reply = world.send(request).await;
+    assert!(reply.status.is_server_error(), "the failure is logged: {}", reply.status);
+    let log = world.log(Function::ReauthCallback);
+    assert!(log.contains("trace_id") && !log.contains(TRACE_ID), "{log}");
 }
 
 #[tokio::test]

@@ -61,7 +61,7 @@ async fn the_first_url_opens_no_connection() {
     for (protocols, digime) in [(HTTP2, 1), (HTTP1, 2)] {
         let relays = Relays::start(&world.system.endpoints, protocols).await;
         let api = Api::start(Function::CreateReauthUrl, relays.environment(Function::CreateReauthUrl)).await;
-        assert_eq!(relays.connections(), [2, 1, 0, 0, digime], "{protocols:?}: {}", api.function.log());
+        relays.expect([2, 1, 0, 0, digime]).await;
         world.system.simulator.clear_requests();
         api.make_url().await;
         assert_eq!(relays.connections(), [2, 1, 0, 0, digime], "{protocols:?}");
@@ -75,14 +75,14 @@ async fn a_queue_and_a_topic_are_connected_before_there_is_something_to_send() {
     let world = world().await;
     let relays = Relays::start(&world.system.endpoints, HTTP2).await;
     let api = Api::start(Function::Accounts, relays.environment(Function::Accounts)).await;
-    assert_eq!(relays.connections(), [2, 1, 1, 0, 1], "{}", api.function.log());
+    relays.expect([2, 1, 1, 0, 1]).await;
     let body = json!({"contractId": DEMO_CONTRACT, "readResult": broken(BANK)});
     let reply = api.call(Method::POST, &format!("/users/{DEMO_USER}/read-results"), &body).await;
     assert_eq!((reply.status, relays.sqs.connections()), (StatusCode::ACCEPTED, 1), "{}", reply.body);
 
     let relays = Relays::start(&world.system.endpoints, HTTP2).await;
     let notify = start_binary(Function::NotifyReauth, relays.environment(Function::NotifyReauth)).await.unwrap();
-    assert_eq!((relays.connections(), world.published().len()), ([2, 1, 0, 1, 0], 0), "{}", notify.log());
+    relays.expect([2, 1, 0, 1, 0]).await;
     let read_results = world.system.queues.receive(Queue::ReadResults, 1).unwrap();
     let batch = SqsMessage::new(&read_results[0].body, Ambient::system().now()).alone();
     world.invoke(Function::RecordReadResult, &batch).await;

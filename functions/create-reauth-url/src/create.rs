@@ -187,7 +187,7 @@ impl CreateReauthUrl {
         // be stored.
         let (page, written) = tokio::join!(page, written);
         let (page, ()) = (page?, written?);
-        Ok(created(reauthorization, page))
+        Ok(record_created(reauthorization, page))
     }
 
     async fn with_user_page(
@@ -210,7 +210,7 @@ impl CreateReauthUrl {
         let written = self.authorized.store.create_reauthorization(&reauthorization, secrets, context.triggered_at);
         let (page, written) = tokio::join!(page, written);
         let (page, ()) = (page?, written?);
-        Ok(created(reauthorization, page))
+        Ok(record_created(reauthorization, page))
     }
 
     fn reauthorization(
@@ -267,7 +267,8 @@ impl CreateReauthUrl {
     }
 }
 
-fn created(reauthorization: Reauthorization, page: PageUrl) -> CreatedReauthorization {
+/// Logs and counts a reauthorization that was created.
+fn record_created(reauthorization: Reauthorization, page: PageUrl) -> CreatedReauthorization {
     let Reauthorization { id, user_id, .. } = &reauthorization;
     let account_id = reauthorization.account_id().map(AccountId::as_str);
     tracing::info!(reauthorization_id = %id, %user_id, account_id, "create-reauthorization: created a reauthorization");

@@ -3,6 +3,7 @@
 
 use reauth_core::{
     keyring::reconnect_path,
+    metrics::{self, Channel},
     store::{Link, StoreError, StoredEvent},
 };
 use reauth_domain::{account::Notice, event::ReconnectLink, time::after};
@@ -24,35 +25,28 @@ pub(crate) enum DeliveryError {
     LinkUrl(#[from] url::ParseError),
 }
 
-/// What was done with an event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Delivery {
-    Published,
-    /// It was published before, or its user was erased.
-    NotNeeded,
-}
-
 impl NotifyReauth {
     #[instrument(skip_all, fields(event_id = %event.event.subject.event_id, trace_id = event.traceparent.map(|trace| display(trace.trace_id())), user_id = %event.event.subject.user_id, account_id = event.event.subject.about.account_id(), contract_id = event.event.subject.about.contract_id()))]
-    pub(crate) async fn deliver(&self, event: &StoredEvent) -> Result<Delivery, DeliveryError> {
+    pub(crate) async fn deliver(&self, event: &StoredEvent) -> Result<(), DeliveryError> {
         // Boxed, because the futures of calls to AWS are large.
         let (link, stored) = tokio::join!(Box::pin(self.link(event)), Box::pin(self.store.event(&event.event)));
         let link = match link {
             // The user was erased: there is nobody to notify.
-            Err(DeliveryError::Store(StoreError::Erased)) => return Ok(Delivery::NotNeeded),
+            Err(DeliveryError::Store(StoreError::Erased)) => return Ok(()),
             link => link?,
         };
         let Some(stored) = stored?.filter(|stored| stored.event.subject == event.event.subject) else {
-            return Ok(Delivery::NotNeeded);
+            return Ok(());
         };
         if stored.published_at.is_some() {
-            return Ok(Delivery::NotNeeded);
+            return Ok(());
         }
         let payload = stored.event.to_json(link.as_ref())?.to_string();
-        self.topic.publish(&stored, payload).await?;
+        let published = self.topic.publish(&stored, payload).await;
+        metrics::delivery(Channel::Topic, published.is_ok());
+        published?;
         tracing::info!("notify-reauth: published an event");
-        self.store.record_publication(&stored.event, self.ambient.now()).await?;
-        Ok(Delivery::Published)
+        Ok(self.store.record_publication(&stored.event, self.ambient.now()).await?)
     }
 
     /// Writes the reconnect link, if this event carries one. The token is derived from the event, so every delivery and

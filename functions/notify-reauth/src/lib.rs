@@ -14,7 +14,6 @@ use reauth_core::{
     config::{ConfigError, Environment},
     error::Chain,
     lambda::{Function, Invocation, first_receipt},
-    metrics::{self, Channel},
     services,
     store::{Store, StoreError, StoredEvent},
     warm_up::Step,
@@ -22,7 +21,7 @@ use reauth_core::{
 use tracing::instrument;
 use url::Url;
 
-use crate::{deliver::Delivery, topic::Topic};
+use crate::topic::Topic;
 
 #[derive(Debug)]
 pub struct NotifyReauth {
@@ -88,11 +87,7 @@ impl Function for NotifyReauth {
 impl NotifyReauth {
     /// Returns the ids of the messages that must be retried.
     async fn notify(&self, copies: Copies) -> Vec<String> {
-        let delivered = self.deliver(&copies.event).await;
-        if !matches!(delivered, Ok(Delivery::NotNeeded)) {
-            metrics::delivery(Channel::Topic, delivered.is_ok());
-        }
-        let Err(error) = delivered else { return Vec::new() };
+        let Err(error) = self.deliver(&copies.event).await else { return Vec::new() };
         let event_id = copies.event.event.subject.event_id.as_str();
         for message_id in &copies.message_ids {
             tracing::warn!(message_id, event_id, error = %Chain(&error), "notify-reauth: could not publish an event");

@@ -12,7 +12,7 @@ use reauth_core::{
     aws::Aws,
     config::{ConfigError, Environment},
     lambda::RequestContext,
-    metrics, services,
+    services,
     store::StoreError,
     warm_up::Step,
     web::{
@@ -21,7 +21,7 @@ use reauth_core::{
         response, state,
     },
 };
-use reauth_domain::reauthorization::{Progress, Reauthorization, UnverifiedClaim};
+use reauth_domain::reauthorization::{Reauthorization, UnverifiedClaim};
 use secrecy::{ExposeSecret, SecretString};
 use tracing::instrument;
 use url::Url;
@@ -118,9 +118,6 @@ impl ReauthCallback {
         };
         if let Some(account_id) = &settled.account_id {
             request.record("account_id", account_id);
-        }
-        if matches!(settled.next, Next::End(_)) && reauthorization.progress == Progress::Pending {
-            metrics::reauthorization_returned();
         }
         let outcome = match settled.next {
             Next::AccountPage(url) => return response::see_other(url.as_str()),

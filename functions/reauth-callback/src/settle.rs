@@ -7,6 +7,7 @@ use reauth_core::{
     authorized_client::AuthorizedClientError,
     error::Chain,
     lambda::RequestContext,
+    metrics,
     retry::{Conflict, retry_on_conflict},
     store::{AccountChange, Commit, StoreError, StoredReauthorization, Versioned},
 };
@@ -231,6 +232,15 @@ impl ReauthCallback {
             context,
         };
         self.authorized.store.commit(commit).await?;
+        count_return(reauthorization);
         Ok(outcome)
+    }
+}
+
+/// Counts the return of the user, after its outcome was written. A later callback of the same reauthorization is not
+/// counted.
+pub(crate) fn count_return(before: &Reauthorization) {
+    if before.progress == Progress::Pending {
+        metrics::reauthorization_returned();
     }
 }

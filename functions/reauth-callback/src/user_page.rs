@@ -23,7 +23,7 @@ use reauth_domain::{
 
 use crate::{
     ReauthCallback, Visit,
-    settle::{CallbackOutcome, Next, Settled},
+    settle::{CallbackOutcome, Next, Settled, count_return},
 };
 
 /// Longer than an exchange can take with its retries, the check of the person and the write of the pair.
@@ -89,6 +89,7 @@ impl ReauthCallback {
             return Ok(Settled { account_id, next: Next::End(CallbackOutcome::Failed(FailureCode::ServerError)) });
         }
         if account_id.is_none() {
+            count_return(&stored.reauthorization);
             return Ok(Settled { account_id, next: Next::End(CallbackOutcome::Succeeded) });
         }
         stored.version += 1;
@@ -164,7 +165,9 @@ impl ReauthCallback {
                 written => written.map(|_| Ok(())),
             }
         });
-        Ok(written.await??)
+        written.await??;
+        count_return(reauthorization);
+        Ok(())
     }
 
     /// The new pair is stored. If digi.me says that the account is authorized, it is healed. Else the browser that started

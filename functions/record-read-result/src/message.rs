@@ -84,7 +84,10 @@ fn open(body: &str) -> Result<Opened, InvalidFields> {
     }
     match (body.get("Type").and_then(Value::as_str), body.get("Message").and_then(Value::as_str)) {
         (Some("Notification"), Some(message)) => {
-            Ok(Opened { submission: Submission::parse(&json(message, "Message")?)?, envelope_time: time("Timestamp") })
+            let mut submission = Submission::parse(&json(message, "Message")?)?;
+            let attribute = body["MessageAttributes"]["traceparent"]["Value"].as_str();
+            submission.traceparent = submission.traceparent.or_else(|| attribute?.parse().ok());
+            Ok(Opened { submission, envelope_time: time("Timestamp") })
         }
         _ => Ok(Opened { submission: Submission::parse(&body)?, envelope_time: None }),
     }

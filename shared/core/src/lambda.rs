@@ -16,16 +16,10 @@ use lambda_runtime::{Context, Error, LambdaEvent, service_fn};
 use reauth_domain::TraceParent;
 use serde::{Serialize, de::DeserializeOwned};
 use tower::{Service, ServiceExt};
-use tracing::Level;
-use tracing_subscriber::{
-    Layer,
-    filter::{FilterExt, LevelFilter, Targets, filter_fn},
-    layer::SubscriberExt,
-    util::SubscriberInitExt,
-};
 
 use crate::{
     config::{ConfigError, Environment},
+    logs,
     metrics::{self, Metrics},
     warm_up::{self, Step},
 };
@@ -63,12 +57,11 @@ impl RequestContext {
 }
 
 impl Invocation {
-    /// The context of an operation of this invocation. Without a trace of its own, the operation belongs to the trace of
-    /// the invocation, or to a new one.
+    /// The context of an operation of this invocation. Without a trace, it begins a new one: the X-Ray trace of the
+    /// invocation is not that of each message of a batch.
     #[must_use]
-    pub fn context(&self, triggered_at: Timestamp, own: Option<TraceParent>, ambient: &Ambient) -> RequestContext {
-        let new = || TraceParent::new(ambient.bytes(), ambient.bytes());
-        let traceparent = own.or(self.traceparent).unwrap_or_else(new);
+    pub fn context(&self, triggered_at: Timestamp, trace: Option<TraceParent>, ambient: &Ambient) -> RequestContext {
+        let traceparent = trace.unwrap_or_else(|| TraceParent::new(ambient.bytes(), ambient.bytes()));
         RequestContext { triggered_at, deadline: self.deadline, traceparent }
     }
 }
@@ -172,13 +165,15 @@ where
     W: Future<Output = ()>,
 {
     let environment = Environment::of_process();
-    let built = log_levels(&environment)
+    let built = logs::levels(&environment)
         .and_then(|levels| Ok((levels, build(&environment, &Ambient::system())?)))
         .map_err(|error| error.to_string());
     let served = match built {
         Ok((levels, (service, warm_up))) => {
-            initialize_logs(levels);
-            let service = measured(service, environment.optional("METRICS_NAMESPACE").and_then(Metrics::collect), name);
+            logs::initialize(levels);
+            let namespace = environment.optional("METRICS_NAMESPACE");
+            let metrics = namespace.and_then(|namespace| Metrics::collect(namespace, name));
+            let service = measured(service, metrics);
             warm_up.await;
             // Handles several invocations at the same time if `AWS_LAMBDA_MAX_CONCURRENCY` is set; else one after the
             // other.
@@ -196,7 +191,7 @@ where
 }
 
 /// Writes the metrics of each invocation at its end. Without a namespace, metrics are not collected.
-fn measured<E, S>(service: S, metrics: Option<Metrics>, name: &'static str) -> impl EventService<E, Reply = S::Reply>
+fn measured<E, S>(service: S, metrics: Option<Metrics>) -> impl EventService<E, Reply = S::Reply>
 where
     E: Send + 'static,
     S: EventService<E>,
@@ -206,7 +201,7 @@ where
         let (service, is_cold) = (service.clone(), Arc::clone(&is_cold));
         async move {
             if is_cold.swap(false, Ordering::Relaxed) {
-                metrics::cold_start(name);
+                metrics::cold_start();
             }
             let reply = service.oneshot(event).await;
             if let Some(Err(error)) = metrics.map(|metrics| metrics.write(std::io::stdout())) {
@@ -215,90 +210,4 @@ where
             reply
         }
     })
-}
-
-/// The crates whose log lines are written at every level. Other crates log whole requests and replies, which may
-/// contain secrets, below `info`.
-const OURS: [&str; 9] = [
-    "digime",
-    "reauth_core",
-    "accounts",
-    "create_reauth_url",
-    "notify_reauth",
-    "post_webhook",
-    "reauth_callback",
-    "record_read_result",
-    "sweep_accounts",
-];
-
-/// Reads the log levels from `RUST_LOG`. The default is `info`.
-fn log_levels(environment: &Environment) -> Result<Targets, ConfigError> {
-    let problem = "must be a level (error, warn, info, debug, trace, off) or comma-separated directives target=level";
-    let text = environment.optional("RUST_LOG").unwrap_or("info");
-    parse_levels(text).ok_or_else(|| ConfigError::new("RUST_LOG", problem))
-}
-
-/// Parses comma-separated levels and directives. `None` if an entry is neither. The parser of [`Targets`] is not used:
-/// it reads a misspelled level as a target, which turns off all other targets.
-fn parse_levels(text: &str) -> Option<Targets> {
-    let mut levels = Targets::new();
-    for directive in text.split(',').map(str::trim) {
-        levels = match directive.split_once('=') {
-            None => levels.with_default(parse_level(directive)?),
-            Some((target, level)) => levels.with_target(parse_target(target)?, parse_level(level)?),
-        };
-    }
-    Some(levels)
-}
-
-fn parse_level(text: &str) -> Option<LevelFilter> {
-    let named = ["error", "warn", "info", "debug", "trace", "off"].iter().find(|name| text.eq_ignore_ascii_case(name));
-    named.and_then(|name| name.parse().ok())
-}
-
-/// Parses a target: the path of a module, such as `reauth_core::store`.
-fn parse_target(text: &str) -> Option<&str> {
-    let part_of_path = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b':';
-    (!text.is_empty() && text.bytes().all(part_of_path)).then_some(text)
-}
-
-/// Writes the logs as JSON lines.
-fn initialize_logs(levels: Targets) {
-    let harmless = filter_fn(|line| {
-        let krate = line.target().split("::").next().unwrap_or_default();
-        *line.level() <= Level::INFO || OURS.contains(&krate)
-    });
-    // In one invocation, at most 100 latencies of an endpoint are recorded. The crate would log an error for each other.
-    let levels = levels.with_target("metrics_cloudwatch_embedded", LevelFilter::OFF);
-    let lines = tracing_subscriber::fmt::layer().json().with_current_span(false).with_span_list(true);
-    // The error means that the process already has a subscriber. That is not a reason to stop.
-    let _ = tracing_subscriber::registry().with(lines.with_filter(levels.and(harmless))).try_init();
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn writes(levels: &str, target: &str, level: Level) -> bool {
-        parse_levels(levels).unwrap().would_enable(target, &level)
-    }
-
-    #[test]
-    fn a_level_counts_for_every_target_and_a_directive_for_its_own() {
-        assert!(writes("info", "accounts", Level::INFO) && !writes("info", "accounts", Level::DEBUG));
-        assert!(writes("WARN", "accounts", Level::WARN) && !writes("WARN", "accounts", Level::INFO));
-        assert!(!writes("off", "accounts", Level::ERROR));
-        let levels = "warn, reauth_core::store=trace,accounts=off";
-        assert!(writes(levels, "reauth_core::store::links", Level::TRACE) && writes(levels, "hyper", Level::WARN));
-        assert!(!writes(levels, "hyper", Level::INFO) && !writes(levels, "accounts", Level::ERROR));
-    }
-
-    #[test]
-    fn what_names_no_level_is_refused() {
-        for wrong in
-            ["warning", "verbose", "", ",", "info,", "reauth_core", "reauth_core=", "=info", "a=loud", "a[b]=info", "3"]
-        {
-            assert_eq!(parse_levels(wrong), None, "{wrong}");
-        }
-    }
 }

@@ -4,11 +4,12 @@
 //! values is a metric that CloudWatch charges for. Where nothing collects metrics, as in the local system, recording one
 //! does nothing.
 
-use std::io::Write;
+use std::{io::Write, sync::OnceLock};
 
+use jiff::Timestamp;
 use metrics::{Unit, counter, describe_counter, describe_histogram, histogram};
 use metrics_cloudwatch_embedded::{Builder, Collector};
-use reauth_domain::{About, Change, Event, EventDetail, FailureCode, account::Settlement, event::AboutAccount};
+use reauth_domain::{About, Event, EventDetail, FailureCode, account::Settlement, event::AboutAccount};
 
 /// CloudWatch's limit is 1024 characters.
 const MAX_DIMENSION: usize = 128;
@@ -38,9 +39,10 @@ pub enum Channel {
 pub struct Metrics(&'static Collector);
 
 impl Metrics {
-    /// Starts to collect the metrics of this process. `None` if it already does.
+    /// Starts to collect the metrics of this process. `None` if it already does. `function` is the name of its binary.
     #[must_use]
-    pub fn collect(namespace: &str) -> Option<Self> {
+    pub fn collect(namespace: &str, function: &'static str) -> Option<Self> {
+        let _ = FUNCTION.set(function);
         let collector = Builder::new().cloudwatch_namespace(namespace.to_owned()).init().ok()?;
         for name in COUNTS {
             describe_counter!(name, Unit::Count, "");
@@ -64,7 +66,7 @@ impl Metrics {
 }
 
 /// The metrics that are counted. The others are measured.
-const COUNTS: [&str; 18] = [
+const COUNTS: [&str; 19] = [
     "AccountsHealed",
     "AccountsLost",
     "CacheHits",
@@ -80,14 +82,27 @@ const COUNTS: [&str; 18] = [
     "ReauthorizationsReturned",
     "ReauthorizationsVerified",
     "SecretErrors",
+    "ServerErrors",
     "SweepRuns",
     "UsersHealed",
     "UsersLost",
 ];
 
-/// The first invocation of a process. `function` is the name of its binary.
-pub(crate) fn cold_start(function: &'static str) {
-    counter!("ColdStarts", "Function" => function).increment(1);
+/// The name of this process's binary.
+static FUNCTION: OnceLock<&str> = OnceLock::new();
+
+fn function() -> &'static str {
+    FUNCTION.get().copied().unwrap_or("unknown")
+}
+
+/// The first invocation of a process.
+pub(crate) fn cold_start() {
+    counter!("ColdStarts", "Function" => function()).increment(1);
+}
+
+/// A request got a reply with a status of 500 or more.
+pub(crate) fn server_error() {
+    counter!("ServerErrors", "Function" => function()).increment(1);
 }
 
 pub fn read_result(outcome: ReadResultOutcome) {
@@ -136,15 +151,25 @@ pub fn sweep_run(left: u64) {
     histogram!("DueItemsLeft").record(left as f64);
 }
 
-/// A change of an account that was written, with its events.
-pub(crate) fn account_change(change: &Change, events: &[Event]) {
+/// A change of an account that was written: its events, when the episode began that it ends, and the reauthorizations that
+/// it settles.
+pub(crate) fn account_change<'a>(
+    events: &[Event],
+    ended_episode_since: Option<Timestamp>,
+    settlements: impl Iterator<Item = &'a Settlement>,
+) {
     events.iter().for_each(event);
-    if let Some(since) = change.ended_episode_since
+    if let Some(since) = ended_episode_since
         && let Some(healed) = events.iter().find(|event| matches!(event.detail, EventDetail::Reauthorized { .. }))
     {
         histogram!("TimeToHeal").record(healed.timestamp.duration_since(since).as_secs_f64().max(0.0));
     }
-    change.settled.iter().for_each(|(_, settlement)| settled(settlement));
+    settlements.for_each(settled);
+}
+
+/// An episode of a grant began.
+pub(crate) fn user_lost() {
+    counter!("UsersLost").increment(1);
 }
 
 /// An event that was written.
@@ -158,7 +183,6 @@ pub(crate) fn event(event: &Event) {
             counter!("AccountsHealed").increment(1);
             counter!("AccountsHealed", "Service" => service(event)).increment(1);
         }
-        EventDetail::UserReauthorizationRequired { recoverable: true, .. } => counter!("UsersLost").increment(1),
         EventDetail::UserReauthorized { .. } => counter!("UsersHealed").increment(1),
         _ => {}
     }

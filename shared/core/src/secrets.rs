@@ -107,7 +107,8 @@ impl<T> Clone for Rotating<T> {
 }
 
 impl<T> Rotating<T> {
-    /// `name` is that of the cache in the metrics. `read` builds the value from the current and the previous version. Its error must not contain the secret.
+    /// `name` is that of the cache in the metrics. `read` builds the value from the current and the previous version. Its
+    /// error must not contain the secret.
     pub fn new(
         client: Client,
         id: &str,
@@ -235,7 +236,8 @@ impl Contracts {
             Err(error @ SecretError::Unavailable(_)) => Err(error),
             Err(error) => Ok(Err(error)),
         };
-        if !matches!(fetched, Ok(Ok(_))) {
+        // An application may name a contract that does not exist.
+        if !matches!(fetched, Ok(Ok(_) | Err(SecretError::Unknown))) {
             metrics::secret_error();
         }
         fetched

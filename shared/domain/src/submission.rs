@@ -31,7 +31,7 @@ pub struct Submission {
 
 impl Submission {
     /// Parses `{"userId", "contractId"?, "observedAt"?, "submittedAt"?, "traceparent"?, "readResult"}`. A `traceparent`
-    /// that is not valid is ignored, as W3C Trace Context wants it.
+    /// that is not valid is ignored, as W3C Trace Context requires.
     pub fn parse(value: &Value) -> Result<Self, InvalidFields> {
         let Some(fields) = value.as_object() else {
             return Err(InvalidField::new("", "must be a JSON object").into());

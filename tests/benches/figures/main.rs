@@ -45,11 +45,12 @@ async fn main() -> ExitCode {
     if runs("sizes") {
         sizes::run(&mut table);
     }
-    if runs("metrics") {
-        metrics::run(&mut table);
-    }
     if runs("local") {
         local_system::run(&mut table).await;
+    }
+    // Last, because the process collects metrics from then on.
+    if runs("metrics") {
+        metrics::run(&mut table);
     }
     if table.print() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -126,7 +126,13 @@ impl AuthorizedClient {
         id: &ContractId,
         call: impl Fn(Arc<Contract>) -> F,
     ) -> Result<T, AuthorizedClientError> {
-        let unavailable = |source| AuthorizedClientError::Contract { contract_id: id.clone(), source };
+        let unavailable = |source: SecretError| {
+            // The contract of a stored grant had a secret once.
+            if matches!(source, SecretError::Unknown) {
+                metrics::secret_error();
+            }
+            AuthorizedClientError::Contract { contract_id: id.clone(), source }
+        };
         let contract = self.contracts.contract(id).await.map_err(unavailable)?;
         match call(Arc::clone(&contract)).await {
             Err(error) if error.refuses_client() => match self.contracts.replacement(&contract).await {

@@ -11,7 +11,7 @@ use reauth_domain::{
 
 use super::{
     Condition, Store, StoreError, Versioned,
-    events::log,
+    events::log_recorded,
     item::{self, AccountItem},
     key,
     last_reads::add_last_reads,
@@ -91,8 +91,9 @@ impl Store {
             }
         }
         for one in part {
-            one.events.iter().for_each(log);
-            metrics::account_change(&one.change, &one.events);
+            one.events.iter().for_each(log_recorded);
+            let settled = one.change.settled.iter().filter(|(id, _)| !gone.contains(id));
+            metrics::account_change(&one.events, one.change.ended_episode_since, settled.map(|(_, settled)| settled));
         }
         Ok(())
     }

@@ -71,7 +71,7 @@ pub struct HistoryPage {
 }
 
 /// Logs an event that was written.
-pub(super) fn log(event: &Event) {
+pub(super) fn log_recorded(event: &Event) {
     let Subject { event_id, user_id, about, .. } = &event.subject;
     let (account_id, contract_id) = (about.account_id(), about.contract_id());
     tracing::info!(%event_id, event_type = event.detail.kind(), %user_id, account_id, contract_id, "store: recorded an event");

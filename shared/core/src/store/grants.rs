@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 
 use super::{
     Condition, Item, Store, StoreError, Unavailable, Versioned,
-    events::log,
+    events::log_recorded,
     item::{self, GrantItem},
     key,
     reauthorizations::ReauthorizationChange,
@@ -121,6 +121,7 @@ impl Store {
         let GrantChange { mut grant, events } = change;
         let about = About::Grant(AboutGrant { contract_id: grant.contract_id.clone() });
         let events = self.numbered(&grant.user_id, &about, grant.sequence, &events, now);
+        let begins_episode = grant.episode.as_ref().is_some_and(|episode| episode.notice.is_none());
         if let (Some(event), Some(episode)) =
             (events.iter().rfind(|event| event.detail.carries_link()), &mut grant.episode)
         {
@@ -151,8 +152,11 @@ impl Store {
             change.add_to(&mut transaction, now)?;
         }
         transaction.commit().await?;
+        if begins_episode {
+            metrics::user_lost();
+        }
         for event in &events {
-            log(event);
+            log_recorded(event);
             metrics::event(event);
         }
         reauthorization.and_then(|change| change.settlement.as_ref()).into_iter().for_each(metrics::settled);

@@ -57,3 +57,26 @@ fn reply(response: Response) -> ApiGatewayV2httpResponse {
     reply.body = if matches!(body, Body::Empty) { None } else { Some(body) };
     reply
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_reply_has_the_form_of_payload_format_2() {
+        let response = |body| {
+            let response = http::Response::builder().status(303).header("location", "/next");
+            response.header("set-cookie", "a=1; Secure").header("set-cookie", "b=2").body(body).unwrap()
+        };
+        let written = serde_json::to_value(reply(response(Body::Text("grün".into())))).unwrap();
+        let expected = json!({"statusCode": 303, "headers": {"location": "/next"}, "multiValueHeaders": {},
+            "body": "grün", "isBase64Encoded": false, "cookies": ["a=1; Secure", "b=2"]});
+        assert_eq!(written, expected);
+        let written = serde_json::to_value(reply(response(Body::Binary(vec![255])))).unwrap();
+        assert_eq!((&written["body"], &written["isBase64Encoded"]), (&json!("/w=="), &json!(true)));
+        let written = serde_json::to_value(reply(response(Body::Empty))).unwrap();
+        assert_eq!((written["body"].as_str().unwrap_or_default(), &written["isBase64Encoded"]), ("", &json!(false)));
+    }
+}

@@ -29,6 +29,7 @@ pub use self::{
 use crate::{
     config::{ConfigError, Environment},
     lambda::{self, EventService, Invocation, RequestContext},
+    metrics,
     warm_up::{self, Step},
 };
 
@@ -90,21 +91,27 @@ async fn answer<F: HttpFunction>(function: &F, mut request: Request, ambient: &A
     request.extensions_mut().insert(context);
     request.extensions_mut().insert(Span::current());
     request.record("trace_id", &context.traceparent.trace_id());
-    match Box::pin(function.handle(request)).await {
+    let response = match Box::pin(function.handle(request)).await {
         Ok(response) => response,
         Err(problem) => {
             problem.log();
             response::problem(&problem, &request_id)
         }
+    };
+    if response.status().is_server_error() {
+        metrics::server_error();
     }
+    response
 }
 
-/// The context of a request. Its trace is that of its `traceparent` header, else its X-Ray trace.
+/// The context of a request. Its trace is that of an application's `traceparent` header, else its X-Ray trace. A browser
+/// cannot name a trace.
 fn context(request: &Request, ambient: &Ambient) -> RequestContext {
     let none = Invocation { deadline: lambda::NO_DEADLINE, traceparent: None };
     let invocation = request.lambda_context_ref().map_or(none, Invocation::from);
-    let header = request.headers().get("traceparent").and_then(|value| value.to_str().ok());
-    invocation.context(ambient.now(), header.and_then(|text| text.parse().ok()), ambient)
+    let header = request.headers().get("traceparent").filter(|_| request.require_principal().is_ok());
+    let named = header.and_then(|value| value.to_str().ok()?.parse().ok());
+    invocation.context(ambient.now(), named.or(invocation.traceparent), ambient)
 }
 
 #[cfg(test)]

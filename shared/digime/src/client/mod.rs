@@ -20,7 +20,7 @@ use self::{
     contract::Claims,
     keys::KeyCache,
     signed::Call,
-    transport::{Repeat, Transport},
+    transport::{Repeat, Transport, counted},
 };
 pub use self::{
     contract::{Contract, KeyError},
@@ -159,11 +159,15 @@ impl Client {
         // An error of the key set is ignored here. The verification of the answer fetches the key set again and reports
         // the error.
         let (answer, _) = tokio::join!(self.call(contract, call, deadline), self.warm_keys(deadline));
-        let payload = self.verified(&answer?, deadline).await?;
-        Ok(ReferenceCode {
-            value: answer::text(&payload, "reference_code")?.into(),
-            expires_at: answer::seconds(&payload, "expires_on")?,
-        })
+        let answer = answer?;
+        let read = async {
+            let payload = self.verified(&answer, deadline).await?;
+            Ok(ReferenceCode {
+                value: answer::text(&payload, "reference_code")?.into(),
+                expires_at: answer::seconds(&payload, "expires_on")?,
+            })
+        };
+        counted(endpoint, read.await)
     }
 
     /// `POST reference`: returns the identifier that the reauthorization page uses for the account.
@@ -180,7 +184,8 @@ impl Client {
         let (endpoint, path) = ("account_reference", "reference");
         let call = Call { endpoint, method: Method::POST, path, claims: &[], body, repeat: Repeat::Freely };
         let answer = self.call(contract, call, deadline).await?;
-        Ok(answer::text(&answer::json(&answer)?, "id")?.to_owned())
+        let id = answer::json(&answer).and_then(|answer| Ok(answer::text(&answer, "id")?.to_owned()));
+        counted(endpoint, id)
     }
 
     /// `POST oauth/token` with a refresh token: returns the next pair. The request is retried only if the first one
@@ -231,8 +236,11 @@ impl Client {
         let call = Call { endpoint, method: Method::POST, path, claims, body: None, repeat };
         self.warm_keys(deadline).await?;
         let answer = self.call(contract, call, deadline).await?;
-        let payload = self.verified(&answer, deadline).await?;
-        TokenPair::parse(&payload).map_err(|_| Error::InvalidAnswer("it holds no complete token pair".into()))
+        let read = async {
+            let payload = self.verified(&answer, deadline).await?;
+            TokenPair::parse(&payload).map_err(|_| Error::InvalidAnswer("it holds no complete token pair".into()))
+        };
+        counted(endpoint, read.await)
     }
 
     /// `GET permission-access/accounts`: returns the user's accounts. An entry without a valid id is left out.
@@ -249,7 +257,7 @@ impl Client {
         let (endpoint, path) = ("accounts", "permission-access/accounts");
         let call = Call { endpoint, method: Method::GET, path, claims: &claims, body: None, repeat: Repeat::Freely };
         let answer = self.call(contract, call, deadline).await?;
-        answer::accounts(&answer::json(&answer)?)
+        counted(endpoint, answer::json(&answer).and_then(|answer| answer::accounts(&answer)))
     }
 
     /// `POST permission-access/trigger`: starts a read session of the given accounts, or of all accounts if none is
@@ -270,9 +278,12 @@ impl Client {
         let (endpoint, path) = ("trigger", "permission-access/trigger");
         let call = Call { endpoint, method: Method::POST, path, claims: &claims, body, repeat: Repeat::Freely };
         let answer = self.call(contract, call, deadline).await?;
-        let answer = answer::json(&answer)?;
-        let session = answer.get("session").ok_or_else(|| Error::InvalidAnswer("it has no session".into()))?;
-        Ok(Session { key: answer::text(session, "key")?.into() })
+        let read = || {
+            let answer = answer::json(&answer)?;
+            let session = answer.get("session").ok_or_else(|| Error::InvalidAnswer("it has no session".into()))?;
+            Ok(Session { key: answer::text(session, "key")?.into() })
+        };
+        counted(endpoint, read())
     }
 
     /// `GET permission-access/query/{sessionKey}`: returns the current read result in digi.me's form, for
@@ -295,7 +306,7 @@ impl Client {
         let call =
             Call { endpoint, method: Method::GET, path: &path, claims: &claims, body: None, repeat: Repeat::Freely };
         let answer = self.call(contract, call, deadline).await?;
-        answer::json(&answer)
+        counted(endpoint, answer::json(&answer))
     }
 
     /// The URL of the page on which the user reauthorizes the account:

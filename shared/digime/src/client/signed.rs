@@ -13,7 +13,7 @@ use super::{
     ApiError, Client, Contract, Error, Refused, answer,
     contract::Claims,
     keys::{self, KeySet},
-    transport::Repeat,
+    transport::{Repeat, counted},
 };
 use crate::ambient::Deadline;
 
@@ -84,6 +84,7 @@ impl Client {
             Error::Api(error) => Error::Api(ApiError { refused: Refused::Other, ..error }),
             error => error,
         });
-        keys::read_keys(&answer::json(&answer?)?)
+        let answer = answer?;
+        counted("key_set", answer::json(&answer).and_then(|answer| keys::read_keys(&answer)))
     }
 }

@@ -54,8 +54,8 @@ impl Transport {
         self.http2.load(Ordering::Relaxed)
     }
 
-    /// Sends the request that `build` returns: up to three attempts, all before the deadline. Metrics show each attempt
-    /// under the name of the endpoint.
+    /// Sends the request that `build` returns: up to three attempts, all before the deadline. Each attempt that fails is
+    /// counted under the name of the endpoint; the answer is counted when it is read ([`counted`]).
     pub(super) async fn send(
         &self,
         endpoint: &'static str,
@@ -68,11 +68,12 @@ impl Transport {
             let (begun, limit) = (self.ambient.now(), self.timeout.min(self.ambient.remaining(deadline)));
             let timeout = |_| Err(Error::Unreachable { cause: Cause::Timeout, source: None });
             let result = tokio::time::timeout(limit, self.exchange(build()?)).await.unwrap_or_else(timeout);
-            self.count(endpoint, begun, &result);
+            self.measure(endpoint, begun);
             let error = match result {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
+            count(endpoint, error.outcome());
             retries += 1;
             let Some(pause) = self.pause(&error, repeat, retries) else {
                 return Err(error);
@@ -85,12 +86,7 @@ impl Transport {
         }
     }
 
-    fn count(&self, endpoint: &'static str, begun: Timestamp, result: &Result<Bytes, Error>) {
-        let outcome = match result {
-            Ok(_) => "success",
-            Err(error) => error.outcome(),
-        };
-        metrics::counter!("DigimeCalls", "Endpoint" => endpoint, "Outcome" => outcome).increment(1);
+    fn measure(&self, endpoint: &'static str, begun: Timestamp) {
         let taken = self.ambient.now().duration_since(begun);
         metrics::histogram!("DigimeLatency", "Endpoint" => endpoint).record(taken.as_secs_f64().max(0.0) * 1_000.0);
     }
@@ -121,6 +117,16 @@ impl Transport {
         let body = body(answer).await?;
         if status.is_success() { Ok(body) } else { Err(ApiError::read(status, &headers, &body).into()) }
     }
+}
+
+fn count(endpoint: &'static str, outcome: &'static str) {
+    metrics::counter!("DigimeCalls", "Endpoint" => endpoint, "Outcome" => outcome).increment(1);
+}
+
+/// Counts an answer that was read: as a success, or as one that cannot be used.
+pub(super) fn counted<T>(endpoint: &'static str, read: Result<T, Error>) -> Result<T, Error> {
+    count(endpoint, read.as_ref().err().map_or("success", Error::outcome));
+    read
 }
 
 async fn body(mut answer: Response) -> Result<Bytes, Error> {
