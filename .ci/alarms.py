@@ -13,6 +13,7 @@ import sys
 import yaml
 
 import dashboard
+from paths import slug
 from resolved import STACK, Resolved
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -38,11 +39,6 @@ AWS_METRICS = {
 WEBHOOK = {"WebhookUrl": "https://example.com/", "WebhookSecretArn": "arn:aws:secretsmanager:eu-west-1:000000000000:secret:webhook-AbCdEf"}
 MAX_METRICS_OF_ALARM = 10
 DAY = 24 * 60 * 60
-
-
-def slug(heading):
-    """The anchor of a heading on GitHub."""
-    return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
 
 
 class Check:
