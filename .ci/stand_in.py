@@ -39,6 +39,7 @@ def copy_tree(target):
 
 def quiet_sam(folder):
     """The variables with which `sam` neither reports its use nor asks PyPI for a newer version, as it does once a week."""
+    # With a fraction: sam takes a whole number for no time.
     (folder / "metadata.json").write_text(json.dumps({"lastVersionCheck": time.time()}))
     # sam's own tests set this directory too.
     return {"SAM_CLI_TELEMETRY": "0", "__SAM_CLI_APP_DIR": str(folder)}

@@ -6,8 +6,8 @@ secretsmanager:DescribeSecret. Region, credentials and endpoint come from the us
 
 The events change no data: a list of an unknown user, a reauthorization and a callback that do not exist, and batches without messages.
 The sweep does what its schedule does every minute; what it could not process is printed and is no failure, because digi.me may be down.
-A failed step of a function's warm-up is seen only if the call starts a new process, and if LogLevel lets it be logged. With --through-api, the callback is also called from outside, through the API and, if
-the stack has one, its domain.
+A failed step of a function's warm-up is seen only if the call starts a new process, and if LogLevel lets it be logged. With --through-api,
+the callback is also called from outside, through the API and, if the stack has one, its domain.
 """
 
 import base64
