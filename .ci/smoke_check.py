@@ -10,11 +10,12 @@ import sys
 from botocore.exceptions import ClientError
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-WARM_UP = ROOT / "shared/core/src/warm_up.rs"
+SOURCES = (ROOT / "shared/core/src/warm_up.rs", ROOT / "shared/core/src/authorized_client/mod.rs")
 FUNCTION = {"CodeSha256": "one", "Environment": {"Variables": {}}}
 SWEEP = {"requeued": 0, "settled": 0, "expired": 0, "failed": 0, "left": 0}
-FAILED_STEP = '{"level":"WARN","fields":{"message":"warm-up: a step failed","step":"table"}}'
-SLOW_STEP = '{"level":"WARN","fields":{"message":"warm-up: a step took too long","step":"digi.me"}}'
+FAILED_STEP = '{"level":"WARN","fields":{"message":"warm-up: a step failed","step":"fetch the service secret"}}'
+SLOW_STEP = '{"level":"WARN","fields":{"message":"warm-up: a step took too long","step":"connect to SNS"}}'
+DIGIME_DOWN = '{"level":"WARN","fields":{"message":"warm-up: a step took too long","step":"connect to digi.me"}}'
 
 
 class Lambda:
@@ -51,13 +52,17 @@ def main():
         "a crash": ("NotifyReauth", Lambda({"errorType": "panic"}, error="Unhandled"), False),
         "a failed step of the warm-up": ("NotifyReauth", Lambda({"batchItemFailures": []}, FAILED_STEP), False),
         "a slow step of the warm-up": ("NotifyReauth", Lambda({"batchItemFailures": []}, SLOW_STEP), False),
+        "a warm-up while digi.me is down": ("Accounts", Lambda({"statusCode": 404}, DIGIME_DOWN), True),
+        "a failed step beside digi.me's": ("Accounts", Lambda({"statusCode": 404}, f"{DIGIME_DOWN}\n{FAILED_STEP}"), False),
         "another version behind the alias": ("Accounts", Lambda({"statusCode": 404}, live=FUNCTION | {"CodeSha256": "other"}), False),
         "a webhook without its secret": ("PostWebhook", Lambda({"batchItemFailures": []}, live=with_webhook, newest=with_webhook), False),
         "a sweep": ("SweepAccounts", Lambda(SWEEP), True),
         "a sweep while digi.me is down": ("SweepAccounts", Lambda(SWEEP | {"failed": 3}), True),
         "a function without a check": ("Unknown", Lambda({}), False),
     }
-    wrong = [f"the code does not log {message}" for message in smoke.WARM_UP_FAILURES if f'"{message}"' not in WARM_UP.read_text()]
+    texts = [path.read_text() for path in SOURCES]
+    messages = (*smoke.WARM_UP_FAILURES, smoke.DIGIME_STEP)
+    wrong = [f"the code does not log {message}" for message in messages if not any(f'"{message}"' in text for text in texts)]
     for case, (name, client, expected) in cases.items():
         resources = {"AWS::Lambda::Function": {name: name}, "AWS::Lambda::Alias": {f"{name}Alias{smoke.ALIAS}": name}}
         if smoke.passes(case, lambda: smoke.check(client, name, resources)) != expected:
