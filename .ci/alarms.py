@@ -1,6 +1,6 @@
 """Checks the alarms and the dashboard of the translated template, with and without a webhook.
 
-Usage: alarms.py TRANSLATED_TEMPLATE. An alarm with a misspelt metric or dimension deploys and never rings, so each metric is
+Usage: alarms.py TRANSLATED_TEMPLATE. An alarm with a misspelt metric or dimension deploys and never goes into ALARM, so each metric is
 compared with infra/metrics.yaml or with the dimensions that AWS documents. docs/runbook.md has a paragraph for each alarm, and
 its queries look for messages that the code writes.
 """
@@ -13,6 +13,7 @@ import sys
 import yaml
 
 import dashboard
+from paths import slug
 from resolved import STACK, Resolved
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -35,14 +36,9 @@ AWS_METRICS = {
     "AWS/EventBridge/Pipes": {"ExecutionFailed", "ExecutionPartiallyFailed", "ExecutionTimeout"},
     "AWS/Events": {"FailedInvocations", "InvocationsFailedToBeSentToDlq"},
 }
-WEBHOOK = {"WebhookUrl": "https://example.com/", "WebhookSecretArn": "arn:aws:secretsmanager:eu-west-1:000000000000:secret:webhook"}
+WEBHOOK = {"WebhookUrl": "https://example.com/", "WebhookSecretArn": "arn:aws:secretsmanager:eu-west-1:000000000000:secret:webhook-AbCdEf"}
 MAX_METRICS_OF_ALARM = 10
 DAY = 24 * 60 * 60
-
-
-def slug(heading):
-    """The anchor of a heading on GitHub."""
-    return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
 
 
 class Check:

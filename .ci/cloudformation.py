@@ -11,12 +11,15 @@ class Refused(Exception):
     """The reason that CloudFormation would give."""
 
 
-# What Java's and Python's regular expressions have in common. A class contains no bracket and no `&&`, which mean more in Java.
+# What Java's and Python's regular expressions have in common. A class contains no bracket and no `&&`, which mean more in Java. Of the
+# groups that begin with a question mark, only a look at fixed text before.
+LOOK_BEHIND = re.compile(r"\(\?<![\w/]+\)")
 COMMON = re.compile(r"(?:[\w:/@=,~!.|*+?^$() -]|\\\.|\{\d+(?:,\d+)?\}|\[\^?(?:[^\[\]\\&]|&(?!&))+\])*")
 
 
 def check_pattern(name, pattern):
-    if "(?" in pattern or not COMMON.fullmatch(pattern) or not (pattern.startswith("^") and pattern.endswith("$")):
+    plain = LOOK_BEHIND.sub("", pattern)
+    if "(?" in plain or not COMMON.fullmatch(plain) or not (pattern.startswith("^") and pattern.endswith("$")):
         raise Refused(f"{name}: the pattern is not one that Java and Python read alike")
 
 

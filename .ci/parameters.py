@@ -6,6 +6,7 @@ import tomllib
 
 from cloudformation import Refused, Stack
 from samcli.cli.types import CfnParameterOverridesType
+from samcli.commands.deploy.deploy_context import DeployContext
 from template import read
 
 SAMCONFIG = pathlib.Path(__file__).resolve().parent.parent / "samconfig.toml"
@@ -21,30 +22,41 @@ ORIGINS = {"AllowedReturnOrigins": "https://app.example.com, https://www.example
 
 # By parameter: values that are refused, whatever the others are.
 MISTAKES = {
-    "AllowedReturnOrigins": ["app.example.com", "https://app.example.com/", "https://a.example.com,b.example.com", "http://app.example.com", "*"],
-    "DefaultReturnOrigin": ["app.example.com", "https://app.example.com/accounts"],
+    "AllowedReturnOrigins": ["app.example.com", "https://app.example.com/", "https://a.example.com,b.example.com", "http://app.example.com", "*", "https://app"],
+    "DefaultReturnOrigin": ["app.example.com", "https://app.example.com/accounts", "https://app"],
     "DefaultReturnPath": ["", "accounts", "/a#b", "/a b", "https://app.example.com/"],
     "DefaultLocale": ["english language", "de_DE", "e"],
     "AlarmEmail": ["operations", "a@b", "a b@example.com"],
     "ContractSecretPrefix": ["digime-reauth/contracts", "/contracts/*/", "a b/"],
-    "DigimeBaseUrl": ["", "api.digi.me/v1.7", "http://api.digi.me/v1.7/", "https://user:pass@api.digi.me/", "https://api.digi.me/?v=1"],
-    "DigimeOnboardUrl": ["", "api.digi.me", "https://api.digi.me/#saas", "https://api.digi.me:70000", "https://api.digi.me:"],
+    "DigimeBaseUrl": ["", "api.digi.me/v1.7", "http://api.digi.me/v1.7/", "https://user:pass@api.digi.me/", "https://api.digi.me/?v=1", "https://api/"],
+    "DigimeOnboardUrl": ["", "api.digi.me", "https://api.digi.me/#saas", "https://api.digi.me:70000", "https://api.digi.me:", "https://api"],
     "DigimeConnectTimeout": ["2", "0s", "2m", "30s", "2000ms"],
     "DigimeTimeout": ["5", "0s", "5m", "30s", "5.5s", "-5s"],
-    "ReauthorizationTtl": ["1", "1w", "0h", "1 h"],
-    "ReconnectLinkTtl": ["2w", "14", "d", "1.5d", "14D", "99999999999d"],
+    "ReauthorizationTtl": ["1", "1w", "0h", "1 h", "3600s"],
+    "ReconnectLinkTtl": ["2w", "14", "d", "1.5d", "14D", "99999999999d", "14s", "14m", "0h"],
     "DomainName": ["https://links.example.com", "links", "links.example.com/", "Links.example.com"],
     "CertificateArn": ["links.example.com"],
     "DisableExecuteApiEndpoint": ["yes", "True"],
-    "PublicBaseUrl": ["links.example.com", "http://links.example.com", "https://links.example.com/", "https://links.example.com/a/", "https://x/?q"],
+    "PublicBaseUrl": [
+        "links.example.com",
+        "http://links.example.com",
+        "https://links.example.com/",
+        "https://links.example.com/a/",
+        "https://links.example.com/?q",
+        "https://links",
+        "https://localhost:8443",
+        "https://links.example.com/callback",
+        "https://links.example.com/reauth/callback",
+    ],
     "ApiCallers": ["123456789012", "arn:aws:iam::12345:role/app", "*"],
     "ApiRateLimit": ["0", "-1", "many", "20000"],
     "ApiBurstLimit": ["0", "6000"],
     "ReadResultsTopicArn": ["read-results", ARN.format("sqs", "read-results")],
     "ReadResultsSenders": ["app", f"{ROLE},app", "*"],
     "NotificationSubscribers": ["210987654321", "*"],
-    "WebhookUrl": ["app.example.com/hooks", "http://app.example.com/hooks", "https://user:pass@app.example.com/", "https://"],
-    "WebhookSecretArn": ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "webhook"],
+    "WebhookUrl": ["app.example.com/hooks", "http://app.example.com/hooks", "https://user:pass@app.example.com/", "https://", "https://app/hooks"],
+    # The last one is a part of an ARN, which IAM compares with the whole one.
+    "WebhookSecretArn": ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "webhook", ARN.format("secretsmanager", "secret:webhook")],
     "KmsKeyArn": ["0b1c-2d3e", "alias/mine", ARN.format("kms", "alias/mine")],
     "CreateKmsKey": ["yes"],
     "PermissionsBoundaryArn": ["boundary", "arn:aws:iam::123456789012:role/boundary"],
@@ -74,8 +86,10 @@ MISTAKEN_TOGETHER = [
     {**DOMAIN, "PublicBaseUrl": "https://proxy.example.com"},
     {"DisableExecuteApiEndpoint": "true"},
     {"KmsKeyArn": KEY, "CreateKmsKey": "true"},
-    {"Architecture": "x86_64"},
+    {"DefaultReturnPath": "/accounts"},
 ]
+# A parameter that an earlier version had. CloudFormation would refuse it, but `sam deploy` drops it without a word.
+UNKNOWN = {"Architecture": "x86_64"}
 # By parameter: other values than the default, with the parameters that they need.
 GOOD = {
     "ApplicationName": [{"ApplicationName": "Ünïted Bank & Co."}],
@@ -89,12 +103,12 @@ GOOD = {
     "DigimeOnboardUrl": [{"DigimeOnboardUrl": "https://api.example.com:60999"}],
     "DigimeConnectTimeout": [{"DigimeConnectTimeout": "1s"}],
     "DigimeTimeout": [{"DigimeTimeout": "20s"}],
-    "ReauthorizationTtl": [{"ReauthorizationTtl": "90m"}],
-    "ReconnectLinkTtl": [{"ReconnectLinkTtl": "30d"}],
+    "ReauthorizationTtl": [{"ReauthorizationTtl": "90m"}, {"ReauthorizationTtl": "1d"}],
+    "ReconnectLinkTtl": [{"ReconnectLinkTtl": "1h"}, {"ReconnectLinkTtl": "30d"}],
     "DomainName": [DOMAIN],
     "CertificateArn": [DOMAIN],
     "DisableExecuteApiEndpoint": [{**DOMAIN, "DisableExecuteApiEndpoint": "true"}],
-    "PublicBaseUrl": [{"PublicBaseUrl": "https://proxy.example.com/reauth"}],
+    "PublicBaseUrl": [{"PublicBaseUrl": "https://proxy.example.com/callback/reauth"}, {"PublicBaseUrl": "https://proxy.example.com/reauth"}],
     "ApiCallers": [{"ApiCallers": f"{ROLE}, {ACCOUNT}"}],
     "ApiRateLimit": [{"ApiRateLimit": "10000"}],
     "ApiBurstLimit": [{"ApiBurstLimit": "5000"}],
@@ -154,6 +168,10 @@ def main():
     for parameters in [{}, *(one for several in GOOD.values() for one in several)]:
         if reason := refusal(template, parameters):
             wrong.append(f"refused: {parameters}: {reason}")
+    if UNKNOWN in ({it["ParameterKey"]: it.get("ParameterValue")} for it in DeployContext.merge_parameters(template, UNKNOWN)):
+        wrong.append("sam deploy no longer drops unknown parameters: CHANGELOG.md and the comment at UNKNOWN say that it does")
+    if refusal(template, UNKNOWN) is None:
+        wrong.append(f"samconfig.toml could name {UNKNOWN}")
     maximum = max(
         event["Properties"]["ScalingConfig"]["MaximumConcurrency"]
         for resource in template["Resources"].values()

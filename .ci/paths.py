@@ -1,7 +1,7 @@
 """Checks that the documents name files, folders and identifiers that exist.
 
-In Markdown: links to files, paths, `file`: `name` (the file contains the name), and identifiers of Rust in backticks (some source contains
-them). Elsewhere: paths of documents. Also each corpus of a fuzz target lies where bolero looks for it.
+In Markdown: links to files and to headings, paths, `file`: `name` (the file contains the name), and identifiers of Rust in backticks (some source contains
+them), and no placeholder such as @NUMBER@ that a script should have replaced. Elsewhere: paths of documents. Also each corpus of a fuzz target lies where bolero looks for it.
 """
 
 import pathlib
@@ -17,9 +17,16 @@ PATH = re.compile(rf"`((?:[\w.-]+/)*[\w.-]+\.{SUFFIXES}|(?:[\w.-]+/)+)`")
 FILE_AND_NAMES = re.compile(rf"`((?:[\w.-]+/)*[\w.-]+\.{SUFFIXES})`: ((?:`[\w:]+`(?:, )?)+)")
 # With `::` or `_`, or in camel case with a capital first. Others may be words of digi.me, of AWS or of a shell.
 IDENTIFIER = re.compile(r"`((?:[A-Za-z_]\w*::)+[A-Za-z_]\w*|[A-Za-z]\w*_\w*|[A-Z][a-z]\w+)`")
-LINK = re.compile(r"\]\(([^)#\s]+)\)")
+LINK = re.compile(r"\]\(([^)#\s]*)(?:#([^)\s]+))?\)")
+HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+PLACEHOLDER = re.compile(r"@[A-Z]+@")
 FENCE = re.compile(r"^ *```.*?^ *```", re.MULTILINE | re.DOTALL)
 DOCUMENT = re.compile(r"\b(?:docs/[\w/-]+|CONTRIBUTING|README|CHANGELOG)\.md\b")
+
+
+def slug(heading):
+    """The anchor of a heading on GitHub."""
+    return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
 
 
 def tracked():
@@ -67,9 +74,20 @@ class Check:
         for name in sorted(set(IDENTIFIER.findall(prose))):
             if missing := [part for part in name.split("::") if part not in self.words]:
                 self.report(document, f"no source contains {missing[0]}")
-        for target in LINK.findall(prose):
-            if "://" not in target and not (ROOT / document).parent.joinpath(target).exists():
-                self.report(document, f"there is no {target}")
+        for target, anchor in LINK.findall(prose):
+            if "://" not in target:
+                self.link(document, target, anchor)
+        for placeholder in sorted(set(PLACEHOLDER.findall(self.texts[document]))):
+            self.report(document, f"the placeholder {placeholder} was not replaced")
+
+    def link(self, document, target, anchor):
+        path = (ROOT / document).parent.joinpath(target).resolve() if target else ROOT / document
+        if not path.exists():
+            self.report(document, f"there is no {target}")
+        elif anchor and path.suffix == ".md":
+            headings = HEADING.findall(FENCE.sub("", path.read_text()))
+            if anchor not in map(slug, headings):
+                self.report(document, f"{path.name} has no heading {anchor}")
 
     def source(self, name):
         for path in DOCUMENT.findall(self.texts[name]):

@@ -1,7 +1,7 @@
 """Checks what a stack consists of, on the translated template.
 
 Two stacks of one account and region share no name. Every setting that a function gets publishes a version of it, which its callers invoke.
-Roles have the permissions boundary, queues have outputs, and the documented policy of a key is the one of the template's key.
+Functions are moved back by the failures that they have. Roles have the permissions boundary and the use of the key, queues have outputs, and the documented policy of a key is the one of the template's key.
 """
 
 import json
@@ -12,7 +12,7 @@ import sys
 from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 from cloudformation import Stack
 from parameters import DOMAIN, GOOD, ORIGINS, WEBHOOK
-from template import read, translate
+from template import functions, read, translate
 
 DEPLOY_GUIDE = pathlib.Path(__file__).resolve().parent.parent / "docs/deploy.md"
 # With everything that a parameter can add, but the key, which is given or made.
@@ -127,9 +127,46 @@ def callers():
         for alarm in group["Properties"]["AlarmConfiguration"]["Alarms"]:
             if alarm["Name"] not in {own.get("AlarmName", f"<one:{it}.Ref>") for it, own in alarms(resources)}:
                 yield f"{name} names the alarm {alarm['Name']}, which does not exist"
+    yield from rollbacks(resources)
     aliases = of_type(resources, "AWS::Lambda::Alias")
     if any("UpdatePolicy" not in alias for alias in aliases.values()) or len(aliases) != 7:
         yield "CodeDeploy does not move every alias"
+
+
+def rollbacks(resources):
+    """Each failure that a function can have moves its alias back: of an invocation, of a request that it answers itself, of a message."""
+    mapped = json.dumps(list(of_type(resources, "AWS::Lambda::EventSourceMapping").values()))
+    for function, source in functions(read()).items():
+        served = any(event["Type"] == "HttpApi" for event in source["Properties"]["Events"].values())
+        expected = {f"{function}ErrorsAlarm"}
+        expected |= {f"{function}ServerErrorsAlarm"} if served else set()
+        # A receiver that is down must not stop deployments.
+        expected |= {f"{function}FailuresAlarm"} if f"{function}Alias" in mapped and function != "PostWebhook" else set()
+        group = resources[f"{function}DeploymentGroup"]["Properties"]
+        if {alarm["Name"] for alarm in group["AlarmConfiguration"]["Alarms"]} != {f"<one:{alarm}.Ref>" for alarm in expected}:
+            yield f"the alarms that move {function} back are not {sorted(expected)}"
+        binary = {"Name": "Function", "Value": source["Metadata"]["BuildProperties"]["Binary"]}
+        if served and [binary] not in [alarm.get("Dimensions") for name, alarm in alarms(resources) if name == f"{function}ServerErrorsAlarm"]:
+            yield f"{function}ServerErrorsAlarm does not watch {binary['Value']}"
+
+
+def key_use():
+    """The roles of the functions may use the key from their creation on, and lose it in no step of an update."""
+    resources = stack(parameters=EVERYTHING).resources()
+    for function in of_type(resources, "AWS::Lambda::Function"):
+        if not any("kms:Decrypt" in statement["Action"] for statement in statements(resources[f"{function}Role"])):
+            yield f"{function}Role itself does not allow the use of the key"
+
+
+def long_names():
+    """The longest name of a stack gives no property more characters than it can have."""
+    resources = stack("s" * 128, EVERYTHING).resources()
+    for name, resource in resources.items():
+        schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", resource["Type"]).schema["properties"]
+        for key, value in resource["Properties"].items():
+            # Placeholders have lengths of their own.
+            if isinstance(value, str) and "<" not in value and len(value) > schema.get(key, {}).get("maxLength", len(value)):
+                yield f"{key} of {name} is too long in a stack with a long name"
 
 
 def boundaries():
@@ -169,7 +206,7 @@ def key_policy():
 
 
 def main():
-    checks = (two_stacks, settings, callers, boundaries, outputs, key_policy)
+    checks = (two_stacks, long_names, settings, callers, key_use, boundaries, outputs, key_policy)
     wrong = [problem for check in checks for problem in check()]
     print(*wrong, sep="\n", end="\n" if wrong else "")
     return 1 if wrong else 0

@@ -4,10 +4,12 @@ The stand-in records its calls. The binary that it "builds" is a copy of a file 
 tree an artifact was built.
 """
 
+import json
 import os
 import pathlib
 import shutil
 import subprocess
+import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 # Every function contains this file's crate.
@@ -35,6 +37,14 @@ def copy_tree(target):
             shutil.copy(ROOT / name, target / name)
 
 
+def quiet_sam(folder):
+    """The variables with which `sam` neither reports its use nor asks PyPI for a newer version, as it does once a week."""
+    # With a fraction: sam takes a whole number for no time.
+    (folder / "metadata.json").write_text(json.dumps({"lastVersionCheck": time.time()}))
+    # sam's own tests set this directory too.
+    return {"SAM_CLI_TELEMETRY": "0", "__SAM_CLI_APP_DIR": str(folder)}
+
+
 def environment(folder, tree):
     """Creates the stand-in in a folder, and returns the environment in which `sam` finds it first."""
     folder.mkdir()
@@ -46,14 +56,16 @@ def environment(folder, tree):
         "STAND_IN_CALLS": str(folder / "calls"),
         "STAND_IN_SOURCE": str(tree / SHARED),
         "STAND_IN_TARGET": str(tree / "target"),
-        "SAM_CLI_TELEMETRY": "0",
         # No configuration, credentials or region of the machine.
         "HOME": str(folder),
         "AWS_DEFAULT_REGION": "eu-west-1",
     }
     others = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "CARGO_"))}
-    return {**others, **own}
+    return {**others, **own, **quiet_sam(folder)}
 
 
 def build(tree, env, *arguments):
+    state = pathlib.Path(env["__SAM_CLI_APP_DIR"], "metadata.json")
+    before = json.loads(state.read_text())["lastVersionCheck"]
     subprocess.run(["sam", "build", *arguments], cwd=tree, env=env, check=True, capture_output=True, timeout=120)
+    assert json.loads(state.read_text())["lastVersionCheck"] == before, "sam asked PyPI for a newer version"

@@ -31,7 +31,7 @@ def translate(parameters=None, template=None):
     """Translates with the parameters' defaults, or with the given values. Calls nobody."""
     # The translator asks for the region of the resources' names.
     os.environ.setdefault("AWS_DEFAULT_REGION", "eu-west-1")
-    # It tells about metrics that nobody publishes.
+    # It logs that it publishes no metrics about the translation.
     logging.getLogger("samtranslator").setLevel(logging.ERROR)
     template = template or read()
     for function in functions(template).values():

@@ -1,12 +1,14 @@
 """Calls every function of a deployed stack once, and says which failed and why.
 
 Usage: smoke.py STACK [--through-api]. Needs boto3, which comes with sam, and the permissions cloudformation:DescribeStacks,
-cloudformation:ListStackResources, lambda:GetFunctionConfiguration and lambda:InvokeFunction. Region, credentials and endpoint come from
-the usual AWS_ variables.
+cloudformation:ListStackResources, lambda:GetFunctionConfiguration, lambda:InvokeFunction and, with a webhook,
+secretsmanager:DescribeSecret. Region, credentials and endpoint come from the usual AWS_ variables.
 
 The events change no data: a list of an unknown user, a reauthorization and a callback that do not exist, and batches without messages.
-The sweep does what its schedule does every minute. With --through-api, the callback is also called from outside, through the API and, if
-the stack has one, its domain.
+The sweep does what its schedule does every minute. digi.me may be down: what the sweep could not process, and functions that cannot
+connect to digi.me, are printed and are no failures. A failed step of a function's warm-up is seen only if the call starts a new process,
+and if LogLevel lets it be logged. With --through-api, the callback is also called from outside, through the API and, if the stack has one,
+its domain.
 """
 
 import base64
@@ -24,6 +26,9 @@ ALIAS = "live"
 UNKNOWN_USER = "smoke-check"
 UNKNOWN_REAUTHORIZATION = "ra_" + "0" * 32
 TIMEOUT = 30
+# What a function logs at its start when a step of its warm-up fails (`shared/core/src/warm_up.rs`).
+WARM_UP_FAILURES = ("warm-up: a step failed", "warm-up: a step took too long")
+DIGIME_STEP = "connect to digi.me"
 # What makes a version another one.
 VERSIONED = ("CodeSha256", "Environment", "Timeout", "MemorySize", "Architectures", "Role")
 
@@ -61,7 +66,7 @@ CALLS = {
     "RecordReadResult": ({"Records": []}, no_failures),
     "NotifyReauth": ({"Records": []}, no_failures),
     "PostWebhook": ({"Records": []}, no_failures),
-    "SweepAccounts": (sample("sweep-accounts"), lambda reply: reply.get("failed") == 0),
+    "SweepAccounts": (sample("sweep-accounts"), lambda reply: "failed" in reply),
 }
 
 
@@ -83,29 +88,47 @@ def stale(client, function):
     return f"the alias {ALIAS} has another {' and '.join(different)} than the last deployment" if different else None
 
 
+class Failed(Exception):
+    """Why a function does not work."""
+
+
+def missing_secret(client, function):
+    """Why the secret of the webhook's signatures cannot be found, or nothing. Whether the function may read it, only a post shows."""
+    variables = client.get_function_configuration(FunctionName=function).get("Environment", {}).get("Variables", {})
+    if secret := variables.get("WEBHOOK_SECRET_ID"):
+        try:
+            boto3.client("secretsmanager").describe_secret(SecretId=secret)
+        except ClientError as error:
+            return f"the secret of WEBHOOK_SECRET_ID cannot be described: {error}"
+
+
 def call(client, function, qualifier, event, expected):
-    """Why the call failed, or nothing."""
+    """What to say about a call that worked."""
     target = {"FunctionName": function} | ({"Qualifier": qualifier} if qualifier else {})
     answer = client.invoke(**target, LogType="Tail", Payload=json.dumps(event).encode())
     payload = answer["Payload"].read().decode()
     log = base64.b64decode(answer.get("LogResult", "")).decode(errors="replace").strip()
     if answer.get("FunctionError"):
-        return f"{payload}\n{log}"
+        raise Failed(f"{payload}\n{log}")
     reply = json.loads(payload)
-    # Not the reply itself: an unexpected one may contain data.
-    return None if expected(reply) else f"unexpected reply, status {reply.get('statusCode')}\n{log}"
+    if not expected(reply):
+        # Not the reply itself: an unexpected one may contain data.
+        raise Failed(f"unexpected reply, status {reply.get('statusCode')}\n{log}")
+    failed_steps = [line for line in log.splitlines() if any(failure in line for failure in WARM_UP_FAILURES)]
+    if any(DIGIME_STEP not in line for line in failed_steps):
+        raise Failed(f"the warm-up failed\n{log}")
+    counts = [f"{name} {count}" for name, count in reply.items() if isinstance(count, int) and name != "statusCode"]
+    return ", ".join(counts + [f"could not {DIGIME_STEP}"] * bool(failed_steps))
 
 
 def check(client, logical_id, resources):
     function = resources["AWS::Lambda::Function"][logical_id]
     has_alias = f"{logical_id}Alias{ALIAS}" in resources["AWS::Lambda::Alias"]
     if logical_id not in CALLS:
-        return "this check has no event for it"
-    try:
-        reason = stale(client, function) if has_alias else None
-        return reason or call(client, function, ALIAS if has_alias else None, *CALLS[logical_id])
-    except (BotoCoreError, ClientError) as error:
-        return str(error)
+        raise Failed("this check has no event for it")
+    if reason := (stale(client, function) if has_alias else None) or missing_secret(client, function):
+        raise Failed(reason)
+    return call(client, function, ALIAS if has_alias else None, *CALLS[logical_id])
 
 
 def check_api(stack):
@@ -114,24 +137,35 @@ def check_api(stack):
     url = next(output["OutputValue"] for output in outputs if output["OutputKey"] == "CallbackUrl")
     try:
         urllib.request.urlopen(url, timeout=TIMEOUT).close()
-        return f"{url} accepts a callback without a state"
     except urllib.error.HTTPError as error:
-        return None if error.code == 400 else f"{url} answers {error.code}"
+        if error.code != 400:
+            raise Failed(f"{url} answers {error.code}") from error
     except OSError as error:
-        return f"{url}: {error}"
+        raise Failed(f"{url}: {error}") from error
+    else:
+        raise Failed(f"{url} accepts a callback without a state")
+
+
+def passes(name, run):
+    """Runs a check and prints how it ended."""
+    try:
+        said = run()
+    except (Failed, BotoCoreError, ClientError) as reason:
+        print(f"{name}: FAILED: {reason}")
+        return False
+    print(f"{name}: ok{f' ({said})' if said else ''}")
+    return True
 
 
 def main(stack, *options):
     resources = stack_resources(stack)
-    client = boto3.client("lambda")
-    results = {name: check(client, name, resources) for name in sorted(resources["AWS::Lambda::Function"])}
-    if "--through-api" in options:
-        results["Callback through the API"] = check_api(stack)
-    for name, reason in results.items():
-        print(f"{name}: {'ok' if reason is None else 'FAILED: ' + reason}")
     if not resources["AWS::Lambda::Function"]:
-        print(f"the stack {stack} has no functions")
-    return 0 if results and not any(results.values()) else 1
+        sys.exit(f"the stack {stack} has no functions")
+    client = boto3.client("lambda")
+    passed = [passes(name, lambda: check(client, name, resources)) for name in sorted(resources["AWS::Lambda::Function"])]
+    if "--through-api" in options:
+        passed.append(passes("Callback through the API", lambda: check_api(stack)))
+    return 0 if all(passed) else 1
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ TOPIC, TOPIC_POLICY = "AWS::SNS::Topic", "AWS::SNS::TopicPolicy"
 
 def translate(template, parameters):
     """What CloudFormation makes of a template of SAM."""
-    # It tells about metrics that nobody publishes.
+    # It logs that it publishes no metrics about the translation.
     logging.getLogger("samtranslator").setLevel(logging.ERROR)
     return Translator({}, Parser(), boto_session=boto3.Session(region_name=REGION)).translate(copy.deepcopy(template), parameters)
 

@@ -9,7 +9,7 @@ from deployed.refusals import LIST, refused, stopped
 from deployed.waiting import until
 
 REQUIRED, REAUTHORIZED = "account.reauthorization_required", "account.reauthorized"
-# A minute, and the ten seconds between MiniStack's looks at schedules, and some.
+# In seconds: a minute, the ten seconds after which MiniStack reads the schedules again, and a reserve.
 SCHEDULED = 80
 
 
@@ -91,7 +91,7 @@ def take_in(world):
         until(f"the event about {account}", lambda: application.received(REQUIRED, account))
         until(f"the post about {account}", lambda: find(world.webhook.events, REQUIRED, account))
     until("the queue is empty", lambda: is_empty(aws, queue))
-    # Nothing came in from whom nobody lets in.
+    # The messages that are not allowed in created no account.
     expect(404, application.call("GET", f"/users/{USER}/accounts/{FOREIGN}"))
 
 

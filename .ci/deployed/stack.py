@@ -5,6 +5,7 @@ import os
 import subprocess
 
 import cloudformation
+from stand_in import quiet_sam
 from deployed import adapt
 from deployed.servers import REGION
 from deployed.services import listed
@@ -19,7 +20,7 @@ def package(aws, directory):
     aws.s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
     output = directory / "packaged.json"
     command = ["sam", "package", "--s3-bucket", BUCKET, "--no-progressbar", "--use-json", "--output-template-file", output]
-    variables = {**os.environ, "AWS_ENDPOINT_URL": aws.url, "AWS_DEFAULT_REGION": REGION, "SAM_CLI_TELEMETRY": "0"}
+    variables = {**os.environ, "AWS_ENDPOINT_URL": aws.url, "AWS_DEFAULT_REGION": REGION, **quiet_sam(directory)}
     credentials = {name.upper(): value for name, value in aws.credentials.items()}
     subprocess.run(command, env=variables | credentials, check=True, stdout=subprocess.DEVNULL, timeout=120)
     return json.loads(output.read_text(encoding="utf-8"))
