@@ -132,6 +132,8 @@ async fn every_metric_is_written_as_it_is_described_and_the_reverse() {
     break_things(&world).await;
     let documents = documents(&world);
     let (written, described) = (written_series(&documents), described_series());
+    let names: BTreeSet<_> = self::described().iter().map(|metric| text(&metric["name"])).collect();
+    assert_eq!(names.len(), self::described().len(), "each metric is described once");
     let missing: Vec<_> = described.difference(&written).collect();
     let unknown: Vec<_> = written.difference(&described).collect();
     assert!(missing.is_empty() && unknown.is_empty(), "not written: {missing:#?}, not described: {unknown:#?}");
