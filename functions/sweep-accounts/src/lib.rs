@@ -135,9 +135,10 @@ impl Function for SweepAccounts {
         })
     }
 
-    /// Most sweeps find nothing due and only read the table.
+    /// Most sweeps find nothing due: they only list.
     fn warm_up(&self) -> Vec<Step<'_>> {
-        self.authorized.store.warm_up()
+        let store = &self.authorized.store;
+        store.warm_up().into_iter().chain(store.warm_up_lists()).collect()
     }
 
     /// Processes due items in passes: first events, which are quick and matter most, then grants and accounts. Each item starts

@@ -65,9 +65,19 @@ impl Store {
     #[must_use]
     pub fn warm_up(&self) -> Vec<Step<'_>> {
         let secret = async { self.keyring().await.map(drop) };
-        let mut steps = vec![Step::new("fetch the service secret", secret)];
-        steps.extend((0..2).map(|_| Step::new("connect to DynamoDB", self.read_nothing())));
-        steps
+        let connections = (0..2).map(|_| self.connect());
+        connections.chain([Step::new("fetch the service secret", secret)]).collect()
+    }
+
+    /// Opens the connections that a list needs besides those of [`Store::warm_up`]: it reads all shards of an index at the
+    /// same time.
+    #[must_use]
+    pub fn warm_up_lists(&self) -> Vec<Step<'_>> {
+        (2..key::SHARDS).map(|_| self.connect()).collect()
+    }
+
+    fn connect(&self) -> Step<'_> {
+        Step::new("connect to DynamoDB", self.read_nothing())
     }
 
     /// Reads an item that does not exist.
