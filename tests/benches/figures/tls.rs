@@ -74,7 +74,7 @@ async fn ready(stage: &Stage, function: Function, table: &mut Table) {
     let (time, used) = (median(times), median(used));
     let figure = format!("TLS: `{}`, start to ready, A = L = 10ms", function.name());
     let figure = format!("{figure} ({used:.1} ms of CPU)");
-    table.overhead(figure, time, 4.0 * stage.aws_round_trip(A).await, "4A", 30.0);
+    table.overhead(figure, time, 4.0 * stage.aws_round_trip(A).await, "4A", 20.0);
 }
 
 async fn first_invocation(stage: &Stage, function: Function, table: &mut Table) {
