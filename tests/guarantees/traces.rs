@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use http::Method;
-use local::{DEMO_CONTRACT, Function, names::Queue};
+use local::{DEMO_CONTRACT, Function, aws::Fault, names::Queue};
 use serde_json::{Value, json};
 use tests::{BANK, DEMO_USER, Decision, World, broken};
 
@@ -53,6 +53,21 @@ async fn a_trace_leads_from_the_failed_read_to_the_callback_and_on_to_the_event_
     let published = world.system.topic.all();
     assert!(published.iter().all(|message| message.attributes["traceparent"] == TRACEPARENT), "{published:#?}");
     assert!(world.webhook().deliveries().iter().all(|delivery| delivery.header("traceparent") == TRACEPARENT));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_fails_is_logged_with_the_trace_too() {
+    let world = World::builder().binaries().start().await;
+    world.system.aws.fail(Fault::refuse("dynamodb:Query", 3));
+    world.system.aws.fail(Fault::refuse("sns:Publish", 3));
+    hand_in_over_http(&world, broken(BANK)).await;
+    for (function, message) in [
+        (Function::RecordReadResult, "record-read-result: could not record a read result"),
+        (Function::NotifyReauth, "notify-reauth: could not publish an event"),
+    ] {
+        let traced = traced(&world, function);
+        assert!(traced.iter().any(|traced| traced == message), "{traced:#?}\n{}", world.log(function));
+    }
 }
 
 #[tokio::test]
@@ -110,7 +125,7 @@ async fn a_browser_cannot_name_a_trace() {
     *request.uri_mut() = "/reconnect/not-a-link".parse().unwrap();
     request.headers_mut().insert("traceparent", TRACEPARENT.parse().unwrap());
     world.send(request).await;
-    world.system.aws.fail(local::aws::Fault::refuse("dynamodb:GetItem", 10));
+    world.system.aws.fail(Fault::refuse("dynamodb:GetItem", 10));
     let mut request = http::Request::new(Bytes::new());
     *request.uri_mut() = format!("/callback?state=ra_{:032x}.{}&success=true", 1, "s".repeat(43)).parse().unwrap();
     request.headers_mut().insert("traceparent", TRACEPARENT.parse().unwrap());

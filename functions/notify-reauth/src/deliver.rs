@@ -26,7 +26,7 @@ pub(crate) enum DeliveryError {
 }
 
 impl NotifyReauth {
-    #[instrument(skip_all, fields(event_id = %event.event.subject.event_id, trace_id = event.traceparent.map(|trace| display(trace.trace_id())), user_id = %event.event.subject.user_id, account_id = event.event.subject.about.account_id(), contract_id = event.event.subject.about.contract_id()))]
+    #[instrument(skip_all, fields(event_id = %event.event.subject.event_id, user_id = %event.event.subject.user_id, account_id = event.event.subject.about.account_id(), contract_id = event.event.subject.about.contract_id()))]
     pub(crate) async fn deliver(&self, event: &StoredEvent) -> Result<(), DeliveryError> {
         // Boxed, because the futures of calls to AWS are large.
         let (link, stored) = tokio::join!(Box::pin(self.link(event)), Box::pin(self.store.event(&event.event)));

@@ -86,6 +86,7 @@ impl Function for NotifyReauth {
 
 impl NotifyReauth {
     /// Returns the ids of the messages that must be retried.
+    #[instrument(skip_all, fields(trace_id = copies.event.traceparent.map(|trace| display(trace.trace_id()))))]
     async fn notify(&self, copies: Copies) -> Vec<String> {
         let Err(error) = self.deliver(&copies.event).await else { return Vec::new() };
         let event_id = copies.event.event.subject.event_id.as_str();

@@ -14,7 +14,7 @@ use reauth_core::{
     aws::Aws,
     config::{ConfigError, Environment},
     error::Chain,
-    lambda::{Function, Invocation},
+    lambda::{Function, Invocation, RequestContext},
     metrics::{self, ReadResultOutcome},
     store::StoreError,
     warm_up::Step,
@@ -71,31 +71,34 @@ impl RecordReadResult {
     async fn record_in_order(&self, messages: Vec<ReadMessage>, invocation: &Invocation) -> Vec<String> {
         let mut failed = Vec::new();
         for message in messages {
-            let ignored = message.submission.read_result.ignored.len();
-            if ignored > 0 {
-                let user_id = &message.submission.user_id;
-                tracing::warn!(message_id = %message.id, %user_id, ignored, "record-read-result: ignored entries that are not accounts");
-            }
             let context = invocation.context(message.handed_in_at, message.traceparent, &self.ambient);
-            let recorded = self.record(&message, context).await;
-            metrics::read_result(match recorded {
-                Ok(()) => ReadResultOutcome::Recorded,
-                Err(StoreError::Erased) => ReadResultOutcome::Erased,
-                Err(_) => ReadResultOutcome::Failed,
-            });
-            match recorded {
-                Ok(()) => {}
-                Err(StoreError::Erased) => {
-                    let user_id = &message.submission.user_id;
-                    tracing::info!(message_id = %message.id, %user_id, "record-read-result: dropped a message, its user was erased after it was sent");
-                }
-                Err(error) => {
-                    let user_id = &message.submission.user_id;
-                    tracing::warn!(message_id = %message.id, %user_id, error = %Chain(&error), "record-read-result: could not record a read result");
-                    failed.push(message.id);
-                }
+            if !self.process(&message, context).await {
+                failed.push(message.id);
             }
         }
         failed
+    }
+
+    /// Records one message, and logs and counts the outcome. Returns false if the message must be retried.
+    #[instrument(skip_all, fields(trace_id = %context.traceparent.trace_id()))]
+    async fn process(&self, message: &ReadMessage, context: RequestContext) -> bool {
+        let (message_id, user_id) = (&message.id, &message.submission.user_id);
+        let ignored = message.submission.read_result.ignored.len();
+        if ignored > 0 {
+            tracing::warn!(%message_id, %user_id, ignored, "record-read-result: ignored entries that are not accounts");
+        }
+        match self.record(message, context).await {
+            Ok(()) => metrics::read_result(ReadResultOutcome::Recorded),
+            Err(StoreError::Erased) => {
+                metrics::read_result(ReadResultOutcome::Erased);
+                tracing::info!(%message_id, %user_id, "record-read-result: dropped a message, its user was erased after it was sent");
+            }
+            Err(error) => {
+                metrics::read_result(ReadResultOutcome::Failed);
+                tracing::warn!(%message_id, %user_id, error = %Chain(&error), "record-read-result: could not record a read result");
+                return false;
+            }
+        }
+        true
     }
 }

@@ -33,7 +33,7 @@ impl News<'_> {
 }
 
 impl RecordReadResult {
-    #[instrument(skip_all, fields(message_id = %message.id, trace_id = %context.traceparent.trace_id(), user_id = %message.submission.user_id))]
+    #[instrument(skip_all, fields(message_id = %message.id, user_id = %message.submission.user_id))]
     pub(crate) async fn record(&self, message: &ReadMessage, context: RequestContext) -> Result<(), StoreError> {
         let (user, listed) = (&message.submission.user_id, &OnceCell::new());
         retry_on_conflict(&self.ambient, context.deadline, || async move {

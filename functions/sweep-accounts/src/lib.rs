@@ -194,7 +194,7 @@ impl SweepAccounts {
 
     /// Records that a refresh token has expired. The grant is rescheduled first, so that one that cannot be read does not
     /// stay before the others.
-    #[instrument(skip_all, fields(user_id = %item.user_id, account_id = item.target.account_id(), contract_id = item.target.contract_id()))]
+    #[instrument(skip_all, fields(trace_id = %context.traceparent.trace_id(), user_id = %item.user_id, account_id = item.target.account_id(), contract_id = item.target.contract_id()))]
     async fn notice_expired_grant(&self, item: &DueItem, context: RequestContext) -> Result<SweepOutcome, StoreError> {
         let Target::Grant(contract) = &item.target else { return Ok(SweepOutcome::Open) };
         let next = after(context.triggered_at, RETRY_INTERVAL);
