@@ -126,6 +126,8 @@ pub(crate) fn reauthorization(now: Timestamp) -> Reauthorization {
         link: None,
         traceparent: None,
         created_at: now,
+        clicked_at: None,
+        returned_at: None,
         expires_at: after(now, MINUTE),
     }
 }
