@@ -7,9 +7,10 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
 use crate::{
+    causes,
     invoke::{Invoke, InvokeError},
     names::{self, Queue},
-    queues::{Message, QueueError, Queues},
+    queues::{Channel, Message, QueueError, Queues},
 };
 
 const BATCH_SIZE: usize = 10;
@@ -44,21 +45,37 @@ impl EventSource {
             Ok(reply) => reply,
             Err(_elapsed) => Err(InvokeError::TimedOut),
         };
-        let failures = match reply {
-            Ok(reply) => failures(&reply, &batch),
+        let (failures, cause) = match reply {
+            Ok(reply) => (failures(&reply, &batch), None),
             Err(error) => {
                 tracing::warn!(queue = self.queue.name(), %error, "event-source: could not process a batch");
-                Failures::All
+                (Failures::All, Some(cause(&error)))
             }
         };
         for message in &batch {
+            let logged = causes::take(&message.message_id);
             if failures.contain(&message.message_id) {
-                self.queues.release(self.queue, message)?;
+                self.queues.release(self.queue, message, cause.as_deref().or(logged.as_deref()))?;
             } else {
-                self.queues.delete(message)?;
+                self.processed(message)?;
             }
         }
         Ok(batch.len())
+    }
+
+    fn processed(&self, message: &Message) -> Result<(), QueueError> {
+        if self.queue == Queue::Webhooks {
+            self.queues.record_delivery(Channel::Webhook, &message.attributes, &message.body)?;
+        }
+        self.queues.delete(message)
+    }
+}
+
+/// Why a whole batch failed.
+fn cause(error: &InvokeError) -> String {
+    match error {
+        InvokeError::Failed { error_message, .. } => format!("{error}: {error_message}"),
+        InvokeError::TimedOut => error.to_string(),
     }
 }
 
@@ -180,6 +197,27 @@ mod tests {
             "eventSourceARN": "arn:aws:sqs:eu-west-1:000000000000:Notifications", "awsRegion": "eu-west-1",
         });
         assert_eq!(record, expected);
+    }
+
+    #[tokio::test]
+    async fn a_failed_batch_is_the_cause_of_each_of_its_messages() {
+        let (source, queues) = source(&TestClock::new(), Scripted::new(|_| Err(failed())));
+        queues.send(QUEUE, "a").unwrap();
+        source.poll().await.unwrap();
+        let cause = queues.messages(QUEUE, 1).unwrap().remove(0).cause;
+        assert_eq!(cause.as_deref(), Some("the function failed with Broken: as the test wants it"));
+    }
+
+    #[tokio::test]
+    async fn a_webhook_that_took_an_event_is_recorded() {
+        let queues = queues(&TestClock::new(), QueueSettings::default());
+        let function = Scripted::new(|_| Ok(json!({"batchItemFailures": []})));
+        let source = EventSource::new(Queue::Webhooks, queues.clone(), function, Duration::from_secs(30));
+        let attributes = BTreeMap::from([("eventId".to_owned(), "evt_1".to_owned())]);
+        queues.send_with(Queue::Webhooks, "event", &attributes).unwrap();
+        source.poll().await.unwrap();
+        let deliveries = queues.deliveries("evt_1").unwrap();
+        assert_eq!((deliveries[0].channel, deliveries[0].message.as_str()), (Channel::Webhook, "event"));
     }
 
     #[tokio::test]

@@ -6,6 +6,8 @@
 mod application;
 pub mod aws;
 mod background;
+mod causes;
+mod clock;
 mod console;
 mod database;
 mod demo;
@@ -29,6 +31,8 @@ mod topic;
 pub use self::{
     application::{Application, ReadError},
     background::BackgroundError,
+    causes::causes_layer,
+    clock::{ClockError, MovableClock},
     endpoints::Endpoints,
     functions::in_process,
     gateway::{Gateway, ROUTES, Route},

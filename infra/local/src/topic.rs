@@ -1,7 +1,8 @@
 //! The notification topic: sends the published messages to the subscribed queues, and remembers the latest of them.
 //!
 //! The list of messages is in memory. It shows what was published, and nothing is delivered from it: the history of an
-//! account is in the table, and a message for a subscribed queue is on that queue.
+//! account is in the table, and a message for a subscribed queue is on that queue. What was published of an event is among
+//! the event's deliveries (`queues/deliveries.rs`).
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -14,7 +15,7 @@ use serde_json::Value;
 use crate::{
     ids::uuid,
     names::Queue,
-    queues::{QueueError, Queues},
+    queues::{Channel, QueueError, Queues},
 };
 
 /// The number of messages that the topic remembers.
@@ -57,6 +58,7 @@ impl Topic {
         for queue in &self.subscribed {
             self.queues.send_with(*queue, message, &attributes)?;
         }
+        self.queues.record_delivery(Channel::Topic, &attributes, message)?;
         let message_id = uuid(&self.ambient);
         let publication = Publication { message_id: message_id.clone(), message: message.to_owned(), attributes };
         let mut published = self.published();

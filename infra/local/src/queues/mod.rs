@@ -3,6 +3,7 @@
 //! With a data directory, they are in a file, because nothing would bring back a lost read result or a lost webhook
 //! message. See `docs/decisions/0008-local-queues.md`.
 
+mod deliveries;
 mod settings;
 mod store;
 
@@ -14,6 +15,7 @@ use rusqlite::{Transaction, params};
 use serde_json::json;
 
 use self::store::{Store, milliseconds, read, timestamp};
+pub(crate) use self::deliveries::{Channel, Delivery};
 pub use self::{settings::QueueSettings, store::QueueError};
 use crate::{
     ids::{random_hex, uuid},
@@ -38,6 +40,10 @@ pub struct Message {
     pub sent_at: Timestamp,
     pub receive_count: u32,
     pub first_received_at: Option<Timestamp>,
+    /// When the message became a dead letter.
+    pub dead_at: Option<Timestamp>,
+    /// Why its last processing failed, as far as that is known.
+    pub cause: Option<String>,
 }
 
 /// The number of messages in a queue.
@@ -152,13 +158,15 @@ impl Queues {
         Ok(())
     }
 
-    /// Releases a failed message. It becomes visible after the retry delay.
-    pub fn release(&self, queue: Queue, message: &Message) -> Result<(), QueueError> {
+    /// Releases a failed message. It becomes visible after the retry delay. Without a cause, it keeps that of an earlier
+    /// failure.
+    pub fn release(&self, queue: Queue, message: &Message, cause: Option<&str>) -> Result<(), QueueError> {
         let visible_at = milliseconds(self.now() + self.settings.of(queue).retry_delay);
         self.store.transaction(|transaction| {
             transaction.execute(
-                "UPDATE messages SET visible_at = ?2, receipt_handle = NULL WHERE receipt_handle = ?1",
-                params![message.receipt_handle, visible_at],
+                "UPDATE messages SET visible_at = ?2, receipt_handle = NULL, cause = COALESCE(?3, cause)
+                 WHERE receipt_handle = ?1",
+                params![message.receipt_handle, visible_at, cause],
             )
         })?;
         Ok(())
@@ -187,22 +195,52 @@ impl Queues {
         )
     }
 
-    /// The messages of the queue's dead-letter queue, newest first.
+    /// The newest messages of the queue's dead-letter queue, newest first.
     pub fn dead_letters(&self, queue: Queue, limit: usize) -> Result<Vec<Message>, QueueError> {
-        self.list(
-            "SELECT * FROM messages WHERE queue = ?1 AND dead_at IS NOT NULL ORDER BY dead_at DESC, sequence DESC LIMIT ?2",
-            queue,
-            limit,
-        )
+        self.dead_letters_page(queue, 0, limit)
+    }
+
+    /// A page of the messages of the queue's dead-letter queue, newest first.
+    pub(crate) fn dead_letters_page(&self, queue: Queue, offset: usize, limit: usize) -> Result<Vec<Message>, QueueError> {
+        let (offset, limit) = (i64::try_from(offset).unwrap_or(i64::MAX), i64::try_from(limit).unwrap_or(i64::MAX));
+        self.store.transaction(|transaction| {
+            transaction
+                .prepare_cached(
+                    "SELECT * FROM messages WHERE queue = ?1 AND dead_at IS NOT NULL
+                     ORDER BY dead_at DESC, sequence DESC LIMIT ?2 OFFSET ?3",
+                )?
+                .query_map(params![queue.name(), limit, offset], read)?
+                .collect()
+        })
+    }
+
+    /// A dead letter, and the queue that it comes from.
+    pub fn dead_letter(&self, message_id: &str) -> Result<Option<(Queue, Message)>, QueueError> {
+        self.store.transaction(|transaction| {
+            let found = transaction
+                .prepare_cached("SELECT * FROM messages WHERE message_id = ?1 AND dead_at IS NOT NULL")?
+                .query_map(params![message_id], |row| Ok((row.get::<_, String>("queue")?, read(row)?)))?
+                .next()
+                .transpose()?;
+            Ok(found.and_then(|(queue, message)| Some((Queue::by_name(&queue)?, message))))
+        })
     }
 
     /// Moves all dead letters back to their queue, oldest first, and returns their number. As on SQS, each becomes a
     /// new message with a new id, a new sent time and a receive count of 0.
     pub fn redrive(&self, queue: Queue) -> Result<usize, QueueError> {
+        self.redrive_messages(queue, None)
+    }
+
+    /// Moves all dead letters, or the one with the given id, back to their queue.
+    pub(crate) fn redrive_messages(&self, queue: Queue, message_id: Option<&str>) -> Result<usize, QueueError> {
         self.store.transaction(|transaction| {
             let dead: Vec<Message> = transaction
-                .prepare_cached("SELECT * FROM messages WHERE queue = ?1 AND dead_at IS NOT NULL ORDER BY sequence")?
-                .query_map(params![queue.name()], read)?
+                .prepare_cached(
+                    "SELECT * FROM messages WHERE queue = ?1 AND dead_at IS NOT NULL AND message_id = COALESCE(?2, message_id)
+                     ORDER BY sequence",
+                )?
+                .query_map(params![queue.name(), message_id], read)?
                 .collect::<rusqlite::Result<_>>()?;
             for Message { message_id, body, attributes, .. } in &dead {
                 self.insert(transaction, queue, body, attributes)?;
@@ -212,11 +250,13 @@ impl Queues {
         })
     }
 
-    /// Deletes messages that are older than the retention.
+    /// Deletes messages and deliveries that are older than the retention.
     pub fn expire(&self) -> Result<usize, QueueError> {
         let oldest = milliseconds(self.now().saturating_sub(RETENTION).unwrap_or(Timestamp::MIN));
-        self.store
-            .transaction(|transaction| transaction.execute("DELETE FROM messages WHERE sent_at < ?1", params![oldest]))
+        self.store.transaction(|transaction| {
+            transaction.execute("DELETE FROM deliveries WHERE delivered_at < ?1", params![oldest])?;
+            transaction.execute("DELETE FROM messages WHERE sent_at < ?1", params![oldest])
+        })
     }
 
     fn list(&self, query: &str, queue: Queue, limit: usize) -> Result<Vec<Message>, QueueError> {

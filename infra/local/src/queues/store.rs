@@ -22,9 +22,18 @@ const SCHEMA: &str = "
         receive_count INTEGER NOT NULL DEFAULT 0,
         first_received_at INTEGER,
         receipt_handle TEXT,
-        dead_at INTEGER
+        dead_at INTEGER,
+        cause TEXT
     );
     CREATE INDEX IF NOT EXISTS messages_by_queue ON messages (queue, dead_at, sequence);
+    CREATE TABLE IF NOT EXISTS deliveries (
+        sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+        event_id TEXT NOT NULL,
+        channel TEXT NOT NULL,
+        delivered_at INTEGER NOT NULL,
+        message TEXT NOT NULL
+    );
+    CREATE INDEX IF NOT EXISTS deliveries_by_event ON deliveries (event_id);
 ";
 
 #[derive(Debug, thiserror::Error)]
@@ -45,9 +54,11 @@ impl Store {
         // If the machine crashes, the last writes can be lost. If only this process crashes, nothing is lost.
         connection.pragma_update(None, "synchronous", "NORMAL")?;
         connection.execute_batch(SCHEMA)?;
-        // A file of an earlier version has no such column.
-        if !connection.column_exists(None, "messages", "attributes")? {
-            connection.execute_batch("ALTER TABLE messages ADD COLUMN attributes TEXT NOT NULL DEFAULT '{}'")?;
+        // A file of an earlier version has no such columns.
+        for (column, definition) in [("attributes", "TEXT NOT NULL DEFAULT '{}'"), ("cause", "TEXT")] {
+            if !connection.column_exists(None, "messages", column)? {
+                connection.execute_batch(&format!("ALTER TABLE messages ADD COLUMN {column} {definition}"))?;
+            }
         }
         Ok(Self(Mutex::new(connection)))
     }
@@ -74,6 +85,8 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Message> {
         sent_at: timestamp(row.get("sent_at")?),
         receive_count: row.get("receive_count")?,
         first_received_at: row.get::<_, Option<i64>>("first_received_at")?.map(timestamp),
+        dead_at: row.get::<_, Option<i64>>("dead_at")?.map(timestamp),
+        cause: row.get("cause")?,
     })
 }
 

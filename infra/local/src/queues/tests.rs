@@ -45,7 +45,7 @@ fn a_failed_message_waits_for_its_retry_delay() {
     let queues = queues(&clock, QueueSettings::default());
     queues.send(QUEUE, "a").unwrap();
     let message = queues.receive(QUEUE, 1).unwrap().remove(0);
-    queues.release(QUEUE, &message).unwrap();
+    queues.release(QUEUE, &message, None).unwrap();
     assert!(queues.receive(QUEUE, 1).unwrap().is_empty());
     clock.advance(Duration::from_secs(2));
     assert_eq!(queues.receive(QUEUE, 1).unwrap().len(), 1);
@@ -58,7 +58,7 @@ fn a_message_that_failed_five_times_is_a_dead_letter_until_it_is_redriven() {
     queues.send(QUEUE, "bad").unwrap();
     for _ in 0..5 {
         let message = queues.receive(QUEUE, 10).unwrap().remove(0);
-        queues.release(QUEUE, &message).unwrap();
+        queues.release(QUEUE, &message, None).unwrap();
     }
     assert!(queues.receive(QUEUE, 10).unwrap().is_empty());
     assert_eq!(queues.depth(QUEUE).unwrap(), Depth { visible: 0, hidden: 0, dead: 1 });
@@ -76,7 +76,7 @@ fn a_redriven_message_is_a_new_one_with_the_old_body() {
     let queues = queues(&clock, settings);
     let id = queues.send(QUEUE, "bad").unwrap();
     while let Some(message) = queues.receive(QUEUE, 10).unwrap().pop() {
-        queues.release(QUEUE, &message).unwrap();
+        queues.release(QUEUE, &message, None).unwrap();
     }
     let dead = queues.dead_letters(QUEUE, 10).unwrap().remove(0);
     clock.advance(Duration::from_secs(3_600));
@@ -95,7 +95,7 @@ fn a_webhook_message_is_redelivered_every_quarter_of_an_hour_for_two_days() {
     queues.send(Queue::Webhooks, "event").unwrap();
     for _ in 0..192 {
         let message = queues.receive(Queue::Webhooks, 10).unwrap().remove(0);
-        queues.release(Queue::Webhooks, &message).unwrap();
+        queues.release(Queue::Webhooks, &message, None).unwrap();
         assert!(queues.receive(Queue::Webhooks, 10).unwrap().is_empty());
         clock.advance(Duration::from_secs(900));
     }
@@ -136,4 +136,28 @@ fn messages_are_dropped_after_two_weeks() {
     queues.send(QUEUE, "new").unwrap();
     assert_eq!(queues.expire().unwrap(), 1);
     assert_eq!(bodies(&queues.messages(QUEUE, 10).unwrap()), ["new"]);
+}
+
+#[test]
+fn one_dead_letter_is_redriven_and_keeps_its_last_cause_until_then() {
+    let settings = QueueSettings { retry_delay: Duration::ZERO, max_receive_count: 2, ..QueueSettings::default() };
+    let queues = queues(&TestClock::new(), settings);
+    for body in ["a", "b"] {
+        queues.send(QUEUE, body).unwrap();
+    }
+    for cause in [Some("it broke"), None] {
+        for message in queues.receive(QUEUE, 10).unwrap() {
+            queues.release(QUEUE, &message, cause).unwrap();
+        }
+    }
+    assert!(queues.receive(QUEUE, 10).unwrap().is_empty());
+    let dead = queues.dead_letters_page(QUEUE, 1, 10).unwrap().remove(0);
+    assert_eq!((dead.body.as_str(), dead.cause.as_deref()), ("a", Some("it broke")));
+    let (queue, found) = queues.dead_letter(&dead.message_id).unwrap().unwrap();
+    assert_eq!((queue, &found), (QUEUE, &dead));
+    assert_eq!(queues.redrive_messages(QUEUE, Some(&dead.message_id)).unwrap(), 1);
+    assert_eq!(bodies(&queues.dead_letters(QUEUE, 10).unwrap()), ["b"]);
+    let redriven = queues.receive(QUEUE, 10).unwrap().remove(0);
+    assert_eq!((redriven.body.as_str(), redriven.cause), ("a", None));
+    assert!(queues.dead_letter(&dead.message_id).unwrap().is_none());
 }
