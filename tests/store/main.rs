@@ -10,6 +10,7 @@ mod last_reads;
 mod links;
 mod listing;
 mod reauthorizations;
+mod stored_items;
 mod table;
 
 use std::time::Duration;
