@@ -132,6 +132,11 @@ impl Control {
         self.shared.change(|state| state.issue_pair(user_id, contract_id, fresh, now))
     }
 
+    /// The user to whom an access token belongs. `None` if digi.me does not know the token, as after a refresh.
+    pub fn user_of_token(&self, access_token: &str) -> Option<String> {
+        self.shared.read(|state| state.grants.get(access_token).map(|grant| grant.user_id.clone()))
+    }
+
     /// Expires all access tokens of the user now, and returns their number. The expiry that clients have stored does
     /// not change.
     pub fn expire_access_tokens(&self, user_id: &str) -> usize {

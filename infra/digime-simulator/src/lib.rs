@@ -42,6 +42,9 @@ pub use settings::{AccessTokenStatus, Settings, SettingsChange};
 pub use shared::RecordedRequest;
 pub use simulator::{Builder, Simulator, StartError};
 
+/// The description of the control API, and of the local system's `/_local/`, in OpenAPI 3.1.
+pub const OPENAPI: &str = include_str!("../openapi.yaml");
+
 /// The base path of the API.
 pub(crate) const API_PATH: &str = "/v1.7/";
 /// The base path of the consent pages.

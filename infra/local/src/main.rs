@@ -2,10 +2,9 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use base64::{Engine, engine::general_purpose::STANDARD};
 use clap::Parser;
 use digime::ambient::Ambient;
-use local::{Options, QueueSettings, StartError, System, in_process, names};
+use local::{Options, StartError, System, Webhook, in_process};
 use tracing_subscriber::{Layer, filter::Targets, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
 /// digime-reauth on one machine: the API, a console and a digi.me simulator.
@@ -44,32 +43,20 @@ async fn main() -> ExitCode {
 
 async fn run(arguments: Arguments) -> Result<(), StartError> {
     let ambient = Ambient::system();
-    let webhook = arguments.webhook_url.map(|url| {
-        let key = [ambient.bytes::<16>(), ambient.bytes::<16>()].concat();
-        (url, format!("whsec_{}", STANDARD.encode(key)))
-    });
     let options = Options {
         port: arguments.port,
         simulator_port: arguments.port + 1,
         data_dir: (!arguments.ephemeral).then_some(arguments.data_dir),
-        secrets: None,
-        stand_ins: ambient.clone(),
-        ambient: ambient.clone(),
-        queues: QueueSettings::default(),
-        background: true,
-        rust_log: "info".to_owned(),
-        settings: webhook.iter().map(|(url, _)| ("WEBHOOK_URL".to_owned(), url.clone())).collect(),
+        settings: arguments.webhook_url.into_iter().map(|url| ("WEBHOOK_URL".to_owned(), url)).collect(),
+        ..Options::new(ambient.clone(), ambient.clone())
     };
     let system = System::start(options, |endpoints| async move { in_process(&endpoints, &ambient) }).await?;
-    if let Some((_, secret)) = &webhook {
-        system.secrets.put(names::WEBHOOK_SECRET, secret);
-    }
     system.add_demo_user().await?;
     println!("Console    {}/", system.endpoints.public_base_url);
     println!("API        {}", system.endpoints.public_base_url);
     println!("digi.me    {} (control API: see infra/digime-simulator/README.md)", system.endpoints.digime_base_url);
     println!("AWS        {} (DynamoDB, Secrets Manager, SQS, SNS)", system.endpoints.aws_url);
-    if let Some((url, secret)) = &webhook {
+    if let Some(Webhook { url, secret }) = &system.info.read().webhook {
         println!("Webhook    {url} (signed with {secret})");
     }
     println!("Press Ctrl-C to stop.");
