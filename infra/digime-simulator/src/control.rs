@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::faults::{Failure, full_path};
+use crate::faults::{ActiveFaults, Failure, full_path};
 use crate::keys::{self, KeyError, KeyForm, SigningKey};
 use crate::model::{Account, Contract, ErrorShape, TokenPair};
 use crate::observer::Observer;
@@ -85,6 +85,11 @@ impl Control {
         })
     }
 
+    /// Whether digi.me has an account with this id.
+    pub fn knows_account(&self, account_id: &str) -> bool {
+        self.shared.read(|state| state.accounts.contains_key(account_id))
+    }
+
     /// Whether the account has lost its authorization.
     pub fn is_broken(&self, account_id: &str) -> bool {
         self.shared.read(|state| {
@@ -130,6 +135,11 @@ impl Control {
         let fresh = self.shared.fresh_pair();
         let now = self.shared.now();
         self.shared.change(|state| state.issue_pair(user_id, contract_id, fresh, now))
+    }
+
+    /// The user to whom an access token belongs. `None` if digi.me does not know the token, as after a refresh.
+    pub fn user_of_token(&self, access_token: &str) -> Option<String> {
+        self.shared.read(|state| state.grants.get(access_token).map(|grant| grant.user_id.clone()))
     }
 
     /// Expires all access tokens of the user now, and returns their number. The expiry that clients have stored does
@@ -209,6 +219,16 @@ impl Control {
     /// delay is at most one minute; zero ends the delay of this prefix, and no other. Lost at a restart.
     pub fn set_latency(&self, path_prefix: Option<&str>, latency: Duration) {
         self.shared.faults().set_latency(path_prefix, latency);
+    }
+
+    /// Ends the delays of all prefixes.
+    pub fn clear_latencies(&self) {
+        self.shared.faults().clear_latencies();
+    }
+
+    /// What delays requests or lets them fail now.
+    pub fn active_faults(&self) -> ActiveFaults {
+        self.shared.faults().active()
     }
 
     /// Makes requests for a path fail. A `*` at its end makes the path a prefix. Lost at a restart.

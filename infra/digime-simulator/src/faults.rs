@@ -87,6 +87,16 @@ impl Failure {
     }
 }
 
+/// The delays and failures that requests meet now.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ActiveFaults {
+    /// Path prefixes and their delays in milliseconds. An empty prefix means all paths.
+    pub latencies: Vec<(String, u64)>,
+    /// Paths and the status of their failures; 0 if the connection is reset.
+    pub failures: Vec<(String, u16)>,
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Faults {
     latencies: Vec<(String, Duration)>,
@@ -116,6 +126,19 @@ impl Faults {
 
     pub(crate) fn clear_failures(&mut self) {
         self.failures.clear();
+    }
+
+    pub(crate) fn clear_latencies(&mut self) {
+        self.latencies.clear();
+    }
+
+    pub(crate) fn active(&self) -> ActiveFaults {
+        let milliseconds = |latency: &Duration| u64::try_from(latency.as_millis()).unwrap_or(u64::MAX);
+        let failures = self.failures.iter().filter(|(_, failure)| failure.times > 0);
+        ActiveFaults {
+            latencies: self.latencies.iter().map(|(path, latency)| (path.clone(), milliseconds(latency))).collect(),
+            failures: failures.map(|(path, one)| (path.clone(), if one.reset { 0 } else { one.status })).collect(),
+        }
     }
 
     /// The faults of a request for `path`: the longest matching latency, and the first matching failure, whose count

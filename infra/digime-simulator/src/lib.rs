@@ -32,7 +32,7 @@ mod visit;
 
 pub use control::Control;
 pub use control_call::{ControlCall, ControlError, Forgery};
-pub use faults::Failure;
+pub use faults::{ActiveFaults, Failure};
 pub use guard::guard;
 pub use keys::{ContractKeys, KeyError, KeyForm};
 pub use model::{Account, Contract, ErrorShape, Token, TokenPair};
@@ -41,6 +41,9 @@ pub use private_file::write_private_file;
 pub use settings::{AccessTokenStatus, Settings, SettingsChange};
 pub use shared::RecordedRequest;
 pub use simulator::{Builder, Simulator, StartError};
+
+/// The description of the control API, and of the local system's `/_local/`, in OpenAPI 3.1.
+pub const OPENAPI: &str = include_str!("../openapi.yaml");
 
 /// The base path of the API.
 pub(crate) const API_PATH: &str = "/v1.7/";

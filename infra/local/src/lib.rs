@@ -9,6 +9,7 @@ mod background;
 mod causes;
 mod clock;
 mod console;
+mod contracts;
 mod database;
 mod demo;
 mod endpoints;
@@ -16,8 +17,13 @@ mod event_source;
 mod functions;
 mod gateway;
 mod ids;
+mod index;
+mod info;
 mod invoke;
+mod local_api;
 pub mod names;
+mod operations;
+mod options;
 mod pipe;
 mod queues;
 mod schedule;
@@ -33,14 +39,17 @@ pub use self::{
     background::BackgroundError,
     causes::causes_layer,
     clock::{ClockError, MovableClock},
+    contracts::{ContractError, ContractInfo, Contracts, NewContract},
     endpoints::Endpoints,
     functions::in_process,
     gateway::{Gateway, ROUTES, Route},
     ids::random_hex,
+    info::{Credentials, Info, InfoReader, Webhook},
     invoke::{Function, Functions, INVOCATION_TIMEOUT, Invoke, InvokeError, REPLY_LIMIT},
+    options::Options,
     queues::{Depth, Message, QueueError, QueueSettings, Queues},
     secrets_file::DemoSecrets,
-    system::{Options, StartError, System},
+    system::{StartError, System},
     table::{TableDefinition, TableError, template, yaml},
     topic::{Publication, Topic},
 };

@@ -2,10 +2,9 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use base64::{Engine, engine::general_purpose::STANDARD};
 use clap::Parser;
 use digime::ambient::Ambient;
-use local::{Options, QueueSettings, StartError, System, in_process, names};
+use local::{MovableClock, Options, StartError, System, Webhook, causes_layer, in_process};
 use tracing_subscriber::{Layer, filter::Targets, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
 /// digime-reauth on one machine: the API, a console and a digi.me simulator.
@@ -32,7 +31,8 @@ async fn main() -> ExitCode {
         .ok()
         .and_then(|text| text.parse().ok())
         .unwrap_or_else(|| Targets::new().with_default(tracing::Level::WARN));
-    tracing_subscriber::registry().with(fmt::layer().with_writer(std::io::stderr).with_filter(levels)).init();
+    let log = fmt::layer().with_writer(std::io::stderr).with_filter(levels);
+    tracing_subscriber::registry().with(log).with(causes_layer()).init();
     match run(arguments).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -43,33 +43,25 @@ async fn main() -> ExitCode {
 }
 
 async fn run(arguments: Arguments) -> Result<(), StartError> {
-    let ambient = Ambient::system();
-    let webhook = arguments.webhook_url.map(|url| {
-        let key = [ambient.bytes::<16>(), ambient.bytes::<16>()].concat();
-        (url, format!("whsec_{}", STANDARD.encode(key)))
-    });
+    let data_dir = (!arguments.ephemeral).then_some(arguments.data_dir);
+    let clock = MovableClock::open(&Ambient::system(), data_dir.as_deref());
+    let clock = clock.map_err(|error| StartError::Component { component: "the clock", reason: error.to_string() })?;
+    let ambient = clock.ambient();
     let options = Options {
+        clock: Some(clock),
         port: arguments.port,
         simulator_port: arguments.port + 1,
-        data_dir: (!arguments.ephemeral).then_some(arguments.data_dir),
-        secrets: None,
-        stand_ins: ambient.clone(),
-        ambient: ambient.clone(),
-        queues: QueueSettings::default(),
-        background: true,
-        rust_log: "info".to_owned(),
-        settings: webhook.iter().map(|(url, _)| ("WEBHOOK_URL".to_owned(), url.clone())).collect(),
+        data_dir,
+        settings: arguments.webhook_url.into_iter().map(|url| ("WEBHOOK_URL".to_owned(), url)).collect(),
+        ..Options::new(ambient.clone(), ambient.clone())
     };
     let system = System::start(options, |endpoints| async move { in_process(&endpoints, &ambient) }).await?;
-    if let Some((_, secret)) = &webhook {
-        system.secrets.put(names::WEBHOOK_SECRET, secret);
-    }
     system.add_demo_user().await?;
     println!("Console    {}/", system.endpoints.public_base_url);
     println!("API        {}", system.endpoints.public_base_url);
     println!("digi.me    {} (control API: see infra/digime-simulator/README.md)", system.endpoints.digime_base_url);
     println!("AWS        {} (DynamoDB, Secrets Manager, SQS, SNS)", system.endpoints.aws_url);
-    if let Some((url, secret)) = &webhook {
+    if let Some(Webhook { url, secret }) = &system.info.read().webhook {
         println!("Webhook    {url} (signed with {secret})");
     }
     println!("Press Ctrl-C to stop.");

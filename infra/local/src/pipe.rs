@@ -1,4 +1,5 @@
-//! The pipe from the table's stream to the `Notifications` queue. It sends each record of a new event unchanged.
+//! The pipe from the table's stream to the `Notifications` queue. It sends each record of a new event unchanged, and gives
+//! all records to the index.
 
 use dynoxide::{
     Database,
@@ -12,6 +13,7 @@ use tokio::sync::Mutex;
 
 use crate::{
     database::StreamRecords,
+    index::Index,
     names::{self, Queue},
     queues::{QueueError, Queues},
 };
@@ -41,6 +43,7 @@ pub(crate) struct Pipe {
     records: StreamRecords,
     table_name: String,
     queues: Queues,
+    index: Index,
     /// The sequence number of the last record that was read. The lock limits the pipe to one reader at a time: two
     /// readers would send every record twice.
     checkpoint: Mutex<Option<String>>,
@@ -48,8 +51,14 @@ pub(crate) struct Pipe {
 
 impl Pipe {
     #[must_use]
-    pub(crate) fn new(database: Database, records: StreamRecords, table_name: &str, queues: Queues) -> Self {
-        Self { database, records, table_name: table_name.to_owned(), queues, checkpoint: Mutex::default() }
+    pub(crate) fn new(
+        database: Database,
+        records: StreamRecords,
+        table_name: &str,
+        queues: Queues,
+        index: Index,
+    ) -> Self {
+        Self { database, records, table_name: table_name.to_owned(), queues, index, checkpoint: Mutex::default() }
     }
 
     /// Sends the new events of the stream to the queue, and deletes the records that it has read. Returns the number of
@@ -69,6 +78,7 @@ impl Pipe {
         let events = records.iter().filter(|record| is_new_event(record));
         let bodies: Vec<String> = events.map(|record| as_aws_writes_it(record, &stream_arn).to_string()).collect();
         self.queues.send_all(Queue::Notifications, &bodies)?;
+        self.index.apply(&records);
         *checkpoint = Some(last);
         self.records.delete_before(&self.table_name, &event_id)?;
         Ok(records.len())
@@ -150,7 +160,7 @@ mod tests {
         let (database, records) = database::open(None, &Ambient::system()).unwrap();
         TableDefinition::from_template().unwrap().create(&database, "Table").unwrap();
         let queues = queues(&TestClock::new(), QueueSettings::default());
-        let pipe = Pipe::new(database.clone(), records, "Table", queues.clone());
+        let pipe = Pipe::new(database.clone(), records, "Table", queues.clone(), Index::default());
         assert_eq!(pipe.poll().await.unwrap(), 0);
 
         put(&database, "ACCOUNT#a");

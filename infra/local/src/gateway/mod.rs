@@ -14,7 +14,7 @@ use std::{
 
 use axum::{
     body::{Body, to_bytes},
-    extract::{Request, State},
+    extract::Request,
     response::Response,
 };
 use bytes::Bytes;
@@ -102,7 +102,7 @@ impl Gateway {
 }
 
 /// Reads the body of a request from the network, and answers the request.
-pub(crate) async fn serve(State(gateway): State<Gateway>, request: Request) -> Response {
+pub(crate) async fn serve(gateway: Gateway, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let response = match tokio::time::timeout(TIMEOUT, to_bytes(body, BODY_LIMIT)).await {
         Ok(Ok(body)) => gateway.call(http::Request::from_parts(parts, body)).await,

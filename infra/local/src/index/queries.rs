@@ -28,11 +28,6 @@ impl<T> Page<T> {
         let number = number.clamp(1, last);
         Self { items: all.skip((number - 1) * size).take(size).collect(), number, size, total }
     }
-
-    pub(crate) fn map<U>(self, to: impl FnMut(T) -> U) -> Page<U> {
-        let Self { items, number, size, total } = self;
-        Page { items: items.into_iter().map(to).collect(), number, size, total }
-    }
 }
 
 /// Which open episodes are asked for. `None` means all.
@@ -43,9 +38,9 @@ pub(crate) struct Filter {
 }
 
 /// What a search found.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub(crate) enum Found<'a> {
-    User(&'a UserId, &'a User),
+    User(&'a UserId),
     Account(&'a UserId, &'a Account),
 }
 
@@ -76,10 +71,6 @@ impl Tables {
         self.open.len()
     }
 
-    pub(crate) fn user_count(&self) -> usize {
-        self.users.len()
-    }
-
     pub(crate) fn user(&self, id: &UserId) -> Option<&User> {
         self.users.get(id)
     }
@@ -88,14 +79,14 @@ impl Tables {
     /// text, all users.
     pub(crate) fn search(&self, text: &str, page: usize, size: usize) -> Page<Found<'_>> {
         if text.is_empty() {
-            let users = self.users.iter().map(|(id, user)| Found::User(id, user));
+            let users = self.users.keys().map(Found::User);
             return Page::of(users, self.users.len(), page, size);
         }
         let contains = |value: &str| contains_ignoring_case(value, text);
         let mut found = Vec::new();
         for (id, user) in &self.users {
             if contains(id.as_str()) {
-                found.push(Found::User(id, user));
+                found.push(Found::User(id));
             }
             for account in user.accounts.values() {
                 let service = account.service_name.as_deref().unwrap_or_default();

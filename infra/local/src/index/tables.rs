@@ -92,6 +92,11 @@ impl User {
             && self.links.is_empty()
     }
 
+    /// The number of the user's open episodes.
+    pub(crate) fn open_count(&self) -> usize {
+        self.standings.values().filter(|standing| standing.open.is_some()).count()
+    }
+
     /// The events of an account or a grant, oldest first.
     pub(crate) fn events_of(&self, target: &Target) -> impl DoubleEndedIterator<Item = &StoredEvent> {
         self.events.range((target.clone(), 0)..=(target.clone(), u64::MAX)).map(|(_, event)| event)
@@ -104,12 +109,12 @@ impl Tables {
         match item {
             StoredItem::Account(account) => {
                 let (user, id) = (account.user_id.clone(), account.account_id.clone());
-                self.user(&user).accounts.insert(id.clone(), account);
+                self.user_mut(&user).accounts.insert(id.clone(), account);
                 vec![(user, Target::Account(id))]
             }
             StoredItem::Grant(grant) => {
                 let (user, id) = (grant.user_id.clone(), grant.contract_id.clone());
-                self.user(&user).grants.insert(id.clone(), grant);
+                self.user_mut(&user).grants.insert(id.clone(), grant);
                 vec![(user, Target::Grant(id))]
             }
             StoredItem::Event(event) => {
@@ -118,7 +123,7 @@ impl Tables {
                 let id = subject.event_id.clone();
                 self.recent.insert((event.event.timestamp, id.clone()));
                 self.events.insert(id, (user.clone(), target.clone(), sequence));
-                self.user(&user).events.insert((target.clone(), sequence), event);
+                self.user_mut(&user).events.insert((target.clone(), sequence), event);
                 vec![(user, target)]
             }
             StoredItem::Reauthorization(reauthorization) => {
@@ -126,7 +131,7 @@ impl Tables {
                 let (user, created_at) = (reauthorization.user_id.clone(), reauthorization.created_at);
                 for target in timeline::targets(&reauthorization) {
                     let key = (target.clone(), created_at, reauthorization.id.clone());
-                    self.user(&user).reauthorizations.insert(key);
+                    self.user_mut(&user).reauthorizations.insert(key);
                     changed.push((user.clone(), target));
                 }
                 self.reauthorizations.insert(reauthorization.id.clone(), reauthorization);
@@ -135,7 +140,7 @@ impl Tables {
             StoredItem::Link { link, token_hash } => {
                 // A link of an earlier version names no event, so that nothing leads to it.
                 if let Some(notice) = link.notice.clone() {
-                    self.user(&link.user_id).links.insert(token_hash.clone(), notice.event_id.clone());
+                    self.user_mut(&link.user_id).links.insert(token_hash.clone(), notice.event_id.clone());
                     self.link_events.insert(token_hash, notice.event_id.clone());
                     self.links.insert(notice.event_id, link);
                 }
@@ -148,15 +153,15 @@ impl Tables {
     pub(super) fn remove(&mut self, key: ItemKey) -> Vec<(UserId, Target)> {
         match key {
             ItemKey::Account(user, id) => {
-                self.user(&user).accounts.remove(&id);
+                self.user_mut(&user).accounts.remove(&id);
                 vec![(user, Target::Account(id))]
             }
             ItemKey::Grant(user, id) => {
-                self.user(&user).grants.remove(&id);
+                self.user_mut(&user).grants.remove(&id);
                 vec![(user, Target::Grant(id))]
             }
             ItemKey::Event(user, target, sequence) => {
-                if let Some(event) = self.user(&user).events.remove(&(target.clone(), sequence)) {
+                if let Some(event) = self.user_mut(&user).events.remove(&(target.clone(), sequence)) {
                     let id = event.event.subject.event_id;
                     self.recent.remove(&(event.event.timestamp, id.clone()));
                     self.events.remove(&id);
@@ -167,7 +172,7 @@ impl Tables {
             ItemKey::Link(hash) => {
                 let link = self.link_events.remove(&hash).and_then(|event| self.links.remove(&event));
                 if let Some(link) = link {
-                    self.user(&link.user_id).links.remove(&hash);
+                    self.user_mut(&link.user_id).links.remove(&hash);
                     self.drop_if_empty(&link.user_id);
                 }
                 Vec::new()
@@ -178,14 +183,14 @@ impl Tables {
     fn remove_reauthorization(&mut self, id: &ReauthorizationId) -> Vec<(UserId, Target)> {
         let Some(known) = self.reauthorizations.remove(id) else { return Vec::new() };
         let targets = timeline::targets(&known);
-        let user = self.user(&known.user_id);
+        let user = self.user_mut(&known.user_id);
         for target in &targets {
             user.reauthorizations.remove(&(target.clone(), known.created_at, id.clone()));
         }
         targets.into_iter().map(|target| (known.user_id.clone(), target)).collect()
     }
 
-    fn user(&mut self, id: &UserId) -> &mut User {
+    fn user_mut(&mut self, id: &UserId) -> &mut User {
         self.users.entry(id.clone()).or_default()
     }
 

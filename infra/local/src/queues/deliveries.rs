@@ -76,13 +76,12 @@ impl Queues {
         })
     }
 
-    /// The messages of a queue, and of its dead-letter queue, that hold the event, oldest first.
+    /// The messages of a queue, and of its dead-letter queue, whose body contains the event's id, oldest first.
     pub(crate) fn messages_of_event(&self, queue: Queue, event_id: &str) -> Result<Vec<Message>, QueueError> {
         self.store.transaction(|transaction| {
             transaction
                 .prepare_cached(
-                    "SELECT * FROM messages WHERE queue = ?1 AND json_extract(attributes, '$.eventId') = ?2
-                     ORDER BY sequence",
+                    "SELECT * FROM messages WHERE queue = ?1 AND instr(body, ?2) > 0 ORDER BY sequence",
                 )?
                 .query_map(params![queue.name(), event_id], read)?
                 .collect()
@@ -113,12 +112,13 @@ mod tests {
     }
 
     #[test]
-    fn the_messages_of_an_event_are_found_by_their_attribute() {
+    fn the_messages_of_an_event_are_found_by_its_id() {
         let queues = queues(&TestClock::new(), QueueSettings::default());
-        let attributes = |id: &str| BTreeMap::from([(EVENT_ID.to_owned(), id.to_owned())]);
-        queues.send_with(Queue::Webhooks, "a", &attributes("evt_1")).unwrap();
-        queues.send_with(Queue::Webhooks, "b", &attributes("evt_2")).unwrap();
+        for body in ["a evt_1", "b evt_2"] {
+            queues.send(Queue::Webhooks, body).unwrap();
+        }
         let found = queues.messages_of_event(Queue::Webhooks, "evt_2").unwrap();
-        assert_eq!(found.iter().map(|message| message.body.as_str()).collect::<Vec<_>>(), ["b"]);
+        assert_eq!(found.iter().map(|message| message.body.as_str()).collect::<Vec<_>>(), ["b evt_2"]);
+        assert!(queues.messages_of_event(Queue::Notifications, "evt_2").unwrap().is_empty());
     }
 }

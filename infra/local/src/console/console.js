@@ -1,0 +1,143 @@
+// Refreshes the elements `[data-live]` of the page that is shown, and carries out actions without leaving it. Everything
+// works without this script too: the page is then as old as its last loading.
+"use strict";
+
+(() => {
+  const EVERY = 2000; // milliseconds
+  let tag = null;
+  let ahead = 0; // of the local system's clock, in milliseconds
+  let acting = false;
+
+  // Ages, in the words of `layout.rs`.
+  const age = (at) => {
+    const seconds = Math.trunc((Date.now() + ahead - at) / 1000);
+    const amount = Math.abs(seconds);
+    if (amount < 10) return "just now";
+    const text =
+      amount < 60 ? `${amount} s`
+      : amount < 3600 ? `${Math.trunc(amount / 60)} min`
+      : amount < 172800 ? `${Math.trunc(amount / 3600)} h`
+      : `${Math.trunc(amount / 86400)} d`;
+    return seconds < 0 ? `in ${text}` : `${text} ago`;
+  };
+  const showAges = () => {
+    for (const time of document.querySelectorAll("time")) {
+      const text = age(Date.parse(time.dateTime));
+      if (time.textContent !== text) time.textContent = text;
+    }
+  };
+  const showCopyButtons = () => {
+    for (const button of document.querySelectorAll("[data-copy]")) button.hidden = !navigator.clipboard;
+  };
+
+  // What the user has changed on the page is not taken back.
+  const KEPT = { DETAILS: ["open"], INPUT: ["value"], BUTTON: ["hidden"] };
+  const key = (node) => (node.nodeType === Node.ELEMENT_NODE && (node.id || node.dataset.key)) || null;
+
+  // Makes `shown` equal to `wanted`. Elements that stay are the same elements afterwards, with their focus and scroll.
+  const update = (shown, wanted) => {
+    if (shown.nodeType !== Node.ELEMENT_NODE) {
+      if (shown.nodeValue !== wanted.nodeValue) shown.nodeValue = wanted.nodeValue;
+      return;
+    }
+    const kept = KEPT[shown.nodeName] ?? [];
+    for (const { name } of [...shown.attributes]) {
+      if (!wanted.hasAttribute(name) && !kept.includes(name)) shown.removeAttribute(name);
+    }
+    for (const { name, value } of wanted.attributes) {
+      if (shown.getAttribute(name) !== value && !kept.includes(name)) shown.setAttribute(name, value);
+    }
+    const keys = new Set([...wanted.childNodes].map(key));
+    for (const child of [...shown.children]) {
+      if (key(child) && !keys.has(key(child))) child.remove();
+    }
+    const keyed = new Map([...shown.children].map((child) => [key(child), child]));
+    let place = shown.firstChild;
+    for (const child of [...wanted.childNodes]) {
+      const named = key(child);
+      const free = place && !key(place) && place.nodeName === child.nodeName ? place : null;
+      const same = named ? keyed.get(named) : free;
+      if (!same) {
+        shown.insertBefore(document.importNode(child, true), place);
+        continue;
+      }
+      if (same === place) place = place.nextSibling;
+      else shown.insertBefore(same, place);
+      update(same, child);
+    }
+    while (place) {
+      const next = place.nextSibling;
+      place.remove();
+      place = next;
+    }
+  };
+
+  const show = (html, withNotice) => {
+    const page = new DOMParser().parseFromString(html, "text/html");
+    ahead = Date.parse(page.documentElement.dataset.now) - Date.now();
+    const live = withNotice ? "[data-live], #notice" : "[data-live]";
+    for (const shown of document.querySelectorAll(live)) {
+      const wanted = page.getElementById(shown.id);
+      if (wanted) update(shown, wanted);
+    }
+    showAges();
+    showCopyButtons();
+  };
+
+  const refresh = async () => {
+    if (document.hidden || acting) return;
+    const headers = { "X-Console-Refresh": "1" };
+    if (tag) headers["If-None-Match"] = tag;
+    let answer, html;
+    try {
+      answer = await fetch(location.href, { headers, cache: "no-store" });
+      html = answer.ok ? await answer.text() : null;
+      document.getElementById("offline").hidden = true;
+    } catch {
+      document.getElementById("offline").hidden = false;
+      return;
+    }
+    if (html === null || acting) return;
+    tag = answer.headers.get("ETag");
+    show(html, false);
+  };
+
+  const act = async (form) => {
+    acting = true;
+    const button = form.querySelector("button");
+    button.setAttribute("aria-busy", "true");
+    try {
+      const body = new URLSearchParams(new FormData(form));
+      const answer = await fetch(form.action, { method: "POST", body });
+      if (!answer.ok) return location.assign(answer.url);
+      tag = null;
+      show(await answer.text(), true);
+      // The button may be gone with what it did.
+      if (!button.isConnected) document.getElementById("main").focus({ preventScroll: true });
+    } catch {
+      document.getElementById("offline").hidden = false;
+    } finally {
+      button.removeAttribute("aria-busy");
+      acting = false;
+    }
+  };
+
+  document.addEventListener("submit", (event) => {
+    if (!event.target.matches("form[data-action]")) return;
+    event.preventDefault();
+    if (!acting) act(event.target);
+  });
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest("[data-copy]");
+    if (!button) return;
+    await navigator.clipboard.writeText(button.parentElement.querySelector("pre").textContent);
+    button.textContent = "Copied";
+    setTimeout(() => (button.textContent = "Copy"), 2000);
+  });
+  document.addEventListener("visibilitychange", refresh);
+  ahead = Date.parse(document.documentElement.dataset.now) - Date.now();
+  showAges();
+  showCopyButtons();
+  setInterval(refresh, EVERY);
+  setInterval(showAges, 1000);
+})();

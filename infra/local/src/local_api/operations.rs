@@ -1,0 +1,115 @@
+//! What a developer can do to the local system: publish an event again, redrive dead letters, move the clock, reset the
+//! demo user or the limit of a user's links, and what the demo application does.
+
+use axum::{
+    Json,
+    body::Bytes,
+    extract::{Path, State},
+    http::StatusCode,
+};
+use jiff::SignedDuration;
+use reauth_core::config::Environment;
+use reauth_domain::time::rfc3339;
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+
+use super::{LocalApi, Refused, Route};
+use crate::{application::ReadError, clock::ClockError, operations::OperationError};
+
+pub(super) fn routes() -> Vec<Route> {
+    vec![
+        Route::new("POST /_local/events/{eventId}/publish", publish),
+        Route::new("POST /_local/queues/{queue}/redrive", redrive),
+        Route::new("GET /_local/clock", clock),
+        Route::new("PUT /_local/clock", advance_clock),
+        Route::new("POST /_local/demo/reset", reset_demo),
+        Route::new("POST /_local/users/{userId}/links/reset-limit", reset_link_limit),
+        Route::new("POST /_local/users/{userId}/read", read),
+        Route::new("POST /_local/users/{userId}/grant", store_grant),
+    ]
+}
+
+impl From<OperationError> for Refused {
+    fn from(error: OperationError) -> Self {
+        let status = match &error {
+            OperationError::Unknown(_) => StatusCode::NOT_FOUND,
+            OperationError::FixedClock => StatusCode::CONFLICT,
+            OperationError::Clock(ClockError::OutOfRange) => StatusCode::BAD_REQUEST,
+            OperationError::Application(ReadError::Service { status, .. }) => *status,
+            OperationError::Application(_) | OperationError::Demo(_) => StatusCode::BAD_GATEWAY,
+            OperationError::Clock(ClockError::File(_))
+            | OperationError::Queue(_)
+            | OperationError::Table(_)
+            | OperationError::Json(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        Self(status, error.to_string())
+    }
+}
+
+/// An empty body counts as `{}`.
+fn parse<T: DeserializeOwned>(body: &Bytes) -> Result<T, Refused> {
+    let text: &[u8] = if body.is_empty() { b"{}" } else { body };
+    serde_json::from_slice(text).map_err(Refused::bad_request)
+}
+
+async fn publish(State(api): State<LocalApi>, Path(id): Path<String>) -> Result<StatusCode, Refused> {
+    let id = id.parse().map_err(Refused::bad_request)?;
+    api.operations.publish_again(&id)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Redrive {
+    /// Without it, all dead letters.
+    message_id: Option<String>,
+}
+
+async fn redrive(State(api): State<LocalApi>, Path(queue): Path<String>, body: Bytes) -> Result<Json<Value>, Refused> {
+    let Redrive { message_id } = parse(&body)?;
+    let moved = api.operations.redrive(&queue, message_id.as_deref())?;
+    Ok(Json(json!({ "redriven": moved })))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Advance {
+    /// Such as `1h` or `14d`.
+    advance: String,
+}
+
+fn offset(api: &LocalApi, offset: SignedDuration) -> Json<Value> {
+    Json(json!({ "now": rfc3339::text(api.ambient.now()), "offsetSeconds": offset.as_secs() }))
+}
+
+async fn clock(State(api): State<LocalApi>) -> Json<Value> {
+    let ahead = api.operations.clock.as_ref().map_or(SignedDuration::ZERO, crate::clock::MovableClock::offset);
+    offset(&api, ahead)
+}
+
+async fn advance_clock(State(api): State<LocalApi>, body: Bytes) -> Result<Json<Value>, Refused> {
+    let Advance { advance } = parse(&body)?;
+    let by = Environment::from_iter([("advance".to_owned(), advance)]).duration("advance").map_err(Refused::bad_request)?;
+    let by = SignedDuration::try_from(by.unwrap_or_default()).map_err(Refused::bad_request)?;
+    Ok(offset(&api, api.operations.advance_clock(by)?))
+}
+
+async fn reset_demo(State(api): State<LocalApi>) -> Result<StatusCode, Refused> {
+    api.operations.reset_demo().await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn reset_link_limit(State(api): State<LocalApi>, Path(user): Path<String>) -> Result<Json<Value>, Refused> {
+    let user = user.parse().map_err(Refused::bad_request)?;
+    Ok(Json(json!({ "links": api.operations.reset_link_limit(&user)? })))
+}
+
+async fn read(State(api): State<LocalApi>, Path(user): Path<String>) -> Result<StatusCode, Refused> {
+    api.operations.read(&user).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn store_grant(State(api): State<LocalApi>, Path(user): Path<String>) -> Result<StatusCode, Refused> {
+    api.operations.store_grant(&user).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

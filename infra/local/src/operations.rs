@@ -1,0 +1,173 @@
+//! What a developer can do to the local system beyond what the service and the simulator offer. `/_local/` makes these
+//! operations available over HTTP.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use digime_simulator::{AccessTokenStatus, Control, SettingsChange};
+use dynoxide::Database;
+use http::Method;
+use jiff::SignedDuration;
+use reauth_core::{
+    keyring::{Keyring, WeakSecret, reconnect_path},
+    store::StoredEvent,
+};
+use reauth_domain::{Event, EventId, UserId, event::ReconnectLink};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Value, json};
+
+use crate::{
+    DEMO_USER,
+    application::{Application, ReadError},
+    clock::{ClockError, MovableClock},
+    demo,
+    index::Index,
+    names::{self, Queue},
+    queues::{QueueError, Queues},
+    topic::Topic,
+};
+
+#[derive(Clone)]
+pub(crate) struct Operations {
+    pub(crate) index: Index,
+    pub(crate) database: Database,
+    pub(crate) queues: Queues,
+    pub(crate) topic: Topic,
+    pub(crate) application: Application,
+    pub(crate) control: Control,
+    /// `None` if the caller of the system has a clock of its own, as tests have.
+    pub(crate) clock: Option<MovableClock>,
+    pub(crate) links: LinkUrls,
+}
+
+/// Derives the URLs of reconnect links, as `notify-reauth` does.
+#[derive(Clone)]
+pub(crate) struct LinkUrls {
+    base_url: String,
+    keyring: Arc<Keyring>,
+}
+
+/// Why an operation was not carried out.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OperationError {
+    #[error("there is no such {0}")]
+    Unknown(&'static str),
+    #[error("the clock of this system cannot be moved")]
+    FixedClock,
+    #[error(transparent)]
+    Clock(#[from] ClockError),
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    #[error(transparent)]
+    Application(#[from] ReadError),
+    #[error("{0}")]
+    Demo(String),
+    #[error("could not change the table: {0}")]
+    Table(#[from] dynoxide::DynoxideError),
+    #[error("could not write JSON: {0}")]
+    Json(#[from] serde_json::Error),
+}
+
+impl LinkUrls {
+    /// `base_url` is the `PUBLIC_BASE_URL` of the functions.
+    pub(crate) fn new(base_url: &str, service_secret: &str) -> Result<Self, WeakSecret> {
+        let keyring = Keyring::new(&SecretString::from(service_secret), None)?;
+        Ok(Self { base_url: base_url.trim_end_matches('/').to_owned(), keyring: Arc::new(keyring) })
+    }
+
+    /// The base URL of the links of this start.
+    pub(crate) fn base_url(&self) -> &str {
+        &self.base_url
+    }
+
+    /// The URL of the link that an event contains. `None` if it was derived with another service secret.
+    pub(crate) fn url(&self, event: &EventId, link_key_id: &str) -> Option<String> {
+        let token = self.keyring.existing_link_token(event, link_key_id)?;
+        Some(format!("{}/{}", self.base_url, reconnect_path(&token).expose_secret()))
+    }
+}
+
+impl Operations {
+    /// An event as it is delivered now: with its link, if it has one.
+    pub(crate) fn payload(&self, stored: &StoredEvent) -> Result<Value, serde_json::Error> {
+        let id = &stored.event.subject.event_id;
+        let expires_at = self.index.read(|tables| tables.link(id).map(|link| link.expires_at));
+        let url = self.links.url(id, &stored.link_key_id);
+        let link = url.zip(expires_at).map(|(url, expires_at)| ReconnectLink { url, expires_at });
+        stored.event.to_json(link.as_ref())
+    }
+
+    /// Publishes an event on the topic again. Receivers see the same event id.
+    pub(crate) fn publish_again(&self, event: &EventId) -> Result<(), OperationError> {
+        let stored = self.index.read(|tables| tables.event(event).cloned());
+        let stored = stored.ok_or(OperationError::Unknown("event"))?;
+        let Event { subject, detail, .. } = &stored.event;
+        let traceparent = stored.traceparent.map(|trace| ("traceparent", trace.to_string()));
+        let attributes = [("eventType", detail.kind().to_owned()), ("eventId", subject.event_id.to_string())];
+        let attributes = attributes.into_iter().chain(traceparent);
+        let attributes: BTreeMap<_, _> = attributes.map(|(name, value)| (name.to_owned(), value)).collect();
+        self.topic.publish(&self.payload(&stored)?.to_string(), attributes)?;
+        Ok(())
+    }
+
+    /// Moves one dead letter, or all of them, back to their queue. Returns their number.
+    pub(crate) fn redrive(&self, queue: &str, message_id: Option<&str>) -> Result<usize, OperationError> {
+        let queue = Queue::by_name(queue).ok_or(OperationError::Unknown("queue"))?;
+        let moved = self.queues.redrive_messages(queue, message_id)?;
+        if moved == 0 && message_id.is_some() {
+            return Err(OperationError::Unknown("dead letter"));
+        }
+        Ok(moved)
+    }
+
+    /// Forgets how often the links of a user were used, so that their buttons work again at once. Returns the number of
+    /// the links.
+    pub(crate) fn reset_link_limit(&self, user: &UserId) -> Result<usize, OperationError> {
+        let hashes = self.index.read(|tables| tables.link_hashes(user));
+        for hash in &hashes {
+            let request = json!({
+                "TableName": names::TABLE,
+                "Key": {"PK": {"S": format!("LINK#{hash}")}, "SK": {"S": "LINK"}},
+                "UpdateExpression": "REMOVE uses, ongoing",
+                "ConditionExpression": "attribute_exists(PK)",
+            });
+            self.database.update_item(serde_json::from_value(request)?)?;
+        }
+        Ok(hashes.len())
+    }
+
+    /// Moves the clock forward. Returns how far it is ahead of the machine's.
+    pub(crate) fn advance_clock(&self, by: SignedDuration) -> Result<SignedDuration, OperationError> {
+        Ok(self.clock.as_ref().ok_or(OperationError::FixedClock)?.advance(by)?)
+    }
+
+    /// Lets the demo application read a user's accounts, and hand in the read result.
+    pub(crate) async fn read(&self, user: &str) -> Result<(), OperationError> {
+        Ok(self.application.read(user).await?)
+    }
+
+    /// Stores a new grant of the simulator's user in the service, as after a new authorization.
+    pub(crate) async fn store_grant(&self, user: &str) -> Result<(), OperationError> {
+        demo::store_grant(&self.control, &self.application, user).await.map_err(OperationError::Demo)
+    }
+
+    /// Puts the demo user back to the beginning, in the service and at digi.me, and ends the simulator's failures and
+    /// latencies. Other users, and messages on the queues, stay.
+    pub(crate) async fn reset_demo(&self) -> Result<(), OperationError> {
+        match self.application.call(Method::DELETE, &format!("/users/{DEMO_USER}"), &Value::Null).await {
+            Ok(_) | Err(ReadError::Service { status: http::StatusCode::NOT_FOUND, .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+        for account in self.control.accounts(DEMO_USER) {
+            self.control.remove_account(&account.id);
+        }
+        self.control.revoke_tokens(DEMO_USER);
+        self.control.clear_latencies();
+        self.control.clear_failures();
+        self.control.change_settings(SettingsChange {
+            access_token_status: Some(AccessTokenStatus::Reported),
+            ..SettingsChange::default()
+        });
+        demo::add_accounts(&self.control);
+        self.store_grant(DEMO_USER).await
+    }
+}
