@@ -158,7 +158,7 @@ def walk(check, chromium, ports):
     """The README's walk in the browser, with digi.me's page on another site, as digi.me is."""
     bank, authorize = "//form[input[@value='1_demo-bank']]", "//button[.='Authorize']"
     link, reconnect = "//a[.='Reconnect link']", "//button[starts-with(., 'Reconnect')]"
-    chromium.post("/url", url=ports["API"])
+    chromium.post("/url", url=f"{ports['API']}/console/users/demo-user")
     check("Break breaks an account", chromium.press(f"{bank}/button[.='Break']", f"{bank}/button[.='Mend']"))
     check("a read brings a link", chromium.press("//button[.='Run a read']", link))
     check("the link leads to its page", chromium.press(link, reconnect))

@@ -53,7 +53,7 @@ class Browser:
         return send(f"{self.session}{command}", "POST", body=json.dumps(body))["value"]
 
     def press(self, path, result):
-        """Presses until the result is there; whether it is. The console reloads itself, which takes elements away."""
+        """Presses until the result is there; whether it is. The console refreshes itself, which takes elements away."""
 
         def pressed():
             with contextlib.suppress(urllib.error.HTTPError):

@@ -76,10 +76,14 @@
     const page = new DOMParser().parseFromString(html, "text/html");
     ahead = Date.parse(page.documentElement.dataset.now) - Date.now();
     const live = withNotice ? "[data-live], #notice" : "[data-live]";
+    const ids = (of) => [...of.querySelectorAll("main [data-live]")].map((one) => one.id).join();
+    // What the page shows may have been erased, or be there by now.
+    if (ids(document) !== ids(page)) update(document.getElementById("main"), page.getElementById("main"));
     for (const shown of document.querySelectorAll(live)) {
       const wanted = page.getElementById(shown.id);
       if (wanted) update(shown, wanted);
     }
+    document.title = page.title;
     showAges();
     showCopyButtons();
   };
@@ -91,7 +95,7 @@
     let answer, html;
     try {
       answer = await fetch(location.href, { headers, cache: "no-store" });
-      html = answer.ok ? await answer.text() : null;
+      html = answer.ok || answer.status === 404 ? await answer.text() : null;
       document.getElementById("offline").hidden = true;
     } catch {
       document.getElementById("offline").hidden = false;
@@ -109,7 +113,7 @@
     try {
       const body = new URLSearchParams(new FormData(form));
       const answer = await fetch(form.action, { method: "POST", body });
-      if (!answer.ok) return location.assign(answer.url);
+      if (!answer.ok && answer.status !== 404) return location.assign(answer.url);
       tag = null;
       show(await answer.text(), true);
       // The button may be gone with what it did.

@@ -22,7 +22,7 @@ use ::digime::ambient::Ambient;
 use axum::{
     Form, Router,
     extract::{Path, State},
-    http::header,
+    http::{StatusCode, header},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
@@ -72,13 +72,15 @@ impl Console {
         Bases { local: info.api_url, control: info.digime_control_url }
     }
 
-    /// Renders a page from the index.
+    /// Renders a page from the index. There may be nothing to show.
     fn page(&self, visit: &Visit, render: impl FnOnce(&View<'_>) -> Option<Markup>) -> Response {
-        let page = self.operations.index.read(|tables: &Tables| {
+        self.operations.index.read(|tables: &Tables| {
             let view = View::new(self, tables, visit);
-            render(&view).map_or_else(|| layout::not_found(&view), |page| page)
-        });
-        respond::page(&page, visit)
+            match render(&view) {
+                Some(page) => respond::page(StatusCode::OK, &page, visit),
+                None => respond::page(StatusCode::NOT_FOUND, &layout::not_found(&view), visit),
+            }
+        })
     }
 
     async fn carry_out(&self, action: &Action, subject: &Subject<'_>) -> Result<(), String> {

@@ -85,19 +85,17 @@ fn funnel(view: &View<'_>) -> Markup {
             @if services.is_empty() {
                 p.quiet { "No account has needed its user yet." }
             } @else {
-                div.scroll tabindex="0" role="region" aria-labelledby="funnel-title" {
-                    table.funnel {
-                        thead { tr {
-                            th scope="col" { "Service" }
-                            @for step in Step::ALL { th scope="col" { (step_name(step)) } }
-                            th scope="col" { "Healed" }
-                        } }
-                        tbody {
-                            @for (service, counts) in shown { (funnel_row(service_title(service), Some(service), counts)) }
-                            @if services.len() > SERVICES { (funnel_row("Other services", None, &others)) }
-                        }
-                        @if services.len() > 1 { tfoot { (funnel_row("All", None, &all)) } }
+                table.funnel {
+                    thead { tr {
+                        th scope="col" { "Service" }
+                        @for step in Step::ALL { th scope="col" { (step_name(step)) } }
+                        th scope="col" { "Healed" }
+                    } }
+                    tbody {
+                        @for (service, counts) in shown { (funnel_row(service_title(service), Some(service), counts)) }
+                        @if services.len() > SERVICES { (funnel_row("Other services", None, &others)) }
                     }
+                    @if services.len() > 1 { tfoot { (funnel_row("All", None, &all)) } }
                 }
             }
         }
@@ -125,7 +123,7 @@ fn funnel_row(title: &str, service: Option<&str>, counts: &Counts) -> Markup {
                         (0, _) => span.quiet { "0" },
                         (_, None) => (count),
                         (_, Some(service)) => {
-                            a.count class=(step.name()) href=(filtered(service, step)) aria-label={ (count) " " (step_name(step)) ": " (title) } { (count) }
+                            a class={ "count " (step.name()) } href=(filtered(service, step)) aria-label={ (count) " " (step_name(step)) ": " (title) } { (count) }
                         },
                     }
                 }

@@ -70,7 +70,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Visit {
 }
 
 /// The answer with a page, or without it if the browser has it.
-pub(super) fn page(page: &Markup, visit: &Visit) -> Response {
+pub(super) fn page(status: StatusCode, page: &Markup, visit: &Visit) -> Response {
     let tag = HeaderValue::from_str(&format!("\"{:016x}\"", fingerprint(&page.0)));
     let mut headers = HeaderMap::new();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -86,7 +86,7 @@ pub(super) fn page(page: &Markup, visit: &Visit) -> Response {
         add(&mut headers, header::SET_COOKIE, &Notice::ended());
     }
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
-    (headers, page.0.clone()).into_response()
+    (status, headers, page.0.clone()).into_response()
 }
 
 /// Back to a page of the console, with what became of the action.
