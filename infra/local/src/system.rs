@@ -182,9 +182,11 @@ impl System {
         Ok(())
     }
 
-    /// Adds the demo user with accounts and a grant, unless the user exists.
+    /// Adds the demo user with accounts and a grant, unless the user exists. The console shows them from then on.
     pub async fn add_demo_user(&self) -> Result<(), StartError> {
-        demo::add_user(&self.simulator.control(), &self.application).await.map_err(StartError::of("the demo user"))
+        let added = demo::add_user(&self.simulator.control(), &self.application).await;
+        added.map_err(StartError::of("the demo user"))?;
+        self.run_pipe().await.map_err(StartError::of("the console"))
     }
 
     /// Invokes the sweep once.

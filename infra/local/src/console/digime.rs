@@ -7,7 +7,6 @@ use maud::html;
 use super::{
     Console,
     actions::{self, Action, Subject},
-    layout::exact,
     respond::Visit,
 };
 
@@ -38,7 +37,7 @@ pub(super) async fn show(State(console): State<Console>, visit: Visit) -> Respon
             }
             section id="clock" aria-labelledby="clock-title" {
                 h2 id="clock-title" { "Clock" }
-                p { "It is " strong { (exact(view.now)) } " in the local system. Move the clock to see what happens after days: links expire, tokens expire, callbacks time out. It cannot be moved back." }
+                p { "It is " strong { (view.now.strftime("%-d %B %Y, %H:%M UTC").to_string()) } " in the local system. Move the clock to see what happens after days: links expire, tokens expire, callbacks time out. It cannot be moved back." }
                 @if operations.clock.is_some() { (view.actions(&CLOCK, everyone, "the clock")) }
                 p.quiet { "An application in another process keeps its own clock. It takes access tokens for valid that have expired here, its signed requests are too old, and its webhook library refuses events that seem to come from the future." }
             }

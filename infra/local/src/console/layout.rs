@@ -80,7 +80,7 @@ impl<'a> View<'a> {
         let faults = self.console.operations.control.active_faults();
         let offset = self.console.operations.clock.as_ref().map_or(SignedDuration::ZERO, |clock| clock.offset());
         html! {
-            div.banners {
+            div.banners role="region" aria-label="State of the local system" {
                 p.banner.offline id="offline" role="alert" hidden { "The local system does not answer. This page is not current." }
                 div id="banners" data-live {
                     @if !faults.latencies.is_empty() || !faults.failures.is_empty() {
@@ -97,7 +97,7 @@ impl<'a> View<'a> {
                         }
                     }
                     @if !offset.is_zero() {
-                        p.banner { "The clock is " strong { (span(offset)) } " ahead: it is " (exact(self.now)) " here. "
+                        p.banner { "The clock is " strong { (span(offset)) } " ahead: it is " (self.now.strftime("%-d %B %Y").to_string()) " here. "
                             a href="/console/digime#clock" { "Move the clock" } }
                     }
                 }
