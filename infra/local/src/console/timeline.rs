@@ -98,7 +98,7 @@ fn summary(view: &View<'_>, timeline: &Timeline) -> Markup {
     let last = timeline.attempts.last();
     html! {
         @match (timeline.step(), last) {
-            (None, _) => (end(view, timeline)),
+            (None, _) => { (last_name(timeline)) " " (end(view, timeline)) },
             (Some(Step::Lost), _) => "Not told yet",
             (Some(Step::Told), _) => { "Told " @if let Some(at) = timeline.told_at { (view.time(at)) } ", not clicked yet" },
             (Some(Step::Verifying), _) => (end(view, timeline)),
@@ -169,13 +169,7 @@ fn stages(view: &View<'_>, timeline: &Timeline) -> [Stage; 5] {
         },
     };
     let verified = Stage {
-        name: match timeline.end {
-            End::Open | End::Verifying { .. } => "Verified",
-            End::Healed { how: How::Elsewhere(_), .. } => "Mended elsewhere",
-            End::Healed { how: How::Unverified, .. } => "Not confirmed",
-            End::Healed { .. } => "Verified",
-            End::Removed { .. } => "Removed",
-        },
+        name: last_name(timeline),
         state: match timeline.end {
             End::Open => State::Open,
             End::Verifying { .. } => State::Current,
@@ -185,6 +179,16 @@ fn stages(view: &View<'_>, timeline: &Timeline) -> [Stage; 5] {
         note: html! { @if timeline.end != End::Open { (end(view, timeline)) } },
     };
     [lost, told, clicked, returned, verified]
+}
+
+/// What the last step is called, after how the episode ended.
+const fn last_name(timeline: &Timeline) -> &'static str {
+    match timeline.end {
+        End::Healed { how: How::Elsewhere(_), .. } => "Mended elsewhere",
+        End::Healed { how: How::Unverified, .. } => "Not confirmed",
+        End::Removed { .. } => "Removed",
+        End::Open | End::Verifying { .. } | End::Healed { .. } => "Verified",
+    }
 }
 
 fn clicked(view: &View<'_>, attempt: &Attempt) -> Markup {

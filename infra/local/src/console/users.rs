@@ -23,7 +23,7 @@ const ROWS: usize = 25;
 
 /// The actions on the tokens of the simulator's user.
 const TOKENS: [&Action; 3] = [&actions::EXPIRE_ACCESS, &actions::KILL_REFRESH, &actions::REVOKE_TOKENS];
-/// The actions on an account that is authorized, and on one that is not.
+/// The actions on an account that is authorized, the most common one first, and on one that is not.
 pub(super) const AUTHORIZED: [&Action; 2] = [&actions::BREAK, &actions::BREAK_SDK];
 pub(super) const UNAUTHORIZED: [&Action; 1] = [&actions::MEND];
 
@@ -106,7 +106,7 @@ fn account_row(view: &View<'_>, user: &UserId, account: &Account) -> Markup {
                 @if let Some(url) = timelines.open().and_then(|open| reconnect_url(view, open)) { p { a href=(url) { "Reconnect link" } } }
             }
             @if control.knows_account(id) {
-                (view.actions(if broken { &UNAUTHORIZED } else { &AUTHORIZED }, Subject { user: user.as_str(), target: id }, id))
+                (view.actions(if broken { &UNAUTHORIZED } else { &AUTHORIZED[..1] }, Subject { user: user.as_str(), target: id }, id))
             }
         }
     }
