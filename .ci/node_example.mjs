@@ -77,6 +77,8 @@ async function anAccountIsHealed() {
     assert.equal(returned.searchParams.get("status"), "succeeded");
     assert.match(await app("GET", `/returned${returned.search}`), /^200 .*The reconnection is succeeded/);
     assert.match(await app("GET", `/returned?reauthorizationId=ra_${"0".repeat(32)}&status=succeeded`), /^502 .*reauthorization_not_found/);
+    const elsewhere = encodeURIComponent(`../users/${user}/accounts`);
+    assert.match(await app("GET", `/returned?reauthorizationId=${elsewhere}`), /^502 .*invalid_request/);
     await until("the banner is gone", async () => !(await banner()));
     const { status, verified } = await client.account(user, account);
     assert.deepEqual({ status, verified }, { status: "active", verified: true });
