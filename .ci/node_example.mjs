@@ -1,5 +1,5 @@
-// Drives the example application of docs/examples/node/ as its user, digi.me and the service do. `.ci/node_example.py` starts
-// it with the addresses and secrets of a running local system in the variable SYSTEM.
+// Drives the example application of docs/examples/node/ as its user, digi.me and the service do: `node .ci/node_example.mjs API`,
+// with the address of a running local system that posts to the application. `.ci/node_example.py` starts both.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -11,16 +11,18 @@ import { ReauthClient } from "../docs/examples/node/digime-reauth.mjs";
 import { init } from "../infra/digime-simulator/sdk-check/stand-in.mjs";
 
 const EXAMPLE = new URL("../docs/examples/node/", import.meta.url);
-const STAND_IN = new URL("../infra/digime-simulator/sdk-check/stand-in.mjs", import.meta.url);
 const LIMIT_MS = 20_000;
-const system = JSON.parse(process.env.SYSTEM);
+const [address] = process.argv.slice(2);
+const info = await (await fetch(`${address}/_local/info`, { signal: AbortSignal.timeout(LIMIT_MS) })).json();
+const application = new URL(info.webhook.url).origin;
+const [{ applicationId, contractId: contract, privateKeyFile }] = info.contracts;
+const { region, accessKeyId, secretAccessKey } = info.credentials;
 const { Webhook } = createRequire(EXAMPLE)("standardwebhooks");
 const user = "demo-user";
-const contract = system.contractId;
 const account = "1_demo-bank";
 
 const clientWith = (changes) =>
-    new ReauthClient({ url: system.api, region: system.region, credentials: () => system.credentials, ...changes });
+    new ReauthClient({ url: info.apiUrl, region, credentials: () => ({ accessKeyId, secretAccessKey }), ...changes });
 const client = clientWith({});
 
 async function call(method, url, options = {}) {
@@ -29,12 +31,12 @@ async function call(method, url, options = {}) {
 }
 
 async function control(path) {
-    const { status, text } = await call("POST", `${system.control}${path}`);
+    const { status, text } = await call("POST", `${info.digimeControlUrl}${path}`);
     assert.ok(status === 200 || status === 204, text);
 }
 
 async function app(method, path, options) {
-    const { status, text } = await call(method, `${system.app}${path}`, options);
+    const { status, text } = await call(method, `${application}${path}`, options);
     return `${status} ${text}`;
 }
 
@@ -74,8 +76,9 @@ async function anAccountIsHealed() {
     assert.equal(link, (await client.account(user, account)).reconnectUrl);
 
     const returned = await reconnect(link);
+    assert.equal(returned.origin, application);
     assert.equal(returned.searchParams.get("status"), "succeeded");
-    assert.match(await app("GET", `/returned${returned.search}`), /^200 .*The reconnection is succeeded/);
+    assert.match(await app("GET", returned.pathname + returned.search), /^200 .*The reconnection is succeeded/);
     assert.match(await app("GET", `/returned?reauthorizationId=ra_${"0".repeat(32)}&status=succeeded`), /^502 .*reauthorization_not_found/);
     const elsewhere = encodeURIComponent(`../users/${user}/accounts`);
     assert.match(await app("GET", `/returned?reauthorizationId=${elsewhere}`), /^502 .*invalid_request/);
@@ -83,8 +86,9 @@ async function anAccountIsHealed() {
     const { status, verified } = await client.account(user, account);
     assert.deepEqual({ status, verified }, { status: "active", verified: true });
     assert.match(await app("POST", "/read"), /^200 .*The read is completed/);
-    const { kind, url } = await client.createReauthorization(user, account, { locale: "en" });
-    assert.deepEqual([kind, url.startsWith(system.onboard)], ["account", true]);
+    const returnUrl = `${application}/returned?from=banner`;
+    const { kind, url } = await client.createReauthorization(user, account, { locale: "en", returnUrl });
+    assert.deepEqual([kind, url.startsWith(info.digimeOnboardUrl)], ["account", true]);
 }
 
 async function onlySignedWebhooksCount() {
@@ -100,7 +104,7 @@ async function onlySignedWebhooksCount() {
         return app("POST", "/webhook", { headers, body: JSON.stringify(sent) });
     };
     const wrong = `whsec_${Buffer.alloc(32, 7).toString("base64")}`;
-    const secret = system.webhookSecret;
+    const { secret } = info.webhook;
     const changed = { ...event, data: { ...event.data, reconnectUrl: "http://elsewhere.example/" } };
     assert.match(await post(wrong, Date.now()), /^401/);
     assert.match(await post(secret, Date.now() - 360_000), /^401/);
@@ -130,8 +134,8 @@ async function thePairIsShared() {
     assert.deepEqual(await client.grant(user, contract), after);
 
     // Another caller refreshes the pair and does not store it: digi.me refuses both tokens of the stored one.
-    const sdk = init({ applicationId: system.applicationId, baseUrl: system.digime, onboardUrl: system.onboard });
-    const contractDetails = { contractId: contract, privateKey: readFileSync(system.privateKeyFile, "utf8") };
+    const sdk = init({ applicationId, baseUrl: info.digimeBaseUrl, onboardUrl: info.digimeOnboardUrl });
+    const contractDetails = { contractId: contract, privateKey: readFileSync(privateKeyFile, "utf8") };
     const elsewhere = await sdk.refreshToken({ contractDetails, userAccessToken: after });
     assert.match(await app("POST", "/read"), /^200 .*The read is user_reauthorization_required/);
     assert.equal((await until("the banner of the user", banner))[0], "Your connection to your data has ended.");
@@ -141,12 +145,17 @@ async function thePairIsShared() {
     assert.match(await app("POST", "/read"), /^200 .*The read is completed/);
 }
 
-async function signaturesCount() {
-    const refusals = [clientWith({ credentials: () => ({ ...system.credentials, secretAccessKey: "wrong" }) })];
-    refusals.push(clientWith({ region: "us-east-1" }));
-    for (const refused of refusals) {
-        await assert.rejects(refused.grant(user, contract), { name: "ReauthError", status: 403, code: "http_403" });
+async function onlySignedRequestsAreServed() {
+    const wrong = [
+        { credentials: () => ({ accessKeyId, secretAccessKey: "wrong" }) },
+        { credentials: () => ({ accessKeyId: "AKIAWRONG", secretAccessKey }) },
+        { region: "us-east-1" },
+    ];
+    for (const changes of wrong) {
+        const refused = clientWith(changes).grant(user, contract);
+        await assert.rejects(refused, { name: "ReauthError", status: 403, code: "http_403" });
     }
+    assert.equal((await call("GET", `${info.apiUrl}/users/${user}/accounts`)).status, 403);
 }
 
 async function errorsAreNamed() {
@@ -179,33 +188,19 @@ async function errorsAreNamed() {
     server.close();
 }
 
-const application = spawn(process.execPath, ["app.mjs"], {
-    cwd: EXAMPLE,
-    stdio: ["ignore", "pipe", "inherit"],
-    env: {
-        PATH: process.env.PATH,
-        PORT: new URL(system.app).port,
-        REAUTH_API_URL: system.api,
-        WEBHOOK_SECRET: system.webhookSecret,
-        AWS_REGION: system.region,
-        AWS_ACCESS_KEY_ID: system.credentials.accessKeyId,
-        AWS_SECRET_ACCESS_KEY: system.credentials.secretAccessKey,
-        DIGIME_SDK: STAND_IN.href,
-        DIGIME_APPLICATION_ID: system.applicationId,
-        DIGIME_CONTRACT_ID: contract,
-        DIGIME_PRIVATE_KEY_FILE: system.privateKeyFile,
-        DIGIME_BASE_URL: system.digime,
-        DIGIME_ONBOARD_URL: system.onboard,
-    },
-});
+const running = spawn(process.execPath, ["local.mjs", address], { cwd: EXAMPLE, stdio: ["ignore", "pipe", "inherit"] });
 try {
-    await once(application.stdout, "data", { signal: AbortSignal.timeout(LIMIT_MS) });
-    const steps = [anAccountIsHealed, onlySignedWebhooksCount, thePairIsShared, errorsAreNamed];
-    if (system.signaturesVerified) steps.push(signaturesCount);
-    for (const step of steps) {
+    await once(running.stdout, "data", { signal: AbortSignal.timeout(LIMIT_MS) });
+    for (const step of [
+        anAccountIsHealed,
+        onlySignedWebhooksCount,
+        onlySignedRequestsAreServed,
+        thePairIsShared,
+        errorsAreNamed,
+    ]) {
         await step();
         console.log(`ok - ${step.name}`);
     }
 } finally {
-    application.kill();
+    running.kill();
 }
