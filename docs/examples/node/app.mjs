@@ -1,5 +1,5 @@
-// An application with digi.me's Node.js SDK and digime-reauth: it reads a user's data, receives notifications, shows the
-// user a banner with the reconnect link, and asks the API when the user comes back. README.md lists its variables.
+// An application with digi.me's Node.js SDK and digime-reauth: it reads a user's data, is notified, shows the user a banner
+// with the reconnect link, and asks the API when the user comes back. README.md lists its variables.
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { text } from "node:stream/consumers";
@@ -34,8 +34,7 @@ const reauth = new ReauthClient({
     webhookSecret: setting("WEBHOOK_SECRET"),
 });
 
-const [READ_LIMIT_MS, POLL_MS] = [120_000, 1_000];
-const LONGEST_BODY = 262_144;
+const [READ_LIMIT_MS, POLL_MS, LONGEST_BODY] = [120_000, 1_000, 262_144];
 /** The newest event of each account, or of each contract. A real application stores them in its database.
  * @type {Map<string, import("./digime-reauth.mjs").Event>} */
 const notifications = new Map();
@@ -116,5 +115,6 @@ createServer(async (request, response) => {
         console.error(known ? `${error.message} (request ${error.requestId})` : error);
         return /** @type {[number, string]} */ ([502, `<p>That did not work${known ? `: ${escape(error.code)}` : ""}.</p>`]);
     });
-    response.writeHead(status, { "content-type": "text/html; charset=utf-8" }).end(html);
+    const page = `<!doctype html><html lang="en"><title>Example</title>${html}`;
+    response.writeHead(status, { "content-type": "text/html; charset=utf-8" }).end(html && page);
 }).listen(port, "127.0.0.1", () => console.log(`The application listens on ${origin}`));

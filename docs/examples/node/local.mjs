@@ -19,4 +19,6 @@ Object.assign(process.env, {
     DIGIME_SDK: process.env.DIGIME_SDK ?? "../../../infra/digime-simulator/sdk-check/stand-in.mjs",
     PORT: new URL(info.webhook.url).port,
 });
+// The token of a developer's own AWS session does not belong to these credentials.
+delete process.env.AWS_SESSION_TOKEN;
 await import("./app.mjs");
