@@ -111,7 +111,9 @@ impl System {
         let info = InfoReader::new(info(&options, &endpoints, &storage), contracts.clone());
         let functions = make(endpoints.clone()).await.map_err(StartError::of("a function"))?;
 
-        let gateway = Gateway::new(functions.clone(), options.stand_ins.clone());
+        let credentials = storage.secrets.credentials();
+        let credentials = options.verify_signatures.then_some(&credentials);
+        let gateway = Gateway::with_credentials(functions.clone(), options.stand_ins.clone(), credentials);
         let application = application(&gateway, &simulator, &contracts, &endpoints, &options)?;
         let background = Arc::new(Background {
             pipe: Pipe::new(storage.database.clone(), storage.stream_records, names::TABLE, queues.clone()),
