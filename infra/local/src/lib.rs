@@ -6,6 +6,7 @@
 mod application;
 pub mod aws;
 mod background;
+mod cli;
 mod console;
 mod contracts;
 mod database;
@@ -21,6 +22,7 @@ mod local_api;
 pub mod names;
 mod options;
 mod pipe;
+mod port_holder;
 mod queues;
 mod schedule;
 mod secrets_file;
@@ -33,6 +35,7 @@ mod topic;
 pub use self::{
     application::{Application, ReadError},
     background::BackgroundError,
+    cli::run,
     contracts::{ContractError, ContractInfo, Contracts, NewContract},
     endpoints::Endpoints,
     functions::in_process,
@@ -43,7 +46,7 @@ pub use self::{
     options::Options,
     queues::{Depth, Message, QueueError, QueueSettings, Queues},
     secrets_file::DemoSecrets,
-    system::{StartError, System},
+    system::{PortRole, StartError, System},
     table::{TableDefinition, TableError, template, yaml},
     topic::{Publication, Topic},
 };
