@@ -23,6 +23,7 @@ mod nonces;
 mod observer;
 mod pages;
 mod private_file;
+mod root;
 mod routes;
 mod settings;
 mod shared;
