@@ -32,7 +32,7 @@ mod state;
 mod visit;
 
 pub use control::Control;
-pub use control_call::{ControlCall, ControlError, Forgery};
+pub use control_call::{ControlCall, ControlError, Forgery, ROUTES as CONTROL_ROUTES};
 pub use faults::Failure;
 pub use guard::guard;
 pub use keys::{ContractKeys, KeyError, KeyForm};
