@@ -37,7 +37,7 @@ async fn the_outcome_of_each_request_is_one_line_with_the_request_id_of_its_repl
         (Method::POST, "/users/a%20b/read-results", "POST /users/{userId}/read-results", 400, "invalid_request"),
         (
             Method::GET,
-            "/reauthorizations/ra_x",
+            "/reauthorizations/ra_00000000000000000000000000000000",
             "GET /reauthorizations/{reauthorizationId}",
             404,
             "reauthorization_not_found",
