@@ -4,6 +4,7 @@ import contextlib
 import re
 import socket
 import subprocess
+import threading
 
 
 def free_port():
@@ -23,7 +24,7 @@ def free_pair():
 
 @contextlib.contextmanager
 def local_system(*arguments):
-    """Gives the addresses that the local system prints, by name: Console, API, digi.me, AWS."""
+    """Gives what the local system prints at its start, by name: Console, API, digi.me, Pages, AWS, Key and more."""
     command = ["target/debug/local", "--ephemeral", "--port", str(free_pair()), *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as system:
         try:
@@ -32,7 +33,9 @@ def local_system(*arguments):
                 if "Ctrl-C" in line:
                     break
                 name, address = re.match(r"(\S+) +(\S+)", line).groups()
-                addresses[name] = address
+                addresses.setdefault(name, address)
+            # A line for each event follows. Unread, they would fill the pipe.
+            threading.Thread(target=system.stdout.read, daemon=True).start()
             yield addresses
         finally:
             system.terminate()

@@ -106,7 +106,10 @@ impl Control {
 
     /// Sets the account's username at the service. `None` means that the service does not say it.
     pub fn set_username(&self, account_id: &str, username: Option<String>) -> bool {
-        self.change_account(account_id, |stored| stored.account.username = username)
+        self.change_account(account_id, |stored| {
+            stored.account.username = username;
+            stored.own_username = None;
+        })
     }
 
     /// Sets `accessTokenStatus.expiresAt`. It is sent unchanged, because digi.me does not document its unit. The

@@ -23,6 +23,7 @@ mod nonces;
 mod observer;
 mod pages;
 mod private_file;
+mod root;
 mod routes;
 mod settings;
 mod shared;
@@ -31,7 +32,7 @@ mod state;
 mod visit;
 
 pub use control::Control;
-pub use control_call::{ControlCall, ControlError, Forgery};
+pub use control_call::{ControlCall, ControlError, Forgery, ROUTES as CONTROL_ROUTES};
 pub use faults::{ActiveFaults, Failure};
 pub use guard::guard;
 pub use keys::{ContractKeys, KeyError, KeyForm};

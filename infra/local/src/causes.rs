@@ -35,7 +35,7 @@ pub(crate) fn take(message_id: &str) -> Option<String> {
 }
 
 /// A layer that remembers warnings and errors with a field `message_id`. The functions must run in this process.
-pub fn causes_layer<S: Subscriber + for<'a> LookupSpan<'a>>() -> impl Layer<S> {
+pub(crate) fn layer<S: Subscriber + for<'a> LookupSpan<'a>>() -> impl Layer<S> {
     CausesLayer.with_filter(Targets::new().with_default(LevelFilter::WARN))
 }
 
@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn a_warning_about_a_message_is_its_cause_until_it_is_taken() {
-        let subscriber = tracing_subscriber::registry().with(causes_layer());
+        let subscriber = tracing_subscriber::registry().with(layer());
         tracing::subscriber::with_default(subscriber, || {
             let (id, error) = ("causes-test-1", "connection refused");
             tracing::warn!(message_id = id, event_id = "evt", %error, "post-webhook: could not post an event");

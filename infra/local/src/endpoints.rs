@@ -69,6 +69,7 @@ impl Endpoints {
                 let other = self.overrides.get(name).cloned();
                 (name.to_owned(), other.unwrap_or_else(|| self.value(name, function)))
             })
+            .chain(self.overrides.get_key_value("SSL_CERT_FILE").map(|(name, value)| (name.clone(), value.clone())))
             .collect()
     }
 
@@ -196,6 +197,16 @@ mod tests {
     fn without_a_return_url_the_function_gets_none() {
         let endpoints = Endpoints { no_return_url: true, ..example() };
         assert!(!endpoints.environment(Function::CreateReauthUrl).contains_key("DEFAULT_RETURN_URL"));
+    }
+
+    #[test]
+    fn every_function_trusts_the_authorities_of_a_file_that_is_given() {
+        let overrides = BTreeMap::from([("SSL_CERT_FILE".to_owned(), "authority.pem".to_owned())]);
+        let endpoints = Endpoints { overrides, ..example() };
+        for function in Function::ALL {
+            assert_eq!(endpoints.environment(function)["SSL_CERT_FILE"], "authority.pem");
+            assert!(!example().environment(function).contains_key("SSL_CERT_FILE"));
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod application;
 pub mod aws;
 mod background;
 mod causes;
+mod cli;
 mod clock;
 mod console;
 mod contracts;
@@ -25,6 +26,7 @@ pub mod names;
 mod operations;
 mod options;
 mod pipe;
+mod port_holder;
 mod queues;
 mod schedule;
 mod secrets_file;
@@ -37,7 +39,7 @@ mod topic;
 pub use self::{
     application::{Application, ReadError},
     background::BackgroundError,
-    causes::causes_layer,
+    cli::run,
     clock::{ClockError, MovableClock},
     contracts::{ContractError, ContractInfo, Contracts, NewContract},
     endpoints::Endpoints,
@@ -49,7 +51,7 @@ pub use self::{
     options::Options,
     queues::{Depth, Message, QueueError, QueueSettings, Queues},
     secrets_file::DemoSecrets,
-    system::{StartError, System},
+    system::{PortRole, StartError, System},
     table::{TableDefinition, TableError, template, yaml},
     topic::{Publication, Topic},
 };

@@ -32,6 +32,7 @@ use crate::{
     operations::{LinkUrls, Operations},
     options::Options,
     pipe::Pipe,
+    port_holder,
     queues::Queues,
     server::{self, Server},
     storage::{Directory, Storage},
@@ -40,14 +41,44 @@ use crate::{
 
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    #[error("port {port} is taken: {source}. Choose another with --port.")]
-    Port { port: u16, source: io::Error },
+    #[error("{} {port} {}. Choose another --port.", .role.name(), taken(*.port, .source))]
+    Port { role: PortRole, port: u16, source: io::Error },
     #[error("contract {id}: {source}")]
     Contract { id: String, source: ContractError },
     #[error("the data directory {path} cannot be used: {reason}")]
     DataDirectory { path: String, reason: String },
     #[error("{component} did not start: {reason}")]
     Component { component: &'static str, reason: String },
+}
+
+/// What a port is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PortRole {
+    /// The API and the console.
+    Api,
+    /// The digi.me simulator.
+    Simulator,
+    /// The stand-ins for AWS, which take a free port.
+    Aws,
+}
+
+impl PortRole {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Api => "port",
+            Self::Simulator => "the port of the digi.me simulator, which is --port + 1:",
+            Self::Aws => "a port of the AWS stand-ins:",
+        }
+    }
+}
+
+/// Why nothing can listen on a port, with the process that holds it where that is known.
+fn taken(port: u16, source: &io::Error) -> String {
+    if source.kind() != io::ErrorKind::AddrInUse {
+        return format!("cannot be used: {source}");
+    }
+    let holder = port_holder::process(port).map(|id| format!(" by process {id}")).unwrap_or_default();
+    format!("is in use{holder}")
 }
 
 impl StartError {
@@ -86,8 +117,9 @@ impl System {
         E: std::fmt::Display,
         F: Future<Output = Result<Functions, E>>,
     {
-        let (api_listener, simulator_listener) = (listen(options.port).await?, listen(options.simulator_port).await?);
-        let aws_listener = listen(0).await?;
+        let api_listener = listen(PortRole::Api, options.port).await?;
+        let simulator_listener = listen(PortRole::Simulator, options.simulator_port).await?;
+        let aws_listener = listen(PortRole::Aws, 0).await?;
         let storage = open_storage(&options)?;
         let simulator = start_simulator(&options, simulator_listener).await?;
 
@@ -113,7 +145,9 @@ impl System {
         let info = InfoReader::new(info(&options, &endpoints, &storage), contracts.clone());
         let functions = make(endpoints.clone()).await.map_err(StartError::of("a function"))?;
 
-        let gateway = Gateway::new(functions.clone(), options.stand_ins.clone());
+        let credentials = storage.secrets.credentials();
+        let credentials = options.verify_signatures.then_some(&credentials);
+        let gateway = Gateway::with_credentials(functions.clone(), options.stand_ins.clone(), credentials);
         let application = application(&gateway, &simulator, &contracts, &endpoints, &options)?;
         let index = Index::of(&storage.database, names::TABLE).map_err(StartError::of("the console"))?;
         let operations = Operations {
@@ -308,8 +342,8 @@ fn sources(queues: &Queues, functions: &Functions) -> Vec<EventSource> {
     .into()
 }
 
-async fn listen(port: u16) -> Result<TcpListener, StartError> {
-    server::listen(port).await.map_err(|source| StartError::Port { port, source })
+async fn listen(role: PortRole, port: u16) -> Result<TcpListener, StartError> {
+    server::listen(port).await.map_err(|source| StartError::Port { role, port, source })
 }
 
 async fn start_simulator(options: &Options, listener: TcpListener) -> Result<Simulator, StartError> {
@@ -347,4 +381,47 @@ fn store(endpoints: &Endpoints, ambient: &Ambient) -> Result<Store, ConfigError>
     variables.insert("AWS_ACCESS_KEY_ID".to_owned(), "console".to_owned());
     let environment: Environment = variables.into_iter().collect();
     services::store(&reauth_core::aws::Aws::new(&environment)?, ambient)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::in_process;
+
+    async fn start(options: Options) -> Result<System, StartError> {
+        let ambient = options.ambient.clone();
+        System::start(options, |endpoints| async move { in_process(&endpoints, &ambient) }).await
+    }
+
+    #[tokio::test]
+    async fn a_port_in_use_is_named_with_its_option_and_its_process() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let options = || Options::new(Ambient::system(), Ambient::system());
+        let holder =
+            if cfg!(target_os = "linux") { format!(" by process {}", std::process::id()) } else { String::new() };
+        let error = start(Options { port, ..options() }).await.err().unwrap().to_string();
+        assert_eq!(error, format!("port {port} is in use{holder}. Choose another --port."));
+        let error = start(Options { simulator_port: port, ..options() }).await.err().unwrap().to_string();
+        let expected = "the port of the digi.me simulator, which is --port + 1:";
+        assert_eq!(error, format!("{expected} {port} is in use{holder}. Choose another --port."));
+    }
+
+    #[tokio::test]
+    async fn a_setting_that_a_function_refuses_stops_the_start_and_is_named() {
+        for (name, value) in [
+            ("DEFAULT_LOCALE", "?"),
+            ("REAUTHORIZATION_TTL", "1"),
+            ("RECONNECT_LINK_TTL", "soon"),
+            ("DIGIME_TIMEOUT", "5"),
+            ("DIGIME_CONNECT_TIMEOUT", "x"),
+            ("DEFAULT_RETURN_URL", "https://elsewhere.example/"),
+            ("SSL_CERT_FILE", "/nowhere/at/all"),
+        ] {
+            let mut options = Options::new(Ambient::system(), Ambient::system());
+            options.settings.insert(name.to_owned(), value.to_owned());
+            let error = start(options).await.err().unwrap().to_string();
+            assert!(error.contains(&format!(": {name} ")) && error.lines().count() == 1, "{error}");
+        }
+    }
 }

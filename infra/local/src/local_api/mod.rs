@@ -87,6 +87,9 @@ fn path(key: &'static str) -> &'static str {
     key.split_once(' ').map_or(key, |(_, path)| path)
 }
 
+#[cfg(test)]
+mod tests;
+
 /// An error answer: `{"error": "…"}`, as the simulator's control API answers.
 struct Refused(StatusCode, String);
 
