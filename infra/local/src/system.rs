@@ -104,6 +104,7 @@ pub struct System {
     pub contracts: Contracts,
     /// What an application and an SDK need.
     pub info: InfoReader,
+    pub(crate) operations: Operations,
     background: Arc<Background>,
     servers: Vec<Server>,
     tasks: Vec<JoinHandle<()>>,
@@ -181,12 +182,13 @@ impl System {
             simulator,
             contracts,
             info,
+            operations,
             background,
             servers: vec![aws_server],
             tasks: Vec::new(),
             _directory: storage.directory,
         };
-        system.serve_api(api_listener, operations, options.stand_ins.clone())?;
+        system.serve_api(api_listener, options.stand_ins.clone())?;
         if options.background {
             system.tasks = system.background.spawn();
         }
@@ -194,14 +196,10 @@ impl System {
     }
 
     /// Starts the server of the API and the console.
-    fn serve_api(
-        &mut self,
-        listener: TcpListener,
-        operations: Operations,
-        ambient: Ambient,
-    ) -> Result<(), StartError> {
+    fn serve_api(&mut self, listener: TcpListener, ambient: Ambient) -> Result<(), StartError> {
         let gateway = self.gateway.clone();
         let to_gateway = move |request: Request| gateway::serve(gateway.clone(), request);
+        let operations = self.operations.clone();
         let console = Console::new(operations.clone(), self.info.clone(), ambient.clone()).map_err(StartError::of("the console"))?;
         let (info, contracts) = (self.info.clone(), self.contracts.clone());
         let local = LocalApi::new(local_api::Parts { info, contracts, operations, ambient });

@@ -336,3 +336,6 @@ pub(super) fn targets(reauthorization: &Reauthorization) -> Vec<Target> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
