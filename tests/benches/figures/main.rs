@@ -6,6 +6,7 @@
 //! the least that a Lambda function is, and the least that a reauthorization URL costs.
 
 mod baseline;
+mod console;
 mod flows;
 mod local_system;
 mod metrics;
@@ -47,6 +48,9 @@ async fn main() -> ExitCode {
     }
     if runs("local") {
         local_system::run(&mut table).await;
+    }
+    if runs("console") {
+        console::run(&mut table).await;
     }
     // Last, because the process collects metrics from then on.
     if runs("metrics") {
