@@ -11,6 +11,7 @@ import json
 import pathlib
 import subprocess
 import sys
+import tempfile
 import threading
 import urllib.error
 import urllib.parse
@@ -222,6 +223,38 @@ def notification(walk):
     walk.shows("a link that is over", "over", "mended", selector="#link")
 
 
+def another_start(walk):
+    """A link of an earlier start is shown as such, and is sent again under the address of this one."""
+    with tempfile.TemporaryDirectory() as folder:
+        data = pathlib.Path(folder) / "data"
+        with local_system(data=data) as addresses:
+            before = Walk(walk.check, walk.chromium, addresses, walk.pictures)
+            before.console(("break", BANK), "read")
+            link = before.link(BANK)
+            put_clock(before, {"advance": "1d"})
+            before.open("/console/notifications")
+            event = before.events()[0]
+        with local_system(data=data) as addresses:
+            after = Walk(walk.check, walk.chromium, addresses, walk.pictures)
+            after.open(f"/console/notifications/{event}")
+            own = link.replace(before.api, after.api)
+            after.shows("the old link", link, "That is the address of an earlier start.", own, selector="#link")
+            after.shows("who took it is known after a restart", "took it", selector="#receivers dl")
+            after.shows("the clock is still ahead", "The clock is 1 d ahead", selector="#banners")
+            after.look("old link", f"/console/notifications/{event}")
+            after.open(f"/console/notifications/{event}")
+            after.click("Send again")
+            until(lambda: "earlier start" not in after.text("#link"))
+            after.check("the new link was sent", "earlier start" not in after.text("#link"), after.text("#link"))
+            after.check("it is in the payload", own in after.text("pre.payload"), after.text("pre.payload"))
+            after.chromium.visit(own)
+            after.press("//button[.='Reconnect Meadow Bank']", pages.ACCOUNT_PAGE)
+
+
+def put_clock(walk, body):
+    send(f"{walk.api}/_local/clock", "PUT", body=json.dumps(body))
+
+
 def sqs(walk, queue, body):
     signature = "AWS4-HMAC-SHA256 Credential=page/20260101/eu-west-1/sqs/aws4_request"
     headers = {"Authorization": signature, "X-Amz-Target": "AmazonSQS.SendMessage", "Content-Type": "application/x-amz-json-1.0"}
@@ -345,7 +378,7 @@ def send_text(url):
         return answer.read().decode()
 
 
-WALKS = [timeline, many, notification, dead_letter, refresh, commands, without_script]
+WALKS = [timeline, many, notification, another_start, dead_letter, refresh, commands, without_script]
 
 
 def main(pictures=None, *names):

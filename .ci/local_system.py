@@ -23,9 +23,10 @@ def free_pair():
 
 
 @contextlib.contextmanager
-def local_system(*arguments):
-    """Gives what the local system prints at its start, by name: Console, API, digi.me, Pages, AWS, Key and more."""
-    command = ["target/debug/local", "--ephemeral", "--port", str(free_pair()), *arguments]
+def local_system(*arguments, data=None):
+    """Keeps its data in the folder `data`, if there is one. Gives what the local system prints at its start, by name: Console, API, digi.me, Pages, AWS, Key and more."""
+    storage = ["--data-dir", str(data)] if data else ["--ephemeral"]
+    command = ["target/debug/local", *storage, "--port", str(free_pair()), *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as system:
         try:
             addresses = {}

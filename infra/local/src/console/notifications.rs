@@ -60,7 +60,10 @@ fn row(view: &View<'_>, event: &StoredEvent) -> Markup {
 /// The type of an event, as a link to its page.
 pub(super) fn title(event: &StoredEvent) -> Markup {
     html! {
-        a.event href={ "/console/notifications/" (event.event.subject.event_id) } { (event.event.detail.kind()) }
+        a.event href={ "/console/notifications/" (event.event.subject.event_id) } {
+            // On a phone, the lines of a type break where its words do.
+            @for part in event.event.detail.kind().split_inclusive(['.', '_']) { (part) wbr; }
+        }
     }
 }
 
