@@ -1,6 +1,7 @@
 """The local system for the checks from outside: started on free ports, in memory, ended afterwards."""
 
 import contextlib
+import os
 import re
 import socket
 import subprocess
@@ -26,7 +27,9 @@ def free_pair():
 def local_system(*arguments):
     """Gives what the local system prints at its start, by name: Console, API, digi.me, Pages, AWS, Key and more."""
     command = ["target/debug/local", "--ephemeral", "--port", str(free_pair()), *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as system:
+    # Without the line of each request.
+    environment = {"RUST_LOG": "warn", **os.environ}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as system:
         try:
             addresses = {}
             for line in system.stdout:
