@@ -1,6 +1,7 @@
-"""The local system for the checks from outside: started on free ports, in memory, ended afterwards."""
+"""The local system for the checks from outside: started on free ports, ended afterwards."""
 
 import contextlib
+import os
 import re
 import socket
 import subprocess
@@ -24,10 +25,14 @@ def free_pair():
 
 @contextlib.contextmanager
 def local_system(*arguments, data=None):
-    """Keeps its data in the folder `data`, if there is one. Gives what the local system prints at its start, by name: Console, API, digi.me, Pages, AWS, Key and more."""
+    """Gives what the local system prints at its start, by name: Console, API, digi.me, Pages, AWS, Key and more. It keeps its
+    data in the folder `data`, if one is given.
+    """
     storage = ["--data-dir", str(data)] if data else ["--ephemeral"]
     command = ["target/debug/local", *storage, "--port", str(free_pair()), *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as system:
+    # Without the line of each request.
+    environment = {"RUST_LOG": "warn", **os.environ}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as system:
         try:
             addresses = {}
             for line in system.stdout:

@@ -234,7 +234,7 @@ mod tests {
         let info = first.register(mine(&keys)).unwrap();
 
         let (simulator, secrets, again) = contracts(directory.path()).await;
-        assert_eq!(again.list(), [info.clone()]);
+        assert_eq!(again.list(), std::slice::from_ref(&info));
         assert_eq!(info.redirect_uris, [CALLBACK, "http://127.0.0.1:3000/authorized"]);
         let secret = secrets.get("digime-reauth/contracts/my-contract").unwrap();
         let secret: serde_json::Value = serde_json::from_str(&secret).unwrap();
