@@ -200,7 +200,8 @@ impl System {
         let gateway = self.gateway.clone();
         let to_gateway = move |request: Request| gateway::serve(gateway.clone(), request);
         let operations = self.operations.clone();
-        let console = Console::new(operations.clone(), self.info.clone(), ambient.clone()).map_err(StartError::of("the console"))?;
+        let console = Console::new(operations.clone(), self.info.clone(), ambient.clone())
+            .map_err(StartError::of("the console"))?;
         let (info, contracts) = (self.info.clone(), self.contracts.clone());
         let local = LocalApi::new(local_api::Parts { info, contracts, operations, ambient });
         // The console and the local system's own API add their routes. The gateway answers all other requests, also

@@ -242,7 +242,8 @@ fn span(duration: SignedDuration) -> String {
     let seconds = duration.as_secs();
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
     let parts = [(days, "d"), (hours, "h"), (minutes, "min")];
-    let parts: Vec<_> = parts.iter().filter(|(amount, _)| *amount > 0).map(|(amount, unit)| format!("{amount} {unit}")).collect();
+    let parts: Vec<_> =
+        parts.iter().filter(|(amount, _)| *amount > 0).map(|(amount, unit)| format!("{amount} {unit}")).collect();
     if parts.is_empty() { format!("{seconds} s") } else { parts.join(" ") }
 }
 
@@ -255,8 +256,17 @@ mod tests {
         let now: Timestamp = "2026-01-02T03:04:05Z".parse().unwrap();
         let ages = [0, 9, 10, 59, 60, 3_599, 3_600, 172_799, 172_800, -61, -90_000];
         let ages = ages.map(|seconds| age(now - SignedDuration::from_secs(seconds), now));
-        let expected =
-            ["just now", "just now", "10 s ago", "59 s ago", "1 min ago", "59 min ago", "1 h ago", "47 h ago", "2 d ago"];
+        let expected = [
+            "just now",
+            "just now",
+            "10 s ago",
+            "59 s ago",
+            "1 min ago",
+            "59 min ago",
+            "1 h ago",
+            "47 h ago",
+            "2 d ago",
+        ];
         assert_eq!(ages[..9], expected);
         assert_eq!(ages[9..], ["in 1 min", "in 25 h"]);
         assert_eq!(span(SignedDuration::from_secs(14 * 86_400 + 7_200)), "14 d 2 h");

@@ -206,7 +206,8 @@ fn told_elsewhere(deliveries: &[Delivery], base_url: &str) -> Option<String> {
 
 fn payload(view: &View<'_>, event: &StoredEvent, deliveries: &[Delivery]) -> Markup {
     let delivered = deliveries.last().and_then(|last| serde_json::from_str(&last.message).ok());
-    let payload: Value = delivered.clone().unwrap_or_else(|| view.console.operations.payload(event).unwrap_or_default());
+    let payload: Value =
+        delivered.clone().unwrap_or_else(|| view.console.operations.payload(event).unwrap_or_default());
     html! {
         p.quiet { @if delivered.is_some() { "As it was delivered last." } @else { "As it is delivered." } }
         pre.payload tabindex="0" aria-labelledby="payload-title" { (serde_json::to_string_pretty(&payload).unwrap_or_default()) }

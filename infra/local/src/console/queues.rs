@@ -13,11 +13,7 @@ use super::{
     layout::View,
     respond::Visit,
 };
-use crate::{
-    index::Page,
-    names::Queue,
-    queues::Message,
-};
+use crate::{index::Page, names::Queue, queues::Message};
 
 /// Dead letters of a queue on a page.
 const ROWS: usize = 20;

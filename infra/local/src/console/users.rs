@@ -120,7 +120,8 @@ pub(super) fn reconnect_url(view: &View<'_>, open: &crate::index::timeline::Time
 }
 
 fn grants(view: &View<'_>, user: &UserId, known: &User, simulated: Option<&str>) -> Markup {
-    let subject = Subject { user: user.as_str(), target: simulated.filter(|name| *name != user.as_str()).unwrap_or_default() };
+    let subject =
+        Subject { user: user.as_str(), target: simulated.filter(|name| *name != user.as_str()).unwrap_or_default() };
     html! {
         section id="grants" data-live aria-labelledby="grants-title" {
             h2 id="grants-title" { "Grants" }

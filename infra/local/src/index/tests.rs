@@ -134,7 +134,12 @@ async fn the_demo_is_reset_and_the_limit_of_links_too() {
     };
     let (url, event) = url(&system);
     let http = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-    let press = || http.post(&url).body(format!("accountId={BANK}")).header("Content-Type", "application/x-www-form-urlencoded").send();
+    let press = || {
+        http.post(&url)
+            .body(format!("accountId={BANK}"))
+            .header("Content-Type", "application/x-www-form-urlencoded")
+            .send()
+    };
     let mut statuses = Vec::new();
     for _ in 0..6 {
         statuses.push(press().await.unwrap().status().as_u16());

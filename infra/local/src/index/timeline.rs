@@ -182,7 +182,11 @@ impl Timelines {
     ) -> Self {
         let mut episodes = from_events(events);
         if let Some(episode) = grant.and_then(|grant| grant.episode.as_ref()) {
-            open(&mut episodes, &episode.episode_id, Lost { at: episode.since, cause: grant_cause(episode.recoverable) });
+            open(
+                &mut episodes,
+                &episode.episode_id,
+                Lost { at: episode.since, cause: grant_cause(episode.recoverable) },
+            );
         }
         Self::with_attempts(episodes, reauthorizations.map(|one| Attempt::of(one, true)))
     }

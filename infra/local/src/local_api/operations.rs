@@ -89,7 +89,8 @@ async fn clock(State(api): State<LocalApi>) -> Json<Value> {
 
 async fn advance_clock(State(api): State<LocalApi>, body: Bytes) -> Result<Json<Value>, Refused> {
     let Advance { advance } = parse(&body)?;
-    let by = Environment::from_iter([("advance".to_owned(), advance)]).duration("advance").map_err(Refused::bad_request)?;
+    let by =
+        Environment::from_iter([("advance".to_owned(), advance)]).duration("advance").map_err(Refused::bad_request)?;
     let by = SignedDuration::try_from(by.unwrap_or_default()).map_err(Refused::bad_request)?;
     Ok(offset(&api, api.operations.advance_clock(by)?))
 }

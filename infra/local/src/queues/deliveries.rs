@@ -80,9 +80,7 @@ impl Queues {
     pub(crate) fn messages_of_event(&self, queue: Queue, event_id: &str) -> Result<Vec<Message>, QueueError> {
         self.store.transaction(|transaction| {
             transaction
-                .prepare_cached(
-                    "SELECT * FROM messages WHERE queue = ?1 AND instr(body, ?2) > 0 ORDER BY sequence",
-                )?
+                .prepare_cached("SELECT * FROM messages WHERE queue = ?1 AND instr(body, ?2) > 0 ORDER BY sequence")?
                 .query_map(params![queue.name(), event_id], read)?
                 .collect()
         })

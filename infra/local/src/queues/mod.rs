@@ -14,8 +14,8 @@ use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Transaction, params};
 use serde_json::json;
 
-use self::store::{Store, milliseconds, read, timestamp};
 pub(crate) use self::deliveries::{Channel, Delivery};
+use self::store::{Store, milliseconds, read, timestamp};
 pub use self::{settings::QueueSettings, store::QueueError};
 use crate::{
     ids::{random_hex, uuid},
@@ -201,7 +201,12 @@ impl Queues {
     }
 
     /// A page of the messages of the queue's dead-letter queue, newest first.
-    pub(crate) fn dead_letters_page(&self, queue: Queue, offset: usize, limit: usize) -> Result<Vec<Message>, QueueError> {
+    pub(crate) fn dead_letters_page(
+        &self,
+        queue: Queue,
+        offset: usize,
+        limit: usize,
+    ) -> Result<Vec<Message>, QueueError> {
         let (offset, limit) = (i64::try_from(offset).unwrap_or(i64::MAX), i64::try_from(limit).unwrap_or(i64::MAX));
         self.store.transaction(|transaction| {
             transaction

@@ -33,7 +33,8 @@ fn event(minute: i64, episode: u8, detail: EventDetail) -> StoredEvent {
 }
 
 fn required(minute: i64, episode: u8) -> StoredEvent {
-    let error = digime::read_result::AccountError { code: Some("ServiceAuthorizationError".into()), ..Default::default() };
+    let error =
+        digime::read_result::AccountError { code: Some("ServiceAuthorizationError".into()), ..Default::default() };
     event(minute, episode, EventDetail::ReauthorizationRequired { error, since: at(minute - 1), reminder: 0 })
 }
 
@@ -108,11 +109,15 @@ fn a_timeline_holds_the_recorded_times() {
 
 #[test]
 fn an_end_says_what_mended_the_account() {
-    let end = |via, verified, attempts: &[Reauthorization]| {
-        match of(&[required(10, 1), reauthorized(15, 1, via, verified)], attempts).episodes[0].end {
-            End::Healed { how, .. } => how,
-            ref other => panic!("{other:?}"),
-        }
+    let end = |via, verified, attempts: &[Reauthorization]| match of(
+        &[required(10, 1), reauthorized(15, 1, via, verified)],
+        attempts,
+    )
+    .episodes[0]
+        .end
+    {
+        End::Healed { how, .. } => how,
+        ref other => panic!("{other:?}"),
     };
     assert_eq!(end(Via::ReadResult, true, &[]), How::Elsewhere(Via::ReadResult));
     assert_eq!(end(Via::ReadResult, true, &[attempt(1, 12, failed(13))]), How::Elsewhere(Via::ReadResult));
@@ -127,7 +132,8 @@ fn each_episode_has_the_reauthorizations_of_its_time() {
     let events = [required(10, 1), reauthorized(15, 1, Via::Callback, true), required(20, 2)];
     let attempts = [attempt(1, 12, succeeded(15)), attempt(2, 17, failed(18)), attempt(3, 22, Progress::Pending)];
     let timelines = of(&events, &attempts);
-    let of_episodes: Vec<Vec<_>> = timelines.episodes.iter().map(|one| one.attempts.iter().map(|a| a.id.clone()).collect()).collect();
+    let of_episodes: Vec<Vec<_>> =
+        timelines.episodes.iter().map(|one| one.attempts.iter().map(|a| a.id.clone()).collect()).collect();
     assert_eq!(of_episodes, [[id(3)], [id(1)]]);
     assert_eq!(timelines.others.iter().map(|one| one.id.clone()).collect::<Vec<_>>(), [id(2)]);
     assert_eq!(timelines.open().and_then(Timeline::since), Some(at(19)));
@@ -136,7 +142,8 @@ fn each_episode_has_the_reauthorizations_of_its_time() {
 #[test]
 fn the_state_of_the_account_adds_what_no_event_tells() {
     let mut account = Account::new("u".parse().unwrap(), "1_a".parse().unwrap());
-    let episode = Episode { episode_id: EpisodeId::from([1; 16]), since: at(9), error: Default::default(), notice: None };
+    let episode =
+        Episode { episode_id: EpisodeId::from([1; 16]), since: at(9), error: Default::default(), notice: None };
     account.status = Status::ReauthRequired(episode.clone());
     let timelines = Timelines::of_account(Some(&account), [].iter(), [].iter());
     assert_eq!(timelines.open().and_then(Timeline::step), Some(Step::Lost));
