@@ -83,6 +83,8 @@ impl Index {
 
 /// An item that cannot be read is left out: the functions report it where it matters.
 fn read(image: &Value) -> Option<StoredItem> {
+    // Half of the items of a table are of no kind that the index knows. They need not be parsed.
+    ItemKey::of(image)?;
     StoredItem::from_json(image).unwrap_or_else(|error| {
         tracing::warn!(%error, "index: could not read an item of the table");
         None
