@@ -395,7 +395,7 @@ def main(pictures=None, *names):
             with local_system(*webhook) as addresses:
                 try:
                     walk(Walk(check, chromium, addresses, pictures))
-                except OSError as error:
+                except (OSError, LookupError) as error:
                     check(walk.__name__, False, error)
         receiver.shutdown()
     print(f"{check.passed} passed, {check.failed} failed")
