@@ -42,7 +42,6 @@ BUILD = "cargo build --locked --workspace --all-targets"
 LINES = {
     ".venv/bin/pip install -r .ci/requirements.txt": INSTALL,
     ".venv/bin/pip install aws-sam-cli cargo-lambda ziglang": INSTALL,
-    "export PATH=$PWD/.venv/bin:$PATH": "export PATH=$PWD/.venv/bin:$PATH SAM_CLI_TELEMETRY=0 __SAM_CLI_APP_DIR=$PWD/target/sam AWS_DEFAULT_REGION=eu-west-1",
     "cargo build": BUILD,
     "cargo build --package digime-simulator": BUILD,
     "cargo fmt --all": "cargo fmt --all --check",
@@ -51,12 +50,11 @@ LINES = {
     "BOLERO_RANDOM_TEST_TIME_MS=600000 cargo test --workspace --lib fuzz_": "BOLERO_RANDOM_TEST_TIME_MS=20000 cargo test --locked --workspace --lib fuzz_",
     "DYNAMODB_TEST_ENDPOINT=http://127.0.0.1:8000 AWS_REGION=eu-west-1 AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test cargo test --package tests --test store": "python .ci/moto.py",
     "target/ministack-venv/bin/pip install -r .ci/ministack-requirements.txt": "target/ministack-venv/bin/pip install --quiet --disable-pip-version-check -r .ci/ministack-requirements.txt",
-    "npm --prefix .ci/node ci": "npm --prefix .ci/node ci --ignore-scripts --no-audit --no-fund",
+    "npm --prefix .ci/node ci --ignore-scripts": "npm --prefix .ci/node ci --ignore-scripts --no-audit --no-fund",
+    "python3 .ci/http_api.py render": "python .ci/http_api.py",
 }
 # A document and a heading, and the line of .ci/run that does what its blocks do.
-BLOCKS = {
-    ("docs/examples/node/README.md", "Against the local system"): "python .ci/node_example.py",
-}
+BLOCKS: dict[tuple[str, str], str] = {}
 
 
 @dataclasses.dataclass
