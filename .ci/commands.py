@@ -4,7 +4,7 @@ A block of commands in `sh`, `bash` or `console` passes in one of four ways:
 
 1. A comment directly above it says `<!-- needs: aws -->` (and it calls AWS), or `<!-- by hand: REASON -->`. The latter are printed.
 2. Its document and heading stand in `RUN`: a function below runs the blocks of that heading here.
-3. Its document and heading stand in `BLOCKS`: the named line of .ci/run does what the blocks of that heading do.
+3. Its document and heading stand in `BLOCKS`, with the same commands: the named line of .ci/run does what they do.
 4. Each of its commands is a line of .ci/run, stands in `LINES` with the line of .ci/run that does the same, or is run here on its own:
    `cargo run …` as the program that it starts, `node …` against a simulator.
 
@@ -53,8 +53,19 @@ LINES = {
     "npm --prefix .ci/node ci --ignore-scripts": "npm --prefix .ci/node ci --ignore-scripts --no-audit --no-fund",
     "python3 .ci/http_api.py render": "python .ci/http_api.py",
 }
-# A document and a heading, and the line of .ci/run that does what its blocks do.
-BLOCKS: dict[tuple[str, str], str] = {}
+# A document and a heading: the line of .ci/run that does what its blocks do, and their commands.
+BLOCKS = {
+    ("docs/examples/node/README.md", "Against the local system"): (
+        "python .ci/node_example.py",
+        [
+            "DEFAULT_RETURN_URL=http://127.0.0.1:3000/returned cargo run -- --ephemeral --verify-signatures"
+            " --webhook-url http://127.0.0.1:3000/webhook --return-origin http://127.0.0.1:3000",
+            "cd docs/examples/node",
+            "npm ci",
+            "npm run local",
+        ],
+    ),
+}
 
 
 @dataclasses.dataclass
@@ -72,7 +83,7 @@ class Block:
 
     def commands(self):
         """Its commands, without comments, without line breaks in them, and one by one where `&&` joins them."""
-        lines = self.text.replace("\\\n", " ").splitlines()
+        lines = re.sub(r"\s*\\\n\s*", " ", self.text).splitlines()
         lines = (re.sub(r"(^| )#.*", "", line).strip().removeprefix("$ ") for line in lines)
         return [command.strip() for line in lines if line for command in line.split(" && ")]
 
@@ -226,7 +237,10 @@ class Check:
         if block.mark:
             self.marked(block)
         elif block.place in BLOCKS:
-            self.in_ci(block, BLOCKS[block.place])
+            step, commands = BLOCKS[block.place]
+            self.in_ci(block, step)
+            for command in set(block.commands()) - set(commands):
+                self.report(block, f"does not stand in BLOCKS: {command}")
         else:
             for command in block.commands():
                 self.command(block, command)

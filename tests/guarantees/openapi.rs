@@ -2,8 +2,8 @@
 //! compared with the JSON Schemas of the types. Descriptions are not compared.
 
 use accounts::replies::{AcceptedBody, AccountBody, AccountListBody, GrantBody, InNeedListBody};
-use create_reauth_url::replies::{CreatedBody, ReauthorizationBody};
-use reauth_core::web::ProblemBody;
+use create_reauth_url::replies::CreatedBody;
+use reauth_core::web::{ProblemBody, ReauthorizationBody};
 use reauth_domain::Event;
 use schemars::{JsonSchema, generate::SchemaSettings};
 use serde_json::{Map, Value, json};

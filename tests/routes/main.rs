@@ -7,6 +7,7 @@ mod accounts;
 mod bad_input;
 mod callback;
 mod grants;
+mod history;
 mod read_results;
 mod reauthorizations;
 mod reconnect;

@@ -10,6 +10,7 @@ mod last_reads;
 mod links;
 mod listing;
 mod reauthorizations;
+mod stored_items;
 mod table;
 
 use std::time::Duration;
@@ -126,6 +127,8 @@ pub(crate) fn reauthorization(now: Timestamp) -> Reauthorization {
         link: None,
         traceparent: None,
         created_at: now,
+        clicked_at: None,
+        returned_at: None,
         expires_at: after(now, MINUTE),
     }
 }

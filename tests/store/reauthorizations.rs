@@ -44,14 +44,17 @@ async fn digime_is_asked_about_a_reauthorization_five_times_in_ten_minutes() {
         let read = async || table.store.reauthorization(&new.id).await.unwrap().unwrap();
         let at_once = read().await;
         assert!(table.store.record_verification(&at_once).await.unwrap().is_ok());
+        assert_eq!(read().await.reauthorization.returned_at, Some(table.now()));
         let too_late = table.store.record_verification(&at_once).await;
         assert!(is_conflict(&too_late, &Condition::Reauthorization), "{too_late:?}");
         for _ in 1..5 {
             assert!(table.store.record_verification(&read().await).await.unwrap().is_ok());
         }
         assert_eq!(table.store.record_verification(&read().await).await.unwrap(), Err(MINUTE * 10));
+        let first = table.now();
         table.clock.advance(MINUTE * 10);
         assert!(table.store.record_verification(&read().await).await.unwrap().is_ok());
+        assert_eq!(read().await.reauthorization.returned_at, Some(first), "the first return is kept");
     })
     .await;
 }

@@ -8,7 +8,7 @@ use reauth_core::{
     lambda::RequestContext,
     retry::retry_on_conflict,
     store::{AccountChange, Commit, HistoryCursor, HistoryPage, StoreError, UserAccounts, Versioned},
-    web::{ApiRequest, Problem, Response, response},
+    web::{ApiRequest, Problem, ReauthorizationBody, Response, response},
 };
 use reauth_domain::{
     Account, AccountId, Grant, Outcome, Signal, Status, UserId, account::Episode, verification::is_acceptable,
@@ -23,6 +23,8 @@ use crate::{
 
 /// Events on one page of an account's history.
 const HISTORY_PAGE: usize = 100;
+/// Reauthorizations in an account's history.
+const REAUTHORIZATIONS: usize = 20;
 
 impl Accounts {
     /// `GET /users/{userId}/accounts`.
@@ -59,7 +61,14 @@ impl Accounts {
             }
             self.authorized.store.history(&user, &id, before, HISTORY_PAGE).await.map(Some)
         };
-        let (mut known, history) = tokio::try_join!(self.authorized.user_accounts(&user, request.context()), history)?;
+        let reauthorizations = async {
+            if !with_history || before.is_some() {
+                return Ok(None);
+            }
+            self.authorized.store.reauthorizations_of_account(&user, &id, REAUTHORIZATIONS).await.map(Some)
+        };
+        let known = self.authorized.user_accounts(&user, request.context());
+        let (mut known, history, reauthorizations) = tokio::try_join!(known, history, reauthorizations)?;
         // The table does not hold the account yet: ask digi.me for the user's accounts, which stores them.
         if find(&known, &user, &id).is_none() && self.ask_digime(&user, request.context()).await? {
             known = self.authorized.user_accounts(&user, request.context()).await?;
@@ -70,6 +79,9 @@ impl Accounts {
         if let Some(HistoryPage { events, older }) = history {
             (body.events, body.cursor) = (Some(events), older.map(HistoryCursor::encode));
         }
+        let now = self.ambient.now();
+        body.reauthorizations =
+            reauthorizations.map(|all| all.iter().map(|one| ReauthorizationBody::new(one, now)).collect());
         Ok(response::json(StatusCode::OK, &body))
     }
 

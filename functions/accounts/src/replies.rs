@@ -5,7 +5,7 @@ use digime::{
     read_result::{AccountError, IgnoredEntry},
 };
 use jiff::Timestamp;
-use reauth_core::store::GrantState;
+use reauth_core::{store::GrantState, web::ReauthorizationBody};
 use reauth_domain::{
     Account, AccountId, ContractId, EpisodeId, Event, GrantEpisode, GrantStatus, Status, UserId, account::mask,
     reauthorization::Kind, time::rfc3339,
@@ -71,6 +71,9 @@ pub struct AccountBody {
     /// The cursor of the page with older events.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) cursor: Option<String>,
+    /// The latest reauthorizations of the account, oldest first. Only on the newest page of the history.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) reauthorizations: Option<Vec<ReauthorizationBody>>,
 }
 
 /// The login that digi.me named before a reauthorization, and the one after it. Both are masked.
@@ -109,6 +112,7 @@ impl AccountBody {
             reconnect_url_expires_at: None,
             events: None,
             cursor: None,
+            reauthorizations: None,
         }
     }
 }

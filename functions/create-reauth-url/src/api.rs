@@ -2,14 +2,14 @@
 
 use http::StatusCode;
 use lambda_http::Request;
-use reauth_core::web::{ApiRequest, Input, Problem, Response, ResponseExt, response};
+use reauth_core::web::{ApiRequest, Input, Problem, ReauthorizationBody, Response, ResponseExt, response};
 use reauth_domain::{AccountId, ContractId, Locale, ReauthorizationId, ReturnUrl, UserId};
 use tracing::instrument;
 
 use crate::{
     CreateReauthUrl,
     create::{CreatedReauthorization, NewReauthorization},
-    replies::{CreatedBody, ReauthorizationBody},
+    replies::CreatedBody,
 };
 
 /// The fields of the body, all optional.

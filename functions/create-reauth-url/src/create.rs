@@ -233,6 +233,8 @@ impl CreateReauthUrl {
             link: new.link.clone(),
             traceparent: Some(context.traceparent),
             created_at: now,
+            clicked_at: new.browser.as_ref().map(|_| context.triggered_at),
+            returned_at: None,
             expires_at: after(now, self.settings.reauthorization_ttl),
         }
     }

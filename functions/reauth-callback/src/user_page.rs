@@ -82,6 +82,7 @@ impl ReauthCallback {
             settlement,
             exchange: Some(Exchange::Done),
             account_id: account_id.clone(),
+            returned: true,
         };
         let is_recorded = Box::pin(self.authorized.store_exchanged(grant, pair, &progress, context)).await?;
         if !is_recorded {

@@ -30,6 +30,11 @@ pub struct Reauthorization {
     /// The trace of the link's event, or of the application's request.
     pub traceparent: Option<TraceParent>,
     pub created_at: Timestamp,
+    /// When the user pressed the button of a reconnect link. `None` if the application created the reauthorization: when its
+    /// user opens the URL is not known.
+    pub clicked_at: Option<Timestamp>,
+    /// When the browser first came back through the callback.
+    pub returned_at: Option<Timestamp>,
     /// When the callback stops being accepted.
     pub expires_at: Timestamp,
 }
@@ -287,6 +292,8 @@ mod tests {
             link: None,
             traceparent: None,
             created_at: time(CREATED),
+            clicked_at: None,
+            returned_at: None,
             expires_at: time(EXPIRES),
         }
     }

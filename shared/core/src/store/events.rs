@@ -83,7 +83,7 @@ fn payload(item: Item) -> Result<Value, StoreError> {
 }
 
 impl StoredEvent {
-    fn new(item: EventItem) -> Result<Self, StoreError> {
+    pub(super) fn new(item: EventItem) -> Result<Self, StoreError> {
         let corrupt = |error: serde_json::Error| StoreError::Corrupt(error.to_string());
         let payload = serde_json::from_str(&item.payload).map_err(corrupt)?;
         let event = Event::from_json(payload).map_err(corrupt)?;

@@ -223,6 +223,10 @@ pub(super) struct ReauthorizationItem {
     pub(super) traceparent: Option<TraceParent>,
     #[serde(with = "rfc3339")]
     pub(super) created_at: Timestamp,
+    #[serde(default, with = "rfc3339::option", skip_serializing_if = "Option::is_none")]
+    pub(super) clicked_at: Option<Timestamp>,
+    #[serde(default, with = "rfc3339::option", skip_serializing_if = "Option::is_none")]
+    pub(super) returned_at: Option<Timestamp>,
     #[serde(with = "rfc3339")]
     pub(super) expires_at: Timestamp,
     pub(super) ttl: i64,
@@ -247,6 +251,8 @@ impl ReauthorizationItem {
             link: self.link,
             traceparent: self.traceparent,
             created_at: self.created_at,
+            clicked_at: self.clicked_at,
+            returned_at: self.returned_at,
             expires_at: self.expires_at,
         })
     }
@@ -281,7 +287,11 @@ pub(super) struct LinkItem {
 
 /// A pointer from a user to an item in another partition. Its sort key names the item.
 #[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct PointerItem {
+    /// The account that a reauthorization was created for. A user reauthorization may get its account later.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) account_id: Option<AccountId>,
     pub(super) ttl: i64,
 }
 

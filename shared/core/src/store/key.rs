@@ -34,6 +34,10 @@ const EVENT: &str = "EVENT#";
 const EVENTS_OF_GRANT: &str = "grant:";
 pub(super) const ACCOUNT: &str = "ACCOUNT#";
 pub(super) const GRANT: &str = "GRANT#";
+const REAUTHORIZATION: &str = "REAUTH";
+const LINK: &str = "LINK";
+/// The prefix of the sort keys of a user's pointers to reauthorizations.
+pub(super) const REAUTHORIZATIONS: &str = "REAUTH#";
 /// The sort key of a user's last reads. It sorts directly after the accounts, so that one query reads both.
 pub(super) const LAST_READS: &str = "ACCOUNTS";
 /// The prefix of the sort keys of accounts and last reads.
@@ -84,11 +88,11 @@ pub(super) fn last_reads(user_id: &UserId) -> Key {
 }
 
 pub(super) fn reauthorization(id: &ReauthorizationId) -> Key {
-    Key { pk: format!("REAUTH#{id}"), sk: "REAUTH".to_owned() }
+    Key { pk: format!("{REAUTHORIZATION}#{id}"), sk: REAUTHORIZATION.to_owned() }
 }
 
 pub(super) fn link(token_hash: &str) -> Key {
-    Key { pk: format!("LINK#{token_hash}"), sk: "LINK".to_owned() }
+    Key { pk: format!("{LINK}#{token_hash}"), sk: LINK.to_owned() }
 }
 
 /// The pointer from a user to an item in another partition.
@@ -96,9 +100,36 @@ pub(super) fn pointer(user_id: &UserId, to: &Key) -> Key {
     Key { pk: user(user_id), sk: to.pk.clone() }
 }
 
+/// The kinds of items that hold a state of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Account,
+    Grant,
+    Event,
+    Reauthorization,
+    Link,
+}
+
+/// The kind of the item with this sort key. `None` for last reads, pointers and tombstones.
+pub(super) fn kind(sk: &str) -> Option<Kind> {
+    match sk {
+        REAUTHORIZATION => Some(Kind::Reauthorization),
+        LINK => Some(Kind::Link),
+        sk if sk.starts_with(ACCOUNT) => Some(Kind::Account),
+        sk if sk.starts_with(GRANT) => Some(Kind::Grant),
+        sk if sk.starts_with(EVENT) => Some(Kind::Event),
+        _ => None,
+    }
+}
+
+/// The hash of the token of the link with this partition key.
+pub(super) fn token_hash(pk: &str) -> Option<&str> {
+    pk.strip_prefix(LINK)?.strip_prefix('#')
+}
+
 /// The item that a pointer's sort key names.
 pub(super) fn pointed_to(sk: &str) -> Option<Key> {
-    let kind = ["REAUTH", "LINK"].into_iter().find(|kind| sk.starts_with(&format!("{kind}#")))?;
+    let kind = [REAUTHORIZATION, LINK].into_iter().find(|kind| sk.starts_with(&format!("{kind}#")))?;
     Some(Key { pk: sk.to_owned(), sk: kind.to_owned() })
 }
 

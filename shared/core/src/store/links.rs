@@ -42,6 +42,24 @@ pub struct Link {
     pub expires_at: Timestamp,
 }
 
+impl Link {
+    pub(super) fn new(item: &LinkItem) -> Result<Self, StoreError> {
+        let target = match (&item.account_id, &item.contract_id) {
+            (Some(account_id), _) => Target::Account(account_id.clone()),
+            (None, Some(contract_id)) => Target::Grant(contract_id.clone()),
+            (None, None) => return Err(StoreError::Corrupt("a link without an account or a contract".into())),
+        };
+        Ok(Self {
+            user_id: item.user_id.clone(),
+            target,
+            notice: item.notice.clone(),
+            traceparent: item.traceparent,
+            created_at: item.created_at.unwrap_or(item.expires_at),
+            expires_at: item.expires_at,
+        })
+    }
+}
+
 /// A link as it was read, with its recent uses.
 #[derive(Debug, Clone)]
 pub struct StoredLink {
@@ -157,7 +175,7 @@ impl Store {
     pub async fn put_link(&self, token: &SecretString, link: &Link, event: &Subject) -> Result<(), StoreError> {
         let ttl = after(link.expires_at, KEPT).as_second();
         let key = key::link(&sha256(token.expose_secret()));
-        let pointer = item::write(key::pointer(&link.user_id, &key), &PointerItem { ttl })?;
+        let pointer = item::write(key::pointer(&link.user_id, &key), &PointerItem { account_id: None, ttl })?;
         let (account_id, contract_id) = match link.target.clone() {
             Target::Account(account_id) => (Some(account_id), None),
             Target::Grant(contract_id) => (None, Some(contract_id)),
@@ -194,19 +212,7 @@ impl Store {
     /// works.
     pub async fn link(&self, token: &str) -> Result<Option<StoredLink>, StoreError> {
         let Some(item) = self.get::<LinkItem>(key::link(&sha256(token))).await? else { return Ok(None) };
-        let target = match (item.account_id, item.contract_id) {
-            (Some(account_id), _) => Target::Account(account_id),
-            (None, Some(contract_id)) => Target::Grant(contract_id),
-            (None, None) => return Err(StoreError::Corrupt("a link without an account or a contract".into())),
-        };
-        let link = Link {
-            user_id: item.user_id,
-            target,
-            notice: item.notice,
-            traceparent: item.traceparent,
-            created_at: item.created_at.unwrap_or(item.expires_at),
-            expires_at: item.expires_at,
-        };
+        let link = Link::new(&item)?;
         let ongoing = item.ongoing.and_then(|ongoing| serde_json::from_str(&ongoing).ok());
         Ok(Some(StoredLink { link, uses: item.uses, ongoing }))
     }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
+use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, builders::KeysAndAttributesBuilder};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use futures::future::try_join_all;
 use jiff::Timestamp;
@@ -21,7 +21,7 @@ use super::{
 const MAX_POSITION: usize = 24 + 1 + 128 + 1 + 6 + 128;
 
 /// DynamoDB returns up to 100 items of one `BatchGetItem` call.
-const MAX_BATCH: usize = 100;
+pub(super) const MAX_BATCH: usize = 100;
 /// The longest pause before the keys are requested that DynamoDB left out.
 const UNPROCESSED_PAUSE: Duration = Duration::from_millis(100);
 
@@ -87,28 +87,39 @@ impl Store {
         &self,
         grants: &BTreeSet<(UserId, ContractId)>,
     ) -> Result<BTreeSet<(UserId, ContractId)>, StoreError> {
-        let grants: Vec<_> = grants.iter().collect();
-        let chunks = grants.chunks(MAX_BATCH).map(|grants| async move {
-            let keys = grants.iter().map(|(user, contract)| key::grant(user, contract).into_item()).collect();
-            let mut wanted =
-                KeysAndAttributes::builder().set_keys(Some(keys)).projection_expression("userId, contractId, episode");
-            let mut found = Vec::new();
+        let keys = grants.iter().map(|(user, contract)| key::grant(user, contract)).collect();
+        let wanted = KeysAndAttributes::builder().projection_expression("userId, contractId, episode");
+        let dead = self.batch(keys, &wanted).await?.into_iter().filter(|item| item.contains_key("episode"));
+        let grant = |item: Item| {
+            let field = |name: &str| item.get(name)?.as_s().ok();
+            Some((field("userId")?.parse().ok()?, field("contractId")?.parse().ok()?))
+        };
+        Ok(dead.filter_map(grant).collect())
+    }
+
+    /// The items with the given keys, in no order. Keys without an item are left out. `wanted` sets the attributes and the
+    /// consistency of the read.
+    pub(super) async fn batch(
+        &self,
+        keys: Vec<key::Key>,
+        wanted: &KeysAndAttributesBuilder,
+    ) -> Result<Vec<Item>, StoreError> {
+        let keys: Vec<Item> = keys.into_iter().map(key::Key::into_item).collect();
+        let chunks = keys.chunks(MAX_BATCH).map(|keys| async move {
+            let (mut keys, mut found) = (keys.to_vec(), Vec::new());
             loop {
-                let request = wanted.build().map_err(|error| StoreError::Corrupt(error.to_string()))?;
+                let request = wanted.clone().set_keys(Some(keys)).build();
+                let request = request.map_err(|error| StoreError::Corrupt(error.to_string()))?;
                 let answer = self.client.batch_get_item().request_items(&*self.table, request).send().await;
                 let answer = answer.map_err(|error| error::unavailable(&error))?;
-                let items = answer.responses.unwrap_or_default().into_values().flatten();
-                found.extend(items.filter(|item| item.contains_key("episode")).filter_map(|item| {
-                    let field = |name: &str| item.get(name)?.as_s().ok();
-                    Some((field("userId")?.parse().ok()?, field("contractId")?.parse().ok()?))
-                }));
+                found.extend(answer.responses.unwrap_or_default().into_values().flatten());
                 // DynamoDB returns only a part of the items when they are large, or when it throttles.
                 let rest = answer.unprocessed_keys.unwrap_or_default().remove(&*self.table).map(|rest| rest.keys);
-                let Some(rest) = rest.filter(|keys| !keys.is_empty()) else { return Ok(found) };
+                keys = rest.unwrap_or_default();
+                if keys.is_empty() {
+                    return Ok(found);
+                }
                 tokio::time::sleep(self.ambient.jitter(UNPROCESSED_PAUSE)).await;
-                wanted = KeysAndAttributes::builder()
-                    .set_keys(Some(rest))
-                    .projection_expression("userId, contractId, episode");
             }
         });
         Ok(try_join_all(chunks).await?.into_iter().flatten().collect())

@@ -13,6 +13,7 @@ mod last_reads;
 mod links;
 mod listing;
 mod reauthorizations;
+mod stored_item;
 mod transaction;
 
 use std::{collections::HashMap, sync::Arc};
@@ -31,6 +32,7 @@ pub use self::{
     links::{Link, LinkUse, OngoingResult, OngoingUse, RecordedUse, StoredLink},
     listing::{Cursor, DueItem, InNeed, StatusPage},
     reauthorizations::{NewReauthorizationSecrets, ReauthorizationChange, StoredReauthorization},
+    stored_item::StoredItem,
 };
 use crate::{keyring::Keyring, secrets::Rotating, warm_up::Step};
 

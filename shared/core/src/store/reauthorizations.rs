@@ -2,27 +2,30 @@
 
 use std::time::Duration;
 
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 use digime::CodeVerifier;
 use jiff::Timestamp;
 use reauth_domain::{
-    AccountId, ReauthorizationId, RecentUses,
+    AccountId, ReauthorizationId, RecentUses, UserId,
     account::Settlement,
     reauthorization::{Exchange, Flow, Progress, Reauthorization},
-    time::after,
+    time::{after, rfc3339},
 };
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{
-    Condition, Store, StoreError,
+    Condition, Store, StoreError, error,
     item::{self, PointerItem, ReauthorizationItem},
     key,
+    listing::MAX_BATCH,
     transaction::{Transaction, number, text},
 };
 use crate::keyring::{equal_in_constant_time, sha256};
 
 /// Long after the last callback, so that the application can still read the outcome.
 const KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// Keeps the time of the first return.
+const FIRST_RETURN: &str = "returnedAt = if_not_exists(returnedAt, :now)";
 
 /// A reauthorization as it was read.
 #[derive(Debug, Clone)]
@@ -60,14 +63,17 @@ pub struct ReauthorizationChange {
     pub exchange: Option<Exchange>,
     /// The account that the user goes on to.
     pub account_id: Option<AccountId>,
+    /// Whether the user came back through the callback. The time of the first return is kept.
+    pub returned: bool,
 }
 
 impl ReauthorizationChange {
-    /// A change of the progress alone.
+    /// A change of the progress. A callback knows the version of its own reauthorization. Without a version, another source
+    /// settles the reauthorization: a read result, or the sweep.
     #[must_use]
     pub fn settled(id: &ReauthorizationId, read_version: Option<u64>, settlement: &Settlement) -> Self {
-        let (id, settlement) = (id.clone(), Some(settlement.clone()));
-        Self { id, read_version, settlement, exchange: None, account_id: None }
+        let (id, settlement, returned) = (id.clone(), Some(settlement.clone()), read_version.is_some());
+        Self { id, read_version, settlement, exchange: None, account_id: None, returned }
     }
 
     pub(super) fn add_to(&self, transaction: &mut Transaction<'_>, now: Timestamp) -> Result<(), StoreError> {
@@ -88,6 +94,10 @@ impl ReauthorizationChange {
         if let Some(account_id) = &self.account_id {
             set.push("accountId = :account");
             values.push((":account", text(account_id.as_str())));
+        }
+        if self.returned {
+            set.push(FIRST_RETURN);
+            values.push((":now", text(rfc3339::text(now))));
         }
         let (about, condition) = match self.read_version {
             Some(version) => {
@@ -136,7 +146,8 @@ impl Store {
     ) -> Result<(), StoreError> {
         let ttl = after(new.created_at, KEPT).as_second();
         let key = key::reauthorization(&new.id);
-        let pointer = item::write(key::pointer(&new.user_id, &key), &PointerItem { ttl })?;
+        let pointer =
+            item::write(key::pointer(&new.user_id, &key), &PointerItem { account_id: new.account_id().cloned(), ttl })?;
         let verifier = match secrets.verifier {
             Some(verifier) => {
                 let secret = verifier.secret().expose_secret();
@@ -168,6 +179,8 @@ impl Store {
             link: new.link.clone(),
             traceparent: new.traceparent,
             created_at: new.created_at,
+            clicked_at: new.clicked_at,
+            returned_at: new.returned_at,
             expires_at: new.expires_at,
             ttl,
         };
@@ -193,6 +206,60 @@ impl Store {
         item.map(stored).transpose()
     }
 
+    /// The latest reauthorizations of an account, up to `limit`, oldest first. They are kept for 30 days.
+    pub async fn reauthorizations_of_account(
+        &self,
+        user: &UserId,
+        account: &AccountId,
+        limit: usize,
+    ) -> Result<Vec<Reauthorization>, StoreError> {
+        let keys = self.reauthorization_keys(user, account).await?;
+        let wanted = KeysAndAttributes::builder().consistent_read(true);
+        let mut found = Vec::new();
+        for item in self.batch(keys, &wanted).await? {
+            let reauthorization = item::read::<ReauthorizationItem>(item)?.into_reauthorization()?;
+            if reauthorization.account_id() == Some(account) {
+                found.push(reauthorization);
+            }
+        }
+        found.sort_by(|a, b| (a.created_at, a.id.as_str()).cmp(&(b.created_at, b.id.as_str())));
+        Ok(found.split_off(found.len().saturating_sub(limit)))
+    }
+
+    /// The keys of the newest reauthorizations that can be of the account, up to one batch. A user reauthorization may get
+    /// its account after its pointer was written.
+    async fn reauthorization_keys(&self, user: &UserId, account: &AccountId) -> Result<Vec<key::Key>, StoreError> {
+        let query = self
+            .client
+            .query()
+            .table_name(&*self.table)
+            .consistent_read(true)
+            .key_condition_expression("PK = :pk AND begins_with(SK, :prefix)")
+            .filter_expression("accountId = :account OR attribute_not_exists(accountId)")
+            .projection_expression("SK, #ttl")
+            .expression_attribute_names("#ttl", "ttl")
+            .expression_attribute_values(":pk", text(key::user(user)))
+            .expression_attribute_values(":prefix", text(key::REAUTHORIZATIONS))
+            .expression_attribute_values(":account", text(account.as_str()));
+        let (mut pointers, mut start) = (Vec::new(), None);
+        loop {
+            let page = query.clone().set_exclusive_start_key(start).send().await;
+            let page = page.map_err(|error| error::unavailable(&error))?;
+            pointers.extend(page.items.unwrap_or_default().into_iter().filter_map(|item| {
+                // The time of the creation is the same distance before each `ttl`.
+                let ttl: i64 = item.get("ttl")?.as_n().ok()?.parse().ok()?;
+                Some((ttl, key::pointed_to(item.get("SK")?.as_s().ok()?)?))
+            }));
+            start = page.last_evaluated_key;
+            if start.is_none() {
+                break;
+            }
+        }
+        pointers.sort_by_key(|(ttl, _)| std::cmp::Reverse(*ttl));
+        pointers.truncate(MAX_BATCH);
+        Ok(pointers.into_iter().map(|(_, key)| key).collect())
+    }
+
     /// Records that this callback exchanges the code, and removes the code verifier: the exchange is not repeated. A
     /// reauthorization that had failed before is pending again. Returns the verifier, and the new version of the
     /// reauthorization.
@@ -214,8 +281,9 @@ impl Store {
             .table_name(&*self.table)
             .set_key(Some(key.clone().into_item()))
             .update_expression(
-                "SET exchange = :exchange, exchangeId = :id, progress = :pending REMOVE verifier ADD version :one",
+                format!("SET exchange = :exchange, exchangeId = :id, progress = :pending, {FIRST_RETURN} REMOVE verifier ADD version :one"),
             )
+            .expression_attribute_values(":now", text(rfc3339::text(self.ambient.now())))
             .condition_expression("version = :read")
             .expression_attribute_values(":exchange", attribute(&Exchange::Started { until })?)
             .expression_attribute_values(":id", text(&*exchange_id))
@@ -236,7 +304,7 @@ impl Store {
         Ok((verifier, read.version + 1))
     }
 
-    /// Records that digi.me is about to be asked for this reauthorization. If it was asked too often recently, nothing is
+    /// Records that the user came back, and that digi.me is about to be asked for this reauthorization. If it was asked too often recently, nothing is
     /// recorded, and the result is how long to wait, in whole seconds.
     ///
     /// # Errors
@@ -246,9 +314,25 @@ impl Store {
             Ok(verifications) => verifications,
             Err(wait) => return Ok(Err(wait)),
         };
-        let key = key::reauthorization(&read.reauthorization.id);
-        let written = self.set_recent_uses(key, "verifications", &read.verifications, &verifications).await;
-        written.map_err(|error| error.about(Condition::Reauthorization))?;
+        let update = self
+            .client
+            .update_item()
+            .table_name(&*self.table)
+            .set_key(Some(key::reauthorization(&read.reauthorization.id).into_item()))
+            .update_expression(format!("SET verifications = :verifications, {FIRST_RETURN}"))
+            .expression_attribute_values(":verifications", text(verifications.to_text()))
+            .expression_attribute_values(":now", text(rfc3339::text(self.ambient.now())));
+        let before = read.verifications.to_text();
+        let update = if before.is_empty() {
+            update
+                .condition_expression(
+                    "attribute_exists(PK) AND (attribute_not_exists(verifications) OR verifications = :none)",
+                )
+                .expression_attribute_values(":none", text(""))
+        } else {
+            update.condition_expression("verifications = :read").expression_attribute_values(":read", text(before))
+        };
+        self.update(update).await.map_err(|error| error.about(Condition::Reauthorization))?;
         Ok(Ok(()))
     }
 }

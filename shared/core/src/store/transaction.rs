@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::{
     types::{AttributeValue, ConditionCheck, Delete, Put, TransactWriteItem, Update},
 };
 use jiff::Timestamp;
-use reauth_domain::{RecentUses, UserId, time::rfc3339};
+use reauth_domain::{UserId, time::rfc3339};
 
 use super::{Condition, Item, Store, StoreError, error, key};
 use crate::retry::{Budget, retry};
@@ -263,34 +263,6 @@ impl Store {
             })
             .await;
         written.map_err(|error| error.about(about))
-    }
-
-    /// Writes the recent uses of an existing item into the named attribute, if the stored uses are still those in
-    /// `read`.
-    pub(super) async fn set_recent_uses(
-        &self,
-        key: key::Key,
-        attribute: &str,
-        read: &RecentUses,
-        uses: &RecentUses,
-    ) -> Result<(), StoreError> {
-        let mut update = self
-            .client
-            .update_item()
-            .table_name(&*self.table)
-            .set_key(Some(key.into_item()))
-            .update_expression("SET #uses = :uses")
-            .expression_attribute_names("#uses", attribute)
-            .expression_attribute_values(":uses", text(uses.to_text()));
-        let read = read.to_text();
-        update = if read.is_empty() {
-            update
-                .condition_expression("attribute_exists(PK) AND (attribute_not_exists(#uses) OR #uses = :none)")
-                .expression_attribute_values(":none", text(""))
-        } else {
-            update.condition_expression("#uses = :read").expression_attribute_values(":read", text(read))
-        };
-        self.update(update).await.map(drop)
     }
 
     /// Repeats a write that DynamoDB refused because a transaction was in progress on the item. The write's own

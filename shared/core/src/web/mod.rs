@@ -5,6 +5,7 @@ mod cookie;
 mod input;
 pub mod page;
 mod problem;
+mod reauthorization_body;
 mod request;
 pub mod response;
 mod state;
@@ -22,6 +23,7 @@ pub use self::{
     cookie::BrowserCookie,
     input::Input,
     problem::{Problem, ProblemBody},
+    reauthorization_body::ReauthorizationBody,
     request::{ApiRequest, Query},
     response::{Response, ResponseExt},
     state::{callback_url, state},

@@ -1,0 +1,206 @@
+// Drives the example application of docs/examples/node/ as its user, digi.me and the service do: `node .ci/node_example.mjs API`,
+// with the address of a running local system that posts to the application. `.ci/node_example.py` starts both.
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import { createServer } from "node:http";
+import { createRequire } from "node:module";
+import { setTimeout as sleep } from "node:timers/promises";
+import { ReauthClient } from "../docs/examples/node/digime-reauth.mjs";
+import { init } from "../infra/digime-simulator/sdk-check/stand-in.mjs";
+
+const EXAMPLE = new URL("../docs/examples/node/", import.meta.url);
+const LIMIT_MS = 20_000;
+const [address] = process.argv.slice(2);
+const info = await (await fetch(`${address}/_local/info`, { signal: AbortSignal.timeout(LIMIT_MS) })).json();
+const application = new URL(info.webhook.url).origin;
+const [{ applicationId, contractId: contract, privateKeyFile }] = info.contracts;
+const { region, accessKeyId, secretAccessKey } = info.credentials;
+const { Webhook } = createRequire(EXAMPLE)("standardwebhooks");
+const user = "demo-user";
+const account = "1_demo-bank";
+
+const clientWith = (changes) =>
+    new ReauthClient({ url: info.apiUrl, region, credentials: () => ({ accessKeyId, secretAccessKey }), ...changes });
+const client = clientWith({});
+
+async function call(method, url, options = {}) {
+    const response = await fetch(url, { method, redirect: "manual", signal: AbortSignal.timeout(LIMIT_MS), ...options });
+    return { response, status: response.status, text: await response.text() };
+}
+
+async function control(path) {
+    const { status, text } = await call("POST", `${info.digimeControlUrl}${path}`);
+    assert.ok(status === 200 || status === 204, text);
+}
+
+async function app(method, path, options) {
+    const { status, text } = await call(method, `${application}${path}`, options);
+    return `${status} ${text}`;
+}
+
+async function until(what, condition) {
+    for (const end = Date.now() + LIMIT_MS; ; await sleep(50)) {
+        const result = await condition();
+        if (result) return result;
+        assert.ok(Date.now() < end, `never: ${what}`);
+    }
+}
+
+const banner = async () => /<p role="status">(.*?) <a href="(.*?)">/.exec(await app("GET", "/"))?.slice(1);
+
+/** Follows a reconnect link as a browser does, to the URL to which the callback redirects. */
+async function reconnect(link) {
+    assert.equal((await call("GET", link)).status, 200);
+    const started = await call("POST", link, { body: new URLSearchParams() });
+    assert.equal(started.status, 303, started.text);
+    const cookie = started.response.headers.getSetCookie().map((text) => text.split(";")[0]).join("; ");
+    const page = new URL(started.response.headers.get("location"));
+    assert.equal((await call("GET", page)).status, 200);
+    const body = new URLSearchParams([...page.searchParams, ["decision", "success"]]);
+    const decided = await call("POST", page, { body });
+    assert.equal(decided.status, 303, decided.text);
+    const callback = await call("GET", decided.response.headers.get("location"), { headers: { cookie } });
+    assert.equal(callback.status, 303, callback.text);
+    return new URL(callback.response.headers.get("location"));
+}
+
+async function anAccountIsHealed() {
+    assert.match(await app("POST", "/read"), /^200 .*The read is completed/);
+    assert.equal(await banner(), undefined);
+    await control(`accounts/${account}/break`);
+    assert.match(await app("POST", "/read"), /^200 .*The read is partial/);
+    const [text, link] = await until("the banner", banner);
+    assert.equal(text, "Your connection to Meadow Bank has ended.");
+    assert.equal(link, (await client.account(user, account)).reconnectUrl);
+
+    const returned = await reconnect(link);
+    assert.equal(returned.origin, application);
+    assert.equal(returned.searchParams.get("status"), "succeeded");
+    assert.match(await app("GET", returned.pathname + returned.search), /^200 .*The reconnection is succeeded/);
+    assert.match(await app("GET", `/returned?reauthorizationId=ra_${"0".repeat(32)}&status=succeeded`), /^502 .*reauthorization_not_found/);
+    const elsewhere = encodeURIComponent(`../users/${user}/accounts`);
+    assert.match(await app("GET", `/returned?reauthorizationId=${elsewhere}`), /^502 .*invalid_request/);
+    await until("the banner is gone", async () => !(await banner()));
+    const { status, verified } = await client.account(user, account);
+    assert.deepEqual({ status, verified }, { status: "active", verified: true });
+    assert.match(await app("POST", "/read"), /^200 .*The read is completed/);
+    const returnUrl = `${application}/returned?from=banner`;
+    const { kind, url } = await client.createReauthorization(user, account, { locale: "en", returnUrl });
+    assert.deepEqual([kind, url.startsWith(info.digimeOnboardUrl)], ["account", true]);
+}
+
+async function onlySignedWebhooksCount() {
+    const data = { eventId: "e", userId: user, accountId: "9_other", sequence: Date.now(), serviceName: "Other" };
+    const event = { type: "account.reauthorization_required", data: { ...data, reconnectUrl: "http://127.0.0.1/x" } };
+    const post = (secret, at, given = event, sent = given) => {
+        const id = "msg_1";
+        const headers = {
+            "webhook-id": id,
+            "webhook-timestamp": `${Math.floor(at / 1000)}`,
+            "webhook-signature": new Webhook(secret).sign(id, new Date(at), JSON.stringify(given)),
+        };
+        return app("POST", "/webhook", { headers, body: JSON.stringify(sent) });
+    };
+    const wrong = `whsec_${Buffer.alloc(32, 7).toString("base64")}`;
+    const { secret } = info.webhook;
+    const changed = { ...event, data: { ...event.data, reconnectUrl: "http://elsewhere.example/" } };
+    assert.match(await post(wrong, Date.now()), /^401/);
+    assert.match(await post(secret, Date.now() - 360_000), /^401/);
+    assert.match(await post(secret, Date.now(), event, changed), /^401/);
+    assert.match(await app("POST", "/webhook", { body: "{}" }), /^401/);
+    assert.equal(await banner(), undefined);
+    assert.match(await post(secret, Date.now()), /^204/);
+    assert.deepEqual(await banner(), ["Your connection to Other has ended.", "http://127.0.0.1/x"]);
+    const healed = (sequence) => ({ type: "account.reauthorized", data: { ...data, sequence } });
+    assert.match(await post(secret, Date.now(), healed(1)), /^204/);
+    assert.ok(await banner(), "an older event changes nothing");
+    assert.match(await post(secret, Date.now(), { ...healed(data.sequence + 1), type: "account.reauthorization_failed" }), /^204/);
+    assert.ok(await banner(), "a failed attempt leaves the banner");
+    assert.match(await post(secret, Date.now(), healed(data.sequence + 2)), /^204/);
+    assert.equal(await banner(), undefined);
+}
+
+async function thePairIsShared() {
+    const before = await client.grant(user, contract);
+    await control(`users/${user}/expire-access-tokens`);
+    assert.match(await app("POST", "/read"), /^200 .*The read is completed/);
+    const after = await client.grant(user, contract);
+    assert.notEqual(after.accessToken.value, before.accessToken.value, "the SDK's refreshed pair was stored");
+
+    const older = { ...before, accessToken: { ...before.accessToken, expiry: after.accessToken.expiry - 60 } };
+    assert.deepEqual(await client.storeGrant(user, contract, older, after), after, "the stored pair counts");
+    assert.deepEqual(await client.grant(user, contract), after);
+
+    // Another caller refreshes the pair and does not store it: digi.me refuses both tokens of the stored one.
+    const sdk = init({ applicationId, baseUrl: info.digimeBaseUrl, onboardUrl: info.digimeOnboardUrl });
+    const contractDetails = { contractId: contract, privateKey: readFileSync(privateKeyFile, "utf8") };
+    const elsewhere = await sdk.refreshToken({ contractDetails, userAccessToken: after });
+    assert.match(await app("POST", "/read"), /^200 .*The read is user_reauthorization_required/);
+    assert.equal((await until("the banner of the user", banner))[0], "Your connection to your data has ended.");
+    const longer = { ...elsewhere, accessToken: { ...elsewhere.accessToken, expiry: after.accessToken.expiry + 60 } };
+    await client.storeGrant(user, contract, longer, after);
+    await until("the banner is gone", async () => !(await banner()));
+    assert.match(await app("POST", "/read"), /^200 .*The read is completed/);
+}
+
+async function onlySignedRequestsAreServed() {
+    const wrong = [
+        { credentials: () => ({ accessKeyId, secretAccessKey: "wrong" }) },
+        { credentials: () => ({ accessKeyId: "AKIAWRONG", secretAccessKey }) },
+        { region: "us-east-1" },
+    ];
+    for (const changes of wrong) {
+        const refused = clientWith(changes).grant(user, contract);
+        await assert.rejects(refused, { name: "ReauthError", status: 403, code: "http_403" });
+    }
+    assert.equal((await call("GET", `${info.apiUrl}/users/${user}/accounts`)).status, 403);
+}
+
+async function errorsAreNamed() {
+    const unknown = "all:of|these@are+allowed=in~ids";
+    await assert.rejects(client.grant(unknown, contract), (error) => {
+        assert.deepEqual([error.status, error.code], [404, "user_not_found"]);
+        return Boolean(error.requestId);
+    });
+    let seen = 0;
+    let replies = [];
+    const server = createServer((request, response) => {
+        seen += 1;
+        const [status, headers] = replies.shift() ?? [];
+        if (status) response.writeHead(status, headers).end(status === 200 ? '{"accounts":[]}' : "{}");
+    }).listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const slow = clientWith({ url: `http://127.0.0.1:${server.address().port}`, timeoutMs: 100 });
+    await assert.rejects(slow.accounts(user), { code: "no_answer", status: 0 });
+    assert.equal(seen, 3, "a GET without an answer is repeated");
+    await assert.rejects(slow.createReauthorization(user, account), { code: "no_answer" });
+    assert.equal(seen, 4, "creating a reauthorization is not repeated");
+    replies = [[503, { "retry-after": "1" }], [200]];
+    const begun = Date.now();
+    assert.deepEqual(await slow.accounts(user), { accounts: [] });
+    assert.ok(Date.now() - begun >= 990, "the service says how long to wait");
+    replies = [[409]];
+    await assert.rejects(slow.accounts(user), { code: "http_409" });
+    assert.equal(seen, 7, "a refusal is not repeated");
+    server.closeAllConnections();
+    server.close();
+}
+
+const running = spawn(process.execPath, ["local.mjs", address], { cwd: EXAMPLE, stdio: ["ignore", "pipe", "inherit"] });
+try {
+    await once(running.stdout, "data", { signal: AbortSignal.timeout(LIMIT_MS) });
+    for (const step of [
+        anAccountIsHealed,
+        onlySignedWebhooksCount,
+        onlySignedRequestsAreServed,
+        thePairIsShared,
+        errorsAreNamed,
+    ]) {
+        await step();
+        console.log(`ok - ${step.name}`);
+    }
+} finally {
+    running.kill();
+}
