@@ -13,6 +13,8 @@ Whatever passes in none of these ways is an error.
 
 import contextlib
 import dataclasses
+import json
+import os
 import pathlib
 import re
 import shlex
@@ -20,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import urllib.request
 
 from local_system import free_pair, free_port, local_system
 from webhook_receiver import run_receiver
@@ -105,7 +108,10 @@ def documents():
 @contextlib.contextmanager
 def started(program, arguments):
     """A program of this project, once it has printed its last address."""
-    with subprocess.Popen([f"target/debug/{program}", *arguments], stdout=subprocess.PIPE, text=True) as process:
+    # Without the line of each request.
+    environment = {"RUST_LOG": "warn", **os.environ}
+    command = [f"target/debug/{program}", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         limit = threading.Timer(TIMEOUT, process.kill)
         limit.start()
         try:
@@ -183,6 +189,18 @@ def control(blocks):
         bash(script.replace(SIMULATOR, address).replace("/tmp/", folder + "/"))
 
 
+def signed(blocks):
+    """A signed request, against a new local system that checks signatures."""
+    with local_system("--verify-signatures") as addresses:
+        with urllib.request.urlopen(f"{addresses['API']}/_local/info", timeout=TIMEOUT) as answer:
+            credentials = json.load(answer)["credentials"]
+        secrets = f"ACCESS_KEY_ID={credentials['accessKeyId']} SECRET_ACCESS_KEY={credentials['secretAccessKey']}\n"
+        for block in blocks:
+            printed = bash(secrets + block.text.replace("http://127.0.0.1:9000", addresses["API"]))
+            if '"accounts":' not in printed:
+                raise RuntimeError(f"the request is answered with {printed}")
+
+
 def receiver(blocks):
     """The webhook receiver, in JavaScript."""
     for block in blocks:
@@ -192,6 +210,7 @@ def receiver(blocks):
 RUN = {
     ("README.md", "With curl"): walk,
     ("infra/digime-simulator/README.md", "With curl"): control,
+    ("infra/local/README.md", "Signatures"): signed,
     ("docs/events.md", "Verify a webhook"): receiver,
 }
 
@@ -251,7 +270,7 @@ class Check:
             of_place = [block for block in blocks if block.place == place and block.language]
             if of_place:
                 self.attempt(of_place[0], run, of_place)
-            else:
+            elif pathlib.Path(place[0]).exists():
                 self.wrong.append(f"{place[0]}: no commands under {place[1]}")
         for block in blocks:
             if block.language in LANGUAGES and block.place not in RUN:
