@@ -1,9 +1,11 @@
 """The local system for the checks from outside: started on free ports, in memory, ended afterwards."""
 
 import contextlib
+import os
 import re
 import socket
 import subprocess
+import threading
 
 
 def free_port():
@@ -23,16 +25,20 @@ def free_pair():
 
 @contextlib.contextmanager
 def local_system(*arguments):
-    """Gives the addresses that the local system prints, by name: Console, API, digi.me, AWS."""
-    command = ["target/debug/local", "--ephemeral", "--port", str(free_pair()), *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as system:
+    """Gives what the local system prints at its start, by name: Console, API, digi.me, Pages, AWS, Key and more."""
+    command = ["target/debug/local", "--ephemeral", "--port", "0", *arguments]
+    # Without the line of each request.
+    environment = {"RUST_LOG": "warn", **os.environ}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as system:
         try:
             addresses = {}
             for line in system.stdout:
                 if "Ctrl-C" in line:
                     break
                 name, address = re.match(r"(\S+) +(\S+)", line).groups()
-                addresses[name] = address
+                addresses.setdefault(name, address)
+            # A line for each event follows. Unread, they would fill the pipe.
+            threading.Thread(target=system.stdout.read, daemon=True).start()
             yield addresses
         finally:
             system.terminate()

@@ -9,8 +9,8 @@ import re
 import subprocess
 import sys
 
-# What the local system writes into its data directory.
-DATA = {"secrets.json", "simulator.json"}
+# What the local system writes into its data directory, or reads there.
+DATA = {"contracts.json", "keys/", "local.toml", "secrets.json", "simulator.json"}
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SUFFIXES = r"(?:rs|md|toml|yaml|json|py|env|mjs|lock|css|png)"
 PATH = re.compile(rf"`((?:[\w.-]+/)*[\w.-]+\.{SUFFIXES}|(?:[\w.-]+/)+)`")

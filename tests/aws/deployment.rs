@@ -45,6 +45,8 @@ impl Deployment {
             digime_base_url: simulator.base_url().to_string(),
             digime_onboard_url: simulator.onboard_url().to_string(),
             rust_log: "info".to_owned(),
+            return_origins: Vec::new(),
+            no_return_url: false,
             overrides: BTreeMap::new(),
         };
         let resources = Resources::create(name, &endpoints).await;

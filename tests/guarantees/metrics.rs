@@ -117,6 +117,9 @@ async fn break_things(world: &World) {
     world.hand_in("another-user", None, &broken("1_lost")).await;
     let unknown = format!("/users/{DEMO_USER}/grants/a-contract-without-a-secret");
     world.put(&unknown, &world.issue_tokens(DEMO_USER)).await;
+    // Once for each attempt of the call.
+    world.system.aws.fail(Fault::refuse("secretsmanager:GetSecretValue", 3));
+    world.put(&unknown.replace("without", "with"), &world.issue_tokens(DEMO_USER)).await;
     world.system.aws.fail(Fault::refuse("sns:Publish", 1));
     world.hand_in("a-third-user", None, &broken("1_lost")).await;
 }

@@ -310,7 +310,7 @@ async fn logged_problem(function: &LambdaFunction, count: usize) -> (String, Str
         loop {
             let log = function.log();
             let complete = log.rfind('\n').map_or("", |end| &log[..end]);
-            let mut lines = complete.lines().filter(|line| line.contains("\"code\":\"unavailable\""));
+            let mut lines = complete.lines().filter(|line| line.contains("request: could not be completed"));
             if let Some(line) = lines.nth(count - 1) {
                 return (line.to_owned(), log);
             }

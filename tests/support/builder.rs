@@ -112,7 +112,6 @@ impl WorldBuilder {
             crashes.watch(&system);
         }
         system.add_demo_user().await.expect("the demo user has a grant");
-        system.secrets.put(names::WEBHOOK_SECRET, WEBHOOK_SECRET);
         World {
             system,
             clock,
@@ -158,21 +157,17 @@ impl WorldBuilder {
 #[must_use]
 pub fn options(stand_ins: Ambient, ambient: Ambient) -> Options {
     Options {
-        port: 0,
-        simulator_port: 0,
-        data_dir: None,
         secrets: Some(secrets()),
-        stand_ins,
-        ambient,
         queues: QueueSettings { retry_delay: Duration::ZERO, ..QueueSettings::default() },
         background: false,
-        rust_log: "info".to_owned(),
-        settings: BTreeMap::new(),
+        ..Options::new(stand_ins, ambient)
     }
 }
 
 /// The secrets of all worlds of a run: it takes time to generate a key pair.
 fn secrets() -> DemoSecrets {
     static SECRETS: OnceLock<DemoSecrets> = OnceLock::new();
-    SECRETS.get_or_init(|| DemoSecrets::generate(&Ambient::system()).expect("a key pair can be made")).clone()
+    let generate = || DemoSecrets::generate(&Ambient::system()).expect("a key pair can be made");
+    let new = || DemoSecrets { webhook_secret: WEBHOOK_SECRET.to_owned(), ..generate() };
+    SECRETS.get_or_init(new).clone()
 }

@@ -81,12 +81,15 @@ fn carry_out(shared: &Shared, state: &mut State, page: Page, fields: &Fields, vi
     Ok(location)
 }
 
-/// Authorizes the account again. If the user signed in with another account of the service, the username changes.
+/// Authorizes the account again. If the user signed in with another account of the service, the username changes, until
+/// the account's own user authorizes it.
 fn reauthorize(shared: &Shared, state: &mut State, visit: &Visit, decision: Decision) {
     let Some(StoredAccount { account, .. }) = &visit.account else { return };
     state.reauthorize(&account.id, shared.now());
-    if let (Decision::AnotherAccount { username }, Some(stored)) = (decision, state.accounts.get_mut(&account.id)) {
-        stored.account.username = Some(shortened(username));
+    let Some(stored) = state.accounts.get_mut(&account.id) else { return };
+    match decision {
+        Decision::AnotherAccount { username } => stored.sign_in_as(shortened(username)),
+        _ => stored.sign_in_as_owner(),
     }
 }
 
@@ -199,26 +202,9 @@ fn see_other(location: &Url) -> Response {
     let mut response = StatusCode::SEE_OTHER.into_response();
     let value = HeaderValue::from_str(location.as_str()).expect("a serialized URL is ASCII");
     response.headers_mut().insert(header::LOCATION, value);
-    secure(response)
+    pages::secure(response)
 }
 
 fn html(status: StatusCode, page: String) -> Response {
-    secure((status, Html(page)).into_response())
-}
-
-/// No `form-action`: Chromium applies it to every redirect after the POST, so it would have to name every address that
-/// the application redirects to.
-fn secure(mut response: Response) -> Response {
-    let policy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; \
-                  frame-ancestors 'none'";
-    for (name, value) in [
-        (header::CONTENT_SECURITY_POLICY, policy),
-        (header::CACHE_CONTROL, "no-store"),
-        // Not `no-referrer`: the form's POST would then have `Origin: null`.
-        (header::REFERRER_POLICY, "same-origin"),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    ] {
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
-    }
-    response
+    pages::secure((status, Html(page)).into_response())
 }

@@ -101,7 +101,10 @@ impl Control {
 
     /// Sets the account's username at the service. `None` means that the service does not say it.
     pub fn set_username(&self, account_id: &str, username: Option<String>) -> bool {
-        self.change_account(account_id, |stored| stored.account.username = username)
+        self.change_account(account_id, |stored| {
+            stored.account.username = username;
+            stored.own_username = None;
+        })
     }
 
     /// Sets `accessTokenStatus.expiresAt`. It is sent unchanged, because digi.me does not document its unit. The
@@ -130,6 +133,11 @@ impl Control {
         let fresh = self.shared.fresh_pair();
         let now = self.shared.now();
         self.shared.change(|state| state.issue_pair(user_id, contract_id, fresh, now))
+    }
+
+    /// The user to whom an access token belongs. `None` if digi.me does not know the token, as after a refresh.
+    pub fn user_of_token(&self, access_token: &str) -> Option<String> {
+        self.shared.read(|state| state.grants.get(access_token).map(|grant| grant.user_id.clone()))
     }
 
     /// Expires all access tokens of the user now, and returns their number. The expiry that clients have stored does

@@ -23,8 +23,8 @@ macro_rules! control_calls {
             $( #[serde(rename = $route)] $name $(($tuple))? $({ $($fields)* })?, )*
         }
 
-        /// Method and path of every call.
-        pub(crate) const ROUTES: &[&str] = &[$( $route, )*];
+        /// Method and path of every call of the control API. Paths are relative to `/_simulator`.
+        pub const ROUTES: &[&str] = &[$( $route, )*];
     };
 }
 

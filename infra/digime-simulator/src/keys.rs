@@ -10,6 +10,7 @@ use aws_lc_rs::signature::{KeyPair as _, RSA_PSS_2048_8192_SHA512, RSA_PSS_SHA51
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use pem::{EncodeConfig, LineEnding, Pem};
+use pkcs8::PrivateKeyInfo;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -57,11 +58,44 @@ impl ContractKeys {
     /// Generates a 2048-bit pair. Takes a noticeable fraction of a second.
     pub fn generate() -> Result<Self, KeyError> {
         let pair = KeyPair::generate(KeySize::Rsa2048).map_err(|_| KeyError::Generation)?;
+        Self::of_pair(&pair)
+    }
+
+    /// The pair of a private key in PEM, PKCS#8 or PKCS#1.
+    ///
+    /// # Errors
+    /// When the text is not the private key of an RSA pair of at least 2048 bits.
+    pub fn of_private_key(text: &str) -> Result<Self, KeyError> {
+        let block = pem::parse(text).map_err(|_| KeyError::NotPem)?;
+        let pair = match block.tag() {
+            "PRIVATE KEY" => KeyPair::from_pkcs8(block.contents()),
+            "RSA PRIVATE KEY" => KeyPair::from_der(block.contents()),
+            _ => return Err(KeyError::NotRsa),
+        };
+        let pair = pair.map_err(|_| KeyError::NotRsa)?;
+        if pair.public_modulus_len() < 256 {
+            return Err(KeyError::NotRsa);
+        }
+        Self::of_pair(&pair)
+    }
+
+    fn of_pair(pair: &KeyPair) -> Result<Self, KeyError> {
         let private: Pkcs8V1Der<'_> = pair.as_der().map_err(|_| KeyError::Generation)?;
         Ok(Self {
             private_key_pem: to_pem("PRIVATE KEY", private.as_ref()),
             public_key_pem: public_pem(pair.public_key(), KeyForm::Spki)?,
         })
+    }
+
+    /// The private key as PKCS#1 in PEM (`BEGIN RSA PRIVATE KEY`), the form of digi.me's portal.
+    ///
+    /// # Errors
+    /// When the private key of this pair is not PKCS#8.
+    pub fn private_key_pkcs1_pem(&self) -> Result<String, KeyError> {
+        let block = pem::parse(&self.private_key_pem).map_err(|_| KeyError::NotPem)?;
+        let info = PrivateKeyInfo::try_from(block.contents()).map_err(|_| KeyError::NotRsa)?;
+        // RFC 5208 and RFC 8017, appendix A.1: the octets of an RSA key in PKCS#8 are its PKCS#1 form.
+        Ok(to_pem("RSA PRIVATE KEY", info.private_key))
     }
 }
 
@@ -162,4 +196,34 @@ fn public_pem(key: &PublicKey, form: KeyForm) -> Result<String, KeyError> {
 
 fn to_pem(tag: &str, der: &[u8]) -> String {
     pem::encode_config(&Pem::new(tag, der), EncodeConfig::new().set_line_ending(LineEnding::LF))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_private_key_is_read_in_both_forms_that_it_is_written_in() {
+        let keys = ContractKeys::generate().unwrap();
+        let pkcs1 = keys.private_key_pkcs1_pem().unwrap();
+        assert!(pkcs1.starts_with("-----BEGIN RSA PRIVATE KEY-----\n"));
+        for form in [&pkcs1, &keys.private_key_pem] {
+            let read = ContractKeys::of_private_key(form).unwrap();
+            assert_eq!(read.public_key_pem, keys.public_key_pem);
+            assert_eq!(read.private_key_pem, keys.private_key_pem);
+        }
+    }
+
+    #[test]
+    fn what_is_no_private_rsa_key_is_refused() {
+        let keys = ContractKeys::generate().unwrap();
+        let relabelled = keys.private_key_pem.replace("PRIVATE KEY", "EC PRIVATE KEY");
+        for (text, error) in [
+            ("no PEM", KeyError::NotPem),
+            (keys.public_key_pem.as_str(), KeyError::NotRsa),
+            (relabelled.as_str(), KeyError::NotRsa),
+        ] {
+            assert_eq!(ContractKeys::of_private_key(text).unwrap_err(), error, "{text}");
+        }
+    }
 }

@@ -23,6 +23,7 @@ mod nonces;
 mod observer;
 mod pages;
 mod private_file;
+mod root;
 mod routes;
 mod settings;
 mod shared;
@@ -31,7 +32,7 @@ mod state;
 mod visit;
 
 pub use control::Control;
-pub use control_call::{ControlCall, ControlError, Forgery};
+pub use control_call::{ControlCall, ControlError, Forgery, ROUTES as CONTROL_ROUTES};
 pub use faults::Failure;
 pub use guard::guard;
 pub use keys::{ContractKeys, KeyError, KeyForm};
@@ -41,6 +42,9 @@ pub use private_file::write_private_file;
 pub use settings::{AccessTokenStatus, Settings, SettingsChange};
 pub use shared::RecordedRequest;
 pub use simulator::{Builder, Simulator, StartError};
+
+/// The description of the control API, and of the local system's `/_local/`, in OpenAPI 3.1.
+pub const OPENAPI: &str = include_str!("../openapi.yaml");
 
 /// The base path of the API.
 pub(crate) const API_PATH: &str = "/v1.7/";

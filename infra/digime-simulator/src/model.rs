@@ -148,11 +148,41 @@ pub(crate) struct StoredAccount {
     pub(crate) broken: Option<ErrorShape>,
     /// Another error that reads of this account end with.
     pub(crate) read_error: Option<Value>,
+    /// The account's own username, while its user is signed in with another account of the service.
+    #[serde(default)]
+    pub(crate) own_username: Option<OwnUsername>,
     /// Sent unchanged: digi.me does not document the unit of `accessTokenStatus.expiresAt`.
     pub(crate) expires_at: Option<i64>,
 }
 
+/// The username of an account's own user. `None`: the service does not say it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct OwnUsername {
+    pub(crate) username: Option<String>,
+}
+
 impl StoredAccount {
+    /// The user signs in with another account of the service. The account's own username is kept.
+    pub(crate) fn sign_in_as(&mut self, username: String) {
+        let before = self.account.username.replace(username);
+        self.own_username.get_or_insert(OwnUsername { username: before });
+    }
+
+    /// The username of the account's own user.
+    pub(crate) fn owner(&self) -> Option<&String> {
+        match &self.own_username {
+            Some(own) => own.username.as_ref(),
+            None => self.account.username.as_ref(),
+        }
+    }
+
+    /// The account's own user signs in again.
+    pub(crate) fn sign_in_as_owner(&mut self) {
+        if let Some(own) = self.own_username.take() {
+            self.account.username = own.username;
+        }
+    }
+
     /// This account as `GET permission-access/accounts` lists it.
     pub(crate) fn to_api(&self, status: AccessTokenStatus) -> Value {
         let account = &self.account;

@@ -1,5 +1,7 @@
 //! The HTML of the consent pages. They contain forms and no scripts.
 
+use axum::http::{HeaderValue, header};
+use axum::response::Response;
 use maud::{DOCTYPE, Markup, html};
 
 use crate::visit::{ERROR_CODES, Page, SERVICES, Visit};
@@ -13,7 +15,7 @@ const STYLE: &str = "body{font:1rem/1.5 system-ui,sans-serif;max-width:34rem;mar
     input,select{font:inherit;padding:.35rem;margin-right:.5rem}\
     fieldset{border:1px solid #cbd2d9;border-radius:.3rem;margin:1.5rem 0}";
 
-fn layout(title: &str, content: &Markup) -> String {
+pub(crate) fn layout(title: &str, content: &Markup) -> String {
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -31,6 +33,23 @@ fn layout(title: &str, content: &Markup) -> String {
         }
     }
     .into_string()
+}
+
+/// No `form-action`: Chromium applies it to every redirect after the POST, so it would have to name every address that
+/// the application redirects to.
+pub(crate) fn secure(mut response: Response) -> Response {
+    let policy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; \
+                  frame-ancestors 'none'";
+    for (name, value) in [
+        (header::CONTENT_SECURITY_POLICY, policy),
+        (header::CACHE_CONTROL, "no-store"),
+        // Not `no-referrer`: the form's POST would then have `Origin: null`.
+        (header::REFERRER_POLICY, "same-origin"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ] {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response
 }
 
 /// The page with its buttons.
@@ -57,7 +76,7 @@ pub(crate) fn consent(page: Page, visit: &Visit) -> String {
             @if let Some(stored) = &visit.account {
                 p {
                     "Account: " strong { (stored.account.service_name) }
-                    @if let Some(username) = &stored.account.username { ", " (username) }
+                    @if let Some(username) = stored.owner() { ", " (username) }
                     " (" code { (stored.account.id) } ")"
                 }
             }

@@ -96,6 +96,7 @@ impl State {
             updated_ms: now_ms,
             broken: None,
             read_error: None,
+            own_username: None,
             expires_at: Some((now + AUTHORIZATION_LIFETIME).as_millisecond()),
         };
         self.accounts.insert(id.clone(), stored);

@@ -1,36 +1,22 @@
 //! The demo data that a new system contains: a contract, a user, three accounts of different services, and the user's
 //! grant.
 
-use digime_simulator::{Account, Contract, Control};
+use digime_simulator::{Account, Control};
 use http::Method;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::{
-    DEMO_APPLICATION, DEMO_CONTRACT, DEMO_USER, application::Application, aws::Secrets, endpoints::Endpoints, names,
+    DEMO_APPLICATION, DEMO_CONTRACT, DEMO_USER, application::Application, contracts::NewContract,
     secrets_file::DemoSecrets,
 };
 
-/// Stores the demo contract's key and the service secret in the Secrets Manager stand-in.
-pub(crate) fn store_secrets(secrets: &Secrets, demo: &DemoSecrets) {
-    let contract = json!({
-        "applicationId": DEMO_APPLICATION,
-        "contractId": DEMO_CONTRACT,
-        "privateKey": demo.private_key_pem,
-    });
-    secrets.put(&format!("{}{DEMO_CONTRACT}", names::CONTRACT_SECRET_PREFIX), &contract.to_string());
-    secrets.put(names::SERVICE_SECRET, &demo.service_secret);
-}
-
-/// Registers the contract with the simulator. This happens at each start, because the port in the callback URL can
-/// change.
-pub(crate) fn register_contract(control: &Control, demo: &DemoSecrets, endpoints: &Endpoints) -> Result<(), String> {
-    let contract = Contract {
-        contract_id: DEMO_CONTRACT.to_owned(),
+pub(crate) fn contract(demo: &DemoSecrets) -> NewContract {
+    NewContract {
         application_id: DEMO_APPLICATION.to_owned(),
-        public_key_pem: demo.public_key_pem.clone(),
-        redirect_uris: vec![format!("{}/callback", endpoints.public_base_url)],
-    };
-    control.register_contract(contract).map_err(|error| error.to_string())
+        contract_id: DEMO_CONTRACT.to_owned(),
+        private_key: demo.private_key_pem.clone(),
+        redirect_uris: Vec::new(),
+    }
 }
 
 /// Creates the demo user with three accounts in the simulator, unless the user exists. Stores the user's grant in the

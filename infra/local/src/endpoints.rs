@@ -19,6 +19,10 @@ pub struct Endpoints {
     pub digime_onboard_url: String,
     /// The value of `RUST_LOG` in every function.
     pub rust_log: String,
+    /// The origins that a return URL may have, besides that of `public_base_url`.
+    pub return_origins: Vec<String>,
+    /// Whether the functions get no `DEFAULT_RETURN_URL`.
+    pub no_return_url: bool,
     /// Environment variables that replace the default values, by name.
     pub overrides: BTreeMap<String, String>,
 }
@@ -35,10 +39,22 @@ impl Endpoints {
         names::arn("sns", names::TOPIC)
     }
 
+    /// The service's callback.
+    #[must_use]
+    pub fn callback_url(&self) -> String {
+        format!("{}/callback", self.public_base_url)
+    }
+
     /// The return URL of the demo application.
     #[must_use]
     pub fn return_url(&self) -> String {
         format!("{}/returned", self.public_base_url)
+    }
+
+    /// The origins that a return URL may have.
+    #[must_use]
+    pub fn allowed_return_origins(&self) -> Vec<String> {
+        std::iter::once(&self.public_base_url).chain(&self.return_origins).cloned().collect()
     }
 
     /// The environment of a function: its own settings and the addresses of the stand-ins.
@@ -48,10 +64,12 @@ impl Endpoints {
     pub fn environment(&self, function: Function) -> BTreeMap<String, String> {
         settings_of(function)
             .into_iter()
+            .filter(|name| !(self.no_return_url && *name == "DEFAULT_RETURN_URL"))
             .map(|name| {
                 let other = self.overrides.get(name).cloned();
                 (name.to_owned(), other.unwrap_or_else(|| self.value(name, function)))
             })
+            .chain(self.overrides.get_key_value("SSL_CERT_FILE").map(|(name, value)| (name.clone(), value.clone())))
             .collect()
     }
 
@@ -71,7 +89,8 @@ impl Endpoints {
             "SERVICE_SECRET_ID" => names::SERVICE_SECRET.to_owned(),
             "DIGIME_BASE_URL" => self.digime_base_url.clone(),
             "DIGIME_ONBOARD_URL" => self.digime_onboard_url.clone(),
-            "PUBLIC_BASE_URL" | "ALLOWED_RETURN_ORIGINS" => self.public_base_url.clone(),
+            "PUBLIC_BASE_URL" => self.public_base_url.clone(),
+            "ALLOWED_RETURN_ORIGINS" => self.allowed_return_origins().join(","),
             "DEFAULT_RETURN_URL" => self.return_url(),
             "DEFAULT_LOCALE" => "en".to_owned(),
             "APPLICATION_NAME" => "Demo Application".to_owned(),
@@ -147,6 +166,8 @@ pub(crate) fn example() -> Endpoints {
         digime_base_url: "http://127.0.0.1:9001/v1.7/".to_owned(),
         digime_onboard_url: "http://127.0.0.1:9001/apps/saas/".to_owned(),
         rust_log: "info".to_owned(),
+        return_origins: Vec::new(),
+        no_return_url: false,
         overrides: BTreeMap::new(),
     }
 }
@@ -161,6 +182,30 @@ mod tests {
             let environment = example().environment(function);
             assert_eq!(environment["AWS_ACCESS_KEY_ID"], function.name());
             assert!(!environment.values().any(String::is_empty), "{}", function.name());
+        }
+    }
+
+    #[test]
+    fn return_origins_are_added_to_the_systems_own() {
+        let endpoints = Endpoints { return_origins: vec!["http://localhost:3000".to_owned()], ..example() };
+        let environment = endpoints.environment(Function::CreateReauthUrl);
+        assert_eq!(environment["ALLOWED_RETURN_ORIGINS"], "http://127.0.0.1:9000,http://localhost:3000");
+        assert_eq!(environment["DEFAULT_RETURN_URL"], "http://127.0.0.1:9000/returned");
+    }
+
+    #[test]
+    fn without_a_return_url_the_function_gets_none() {
+        let endpoints = Endpoints { no_return_url: true, ..example() };
+        assert!(!endpoints.environment(Function::CreateReauthUrl).contains_key("DEFAULT_RETURN_URL"));
+    }
+
+    #[test]
+    fn every_function_trusts_the_authorities_of_a_file_that_is_given() {
+        let overrides = BTreeMap::from([("SSL_CERT_FILE".to_owned(), "authority.pem".to_owned())]);
+        let endpoints = Endpoints { overrides, ..example() };
+        for function in Function::ALL {
+            assert_eq!(endpoints.environment(function)["SSL_CERT_FILE"], "authority.pem");
+            assert!(!example().environment(function).contains_key("SSL_CERT_FILE"));
         }
     }
 

@@ -6,7 +6,9 @@
 mod application;
 pub mod aws;
 mod background;
+mod cli;
 mod console;
+mod contracts;
 mod database;
 mod demo;
 mod endpoints;
@@ -14,9 +16,13 @@ mod event_source;
 mod functions;
 mod gateway;
 mod ids;
+mod info;
 mod invoke;
+mod local_api;
 pub mod names;
+mod options;
 mod pipe;
+mod port_holder;
 mod queues;
 mod schedule;
 mod secrets_file;
@@ -29,14 +35,18 @@ mod topic;
 pub use self::{
     application::{Application, ReadError},
     background::BackgroundError,
+    cli::run,
+    contracts::{ContractError, ContractInfo, Contracts, NewContract},
     endpoints::Endpoints,
     functions::in_process,
     gateway::{Gateway, ROUTES, Route},
     ids::random_hex,
+    info::{Credentials, Info, InfoReader, Webhook},
     invoke::{Function, Functions, INVOCATION_TIMEOUT, Invoke, InvokeError, REPLY_LIMIT},
+    options::Options,
     queues::{Depth, Message, QueueError, QueueSettings, Queues},
     secrets_file::DemoSecrets,
-    system::{Options, StartError, System},
+    system::{PortRole, StartError, System},
     table::{TableDefinition, TableError, template, yaml},
     topic::{Publication, Topic},
 };

@@ -4,6 +4,8 @@
 pub const REGION: &str = "eu-west-1";
 /// The AWS account in all ARNs.
 pub const ACCOUNT: &str = "000000000000";
+/// The service in the signatures of requests for API Gateway.
+pub const API_SERVICE: &str = "execute-api";
 /// The namespace of the metrics. The functions within the local system write none: only processes of their own do.
 pub const METRICS_NAMESPACE: &str = "digime-reauth";
 pub const TABLE: &str = "digime-reauth";

@@ -1,68 +1,82 @@
 //! The system: starts all components in order, and stops them.
 
-use std::{
-    collections::BTreeMap, fs::File, future::Future, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration,
-};
+use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::{Router, routing::get};
-use digime::{self, Client, Contract, ambient::Ambient};
+use axum::{extract::Request, routing::get};
+use digime::{Client, ambient::Ambient};
 use digime_simulator::Simulator;
 use dynoxide::Database;
+use reauth_core::{
+    config::{ConfigError, Environment},
+    services,
+    store::Store,
+};
 use tokio::{net::TcpListener, task::JoinHandle};
 
 use crate::{
-    DEMO_APPLICATION, DEMO_CONTRACT,
+    DEMO_USER,
     application::Application,
     aws::{Aws, Secrets},
     background::{Background, BackgroundError},
     console::{self, Console},
+    contracts::{ContractError, Contracts},
     demo,
     endpoints::Endpoints,
     event_source::EventSource,
     gateway::{self, Gateway},
-    invoke::{Functions, INVOCATION_TIMEOUT, InvokeError},
+    info::{Info, InfoReader, Webhook},
+    invoke::{Function, Functions, INVOCATION_TIMEOUT, InvokeError},
+    local_api::{self, LocalApi},
     names::{self, Queue},
+    options::Options,
     pipe::Pipe,
-    queues::{QueueSettings, Queues},
-    secrets_file::DemoSecrets,
+    port_holder,
+    queues::Queues,
     server::{self, Server},
-    storage::Storage,
+    storage::{Directory, Storage},
     topic::Topic,
 };
 
-#[derive(Clone)]
-pub struct Options {
-    /// The port of the API and the console. 0 selects a free port.
-    pub port: u16,
-    /// The simulator's port. 0 selects a free port.
-    pub simulator_port: u16,
-    /// The data directory. With `None`, all data is in memory.
-    pub data_dir: Option<PathBuf>,
-    /// The contract's key and the service secret. `None` generates new ones. Not used with a data directory, which
-    /// has its own.
-    pub secrets: Option<DemoSecrets>,
-    /// The clock and the randomness of the stand-ins and the simulator.
-    pub stand_ins: Ambient,
-    /// The clock and the randomness of the demo application.
-    pub ambient: Ambient,
-    pub queues: QueueSettings,
-    /// Whether the stream, the queues and the schedule run in the background. If not, the caller runs them with
-    /// [`System::run_until_idle`] and [`System::sweep`].
-    pub background: bool,
-    /// The functions' `RUST_LOG`.
-    pub rust_log: String,
-    /// Environment variables of the functions that replace the default values, by name.
-    pub settings: BTreeMap<String, String>,
-}
-
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    #[error("port {port} is taken: {source}. Choose another with --port.")]
-    Port { port: u16, source: io::Error },
+    #[error("{} {port} {}. Choose another --port.", .role.name(), taken(*.port, .source))]
+    Port { role: PortRole, port: u16, source: io::Error },
+    #[error("contract {id}: {source}")]
+    Contract { id: String, source: ContractError },
     #[error("the data directory {path} cannot be used: {reason}")]
     DataDirectory { path: String, reason: String },
     #[error("{component} did not start: {reason}")]
     Component { component: &'static str, reason: String },
+}
+
+/// What a port is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PortRole {
+    /// The API and the console.
+    Api,
+    /// The digi.me simulator.
+    Simulator,
+    /// The stand-ins for AWS, which take a free port.
+    Aws,
+}
+
+impl PortRole {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Api => "port",
+            Self::Simulator => "the port of the digi.me simulator, which is --port + 1:",
+            Self::Aws => "a port of the AWS stand-ins:",
+        }
+    }
+}
+
+/// Why nothing can listen on a port, with the process that holds it where that is known.
+fn taken(port: u16, source: &io::Error) -> String {
+    if source.kind() != io::ErrorKind::AddrInUse {
+        return format!("cannot be used: {source}");
+    }
+    let holder = port_holder::process(port).map(|id| format!(" by process {id}")).unwrap_or_default();
+    format!("is in use{holder}")
 }
 
 impl StartError {
@@ -85,10 +99,13 @@ pub struct System {
     pub functions: Functions,
     /// The digi.me simulator.
     pub simulator: Simulator,
+    pub contracts: Contracts,
+    /// What an application and an SDK need.
+    pub info: InfoReader,
     background: Arc<Background>,
     servers: Vec<Server>,
     tasks: Vec<JoinHandle<()>>,
-    _lock: Option<File>,
+    _directory: Directory,
 }
 
 impl System {
@@ -98,15 +115,19 @@ impl System {
         E: std::fmt::Display,
         F: Future<Output = Result<Functions, E>>,
     {
-        let (api_listener, simulator_listener) = (listen(options.port).await?, listen(options.simulator_port).await?);
-        let aws_listener = listen(0).await?;
+        let api_listener = listen(PortRole::Api, options.port).await?;
+        let simulator_listener = listen(PortRole::Simulator, options.simulator_port).await?;
+        let aws_listener = listen(PortRole::Aws, 0).await?;
         let storage = open_storage(&options)?;
         let simulator = start_simulator(&options, simulator_listener).await?;
 
-        let queues = storage.queues;
+        let queues = storage.queues.clone();
         let topic = Topic::new(queues.clone(), subscribed(&options), options.stand_ins.clone());
         let secrets = Secrets::default();
-        demo::store_secrets(&secrets, &storage.secrets);
+        secrets.put(names::SERVICE_SECRET, &storage.secrets.service_secret);
+        if webhook_url(&options).is_some() {
+            secrets.put(names::WEBHOOK_SECRET, &storage.secrets.webhook_secret);
+        }
         let aws = Aws::new(
             storage.database.clone(),
             secrets.clone(),
@@ -118,12 +139,14 @@ impl System {
 
         let address = api_listener.local_addr().map_err(StartError::of("the API"))?;
         let endpoints = endpoints(&options, address, &aws_server, &simulator);
-        demo::register_contract(&simulator.control(), &storage.secrets, &endpoints)
-            .map_err(StartError::of("the simulator"))?;
+        let contracts = contracts(&options, &endpoints, &simulator, &secrets, &storage)?;
+        let info = InfoReader::new(info(&options, &endpoints, &storage), contracts.clone());
         let functions = make(endpoints.clone()).await.map_err(StartError::of("a function"))?;
 
-        let gateway = Gateway::new(functions.clone(), options.stand_ins.clone());
-        let application = application(&gateway, &simulator, &storage.secrets, &options.ambient)?;
+        let credentials = storage.secrets.credentials();
+        let credentials = options.verify_signatures.then_some(&credentials);
+        let gateway = Gateway::with_credentials(functions.clone(), options.stand_ins.clone(), credentials);
+        let application = application(&gateway, &simulator, &contracts, &endpoints, &options)?;
         let background = Arc::new(Background {
             pipe: Pipe::new(storage.database.clone(), storage.stream_records, names::TABLE, queues.clone()),
             sources: sources(&queues, &functions),
@@ -143,10 +166,12 @@ impl System {
             application,
             functions,
             simulator,
+            contracts,
+            info,
             background,
             servers: vec![aws_server],
             tasks: Vec::new(),
-            _lock: storage.lock,
+            _directory: storage.directory,
         };
         system.serve_api(api_listener)?;
         if options.background {
@@ -157,7 +182,8 @@ impl System {
 
     /// Starts the server of the API and the console.
     fn serve_api(&mut self, listener: TcpListener) -> Result<(), StartError> {
-        let api: Router = Router::new().fallback(gateway::serve).with_state(self.gateway.clone());
+        let gateway = self.gateway.clone();
+        let to_gateway = move |request: Request| gateway::serve(gateway.clone(), request);
         let console = Console::new(
             self.application.clone(),
             self.queues.clone(),
@@ -165,8 +191,14 @@ impl System {
             self.simulator.control(),
             self.endpoints.digime_base_url.clone(),
         );
-        // The console adds its routes. The gateway answers all other requests, also those for unknown routes.
-        let router = console::router(console).route("/favicon.ico", get(|| async {})).fallback_service(api);
+        let local = LocalApi::new(local_api::Parts { info: self.info.clone(), contracts: self.contracts.clone() });
+        // The console and the local system's own API add their routes. The gateway answers all other requests, also
+        // those for unknown routes and methods.
+        let router = console::router(console)
+            .merge(local_api::router(local))
+            .route("/favicon.ico", get(|| async {}))
+            .method_not_allowed_fallback(to_gateway.clone())
+            .fallback(to_gateway);
         self.servers.push(Server::start(listener, router).map_err(StartError::of("the API"))?);
         Ok(())
     }
@@ -220,14 +252,64 @@ fn endpoints(options: &Options, api: SocketAddr, aws: &Server, simulator: &Simul
         digime_base_url: simulator.base_url().to_string(),
         digime_onboard_url: simulator.onboard_url().to_string(),
         rust_log: options.rust_log.clone(),
+        return_origins: options.return_origins.clone(),
+        no_return_url: options.no_return_url,
         overrides: options.settings.clone(),
     }
 }
 
 /// The queues that get what the topic publishes.
 fn subscribed(options: &Options) -> Vec<Queue> {
-    let webhook = options.settings.get("WEBHOOK_URL").is_some_and(|url| !url.is_empty());
-    if webhook { vec![Queue::Webhooks] } else { Vec::new() }
+    if webhook_url(options).is_some() { vec![Queue::Webhooks] } else { Vec::new() }
+}
+
+fn webhook_url(options: &Options) -> Option<&String> {
+    options.settings.get("WEBHOOK_URL").filter(|url| !url.is_empty())
+}
+
+/// Registers the demo contract, the contracts of earlier runs and those of the options. This happens at each start,
+/// because the port in the callback URL can change.
+fn contracts(
+    options: &Options,
+    endpoints: &Endpoints,
+    simulator: &Simulator,
+    secrets: &Secrets,
+    storage: &Storage,
+) -> Result<Contracts, StartError> {
+    let keys = storage.directory.keys().map_err(StartError::of("the contracts"))?;
+    let file = storage.directory.kept("contracts.json");
+    let contracts = Contracts::new(simulator.control(), secrets.clone(), endpoints.callback_url(), keys, file);
+    let registered = contracts.register_demo(demo::contract(&storage.secrets)).and_then(|()| contracts.register_kept());
+    registered.map_err(StartError::of("the contracts"))?;
+    for contract in &options.contracts {
+        let id = contract.contract_id.clone();
+        contracts.register(contract.clone()).map_err(|source| StartError::Contract { id, source })?;
+    }
+    Ok(contracts)
+}
+
+/// The information without the contracts.
+fn info(options: &Options, endpoints: &Endpoints, storage: &Storage) -> Info {
+    let setting = |name: &str| endpoints.environment(Function::CreateReauthUrl).remove(name);
+    let origins = setting("ALLOWED_RETURN_ORIGINS").unwrap_or_default();
+    let secret = storage.secrets.webhook_secret.clone();
+    Info {
+        version: env!("CARGO_PKG_VERSION"),
+        api_url: endpoints.public_base_url.clone(),
+        callback_url: endpoints.callback_url(),
+        digime_base_url: endpoints.digime_base_url.clone(),
+        digime_onboard_url: endpoints.digime_onboard_url.clone(),
+        digime_control_url: endpoints.digime_base_url.replace("/v1.7/", "/_simulator/"),
+        aws_url: endpoints.aws_url.clone(),
+        demo_user_id: DEMO_USER,
+        contracts: Vec::new(),
+        webhook: webhook_url(options).map(|url| Webhook { url: url.clone(), secret }),
+        return_origins: origins.split(',').map(|origin| origin.trim().to_owned()).collect(),
+        default_return_url: setting("DEFAULT_RETURN_URL"),
+        credentials: storage.secrets.credentials(),
+        signatures_verified: options.verify_signatures,
+        data_directory: storage.directory.kept("").map(|path| path.components().collect()),
+    }
 }
 
 fn sources(queues: &Queues, functions: &Functions) -> Vec<EventSource> {
@@ -240,8 +322,8 @@ fn sources(queues: &Queues, functions: &Functions) -> Vec<EventSource> {
     .into()
 }
 
-async fn listen(port: u16) -> Result<TcpListener, StartError> {
-    server::listen(port).await.map_err(|source| StartError::Port { port, source })
+async fn listen(role: PortRole, port: u16) -> Result<TcpListener, StartError> {
+    server::listen(port).await.map_err(|source| StartError::Port { role, port, source })
 }
 
 async fn start_simulator(options: &Options, listener: TcpListener) -> Result<Simulator, StartError> {
@@ -256,8 +338,9 @@ async fn start_simulator(options: &Options, listener: TcpListener) -> Result<Sim
 fn application(
     gateway: &Gateway,
     simulator: &Simulator,
-    secrets: &DemoSecrets,
-    ambient: &Ambient,
+    contracts: &Contracts,
+    endpoints: &Endpoints,
+    options: &Options,
 ) -> Result<Application, StartError> {
     const COMPONENT: &str = "the demo application";
     let settings = digime::Settings {
@@ -265,10 +348,60 @@ fn application(
         onboard_url: simulator.onboard_url(),
         timeout: Duration::from_secs(10),
     };
-    let id = DEMO_CONTRACT.parse().map_err(StartError::of(COMPONENT))?;
-    let contract = Contract::new(DEMO_APPLICATION, id, &secrets.private_key_pem.clone().into());
-    let contract = Arc::new(contract.map_err(StartError::of(COMPONENT))?);
     let http = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build();
-    let client = Client::new(http.map_err(StartError::of(COMPONENT))?, settings, ambient);
-    Ok(Application::new(gateway.clone(), client, contract, ambient.clone()))
+    let client = Client::new(http.map_err(StartError::of(COMPONENT))?, settings, &options.ambient);
+    let store = store(endpoints, &options.stand_ins).map_err(StartError::of(COMPONENT))?;
+    let (gateway, ambient) = (gateway.clone(), options.ambient.clone());
+    Ok(Application::new(gateway, client, contracts.clone(), simulator.control(), store, ambient))
+}
+
+/// The service's table, for the console. Its calls are recorded under a name of their own, which is no function's.
+fn store(endpoints: &Endpoints, ambient: &Ambient) -> Result<Store, ConfigError> {
+    let mut variables = endpoints.environment(Function::Accounts);
+    variables.insert("AWS_ACCESS_KEY_ID".to_owned(), "console".to_owned());
+    let environment: Environment = variables.into_iter().collect();
+    services::store(&reauth_core::aws::Aws::new(&environment)?, ambient)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::in_process;
+
+    async fn start(options: Options) -> Result<System, StartError> {
+        let ambient = options.ambient.clone();
+        System::start(options, |endpoints| async move { in_process(&endpoints, &ambient) }).await
+    }
+
+    #[tokio::test]
+    async fn a_port_in_use_is_named_with_its_option_and_its_process() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let options = || Options::new(Ambient::system(), Ambient::system());
+        let holder =
+            if cfg!(target_os = "linux") { format!(" by process {}", std::process::id()) } else { String::new() };
+        let error = start(Options { port, ..options() }).await.err().unwrap().to_string();
+        assert_eq!(error, format!("port {port} is in use{holder}. Choose another --port."));
+        let error = start(Options { simulator_port: port, ..options() }).await.err().unwrap().to_string();
+        let expected = "the port of the digi.me simulator, which is --port + 1:";
+        assert_eq!(error, format!("{expected} {port} is in use{holder}. Choose another --port."));
+    }
+
+    #[tokio::test]
+    async fn a_setting_that_a_function_refuses_stops_the_start_and_is_named() {
+        for (name, value) in [
+            ("DEFAULT_LOCALE", "?"),
+            ("REAUTHORIZATION_TTL", "1"),
+            ("RECONNECT_LINK_TTL", "soon"),
+            ("DIGIME_TIMEOUT", "5"),
+            ("DIGIME_CONNECT_TIMEOUT", "x"),
+            ("DEFAULT_RETURN_URL", "https://elsewhere.example/"),
+            ("SSL_CERT_FILE", "/nowhere/at/all"),
+        ] {
+            let mut options = Options::new(Ambient::system(), Ambient::system());
+            options.settings.insert(name.to_owned(), value.to_owned());
+            let error = start(options).await.err().unwrap().to_string();
+            assert!(error.contains(&format!(": {name} ")) && error.lines().count() == 1, "{error}");
+        }
+    }
 }

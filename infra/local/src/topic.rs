@@ -10,6 +10,7 @@ use std::{
 
 use digime::ambient::Ambient;
 use serde_json::Value;
+use tokio::sync::broadcast;
 
 use crate::{
     ids::uuid,
@@ -19,6 +20,8 @@ use crate::{
 
 /// The number of messages that the topic remembers.
 const REMEMBERED: usize = 1_000;
+/// A subscriber that is so many messages behind misses the oldest.
+const BUFFERED: usize = 1_024;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Publication {
@@ -43,13 +46,15 @@ pub struct Topic {
     subscribed: Vec<Queue>,
     ambient: Ambient,
     published: Arc<Mutex<VecDeque<Publication>>>,
+    subscribers: broadcast::Sender<Publication>,
 }
 
 impl Topic {
     /// A topic with raw message delivery: each subscribed queue receives the messages unchanged, with their attributes.
     #[must_use]
     pub(crate) fn new(queues: Queues, subscribed: Vec<Queue>, ambient: Ambient) -> Self {
-        Self { queues, subscribed, ambient, published: Arc::default() }
+        let subscribers = broadcast::Sender::new(BUFFERED);
+        Self { queues, subscribed, ambient, published: Arc::default(), subscribers }
     }
 
     /// Publishes a message and returns its id.
@@ -63,8 +68,16 @@ impl Topic {
         if published.len() >= REMEMBERED {
             published.pop_front();
         }
+        // An error means that nobody has subscribed.
+        let _ = self.subscribers.send(publication.clone());
         published.push_back(publication);
         Ok(message_id)
+    }
+
+    /// The messages from now on, as they are published.
+    #[must_use]
+    pub fn subscribe(&self) -> broadcast::Receiver<Publication> {
+        self.subscribers.subscribe()
     }
 
     /// The latest messages since the start, newest first.

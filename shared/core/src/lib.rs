@@ -11,7 +11,7 @@ pub mod error;
 pub mod http_client;
 pub mod keyring;
 pub mod lambda;
-mod logs;
+pub mod logs;
 pub mod metrics;
 pub mod retry;
 pub mod secrets;

@@ -4,7 +4,7 @@ use tracing::Level;
 use tracing_subscriber::{
     Layer,
     filter::{FilterExt, LevelFilter, Targets, filter_fn},
-    layer::SubscriberExt,
+    layer::{Filter, SubscriberExt},
     util::SubscriberInitExt,
 };
 
@@ -12,7 +12,7 @@ use crate::config::{ConfigError, Environment};
 
 /// The crates whose log lines are written at every level. Other crates log whole requests and replies, which may
 /// contain secrets, below `info`.
-const OURS: [&str; 9] = [
+pub const OURS: [&str; 9] = [
     "digime",
     "reauth_core",
     "accounts",
@@ -25,7 +25,7 @@ const OURS: [&str; 9] = [
 ];
 
 /// Reads the log levels from `RUST_LOG`. The default is `info`.
-pub(crate) fn levels(environment: &Environment) -> Result<Targets, ConfigError> {
+pub fn levels(environment: &Environment) -> Result<Targets, ConfigError> {
     let problem = "must be a level (error, warn, info, debug, trace, off) or comma-separated directives target=level";
     let text = environment.optional("RUST_LOG").unwrap_or("info");
     parse_levels(text).ok_or_else(|| ConfigError::new("RUST_LOG", problem))
@@ -57,15 +57,20 @@ fn parse_target(text: &str) -> Option<&str> {
 
 /// Writes the logs as JSON lines.
 pub(crate) fn initialize(levels: Targets) {
+    let lines = tracing_subscriber::fmt::layer().json().with_current_span(false).with_span_list(true);
+    // The error means that the process already has a subscriber. That is not a reason to stop.
+    let _ = tracing_subscriber::registry().with(lines.with_filter(filter(levels, &[]))).try_init();
+}
+
+/// Lets the lines of the given levels through; below `info`, only those of [`OURS`] and of the crates `others`.
+pub fn filter<S>(levels: Targets, others: &'static [&'static str]) -> impl Filter<S> {
     let harmless = filter_fn(|line| {
         let krate = line.target().split("::").next().unwrap_or_default();
-        *line.level() <= Level::INFO || OURS.contains(&krate)
+        *line.level() <= Level::INFO || OURS.contains(&krate) || others.contains(&krate)
     });
     // In one invocation, at most 100 latencies of an endpoint are recorded. The crate would log an error for each other.
     let levels = levels.with_target("metrics_cloudwatch_embedded", LevelFilter::OFF);
-    let lines = tracing_subscriber::fmt::layer().json().with_current_span(false).with_span_list(true);
-    // The error means that the process already has a subscriber. That is not a reason to stop.
-    let _ = tracing_subscriber::registry().with(lines.with_filter(levels.and(harmless))).try_init();
+    levels.and(harmless)
 }
 
 #[cfg(test)]

@@ -135,6 +135,33 @@ async fn another_account_of_the_service_changes_the_username() {
 }
 
 #[tokio::test]
+async fn the_accounts_own_user_replaces_another_one_with_the_next_success() {
+    let sim = Sim::start().await;
+    let own = sim.simulator.control().accounts(USER)[0].username.clone();
+    let authorize = async |decision: &str, username: &str| {
+        let (code, reference) = reauthorization(&sim, CALLBACK, "s").await;
+        let fields =
+            [("code", code.as_str()), ("accountRef", &reference), ("decision", decision), ("username", username)];
+        assert_eq!(submit(&sim, "reauthorize", &fields).await.status(), 303);
+        sim.simulator.control().accounts(USER)[0].username.clone()
+    };
+    assert_eq!(authorize("another", "wrong").await.as_deref(), Some("wrong"));
+    assert_eq!(authorize("another", "wronger").await.as_deref(), Some("wronger"));
+    // The page still shows whose account it is.
+    let (code, reference) = reauthorization(&sim, CALLBACK, "s").await;
+    let url = sim.simulator.onboard_url().join("reauthorize").unwrap();
+    let page = sim.http.get(url).query(&[("code", &code), ("accountRef", &reference)]).send().await.unwrap();
+    let page = page.text().await.unwrap();
+    assert!(page.contains(own.as_deref().unwrap()) && !page.contains("wronger"), "{page}");
+    assert_eq!(authorize("USER_CANCEL", "").await.as_deref(), Some("wronger"));
+    assert_eq!(authorize("success", "").await, own);
+    // A username that the control API sets is the account's own.
+    authorize("another", "wrong").await;
+    sim.simulator.control().set_username(ACCOUNT, Some("renamed".to_owned()));
+    assert_eq!(authorize("success", "").await.as_deref(), Some("renamed"));
+}
+
+#[tokio::test]
 async fn an_old_code_or_one_of_another_page_redirects_with_an_error_and_an_unknown_code_does_not() {
     let sim = Sim::start().await;
     sim.control.add_account("user-2", Account::new("3_3", "Songbird Music", None));

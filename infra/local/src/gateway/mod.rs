@@ -3,6 +3,7 @@
 mod event;
 mod reply;
 mod routes;
+mod signature;
 
 use std::{
     sync::{
@@ -14,7 +15,7 @@ use std::{
 
 use axum::{
     body::{Body, to_bytes},
-    extract::{Request, State},
+    extract::Request,
     response::Response,
 };
 use bytes::Bytes;
@@ -23,8 +24,10 @@ use http::{StatusCode, header};
 use serde_json::json;
 
 pub use self::routes::{ROUTES, Route};
+use self::signature::Verifier;
 use crate::{
     ids::uuid,
+    info::Credentials,
     invoke::{Functions, InvokeError},
 };
 
@@ -41,12 +44,29 @@ struct Inner {
     functions: Functions,
     ambient: Ambient,
     iam_principal: AtomicBool,
+    /// Checks the signatures of requests from the network. `None`: they are not checked.
+    verifier: Option<Verifier>,
+}
+
+/// Where a request comes from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Source {
+    /// From this process, such as from the console. It needs no signature.
+    Process,
+    Network,
 }
 
 impl Gateway {
     #[must_use]
     pub fn new(functions: Functions, ambient: Ambient) -> Self {
-        Self(Arc::new(Inner { functions, ambient, iam_principal: AtomicBool::new(true) }))
+        Self::with_credentials(functions, ambient, None)
+    }
+
+    /// A gateway that answers requests of the network for the application's routes only if they are signed with these
+    /// credentials.
+    pub(crate) fn with_credentials(functions: Functions, ambient: Ambient, credentials: Option<&Credentials>) -> Self {
+        let verifier = credentials.map(Verifier::new);
+        Self(Arc::new(Inner { functions, ambient, iam_principal: AtomicBool::new(true), verifier }))
     }
 
     /// Sets whether callers of the application's routes count as IAM principals, which is the default. Tests switch it
@@ -55,14 +75,18 @@ impl Gateway {
         self.0.iam_principal.store(present, Ordering::Relaxed);
     }
 
-    /// Answers a request whose body has been read.
+    /// Answers a request of this process.
     pub async fn call(&self, request: http::Request<Bytes>) -> http::Response<Bytes> {
+        self.answer(request, Source::Process).await
+    }
+
+    async fn answer(&self, request: http::Request<Bytes>, source: Source) -> http::Response<Bytes> {
         let (parts, body) = request.into_parts();
         let request_id = uuid(&self.0.ambient);
         let mut response = if body.len() > BODY_LIMIT {
             message(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large")
         } else {
-            self.route(&parts, &body, &request_id).await
+            self.route(&parts, &body, &request_id, source).await
         };
         if let Ok(request_id) = request_id.parse() {
             response.headers_mut().insert("apigw-requestid", request_id);
@@ -70,10 +94,22 @@ impl Gateway {
         response
     }
 
-    async fn route(&self, parts: &http::request::Parts, body: &Bytes, request_id: &str) -> http::Response<Bytes> {
+    async fn route(
+        &self,
+        parts: &http::request::Parts,
+        body: &Bytes,
+        request_id: &str,
+        source: Source,
+    ) -> http::Response<Bytes> {
         let Some((route, path_parameters)) = routes::find(&parts.method, parts.uri.path()) else {
+            tracing::info!(request_id, status = 404, "gateway: no such route");
             return message(StatusCode::NOT_FOUND, "Not Found");
         };
+        let verifier = self.0.verifier.as_ref().filter(|_| route.iam && source == Source::Network);
+        if verifier.is_some_and(|verifier| !verifier.accepts(parts, body, self.0.ambient.now())) {
+            tracing::info!(request_id, route = route.key(), status = 403, "gateway: the signature is not right");
+            return message(StatusCode::FORBIDDEN, "Forbidden");
+        }
         let event = event::event(&event::Incoming {
             route,
             path_parameters,
@@ -102,10 +138,10 @@ impl Gateway {
 }
 
 /// Reads the body of a request from the network, and answers the request.
-pub(crate) async fn serve(State(gateway): State<Gateway>, request: Request) -> Response {
+pub(crate) async fn serve(gateway: Gateway, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let response = match tokio::time::timeout(TIMEOUT, to_bytes(body, BODY_LIMIT)).await {
-        Ok(Ok(body)) => gateway.call(http::Request::from_parts(parts, body)).await,
+        Ok(Ok(body)) => gateway.answer(http::Request::from_parts(parts, body), Source::Network).await,
         Ok(Err(_)) => message(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large"),
         Err(_) => message(StatusCode::REQUEST_TIMEOUT, "Request Timeout"),
     };

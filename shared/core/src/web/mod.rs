@@ -72,8 +72,8 @@ pub fn service<F: HttpFunction>(function: Arc<F>, ambient: Ambient) -> impl Even
     uri::EncodeUri(adapter::Adapter(handler))
 }
 
-/// Answers one request. A problem is logged here, with its cause. The caller gets the problem without the cause. The
-/// ids are recorded while the request is read ([`ApiRequest::record`]), so that every log line of the request has them.
+/// Answers one request, and logs its outcome in one line. A problem is logged here too, with its cause. The caller gets the
+/// problem without the cause. The path and the query are not logged: they can contain a token. The ids are recorded while the request is read ([`ApiRequest::record`]), so that every log line of the request has them.
 #[instrument(
     name = "request",
     skip_all,
@@ -95,11 +95,13 @@ async fn answer<F: HttpFunction>(function: &F, mut request: Request, ambient: &A
     request.record("trace_id", &context.traceparent.trace_id());
     let response = match Box::pin(function.handle(request)).await {
         Ok(response) => response,
-        Err(problem) => {
-            problem.log();
-            response::problem(&problem, &request_id)
+        Err(refused) => {
+            refused.log();
+            response::problem(&refused, &request_id)
         }
     };
+    let code = response.extensions().get::<problem::ProblemCode>().map(|code| code.0);
+    tracing::info!(status = response.status().as_u16(), code, "request: answered");
     if response.status().is_server_error() {
         metrics::server_error();
     }

@@ -11,7 +11,7 @@ use http::{
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use reauth_domain::{FailureCode, ReturnUrl};
 
-use super::{Problem, Response, ResponseExt, response};
+use super::{Problem, Response, ResponseExt, problem::ProblemCode, response};
 
 const STYLE: &str = "\
 :root{color-scheme:light dark;--accent:light-dark(#1652c6,#7aa5ff)}\
@@ -83,7 +83,8 @@ pub fn error_page(problem: &Problem, application: &str, request_id: &str) -> Res
         }
         p { small { "Reference for support: " (request_id) } }
     };
-    let page = page(problem.status, "Something went wrong on our side", &content, &[]);
+    let mut page = page(problem.status, "Something went wrong on our side", &content, &[]);
+    page.extensions_mut().insert(ProblemCode(problem.code));
     match problem.retry_after {
         Some(wait) => page.with_retry_after(wait),
         None => page,

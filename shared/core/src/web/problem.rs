@@ -166,8 +166,8 @@ impl Problem {
         }
     }
 
-    /// Logs the problem: a fault of the service as an error, a problem with a cause as a warning, a caller's mistake at
-    /// debug level.
+    /// Logs a problem that has a cause: a fault of the service as an error, any other as a warning. A caller's mistake is
+    /// in the line of the request's outcome only.
     pub fn log(&self) {
         let (code, status) = (self.code, self.status.as_u16());
         match &self.cause {
@@ -177,10 +177,14 @@ impl Problem {
             Some(cause) => {
                 tracing::warn!(code, status, %cause, "request: could not be completed")
             }
-            None => tracing::debug!(code, status, "request: refused"),
+            None => {}
         }
     }
 }
+
+/// The code of the problem that a response tells of, as an extension of the response. It is logged.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ProblemCode(pub(crate) &'static str);
 
 /// The body of a problem: `application/problem+json`.
 #[derive(Debug, Serialize, JsonSchema)]

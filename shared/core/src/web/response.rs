@@ -9,7 +9,7 @@ use http::{
 use lambda_http::Body;
 use serde::Serialize;
 
-use super::Problem;
+use super::{Problem, problem::ProblemCode};
 
 /// A response. It is never logged: `Location` may contain a code of digi.me, `Set-Cookie` the secret of the browser, and a
 /// page a reconnect link.
@@ -34,7 +34,8 @@ pub fn json(status: StatusCode, body: &impl Serialize) -> Response {
 
 #[must_use]
 pub fn problem(problem: &Problem, request_id: &str) -> Response {
-    let response = with_body(problem.status, "application/problem+json", text(&problem.body(request_id)));
+    let mut response = with_body(problem.status, "application/problem+json", text(&problem.body(request_id)));
+    response.extensions_mut().insert(ProblemCode(problem.code));
     match problem.retry_after {
         Some(wait) => response.with_retry_after(wait),
         None => response,
