@@ -19,8 +19,11 @@ async fn the_application_can_take_the_new_login_for_good() {
     let event = world.last_published();
     assert_eq!((&*event.kind, event.via.as_deref()), ("account.reauthorized", Some("application")));
 
-    // From now on, the new login is the right one.
-    world.system.simulator.control().break_account(BANK, ErrorShape::Documented);
+    // From now on, the new login is the right one, and the user signs in with it.
+    let control = world.system.simulator.control();
+    let new = control.accounts(DEMO_USER).into_iter().find(|account| account.id == BANK).unwrap().username;
+    control.set_username(BANK, new);
+    control.break_account(BANK, ErrorShape::Documented);
     world.advance(60);
     world.hand_in(DEMO_USER, Some("2026-11-23T09:01:30Z"), &broken(BANK)).await;
     let (_, url) = world.create_reauthorization(DEMO_USER, BANK).await;
