@@ -29,7 +29,7 @@ def local_system(*arguments, data=None):
     data in the folder `data`, if one is given.
     """
     storage = ["--data-dir", str(data)] if data else ["--ephemeral"]
-    command = ["target/debug/local", *storage, "--port", str(free_pair()), *arguments]
+    command = ["target/debug/local", *storage, "--port", "0", *arguments]
     # Without the line of each request.
     environment = {"RUST_LOG": "warn", **os.environ}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as system:

@@ -24,7 +24,8 @@ async fn the_application_can_take_the_new_login_for_good() {
     world.advance(60);
     world.hand_in(DEMO_USER, Some("2026-11-23T09:01:30Z"), &broken(BANK)).await;
     let (_, url) = world.create_reauthorization(DEMO_USER, BANK).await;
-    let result = world.reauthorize(&url, Decision::Success).await;
+    // The user signs in with the new login again. It is the simulator's other account of the service.
+    let result = world.reauthorize(&url, Decision::Another).await;
     assert_eq!(result.parameter("status").as_deref(), Some("succeeded"));
     world.run_until_idle().await;
 }

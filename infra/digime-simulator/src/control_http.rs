@@ -1,4 +1,4 @@
-//! The control API over HTTP, under `/_simulator/`. The README lists its calls.
+//! The control API over HTTP, under `/_simulator/`. `openapi.yaml` describes its calls.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    net::TcpListener,
     path::Path,
     process::{Output, Stdio},
     time::{Duration, SystemTime},
@@ -24,6 +23,7 @@ use tokio::{
 /// The longest wait for the process. It starts in a second on an idle machine.
 const LIMIT: Duration = Duration::from_secs(60);
 const BANK: &str = "1_demo-bank";
+const FREE_PORTS: [&str; 2] = ["--port", "0"];
 
 /// A running local system, and what it has printed.
 struct Local {
@@ -51,21 +51,9 @@ fn error_of(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).expect("UTF-8")
 }
 
-/// A free port whose neighbour is free too.
-fn port() -> u16 {
-    loop {
-        let first = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let port = first.local_addr().expect("an address").port();
-        if port < u16::MAX && TcpListener::bind(("127.0.0.1", port + 1)).is_ok() {
-            return port;
-        }
-    }
-}
-
 impl Local {
     async fn start(arguments: &[&str]) -> Self {
-        let port = port().to_string();
-        Self::start_as(command(&[&["--port", &port], arguments].concat())).await
+        Self::start_as(command(&[&FREE_PORTS, arguments].concat())).await
     }
 
     async fn start_as(mut command: Command) -> Self {
@@ -181,8 +169,8 @@ async fn it_prints_and_tells_what_an_sdk_needs() {
 }
 
 #[tokio::test]
-async fn each_event_is_a_line() {
-    let mut local = Local::start(&["--ephemeral"]).await;
+async fn each_event_is_a_line_and_without_a_return_url_the_browser_ends_on_the_result_page() {
+    let mut local = Local::start(&["--ephemeral", "--no-return-url"]).await;
     let broken = json!({"contractId": "demo-contract", "readResult": {BANK: {"state": "partial",
         "error": {"code": "ServiceAuthorizationError", "statusCode": 511, "error": {"reauth": true}}}}});
     let url = local.url("/users/demo-user/read-results");
@@ -199,7 +187,11 @@ async fn each_event_is_a_line() {
     let form = format!("{query}&decision=success");
     let request = local.http.post(page).header("content-type", "application/x-www-form-urlencoded").body(form);
     let callback = request.send().await.unwrap().headers()["location"].to_str().unwrap().to_owned();
-    assert_eq!(local.http.get(callback).send().await.unwrap().status(), 303);
+    let result = local.http.get(callback).send().await.unwrap();
+    assert_eq!(
+        (result.status(), result.headers()["content-type"].to_str().unwrap()),
+        (StatusCode::OK, "text/html; charset=utf-8")
+    );
     let healed = local.line().await;
     assert!(healed.ends_with(" demo-user Meadow Bank healed (callback, verified)"), "{healed}");
     local.stop().await;
@@ -251,8 +243,7 @@ async fn a_second_start_keeps_secrets_and_contracts_and_reads_the_file() {
     assert_eq!(first.http.put(url).body(contract("of-put").to_string()).send().await.unwrap().status(), 200);
     let before = first.info().await;
     // The directory is in use.
-    let port = port().to_string();
-    let second = ended(command(&["--port", &port, "--data-dir", text(&data)])).await;
+    let second = ended(command(&[&FREE_PORTS, ["--data-dir", text(&data)].as_slice()].concat())).await;
     let holder = format!("another local system (process {}) is using it", first.process.id().unwrap());
     assert!(error_of(&second).contains(&holder), "{}", error_of(&second));
     // So is the port.
@@ -292,8 +283,7 @@ async fn a_start_that_cannot_work_says_why_in_one_line() {
         (no_file, Some(("RECONNECT_LINK_TTL", "soon")), "RECONNECT_LINK_TTL must be a duration"),
     ];
     for (arguments, variable, expected) in cases {
-        let port = port().to_string();
-        let mut command = command(&[&["--port", &port], arguments].concat());
+        let mut command = command(&[&FREE_PORTS, arguments].concat());
         command.envs(variable);
         let error = error_of(&ended(command).await);
         assert!(error.contains(expected) && error.lines().count() == 1, "{error}");
@@ -302,8 +292,7 @@ async fn a_start_that_cannot_work_says_why_in_one_line() {
 
 #[tokio::test]
 async fn settings_of_the_environment_are_honoured() {
-    let port = port().to_string();
-    let mut command = command(&["--port", &port, "--ephemeral"]);
+    let mut command = command(&[&FREE_PORTS, ["--ephemeral"].as_slice()].concat());
     command.envs([
         ("APPLICATION_NAME", "My Application"),
         ("ALLOWED_RETURN_ORIGINS", "https://app.example"),

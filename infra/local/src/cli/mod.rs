@@ -10,6 +10,7 @@ use std::{collections::BTreeMap, process::ExitCode};
 
 use clap::Parser;
 use digime::ambient::Ambient;
+use tracing::{instrument::WithSubscriber, subscriber::NoSubscriber};
 
 use self::options::{Arguments, Chosen};
 use crate::{clock::MovableClock, in_process, options::Options, system::System};
@@ -37,7 +38,9 @@ async fn start_and_wait(arguments: Arguments) -> Result<(), String> {
     let system = system.map_err(|error| error.to_string())?;
     // Subscribed before the first event.
     let events = system.topic.subscribe();
-    system.add_demo_user().await.map_err(|error| error.to_string())?;
+    // Without log lines, so that what a developer needs is printed first.
+    let demo_user = system.add_demo_user().with_subscriber(NoSubscriber::default()).await;
+    demo_user.map_err(|error| error.to_string())?;
     output::print(&output::introduction(&system.info.read()));
     output::print_events(events);
     ended().await;
@@ -55,7 +58,7 @@ fn system_options(
     settings.extend(chosen.webhook_url.map(|url| (environment::WEBHOOK.to_owned(), url)));
     Ok(Options {
         port: chosen.port,
-        simulator_port: chosen.port + 1,
+        simulator_port: if chosen.port == 0 { 0 } else { chosen.port + 1 },
         data_dir: chosen.data_dir,
         rust_log: settings.get("RUST_LOG").cloned().unwrap_or_else(|| "info".to_owned()),
         settings,

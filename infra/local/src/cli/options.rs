@@ -38,8 +38,8 @@ pub(super) struct Arguments {
 #[derive(Default, Args, Deserialize)]
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
 struct Common {
-    /// Serve the API and the console on this port, and the digi.me simulator on the next one [default: 9000]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=65534))]
+    /// Serve the API and the console on this port, and the digi.me simulator on the next one; 0 selects free ports [default: 9000]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=65534))]
     port: Option<u16>,
     /// Post each event to this URL too (https, or http to loopback), signed with a secret that is printed
     #[arg(long, value_name = "URL")]
@@ -79,8 +79,8 @@ impl Chosen {
         let own_webhook = common.webhook_url.is_some();
         let Common { port, webhook_url, return_origin, no_return_url, contract, verify_signatures } = common.or(file);
         let port = port.unwrap_or(DEFAULT_PORT);
-        if !(1..u16::MAX).contains(&port) {
-            return Err("port must be 1 to 65534: the digi.me simulator takes the next one".to_owned());
+        if port == u16::MAX {
+            return Err("port must be 0 to 65534: the digi.me simulator takes the next one".to_owned());
         }
         let of_environment = environment.get(environment::WEBHOOK).filter(|_| !own_webhook);
         let (name, webhook_url) = match of_environment {
@@ -253,11 +253,8 @@ mod tests {
         let refused = |arguments: &[&str], environment: &[(&str, &str)]| {
             chosen(directory.path(), arguments, environment).unwrap_err()
         };
-        for port in ["0", "65535"] {
-            assert!(refused(&["--port", port], &[]).contains("--port"), "{port}");
-            let of_file = chosen(with_file(&format!("port = {port}\n")).path(), &[], &[]).unwrap_err();
-            assert!(of_file.starts_with("port "), "{of_file}");
-        }
+        assert!(refused(&["--port=65535"], &[]).contains("--port"));
+        assert!(chosen(with_file("port = 65535\n").path(), &[], &[]).unwrap_err().starts_with("port "));
         for url in ["http://example.com/", "ftp://127.0.0.1/", "x"] {
             assert!(refused(&["--webhook-url", url], &[]).starts_with("webhook-url "), "{url}");
             assert!(refused(&[], &[("WEBHOOK_URL", url)]).starts_with("WEBHOOK_URL "), "{url}");

@@ -151,11 +151,13 @@ mod tests {
         credentials: Credentials,
         at: Timestamp,
         session_token: Option<String>,
+        /// The signed headers besides `host` and the date.
+        headers: Vec<(&'static str, &'static str)>,
     }
 
     impl Default for Signing {
         fn default() -> Self {
-            Self { credentials: credentials(), at: now(), session_token: None }
+            Self { credentials: credentials(), at: now(), session_token: None, headers: Vec::new() }
         }
     }
 
@@ -166,19 +168,23 @@ mod tests {
             let Credentials { access_key_id, secret_access_key, region, service } = &self.credentials;
             let token = self.session_token.clone();
             let identity = SigningCredentials::new(access_key_id, secret_access_key, token, None, "test").into();
+            let mut settings = SigningSettings::default();
+            settings.excluded_headers = None;
             let parameters = SigningParams::builder()
                 .identity(&identity)
                 .region(region)
                 .name(service)
                 .time(SystemTime::from(self.at))
-                .settings(SigningSettings::default())
+                .settings(settings)
                 .build()
                 .unwrap()
                 .into();
-            let signable =
-                SignableRequest::new(method.as_str(), &url, std::iter::empty(), SignableBody::Bytes(body)).unwrap();
+            let headers = self.headers.iter().copied();
+            let signable = SignableRequest::new(method.as_str(), &url, headers, SignableBody::Bytes(body)).unwrap();
             let (instructions, _) = sign(signable, &parameters).unwrap().into_parts();
-            let mut request = Request::builder().method(method).uri(target).header("host", "127.0.0.1:9000").body(());
+            let request = Request::builder().method(method).uri(target).header("host", "127.0.0.1:9000");
+            let add = |request: http::request::Builder, (name, value)| request.header(name, value);
+            let mut request = self.headers.iter().copied().fold(request, add).body(());
             instructions.apply_to_request_http1x(request.as_mut().unwrap());
             request.unwrap().into_parts().0
         }
@@ -204,6 +210,25 @@ mod tests {
     fn a_session_token_is_ignored() {
         let signing = Signing { session_token: Some("token".to_owned()), ..Signing::default() };
         assert!(accepted(&signing.request(Method::GET, PATH, b""), b""));
+    }
+
+    #[test]
+    fn a_client_may_sign_any_header_and_such_a_header_cannot_be_changed() {
+        let headers = vec![
+            ("content-type", "application/json"),
+            ("user-agent", "an SDK/1.0  (test)"),
+            ("x-amz-content-sha256", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"),
+            ("x-list", "a"),
+            ("x-list", "b"),
+        ];
+        let signing = Signing { headers: headers.clone(), ..Signing::default() };
+        let signed = signing.request(Method::POST, PATH, b"");
+        assert!(accepted(&signed, b""));
+        for (name, _) in headers {
+            let mut parts = signed.clone();
+            parts.headers.insert(name, HeaderValue::from_static("changed"));
+            assert!(!accepted(&parts, b""), "{name}");
+        }
     }
 
     #[test]
