@@ -329,6 +329,27 @@ def refresh(walk):
     walk.look("clock", "/console/digime")
 
 
+def keyboard(walk):
+    """Every control can be reached with the keyboard, in the order of the page, and shows that it has the focus."""
+    walk.open(f"/console/users/{USER}/accounts/{BANK}")
+    reached = []
+    for _ in range(40):
+        walk.chromium.type(pages.TAB)
+        one = walk.chromium.run("""
+          const one = document.activeElement, style = getComputedStyle(one), box = one.getBoundingClientRect();
+          return [one.nodeName, one.innerText.trim(), style.outline, box.top >= 0 && box.bottom <= innerHeight];
+        """)
+        if one[0] == "BODY":
+            break
+        reached.append(one)
+    hidden = [one for one in reached if "solid 3px" not in one[2] or not one[3]]
+    walk.check("the focus is visible everywhere", reached and not hidden, hidden)
+    names = [one[1] for one in reached]
+    expected = ["Skip to the content", "digime-reauth local", "Overview", "Users", "Notifications", "Queues", "digi.me"]
+    walk.check("the navigation comes first", [name.replace("\n", " ") for name in names[:7]] == expected, names)
+    walk.check("the actions are reached", {"Search", "Break", "Run a read", "curl"} <= set(names), names)
+
+
 def send_control(walk, path):
     urllib.request.urlopen(urllib.request.Request(f"{walk.control}{path}", method="POST"), timeout=30).close()
 
@@ -378,7 +399,7 @@ def send_text(url):
         return answer.read().decode()
 
 
-WALKS = [timeline, many, notification, another_start, dead_letter, refresh, commands, without_script]
+WALKS = [timeline, many, notification, another_start, dead_letter, refresh, keyboard, commands, without_script]
 
 
 def main(pictures=None, *names):

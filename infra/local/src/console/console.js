@@ -3,7 +3,9 @@
 "use strict";
 
 (() => {
-  const EVERY = 2000; // milliseconds
+  // Milliseconds.
+  const EVERY = 2000;
+  const SOON = 300;
   let tag = null;
   let ahead = 0; // of the local system's clock, in milliseconds
   let acting = false;
@@ -123,6 +125,8 @@
     } finally {
       button.removeAttribute("aria-busy");
       acting = false;
+      // What the action set off is a moment behind it.
+      setTimeout(refresh, SOON);
     }
   };
 

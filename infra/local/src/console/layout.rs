@@ -50,7 +50,7 @@ impl<'a> View<'a> {
                 body {
                     a.skip href="#main" { "Skip to the content" }
                     header.top {
-                        a.brand href="/" { "digime-reauth" span { "local" } }
+                        a.brand href="/" { "digime-reauth " span { "local" } }
                         nav aria-label="Console" {
                             @for (name, page) in PAGES {
                                 @let here = if page == "/" { path == "/" } else { path.starts_with(page) };
