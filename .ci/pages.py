@@ -4,8 +4,8 @@ Chromium breaks accounts and tokens with the buttons of the console, opens recon
 and back. Each page must be free of the errors that axe finds, in light and in dark mode, and must not scroll sideways on a
 phone or on a desktop. With a folder as its argument, the script also saves a picture of each page there.
 
-The local system always has a return URL. So the browser comes back to the application, and the page that a link shows after
-a journey without a return URL is opened by its address.
+Most journeys have a return URL: the browser comes back to the application, and the page that a link shows afterwards is
+opened by its address. One local system has none: there, each journey ends on a page of the service.
 """
 
 import base64
@@ -253,7 +253,38 @@ def refusals(walk):
     walk.page("too many attempts", "Too many attempts", "Try again in")
 
 
-WALKS = [mend_everything, start_again, connection_alone, another_browser, dead_end, not_confirmed, refusals]
+def without_return_url(walk):
+    """A journey from a link ends on the page of the link, one from the application's own URL on a page of its own."""
+    walk.console(("break", BANK), "read")
+    walk.chromium.visit(walk.link(BANK))
+    button, cancelled = "//button[.='Reconnect Meadow Bank']", "//p[.='You cancelled. Nothing was changed.']"
+    walk.press(button, ACCOUNT_PAGE)
+    walk.press(CANCEL, cancelled)
+    walk.page("back after a cancellation", "Reconnect Meadow Bank", buttons=["Reconnect Meadow Bank"])
+    walk.press(button, ACCOUNT_PAGE)
+    walk.press(AUTHORIZE, "//h1[.='All set']")
+    walk.page("back after a success", "All set", "Meadow Bank is connected.")
+    for name, decision, title, text in [
+        ("cancelled without a link", CANCEL, "Meadow Bank is not connected", "You cancelled. Nothing was changed."),
+        ("refused without a link", "//button[.='ONBOARD_ERROR']", "Meadow Bank is not connected", "go back to Demo Application"),
+        ("succeeded without a link", AUTHORIZE, "Meadow Bank is connected again", ""),
+    ]:
+        own_url(walk, name, decision, title, text)
+    walk.console("status-absent")
+    own_url(walk, "checking without a link", AUTHORIZE, "Checking Meadow Bank", "We are checking your connection.")
+
+
+def own_url(walk, name, decision, title, text):
+    """A reauthorization that the application creates, and how it ends."""
+    created = send(f"{walk.api}/users/demo-user/accounts/{BANK}/reauthorizations", "POST", body="{}")
+    walk.chromium.visit(created["url"])
+    walk.press(decision, f"//h1[.='{title}']")
+    walk.page(name, title, text)
+
+
+WALKS = [mend_everything, start_again, connection_alone, another_browser, dead_end, not_confirmed, refusals, without_return_url]
+# What the local system of a walk is started with.
+OPTIONS = {without_return_url: ["--no-return-url"]}
 
 
 def main(pictures=None):
@@ -264,7 +295,7 @@ def main(pictures=None):
         # As on a phone, where they take no room.
         chromium.devtools("Emulation.setScrollbarsHidden", hidden=True)
         for walk in WALKS:
-            with local_system() as addresses:
+            with local_system(*OPTIONS.get(walk, [])) as addresses:
                 try:
                     walk(Walk(check, chromium, addresses, pictures))
                 except OSError as error:
