@@ -121,6 +121,8 @@ def mend_everything(walk):
     """A dead refresh token and two accounts: digi.me's user page leads on to the account that waits the longest."""
     walk.console(("break", BANK), "read", ("break", HOSPITAL), "read", "kill-refresh", "expire-access", "read")
     link = walk.link(BANK)
+    walk.link(HOSPITAL)
+    until(lambda: walk.grant() == "user_reauthorization_required")
     walk.check("the grant needs the user", walk.grant() == "user_reauthorization_required", walk.grant())
     walk.chromium.visit(link)
     buttons = ["Reconnect to digi.me", "Reconnect Meadow Bank", "Reconnect St. Clement's Hospital"]
