@@ -284,6 +284,35 @@ def dead_letter(walk):
     walk.check("with a new id", not second.endswith(first), second)
 
 
+def explanations(walk):
+    """What a developer has to know: another login, an expired link, a user who must be authorized from scratch."""
+    account, user = f"/console/users/{USER}/accounts/{BANK}", f"/console/users/{USER}"
+    walk.console(("break", BANK), "read")
+    walk.chromium.visit(walk.link(BANK))
+    walk.press("//button[.='Reconnect Meadow Bank']", pages.ACCOUNT_PAGE)
+    walk.chromium.run("document.querySelector('input[name=username]').value = 'someone.else'")
+    walk.press("//button[.='Authorize this one']", pages.RETURNED)
+    walk.open(account)
+    walk.shows("another login", "another login", "WRONG_ACCOUNT")
+    walk.look("another login", account)
+    walk.open(account)
+    walk.click("Accept the new login")
+    walk.shows("an accepted login", "the application accepted the login")
+    walk.console(("break", HOSPITAL), "read")
+    walk.link(HOSPITAL)
+    put_clock(walk, {"advance": "15d"})
+    walk.open(user)
+    walk.shows("an expired link", "not clicked yet. The link has expired.")
+    walk.check("it is not offered", "Reconnect link" not in walk.text(), walk.text())
+    walk.console("store-grant", "revoke-tokens", ("break", BANK), "read")
+    walk.open(user)
+    walk.shows("a user to authorize from scratch", "not recoverable", "from scratch", selector="#grants")
+    walk.look("not recoverable", user, f"{user}/grants/demo-contract")
+    walk.open(f"{user}/grants/demo-contract")
+    walk.click("Store a new grant")
+    walk.shows("authorized from scratch", "active")
+
+
 def refresh(walk):
     """A refresh keeps focus, caret, typed text, open details and scroll; nobody else sees what an action did."""
     walk.open(f"/console/users/{USER}")
@@ -400,7 +429,7 @@ def send_text(url):
         return answer.read().decode()
 
 
-WALKS = [timeline, many, notification, another_start, dead_letter, refresh, keyboard, commands, without_script]
+WALKS = [timeline, many, notification, another_start, dead_letter, explanations, refresh, keyboard, commands, without_script]
 
 
 def main(pictures=None, *names):

@@ -101,6 +101,35 @@ async fn a_user_page_that_fails_is_a_return() {
 }
 
 #[tokio::test]
+async fn a_users_own_reauthorizations_do_not_hide_those_of_an_account() {
+    let world = World::builder().start().await;
+    let (id, _) = world.create_reauthorization(DEMO_USER, BANK).await;
+    world.advance(1);
+    world.kill_tokens();
+    for _ in 0..60 {
+        world.create_user_reauthorization().await;
+    }
+    let found = reauthorizations(&world, BANK).await;
+    assert_eq!(found.iter().map(|one| &one["reauthorizationId"]).collect::<Vec<_>>(), [&json!(id)]);
+    world.run_until_idle().await;
+}
+
+#[tokio::test]
+async fn a_reauthorization_that_cannot_be_read_does_not_hide_the_others() {
+    let world = World::builder().start().await;
+    let (id, _) = world.create_reauthorization(DEMO_USER, BANK).await;
+    let (unreadable, _) = world.create_reauthorization(DEMO_USER, BANK).await;
+    let request = json!({
+        "TableName": local::names::TABLE,
+        "Key": {"PK": {"S": format!("REAUTH#{unreadable}")}, "SK": {"S": "REAUTH"}},
+        "UpdateExpression": "REMOVE progress",
+    });
+    world.system.database.update_item(serde_json::from_value(request).unwrap()).unwrap();
+    let found = reauthorizations(&world, BANK).await;
+    assert_eq!(found.iter().map(|one| &one["reauthorizationId"]).collect::<Vec<_>>(), [&json!(id)]);
+}
+
+#[tokio::test]
 async fn the_latest_twenty_are_on_the_newest_page_of_the_history() {
     let world = World::builder().start().await;
     let mut ids = Vec::new();

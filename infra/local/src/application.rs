@@ -27,7 +27,7 @@ const POLL_PAUSE: Duration = Duration::from_millis(150);
 
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    #[error("the service answered {status} {code}")]
+    #[error("{}", service_answer(*.status, .code))]
     Service {
         status: StatusCode,
         /// The `code` of the problem.
@@ -43,6 +43,19 @@ pub enum ReadError {
     Digime(#[from] digime::Error),
     #[error("the read did not end in time")]
     Unfinished,
+}
+
+/// What an answer of the service means to the reader of the console.
+fn service_answer(status: StatusCode, code: &str) -> String {
+    match code {
+        "user_reauthorization_required" => "the refresh token is dead, so that nothing can be read until the user \
+            authorizes again. The application was told, with a link"
+            .to_owned(),
+        "user_authorization_required" => "digi.me does not recognize the user any more: the application authorizes \
+            the user from scratch"
+            .to_owned(),
+        _ => format!("the service answered {status} {code}"),
+    }
 }
 
 #[derive(Clone)]

@@ -28,7 +28,7 @@ pub(crate) async fn add_user(control: &Control, application: &Application) -> Re
     // A user with data in the service has a grant, or lost it on purpose, as through a button of the console.
     match application.call(Method::GET, &format!("/users/{DEMO_USER}/accounts"), &Value::Null).await {
         Ok(_) => Ok(()),
-        Err(_) => store_grant(control, application, DEMO_USER).await,
+        Err(_) => store_grant(control, application, DEMO_USER, DEMO_USER, DEMO_CONTRACT).await,
     }
 }
 
@@ -44,10 +44,17 @@ pub(crate) fn add_accounts(control: &Control) {
     }
 }
 
-/// Stores a new grant in the service, as an application does after a user has authorized it again.
-pub(crate) async fn store_grant(control: &Control, application: &Application, user: &str) -> Result<(), String> {
-    let tokens = serde_json::to_value(control.issue_tokens(user, DEMO_CONTRACT)).map_err(|error| error.to_string())?;
+/// Stores a new grant in the service, as an application does after a user has authorized it again. `person` is the
+/// simulator's user who authorizes.
+pub(crate) async fn store_grant(
+    control: &Control,
+    application: &Application,
+    user: &str,
+    person: &str,
+    contract: &str,
+) -> Result<(), String> {
+    let tokens = serde_json::to_value(control.issue_tokens(person, contract)).map_err(|error| error.to_string())?;
     let user = percent_encoding::utf8_percent_encode(user, percent_encoding::NON_ALPHANUMERIC);
-    let path = format!("/users/{user}/grants/{DEMO_CONTRACT}?replace=true");
+    let path = format!("/users/{user}/grants/{contract}?replace=true");
     application.call(Method::PUT, &path, &tokens).await.map(drop).map_err(|error| error.to_string())
 }

@@ -11,12 +11,12 @@ use reauth_core::{
     keyring::{Keyring, WeakSecret, reconnect_path},
     store::StoredEvent,
 };
-use reauth_domain::{Event, EventId, UserId, event::ReconnectLink};
+use reauth_domain::{AccountId, Event, EventId, UserId, event::ReconnectLink};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
 use crate::{
-    DEMO_USER,
+    DEMO_CONTRACT, DEMO_USER,
     application::{Application, ReadError},
     clock::{ClockError, MovableClock},
     demo,
@@ -145,9 +145,28 @@ impl Operations {
         Ok(self.application.read(user).await?)
     }
 
-    /// Stores a new grant of the simulator's user in the service, as after a new authorization.
+    /// Stores a new grant of the simulator's user in the service, under each contract under which the user has one, as
+    /// after a new authorization. A user without a grant gets one under the demo contract.
     pub(crate) async fn store_grant(&self, user: &str) -> Result<(), OperationError> {
-        demo::store_grant(&self.control, &self.application, user).await.map_err(OperationError::Demo)
+        let id: Option<UserId> = user.parse().ok();
+        let contracts = self.index.read(|tables| {
+            let grants = id.as_ref().and_then(|id| tables.user(id)).map(|user| user.grants.keys());
+            grants.into_iter().flatten().map(ToString::to_string).collect::<Vec<_>>()
+        });
+        let contracts = if contracts.is_empty() { vec![DEMO_CONTRACT.to_owned()] } else { contracts };
+        let person = self.application.simulated_user(user).await.unwrap_or_else(|| user.to_owned());
+        for contract in contracts {
+            let stored = demo::store_grant(&self.control, &self.application, user, &person, &contract).await;
+            stored.map_err(OperationError::Demo)?;
+        }
+        Ok(())
+    }
+
+    /// Lets the demo application accept the login that digi.me names for an account.
+    pub(crate) async fn accept_identity(&self, user: &UserId, account: &AccountId) -> Result<(), OperationError> {
+        let user = percent_encoding::utf8_percent_encode(user.as_str(), percent_encoding::NON_ALPHANUMERIC);
+        let path = format!("/users/{user}/accounts/{account}/accept-identity");
+        Ok(self.application.call(Method::POST, &path, &Value::Null).await.map(drop)?)
     }
 
     /// Puts the demo user back to the beginning, in the service and at digi.me, and ends the simulator's failures and

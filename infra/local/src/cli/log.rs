@@ -10,8 +10,10 @@ use crate::causes;
 
 /// The project's other crates, whose lines are written by default like those of the functions.
 const LOCAL: [&str; 2] = ["local", "digime_simulator"];
+const SWEEP: &str = "sweep_accounts";
 
-/// Writes the log lines at the levels of `RUST_LOG`. By default, the project's own crates write `info`, and others `warn`.
+/// Writes the log lines at the levels of `RUST_LOG`. By default, the project's own crates write `info`, and others `warn`. The
+/// sweep runs every few seconds: it writes `warn`.
 pub(super) fn initialize(settings: &BTreeMap<String, String>) -> Result<(), String> {
     let text = settings.get(environment::LOG).cloned().unwrap_or_else(default);
     let settings: Environment = [(environment::LOG.to_owned(), text)].into_iter().collect();
@@ -23,6 +25,6 @@ pub(super) fn initialize(settings: &BTreeMap<String, String>) -> Result<(), Stri
 }
 
 fn default() -> String {
-    let ours = logs::OURS.iter().chain(&LOCAL).map(|name| format!(",{name}=info"));
-    std::iter::once("warn".to_owned()).chain(ours).collect()
+    let ours = logs::OURS.iter().chain(&LOCAL).filter(|name| **name != SWEEP);
+    std::iter::once("warn".to_owned()).chain(ours.map(|name| format!(",{name}=info"))).collect()
 }

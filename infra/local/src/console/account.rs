@@ -46,13 +46,19 @@ pub(super) async fn show_grant(
     Path((user, contract)): Path<(String, String)>,
     visit: Visit,
 ) -> Response {
+    let simulated = console.operations.application.simulated_user(&user).await.unwrap_or_default();
     console.page(&visit, |view| {
         let user: UserId = user.parse().ok()?;
-        let target = Target::Grant(contract.parse().ok()?);
+        let id = contract.parse().ok()?;
+        let grant = view.tables.user(&user)?.grants.get(&id);
+        let target = Target::Grant(id);
+        let subject = |target| Subject { user: user.as_str(), target };
         let head = html! {
             h1 { "Connection to digi.me " code { (contract) } }
             p { "Grant of " (user_link(&user)) ". It is mended on digi.me's user reauthorization page, or when the application stores a new pair." }
-            (view.actions(&[&actions::READ], Subject { user: user.as_str(), target: "" }, "a read"))
+            @if let Some(grant) = grant { p.badges { (users::grant_badges(view, grant)) } }
+            (view.actions(&[&actions::READ, &actions::STORE_GRANT], subject(""), "the application"))
+            (view.actions(&users::TOKENS, subject(&simulated), "the tokens"))
         };
         show(view, &user, &target, &head)
     })
@@ -113,6 +119,9 @@ fn account_state(view: &View<'_>, user: &UserId, account: &Account) -> Markup {
                 (badge("another login", "broken")) " Expected " (account.masked_username().unwrap_or_default())
                 ", found " (reauth_domain::account::mask(&mismatch.found)) "."
             }
+        }
+        @if account.identity_mismatch.is_some() {
+            (view.actions(&[&actions::ACCEPT_IDENTITY], Subject { user: user.as_str(), target: id }, "the login"))
         }
         (view.actions(&actions, Subject { user: user.as_str(), target: id }, id))
     }

@@ -122,6 +122,12 @@ actions! {
     STORE_GRANT = "store-grant", "Store a new grant",
         |bases, subject| bases.local(Method::POST, &format!("users/{}/grant", segment(subject.user)), None),
         "The user authorized again, and the service has the new grant.";
+    ACCEPT_IDENTITY = "accept-identity", "Accept the new login",
+        |bases, subject| {
+            let account = format!("users/{}/accounts/{}", segment(subject.user), segment(subject.target));
+            bases.local(Method::POST, &format!("{account}/accept-identity"), None)
+        },
+        "The application took the login that digi.me names now.";
     RESET_LINKS = "reset-links", "Reset the limit of the links",
         |bases, subject| bases.local(Method::POST, &format!("users/{}/links/reset-limit", segment(subject.user)), None),
         "The buttons of the user's links can be pressed again at once.";
@@ -144,7 +150,7 @@ actions! {
     BREAK = "break", "Break",
         |bases, subject| bases.account(subject, "break", None),
         "The source withdrew its authorization. The application does not know it until it reads.";
-    BREAK_SDK = "break-sdk", "Break (SDK shape)",
+    BREAK_SDK = "break-sdk", "Break, error in the SDK's form",
         |bases, subject| bases.account(subject, "break", Some(json!({ "shape": "sdk" }))),
         "The source withdrew its authorization. Reads report it in the SDKs' shape.";
     MEND = "mend", "Mend",
@@ -155,7 +161,7 @@ actions! {
         "The user's access tokens have expired.";
     KILL_REFRESH = "kill-refresh", "Invalidate the refresh tokens",
         |bases, subject| bases.tokens(subject, "kill-refresh-tokens"),
-        "The user's refresh tokens are invalid.";
+        "The user's refresh tokens are invalid. The service notices it when the access token has expired: expire it, and run a read.";
     REVOKE_TOKENS = "revoke-tokens", "Revoke all tokens",
         |bases, subject| bases.tokens(subject, "revoke-tokens"),
         "digi.me no longer knows the user's tokens.";

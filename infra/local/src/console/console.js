@@ -19,7 +19,7 @@
       amount < 60 ? `${amount} s`
       : amount < 3600 ? `${Math.trunc(amount / 60)} min`
       : amount < 172800 ? `${Math.trunc(amount / 3600)} h`
-      : `${Math.trunc(amount / 86400)} d`;
+      : `${Math.round(amount / 86400)} d`;
     return seconds < 0 ? `in ${text}` : `${text} ago`;
   };
   const showAges = () => {

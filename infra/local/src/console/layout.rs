@@ -2,14 +2,17 @@
 
 use jiff::{SignedDuration, Timestamp};
 use maud::{DOCTYPE, Markup, html};
-use reauth_domain::{Target, UserId, time::rfc3339};
+use reauth_domain::{EventId, Target, UserId, time::rfc3339};
 
 use super::{
     Console,
     actions::{self, Action, Bases, Subject, segment},
     respond::Visit,
 };
-use crate::index::{Page, Tables};
+use crate::{
+    index::{Page, Tables},
+    queues::Channel,
+};
 
 /// The pages in the navigation.
 const PAGES: [(&str, &str); 5] = [
@@ -27,11 +30,20 @@ pub(super) struct View<'a> {
     pub(super) visit: &'a Visit,
     pub(super) now: Timestamp,
     pub(super) bases: Bases,
+    /// Whether a webhook is configured.
+    pub(super) has_webhook: bool,
 }
 
 impl<'a> View<'a> {
     pub(super) fn new(console: &'a Console, tables: &'a Tables, visit: &'a Visit) -> Self {
-        Self { console, tables, visit, now: console.ambient.now(), bases: console.bases() }
+        let has_webhook = console.info.read().webhook.is_some();
+        Self { console, tables, visit, now: console.ambient.now(), bases: console.bases(), has_webhook }
+    }
+
+    /// Whether the webhook has taken an event.
+    pub(super) fn taken_by_webhook(&self, event: &EventId) -> bool {
+        let deliveries = self.console.operations.queues.deliveries(event.as_str()).unwrap_or_default();
+        deliveries.iter().any(|delivery| delivery.channel == Channel::Webhook)
     }
 
     /// A whole page. `content` stands in `main`.
@@ -232,7 +244,7 @@ pub(super) fn age(at: Timestamp, now: Timestamp) -> String {
         amount @ 0..60 => format!("{amount} s"),
         amount @ 0..3_600 => format!("{} min", amount / 60),
         amount @ 0..172_800 => format!("{} h", amount / 3_600),
-        amount => format!("{} d", amount / 86_400),
+        amount => format!("{} d", (amount + 43_200) / 86_400),
     };
     if seconds < 0 { format!("in {text}") } else { format!("{text} ago") }
 }

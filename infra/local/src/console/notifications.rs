@@ -127,7 +127,6 @@ fn receivers(view: &View<'_>, event: &StoredEvent, deliveries: &[Delivery]) -> M
     let of = |channel| deliveries.iter().filter(move |delivery| delivery.channel == channel);
     // An event of an earlier version has a receipt only.
     let receipt = event.published_at.filter(|_| of(Channel::Topic).next().is_none());
-    let has_webhook = view.console.info.read().webhook.is_some();
     html! {
         dl.values {
             dt { "Topic" }
@@ -140,7 +139,7 @@ fn receivers(view: &View<'_>, event: &StoredEvent, deliveries: &[Delivery]) -> M
             dd {
                 @for delivery in of(Channel::Webhook) { div { "took it " (view.time(delivery.at)) } }
                 (waiting(view, Queue::Webhooks, event))
-                @if !has_webhook && of(Channel::Webhook).next().is_none() { span.quiet { "None is configured: start with " code { "--webhook-url" } "." } }
+                @if !view.has_webhook && of(Channel::Webhook).next().is_none() { span.quiet { "None is configured: start with " code { "--webhook-url" } "." } }
             }
         }
     }

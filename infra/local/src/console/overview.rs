@@ -61,11 +61,15 @@ fn begin(view: &View<'_>) -> Markup {
                         dt { "Private key (PKCS#1)" } dd { code { (contract.private_key_file.display()) } }
                     }
                     dt { "This service's API" } dd { code { (info.api_url) } " (" a href="/openapi.yaml" { "OpenAPI" } ")" }
+                    dt { "Callback (redirect URI)" } dd { code { (info.callback_url) } }
+                    dt { "Credentials" } dd { code { (info.credentials.access_key_id) } " and " code { (info.credentials.secret_access_key) } @if !info.signatures_verified { ", which are not checked: start with " code { "--verify-signatures" } } }
                     dt { "Control APIs" } dd { a href="/_local/openapi.yaml" { "OpenAPI" } }
                     @if let Some(webhook) = &info.webhook {
                         dt { "Webhook" } dd { code { (webhook.url) } ", signed with " code { (webhook.secret) } }
                     }
                 }
+                p { "Then store a user's token pair: " code { "PUT /users/{userId}/grants/{contractId}" } ". The user and what happens to it appear here. "
+                    "docs/concepts.md and docs/from-the-sdk.md say what comes next." }
             }
             (view.actions(&[&actions::RESET_DEMO], Subject { user: DEMO_USER, target: "" }, "the demo"))
         }
@@ -81,7 +85,7 @@ fn funnel(view: &View<'_>) -> Markup {
     let all = added(services.iter().map(|(_, counts)| *counts));
     html! {
         section id="funnel" data-live aria-labelledby="funnel-title" {
-            h2 id="funnel-title" { "Where open episodes stand" }
+            h2 id="funnel-title" { "Episodes by step" }
             @if services.is_empty() {
                 p.quiet { "No account has needed its user yet." }
             } @else {

@@ -10,7 +10,8 @@ use serde_json::Value;
 use super::{
     Console,
     actions::{self, Subject},
-    layout::View,
+    layout::{View, user_link},
+    notifications,
     respond::Visit,
 };
 use crate::{index::Page, names::Queue, queues::Message};
@@ -33,7 +34,7 @@ pub(super) async fn list(State(console): State<Console>, visit: Visit) -> Respon
 pub(super) fn depths(view: &View<'_>, queues: &[Queue]) -> Markup {
     html! {
         table.depths {
-            thead { tr { th scope="col" { "Queue" } th scope="col" { "Visible" } th scope="col" { "Hidden" } th scope="col" { "Dead" } } }
+            thead { tr { th scope="col" { "Queue" } th scope="col" { "Visible" } th scope="col" title="In progress, or waiting for a retry" { "Not visible" } th scope="col" { "Dead" } } }
             tbody {
                 @for queue in queues {
                     @let depth = view.console.operations.queues.depth(*queue).unwrap_or_default();
@@ -64,13 +65,24 @@ fn dead_letters(view: &View<'_>, queue: Queue) -> Markup {
                     @for message in &page.items {
                         li.row data-key=(message.message_id) {
                             div.who { (link(message)) code { (message.message_id) } }
-                            div { (message.cause.as_deref().unwrap_or("The cause is not known.")) }
+                            div { (message.cause.as_deref().unwrap_or("The cause is not known.")) (event_link(view, message)) }
                             div.age { @if let Some(at) = message.dead_at { (view.time(at)) } }
                         }
                     }
                 }
                 (view.pager(&page, queue.name(), queue.name()))
             }
+        }
+    }
+}
+
+/// A link to the notification that a message holds, and to its user.
+fn event_link(view: &View<'_>, message: &Message) -> Markup {
+    let id = message.attributes.get("eventId").and_then(|id| id.parse().ok());
+    let event = id.and_then(|id| view.tables.event(&id));
+    html! {
+        @if let Some(event) = event {
+            " · " (notifications::title(event)) " of " (user_link(&event.event.subject.user_id))
         }
     }
 }
@@ -86,7 +98,7 @@ pub(super) async fn show(State(console): State<Console>, Path(id): Path<String>,
         let target = format!("{}/{}", queue.name(), message.message_id);
         let content = html! {
             h1 { "Dead letter of " (queue.name()) }
-            p { code { (message.message_id) } }
+            p { code { (message.message_id) } (event_link(view, &message)) }
             (view.actions(&[&actions::REDRIVE_ONE], Subject { user: "", target: &target }, "this dead letter"))
             (view.actions(&[&actions::REDRIVE], Subject { user: "", target: queue.name() }, "all dead letters of the queue"))
             section aria-labelledby="cause" {

@@ -100,12 +100,24 @@ fn summary(view: &View<'_>, timeline: &Timeline) -> Markup {
         @match (timeline.step(), last) {
             (None, _) => { (last_name(timeline)) " " (end(view, timeline)) },
             (Some(Step::Lost), _) => "Not told yet",
-            (Some(Step::Told), _) => { "Told " @if let Some(at) = timeline.told_at { (view.time(at)) } ", not clicked yet" },
+            (Some(Step::Told), _) => {
+                "Told " @if let Some(at) = timeline.told_at { (view.time(at)) } ", not clicked yet"
+                @if let Some(remark) = remark(view, timeline) { ". " (remark) }
+            },
             (Some(Step::Verifying), _) => (end(view, timeline)),
             (Some(_), Some(attempt)) => { (clicked(view, attempt)) ". " (returned(view, attempt)) },
             (Some(_), None) => "",
         }
     }
+}
+
+/// Why the user of an episode that was told may not have come: the link has expired, or the webhook has not taken the event.
+fn remark(view: &View<'_>, timeline: &Timeline) -> Option<&'static str> {
+    let event = timeline.announced_by.as_ref().filter(|_| timeline.step() == Some(Step::Told))?;
+    if view.tables.link(event).is_some_and(|link| link.expires_at <= view.now) {
+        return Some("The link has expired.");
+    }
+    (view.has_webhook && !view.taken_by_webhook(event)).then_some("The webhook has not taken it.")
 }
 
 fn stages(view: &View<'_>, timeline: &Timeline) -> [Stage; 5] {
@@ -136,6 +148,7 @@ fn stages(view: &View<'_>, timeline: &Timeline) -> [Stage; 5] {
             @if let Some(event) = &timeline.announced_by {
                 @if timeline.told_at.is_some() { br; }
                 a href={ "/console/notifications/" (event) } { "Notification" }
+                @if let Some(remark) = remark(view, timeline) { br; small { (remark) } }
             }
         },
     };

@@ -16,13 +16,13 @@ use super::{
     respond::Visit,
     timeline,
 };
-use crate::index::{Found, Page, User};
+use crate::index::{Found, Page, User, timeline::Timeline};
 
 /// Users and accounts on a page.
 const ROWS: usize = 25;
 
 /// The actions on the tokens of the simulator's user.
-const TOKENS: [&Action; 3] = [&actions::EXPIRE_ACCESS, &actions::KILL_REFRESH, &actions::REVOKE_TOKENS];
+pub(super) const TOKENS: [&Action; 3] = [&actions::EXPIRE_ACCESS, &actions::KILL_REFRESH, &actions::REVOKE_TOKENS];
 /// The actions on an account that is authorized, the most common one first, and on one that is not.
 pub(super) const AUTHORIZED: [&Action; 2] = [&actions::BREAK, &actions::BREAK_SDK];
 pub(super) const UNAUTHORIZED: [&Action; 1] = [&actions::MEND];
@@ -112,11 +112,32 @@ fn account_row(view: &View<'_>, user: &UserId, account: &Account) -> Markup {
     }
 }
 
-/// The link that the application was told for an open episode.
-pub(super) fn reconnect_url(view: &View<'_>, open: &crate::index::timeline::Timeline) -> Option<String> {
+/// The link that the application was told for an open episode, while it works.
+pub(super) fn reconnect_url(view: &View<'_>, open: &Timeline) -> Option<String> {
     let event = open.announced_by.as_ref()?;
-    view.tables.link(event)?;
-    view.console.operations.links.url(event, &view.tables.event(event)?.link_key_id)
+    let works = view.tables.link(event)?.expires_at > view.now;
+    works.then(|| view.console.operations.links.url(event, &view.tables.event(event)?.link_key_id)).flatten()
+}
+
+/// Whether the user can renew the connection to digi.me on the page of a link. If not, the application must authorize the
+/// user from scratch.
+pub(super) fn is_recoverable(grant: &GrantState) -> bool {
+    grant.episode.as_ref().is_none_or(|episode| episode.recoverable)
+}
+
+/// The status of a grant.
+pub(super) fn grant_badges(view: &View<'_>, grant: &GrantState) -> Markup {
+    let status = match grant.status(view.now) {
+        GrantStatus::Active => "active",
+        GrantStatus::UserReauthorizationRequired => "user_reauthorization_required",
+    };
+    html! {
+        (badge(status, status))
+        @if !is_recoverable(grant) {
+            (badge("not recoverable", "broken"))
+            p { "digi.me does not recognize the user any more: the link cannot help. The application authorizes the user from scratch (here: " strong { (actions::STORE_GRANT.label) } ")." }
+        }
+    }
 }
 
 fn grants(view: &View<'_>, user: &UserId, known: &User, simulated: Option<&str>) -> Markup {
@@ -140,18 +161,14 @@ fn grants(view: &View<'_>, user: &UserId, known: &User, simulated: Option<&str>)
 
 fn grant_row(view: &View<'_>, user: &UserId, grant: &GrantState) -> Markup {
     let target = Target::Grant(grant.contract_id.clone());
-    let status = match grant.status(view.now) {
-        GrantStatus::Active => "active",
-        GrantStatus::UserReauthorizationRequired => "user_reauthorization_required",
-    };
     let timelines = view.tables.timelines(user, &target);
     html! {
         li.row.grant data-key={ "grant " (grant.contract_id) } {
             div.who { a.target href=(target_path(user, &target)) { (grant.contract_id) } small { "of " (user_link(user)) } }
             div {
-                (badge(status, status))
+                (grant_badges(view, grant))
                 @if let Some(latest) = timelines.episodes.first() { (timeline::line(view, latest)) }
-                @if let Some(url) = timelines.open().and_then(|open| reconnect_url(view, open)) { p { a href=(url) { "Reconnect link" } } }
+                @if is_recoverable(grant) && let Some(url) = timelines.open().and_then(|open| reconnect_url(view, open)) { p { a href=(url) { "Reconnect link" } } }
             }
         }
     }

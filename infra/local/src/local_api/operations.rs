@@ -26,6 +26,7 @@ pub(super) fn routes() -> Vec<Route> {
         Route::new("POST /_local/users/{userId}/links/reset-limit", reset_link_limit),
         Route::new("POST /_local/users/{userId}/read", read),
         Route::new("POST /_local/users/{userId}/grant", store_grant),
+        Route::new("POST /_local/users/{userId}/accounts/{accountId}/accept-identity", accept_identity),
     ]
 }
 
@@ -107,6 +108,15 @@ async fn reset_link_limit(State(api): State<LocalApi>, Path(user): Path<String>)
 
 async fn read(State(api): State<LocalApi>, Path(user): Path<String>) -> Result<StatusCode, Refused> {
     api.operations.read(&user).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn accept_identity(
+    State(api): State<LocalApi>,
+    Path((user, account)): Path<(String, String)>,
+) -> Result<StatusCode, Refused> {
+    let (user, account) = (user.parse().map_err(Refused::bad_request)?, account.parse().map_err(Refused::bad_request)?);
+    api.operations.accept_identity(&user, &account).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

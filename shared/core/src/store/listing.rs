@@ -21,7 +21,7 @@ use super::{
 const MAX_POSITION: usize = 24 + 1 + 128 + 1 + 6 + 128;
 
 /// DynamoDB returns up to 100 items of one `BatchGetItem` call.
-pub(super) const MAX_BATCH: usize = 100;
+const MAX_BATCH: usize = 100;
 /// The longest pause before the keys are requested that DynamoDB left out.
 const UNPROCESSED_PAUSE: Duration = Duration::from_millis(100);
 

@@ -17,13 +17,18 @@ use super::{
     Condition, Store, StoreError, error,
     item::{self, PointerItem, ReauthorizationItem},
     key,
-    listing::MAX_BATCH,
     transaction::{Transaction, number, text},
 };
-use crate::keyring::{equal_in_constant_time, sha256};
+use crate::{
+    error::Chain,
+    keyring::{equal_in_constant_time, sha256},
+};
 
 /// Long after the last callback, so that the application can still read the outcome.
 const KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// Reauthorizations of a user that are read to find out whether they are of an account. Those of an earlier version are
+/// among them.
+const MAX_UNKNOWN: usize = 50;
 /// Keeps the time of the first return.
 const FIRST_RETURN: &str = "returnedAt = if_not_exists(returnedAt, :now)";
 
@@ -206,29 +211,38 @@ impl Store {
         item.map(stored).transpose()
     }
 
-    /// The latest reauthorizations of an account, up to `limit`, oldest first. They are kept for 30 days.
+    /// The latest reauthorizations of an account, up to `limit`, oldest first. They are kept for 30 days. One that cannot be
+    /// read is left out.
     pub async fn reauthorizations_of_account(
         &self,
         user: &UserId,
         account: &AccountId,
         limit: usize,
     ) -> Result<Vec<Reauthorization>, StoreError> {
-        let keys = self.reauthorization_keys(user, account).await?;
+        let keys = self.reauthorization_keys(user, account, limit).await?;
         let wanted = KeysAndAttributes::builder().consistent_read(true);
         let mut found = Vec::new();
         for item in self.batch(keys, &wanted).await? {
-            let reauthorization = item::read::<ReauthorizationItem>(item)?.into_reauthorization()?;
-            if reauthorization.account_id() == Some(account) {
-                found.push(reauthorization);
+            match item::read::<ReauthorizationItem>(item).and_then(ReauthorizationItem::into_reauthorization) {
+                Ok(reauthorization) if reauthorization.account_id() == Some(account) => found.push(reauthorization),
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::warn!(user_id = %user, account_id = %account, error = %Chain(&error), "store: could not read a reauthorization of a history");
+                }
             }
         }
         found.sort_by(|a, b| (a.created_at, a.id.as_str()).cmp(&(b.created_at, b.id.as_str())));
         Ok(found.split_off(found.len().saturating_sub(limit)))
     }
 
-    /// The keys of the newest reauthorizations that can be of the account, up to one batch. A user reauthorization may get
-    /// its account after its pointer was written.
-    async fn reauthorization_keys(&self, user: &UserId, account: &AccountId) -> Result<Vec<key::Key>, StoreError> {
+    /// The keys of the newest `limit` reauthorizations that were created for the account, and of the newest of which that is
+    /// not known: a user reauthorization may get its account after its pointer was written.
+    async fn reauthorization_keys(
+        &self,
+        user: &UserId,
+        account: &AccountId,
+        limit: usize,
+    ) -> Result<Vec<key::Key>, StoreError> {
         let query = self
             .client
             .query()
@@ -236,28 +250,31 @@ impl Store {
             .consistent_read(true)
             .key_condition_expression("PK = :pk AND begins_with(SK, :prefix)")
             .filter_expression("accountId = :account OR attribute_not_exists(accountId)")
-            .projection_expression("SK, #ttl")
+            .projection_expression("SK, #ttl, accountId")
             .expression_attribute_names("#ttl", "ttl")
             .expression_attribute_values(":pk", text(key::user(user)))
             .expression_attribute_values(":prefix", text(key::REAUTHORIZATIONS))
             .expression_attribute_values(":account", text(account.as_str()));
-        let (mut pointers, mut start) = (Vec::new(), None);
+        let (mut pointers, mut start) = (Vec::<(bool, i64, key::Key)>::new(), None);
         loop {
             let page = query.clone().set_exclusive_start_key(start).send().await;
             let page = page.map_err(|error| error::unavailable(&error))?;
             pointers.extend(page.items.unwrap_or_default().into_iter().filter_map(|item| {
                 // The time of the creation is the same distance before each `ttl`.
                 let ttl: i64 = item.get("ttl")?.as_n().ok()?.parse().ok()?;
-                Some((ttl, key::pointed_to(item.get("SK")?.as_s().ok()?)?))
+                let is_own = item.contains_key("accountId");
+                Some((is_own, ttl, key::pointed_to(item.get("SK")?.as_s().ok()?)?))
             }));
             start = page.last_evaluated_key;
             if start.is_none() {
                 break;
             }
         }
-        pointers.sort_by_key(|(ttl, _)| std::cmp::Reverse(*ttl));
-        pointers.truncate(MAX_BATCH);
-        Ok(pointers.into_iter().map(|(_, key)| key).collect())
+        pointers.sort_by_key(|(_, ttl, _)| std::cmp::Reverse(*ttl));
+        let (own, unknown): (Vec<_>, Vec<_>) = pointers.into_iter().partition(|(is_own, ..)| *is_own);
+        let own = own.into_iter().take(limit);
+        let unknown = unknown.into_iter().take(MAX_UNKNOWN);
+        Ok(own.chain(unknown).map(|(_, _, key)| key).collect())
     }
 
     /// Records that this callback exchanges the code, and removes the code verifier: the exchange is not repeated. A

@@ -73,7 +73,8 @@ pub fn service<F: HttpFunction>(function: Arc<F>, ambient: Ambient) -> impl Even
 }
 
 /// Answers one request, and logs its outcome in one line. A problem is logged here too, with its cause. The caller gets the
-/// problem without the cause. The path and the query are not logged: they can contain a token. The ids are recorded while the request is read ([`ApiRequest::record`]), so that every log line of the request has them.
+/// problem without the cause. The path and the query are not logged: they can contain a token. The ids are recorded while
+/// the request is read ([`ApiRequest::record`]), so that every log line of the request has them.
 #[instrument(
     name = "request",
     skip_all,
