@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { generateKeyPairSync } from "node:crypto";
-import { once } from "node:events";
+import { on, once } from "node:events";
 import { readFileSync } from "node:fs";
 import { createServer, get, request } from "node:http";
 import { createRequire } from "node:module";
@@ -259,9 +259,11 @@ async function aUserIsForgotten() {
 }
 
 await registerOwnContract();
-const running = spawn(process.execPath, ["local.mjs", address], { cwd: EXAMPLE, stdio: ["ignore", "pipe", "inherit"] });
+// As README.md says, in a process group of its own: npm starts the application in a process of its own.
+const running = spawn("npm", ["run", "local", address], { cwd: EXAMPLE, stdio: ["ignore", "pipe", "inherit"], detached: true });
 try {
-    await once(running.stdout, "data", { signal: AbortSignal.timeout(LIMIT_MS) });
+    const printed = on(running.stdout.setEncoding("utf8"), "data", { signal: AbortSignal.timeout(LIMIT_MS), close: ["end"] });
+    for await (const [text] of printed) if (text.includes("The application listens")) break;
     for (const step of [
         brokenRequestsAreRefused,
         anAccountIsHealed,
@@ -276,5 +278,5 @@ try {
         console.log(`ok - ${step.name}`);
     }
 } finally {
-    running.kill();
+    process.kill(-running.pid);
 }
