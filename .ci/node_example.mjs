@@ -9,7 +9,7 @@ import { createServer, get, request } from "node:http";
 import { createRequire } from "node:module";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ReauthClient } from "../docs/examples/node/digime-reauth.mjs";
-import { init } from "../infra/digime-simulator/sdk-check/stand-in.mjs";
+import { init } from "../infra/digime-simulator/sdk-check/substitute.mjs";
 
 const EXAMPLE = new URL("../docs/examples/node/", import.meta.url);
 const LIMIT_MS = 20_000;
