@@ -4,7 +4,7 @@ const address = process.argv[2] ?? "http://127.0.0.1:9000";
 const response = await fetch(`${address}/_local/info`, { signal: AbortSignal.timeout(5_000) });
 const info = await response.json();
 if (!info.webhook) throw new Error("start the local system with --webhook-url http://127.0.0.1:3000/webhook");
-const contractId = process.env.DIGIME_CONTRACT_ID ?? "demo-contract";
+const contractId = process.env.DIGIME_CONTRACT_ID || "demo-contract";
 const contract = info.contracts.find((/** @type {{ contractId: string }} */ one) => one.contractId === contractId);
 if (!contract) throw new Error(`the local system has no contract ${contractId}`);
 Object.assign(process.env, {
