@@ -182,7 +182,7 @@ def check_runbook(template):
     yield from (f"{RUNBOOK} has no paragraph {it}" for it in sorted(named - paragraphs))
     yield from (f"no alarm names the paragraph {it} of {RUNBOOK}" for it in sorted(paragraphs - named))
     sources = [path.read_text() for folder in ("functions", "shared") for path in sorted((ROOT / folder).rglob("src/**/*.rs"))]
-    for query in re.findall(r"^ *```\n(.*?)^ *```", text, re.MULTILINE | re.DOTALL):
+    for query in re.findall(r"^ *```text\n(.*?)^ *```", text, re.MULTILINE | re.DOTALL):
         for message in re.findall(r'"([a-z -]+: [^"]+)"', query):
             if not any(f'"{message}"' in source for source in sources):
                 yield f"{RUNBOOK}: the code does not write {message}"

@@ -1,6 +1,7 @@
 """Holds the commands in the documents: each is run in CI, or marked.
 
-A block of commands in `sh`, `bash` or `console` passes in one of four ways:
+Each fenced block of a Markdown file names its language, one of `SHELLS` or `OTHERS`; printed output is `text`. A block of commands (`SHELLS`)
+must fit one of these cases. If it fits none, the check fails.
 
 1. A comment directly above it says `<!-- needs: aws -->` (and it calls AWS), or `<!-- by hand: REASON -->`. The latter are printed.
 2. Its document and heading stand in `RUN`: a function below runs the blocks of that heading here.
@@ -8,7 +9,7 @@ A block of commands in `sh`, `bash` or `console` passes in one of four ways:
 4. Each of its commands is a line of .ci/run, stands in `LINES` with the line of .ci/run that does the same, or is run here on its own:
    `cargo run …` as the program that it starts, `node …` against a simulator.
 
-Whatever passes in none of these ways is an error.
+An entry of `RUN`, `BLOCKS` or `LINES` that no document has any more is an error too.
 """
 
 import contextlib
@@ -27,9 +28,11 @@ import urllib.request
 from local_system import free_pair, free_port, local_system
 from webhook_receiver import run_receiver
 
-DOCUMENTS = [f":(glob){path}" for path in ("README.md", "CONTRIBUTING.md", "docs/**/*.md", "infra/**/*.md")]
-LANGUAGES = {"sh", "bash", "console"}
-FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
+DOCUMENTS = ":(glob)**/*.md"
+SHELLS = {"sh", "bash", "console"}
+OTHERS = {"diff", "js", "json", "python", "rust", "text", "toml"}
+# After the language, rustdoc's attributes can follow: `rust,no_run`.
+FENCE = re.compile(r"^ *(?P<fence>```+|~~~+) *(?P<language>\w*)[^\n]*\n(?P<text>.*?)^ *(?P=fence) *$", re.MULTILINE | re.DOTALL)
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 MARK = re.compile(r"<!-- (needs: aws|by hand: .+?) -->\n\s*$")
 AWS = re.compile(r"\baws [a-z]|\bsam deploy\b|\bsam delete\b|infra/smoke\.py")
@@ -53,6 +56,7 @@ LINES = {
     "BOLERO_RANDOM_TEST_TIME_MS=600000 cargo test --workspace --lib fuzz_": "BOLERO_RANDOM_TEST_TIME_MS=20000 cargo test --locked --workspace --lib fuzz_",
     "DYNAMODB_TEST_ENDPOINT=http://127.0.0.1:8000 AWS_REGION=eu-west-1 AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test cargo test --package tests --test store": "python .ci/moto.py",
     "target/ministack-venv/bin/pip install -r .ci/ministack-requirements.txt": "target/ministack-venv/bin/pip install --quiet --disable-pip-version-check -r .ci/ministack-requirements.txt",
+    "cargo run -p digime --example reauthorize": "target/debug/examples/reauthorize",
     "npm --prefix .ci/node ci --ignore-scripts": "npm --prefix .ci/node ci --ignore-scripts --no-audit --no-fund",
     "python3 .ci/http_api.py render": "python .ci/http_api.py",
 }
@@ -97,11 +101,11 @@ def blocks_of(document):
         before = text[: fence.start()]
         heading = HEADING.findall(FENCE.sub("", before))[-1]
         mark = MARK.search(before)
-        yield Block(document, before.count("\n") + 1, heading, fence[2], fence[3], mark[1] if mark else "")
+        yield Block(document, before.count("\n") + 1, heading, fence["language"], fence["text"], mark[1] if mark else "")
 
 
 def documents():
-    listed = subprocess.run(["git", "ls-files", "-z", *DOCUMENTS], check=True, capture_output=True, text=True).stdout
+    listed = subprocess.run(["git", "ls-files", "-z", DOCUMENTS], check=True, capture_output=True, text=True).stdout
     return sorted(filter(None, listed.split("\0")))
 
 
@@ -219,6 +223,7 @@ class Check:
     def __init__(self):
         self.steps = set(pathlib.Path(".ci/run").read_text().splitlines())
         self.wrong, self.by_hand, self.ran = [], [], 0
+        self.unused = set(LINES)
 
     def report(self, block, problem):
         self.wrong.append(f"{block.document}:{block.line}: {problem}")
@@ -244,6 +249,7 @@ class Check:
         if command in self.steps:
             return
         if command in LINES:
+            self.unused.discard(command)
             self.in_ci(block, LINES[command])
         elif re.match(r"cargo run( |$)", command):
             self.attempt(block, start, command)
@@ -255,26 +261,39 @@ class Check:
     def block(self, block):
         if block.mark:
             self.marked(block)
-        elif block.place in BLOCKS:
-            step, commands = BLOCKS[block.place]
-            self.in_ci(block, step)
-            for command in set(block.commands()) - set(commands):
-                self.report(block, f"does not stand in BLOCKS: {command}")
-        else:
+        elif block.place not in BLOCKS:
             for command in block.commands():
                 self.command(block, command)
+
+    def run_place(self, place, run, blocks):
+        """Runs the blocks of a heading, whatever their language is."""
+        of_place = [block for block in blocks if block.place == place]
+        if of_place:
+            self.attempt(of_place[0], run, of_place)
+        else:
+            self.wrong.append(f"{place[0]}: no block under {place[1]}, which stands in RUN")
+
+    def compare_place(self, place, step, commands, blocks):
+        """Compares the commands of a heading with those of `BLOCKS`."""
+        of_place = [block for block in blocks if block.place == place and block.language in SHELLS and not block.mark]
+        written = [command for block in of_place for command in block.commands()]
+        if written != commands:
+            self.wrong.append(f"{place[0]}, {place[1]}: BLOCKS has {commands}, the document {written}")
+        if step not in self.steps:
+            self.wrong.append(f"{place[0]}, {place[1]}: {step} is no line of .ci/run")
 
     def run(self):
         blocks = [block for document in documents() for block in blocks_of(document)]
         for place, run in RUN.items():
-            of_place = [block for block in blocks if block.place == place and block.language]
-            if of_place:
-                self.attempt(of_place[0], run, of_place)
-            elif pathlib.Path(place[0]).exists():
-                self.wrong.append(f"{place[0]}: no commands under {place[1]}")
+            self.run_place(place, run, blocks)
+        for place, (step, commands) in BLOCKS.items():
+            self.compare_place(place, step, commands, blocks)
         for block in blocks:
-            if block.language in LANGUAGES and block.place not in RUN:
+            if block.language not in SHELLS | OTHERS:
+                self.report(block, f"the language of the block is none of SHELLS and OTHERS: {block.language!r}")
+            elif block.language in SHELLS and block.place not in RUN:
                 self.block(block)
+        self.wrong += [f"no document has the command that stands in LINES: {command}" for command in sorted(self.unused)]
         print(*self.by_hand, f"{self.ran} blocks and commands were run here", *self.wrong, sep="\n")
         return 1 if self.wrong else 0
 

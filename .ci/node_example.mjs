@@ -2,20 +2,22 @@
 // with the address of a running local system that posts to the application. `.ci/node_example.py` starts both.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { once } from "node:events";
+import { generateKeyPairSync } from "node:crypto";
+import { on, once } from "node:events";
 import { readFileSync } from "node:fs";
-import { createServer } from "node:http";
+import { createServer, get, request } from "node:http";
 import { createRequire } from "node:module";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ReauthClient } from "../docs/examples/node/digime-reauth.mjs";
-import { init } from "../infra/digime-simulator/sdk-check/stand-in.mjs";
+import { init } from "../infra/digime-simulator/sdk-check/substitute.mjs";
 
 const EXAMPLE = new URL("../docs/examples/node/", import.meta.url);
 const LIMIT_MS = 20_000;
 const [address] = process.argv.slice(2);
 const info = await (await fetch(`${address}/_local/info`, { signal: AbortSignal.timeout(LIMIT_MS) })).json();
 const application = new URL(info.webhook.url).origin;
-const [{ applicationId, contractId: contract, privateKeyFile }] = info.contracts;
+const contract = process.env.DIGIME_CONTRACT_ID || "demo-contract";
+const { applicationId, privateKeyFile } = info.contracts.find(({ contractId }) => contractId === contract);
 const { region, accessKeyId, secretAccessKey } = info.credentials;
 const { Webhook } = createRequire(EXAMPLE)("standardwebhooks");
 const user = "demo-user";
@@ -66,6 +68,36 @@ async function reconnect(link) {
     return new URL(callback.response.headers.get("location"));
 }
 
+/** A contract of the developer whose id sorts before the demo contract's. */
+async function registerOwnContract() {
+    const { privateKey } = generateKeyPairSync("rsa", {
+        modulusLength: 2048,
+        publicKeyEncoding: { type: "spki", format: "pem" },
+        privateKeyEncoding: { type: "pkcs1", format: "pem" },
+    });
+    const body = JSON.stringify({ applicationId: "own-application", contractId: "a-contract", privateKey });
+    const { status, text } = await call("PUT", `${address}/_local/contracts/a-contract`, { body });
+    assert.equal(status, 200, text);
+}
+
+async function brokenRequestsAreRefused() {
+    const { hostname, port } = new URL(application);
+    for (const target of ["//", "http://["]) {
+        const [response] = await once(get({ hostname, port, path: target }), "response", { signal: AbortSignal.timeout(LIMIT_MS) });
+        response.resume();
+        assert.equal(response.statusCode, 400, target);
+    }
+    assert.match(await app("GET", "/unknown"), /^404/);
+    assert.match(await app("POST", "/webhook", { body: "x".repeat(262_145) }), /^413/);
+    // The connection ends while the application waits for the rest of the body.
+    const headers = { "content-length": 1000, expect: "100-continue" };
+    const aborted = request({ hostname, port, path: "/webhook", method: "POST", headers }).on("error", () => undefined);
+    aborted.flushHeaders();
+    await once(aborted, "continue", { signal: AbortSignal.timeout(LIMIT_MS) });
+    aborted.destroy();
+    assert.match(await app("GET", "/"), /^200/);
+}
+
 async function anAccountIsHealed() {
     assert.match(await app("POST", "/read"), /^200 .*The read is completed/);
     assert.equal(await banner(), undefined);
@@ -91,27 +123,29 @@ async function anAccountIsHealed() {
     assert.deepEqual([kind, url.startsWith(info.digimeOnboardUrl)], ["account", true]);
 }
 
+/** Posts an event to the application, signed with a secret at a time. `sent` is what arrives instead of it. */
+function post(secret, at, event, sent = event) {
+    const id = "msg_1";
+    const headers = {
+        "webhook-id": id,
+        "webhook-timestamp": `${Math.floor(at / 1000)}`,
+        "webhook-signature": new Webhook(secret).sign(id, new Date(at), JSON.stringify(event)),
+    };
+    return app("POST", "/webhook", { headers, body: JSON.stringify(sent) });
+}
+
 async function onlySignedWebhooksCount() {
     const data = { eventId: "e", userId: user, accountId: "9_other", sequence: Date.now(), serviceName: "Other" };
     const event = { type: "account.reauthorization_required", data: { ...data, reconnectUrl: "http://127.0.0.1/x" } };
-    const post = (secret, at, given = event, sent = given) => {
-        const id = "msg_1";
-        const headers = {
-            "webhook-id": id,
-            "webhook-timestamp": `${Math.floor(at / 1000)}`,
-            "webhook-signature": new Webhook(secret).sign(id, new Date(at), JSON.stringify(given)),
-        };
-        return app("POST", "/webhook", { headers, body: JSON.stringify(sent) });
-    };
     const wrong = `whsec_${Buffer.alloc(32, 7).toString("base64")}`;
     const { secret } = info.webhook;
     const changed = { ...event, data: { ...event.data, reconnectUrl: "http://elsewhere.example/" } };
-    assert.match(await post(wrong, Date.now()), /^401/);
-    assert.match(await post(secret, Date.now() - 360_000), /^401/);
+    assert.match(await post(wrong, Date.now(), event), /^401/);
+    assert.match(await post(secret, Date.now() - 360_000, event), /^401/);
     assert.match(await post(secret, Date.now(), event, changed), /^401/);
     assert.match(await app("POST", "/webhook", { body: "{}" }), /^401/);
     assert.equal(await banner(), undefined);
-    assert.match(await post(secret, Date.now()), /^204/);
+    assert.match(await post(secret, Date.now(), event), /^204/);
     assert.deepEqual(await banner(), ["Your connection to Other has ended.", "http://127.0.0.1/x"]);
     const healed = (sequence) => ({ type: "account.reauthorized", data: { ...data, sequence } });
     assert.match(await post(secret, Date.now(), healed(1)), /^204/);
@@ -119,6 +153,23 @@ async function onlySignedWebhooksCount() {
     assert.match(await post(secret, Date.now(), { ...healed(data.sequence + 1), type: "account.reauthorization_failed" }), /^204/);
     assert.ok(await banner(), "a failed attempt leaves the banner");
     assert.match(await post(secret, Date.now(), healed(data.sequence + 2)), /^204/);
+    assert.equal(await banner(), undefined);
+}
+
+async function aUserWhomDigimeDoesNotRecognizeConnectsAgain() {
+    const { secret } = info.webhook;
+    const data = { eventId: "e", userId: user, contractId: "another-contract", sequence: 1, reconnectUrl: "http://127.0.0.1/x" };
+    const lost = { type: "user.reauthorization_required", data: { ...data, recoverable: true } };
+    assert.match(await post(secret, Date.now(), lost), /^204/);
+    assert.match(await app("GET", "/"), /has ended. <a href="http:\/\/127.0.0.1\/x">Reconnect</);
+    const final = { ...lost, data: { ...data, sequence: 2, recoverable: false } };
+    assert.match(await post(secret, Date.now(), final), /^204/);
+    const page = await app("GET", "/");
+    assert.match(page, /has ended. <a href="\/connect">Connect again</);
+    assert.doesNotMatch(page, /127\.0\.0\.1\/x/, "the link cannot help");
+    assert.match(await app("GET", "/connect"), /^200 .*getAuthorizeUrl/);
+    const renewed = { type: "user.reauthorized", data: { ...data, sequence: 3, reconnectUrl: undefined } };
+    assert.match(await post(secret, Date.now(), renewed), /^204/);
     assert.equal(await banner(), undefined);
 }
 
@@ -159,6 +210,16 @@ async function onlySignedRequestsAreServed() {
 }
 
 async function errorsAreNamed() {
+    const unknownCredentials = new Error("no credentials");
+    let asked = 0;
+    const without = clientWith({
+        credentials: async () => {
+            asked += 1;
+            throw unknownCredentials;
+        },
+    });
+    await assert.rejects(without.accounts(user), unknownCredentials);
+    assert.equal(asked, 1, "missing credentials are no missing answer");
     const unknown = "all:of|these@are+allowed=in~ids";
     await assert.rejects(client.grant(unknown, contract), (error) => {
         assert.deepEqual([error.status, error.code], [404, "user_not_found"]);
@@ -168,8 +229,8 @@ async function errorsAreNamed() {
     let replies = [];
     const server = createServer((request, response) => {
         seen += 1;
-        const [status, headers] = replies.shift() ?? [];
-        if (status) response.writeHead(status, headers).end(status === 200 ? '{"accounts":[]}' : "{}");
+        const [status, headers, text] = replies.shift() ?? [];
+        if (status) response.writeHead(status, headers).end(text ?? (status === 200 ? '{"accounts":[]}' : "{}"));
     }).listen(0, "127.0.0.1");
     await once(server, "listening");
     const slow = clientWith({ url: `http://127.0.0.1:${server.address().port}`, timeoutMs: 100 });
@@ -184,23 +245,39 @@ async function errorsAreNamed() {
     replies = [[409]];
     await assert.rejects(slow.accounts(user), { code: "http_409" });
     assert.equal(seen, 7, "a refusal is not repeated");
+    replies = [[200, {}, "<html>"], [400, {}, "{no JSON}"]];
+    await assert.rejects(slow.accounts(user), { name: "ReauthError", code: "invalid_answer", status: 200 });
+    await assert.rejects(slow.accounts(user), { name: "ReauthError", code: "http_400" });
     server.closeAllConnections();
     server.close();
 }
 
-const running = spawn(process.execPath, ["local.mjs", address], { cwd: EXAMPLE, stdio: ["ignore", "pipe", "inherit"] });
+/** The last step: the demo user is gone afterwards. */
+async function aUserIsForgotten() {
+    await client.forget(user);
+    await assert.rejects(client.grant(user, contract), { code: "user_not_found" });
+    await client.forget(user);
+}
+
+await registerOwnContract();
+// As README.md says, in a process group of its own: npm starts the application in a process of its own.
+const running = spawn("npm", ["run", "local", address], { cwd: EXAMPLE, stdio: ["ignore", "pipe", "inherit"], detached: true });
 try {
-    await once(running.stdout, "data", { signal: AbortSignal.timeout(LIMIT_MS) });
+    const printed = on(running.stdout.setEncoding("utf8"), "data", { signal: AbortSignal.timeout(LIMIT_MS), close: ["end"] });
+    for await (const [text] of printed) if (text.includes("The application listens")) break;
     for (const step of [
+        brokenRequestsAreRefused,
         anAccountIsHealed,
         onlySignedWebhooksCount,
+        aUserWhomDigimeDoesNotRecognizeConnectsAgain,
         onlySignedRequestsAreServed,
         thePairIsShared,
         errorsAreNamed,
+        aUserIsForgotten,
     ]) {
         await step();
         console.log(`ok - ${step.name}`);
     }
 } finally {
-    running.kill();
+    process.kill(-running.pid);
 }

@@ -1,4 +1,4 @@
-"""Runs a webhook receiver in JavaScript, and posts events to it: genuine ones, and ones that it must refuse."""
+"""Runs a webhook receiver in JavaScript, and posts events to it: genuine ones, and ones that it must refuse or survive."""
 
 import base64
 import hashlib
@@ -6,6 +6,7 @@ import hmac
 import json
 import os
 import pathlib
+import socket
 import subprocess
 import tempfile
 import time
@@ -18,6 +19,8 @@ KEY = b"a key of this check, 32 bytes it"
 EVENT = {"type": "account.removed", "data": {"eventId": "evt_00112233445566778899aabbccddeeff"}}
 ID, BODY = EVENT["data"]["eventId"], json.dumps(EVENT).encode()
 TIMEOUT = 20
+# The longest body that the receiver accepts, in bytes.
+LIMIT = 262_144
 
 
 def signature(seconds, body, key=KEY):
@@ -44,9 +47,21 @@ def wait_for(port, process):
     raise RuntimeError("the receiver does not start")
 
 
+def abort(port):
+    """Begins a post, and closes the connection when the receiver waits for the rest of the body."""
+    with socket.create_connection(("127.0.0.1", port), TIMEOUT) as connection:
+        connection.sendall(b"POST / HTTP/1.1\r\nhost: receiver\r\ncontent-length: 1000\r\nexpect: 100-continue\r\n\r\n")
+        continued = connection.recv(1000)
+        if not continued.startswith(b"HTTP/1.1 100 "):
+            raise RuntimeError(f"the receiver does not read the body: {continued!r}")
+        connection.sendall(BODY)
+
+
 def posts(port):
     """Each post, with the status that it must get."""
-    now, other = int(time.time()), b"another key of this check, 32 b."
+    now, other, large = int(time.time()), b"another key of this check, 32 b.", json.dumps(EVENT).ljust(LIMIT + 1).encode()
+    abort(port)
+    yield "a genuine event that is too large", 413, status(port, now, signature(now, large), large)
     genuine = signature(now, BODY)
     yield "a genuine event", 204, status(port, now, genuine)
     yield "an event signed with two keys", 204, status(port, now, f"{signature(now, BODY, other)} {genuine}")

@@ -284,7 +284,7 @@ async fn a_redirect_to_another_origin_is_not_followed() {
     assert!(received.lock().unwrap().is_empty(), "no request, and so no token, goes to another origin");
 }
 
-/// What the official Node.js SDK (16.1.5) sends for `getReauthorizeUrl`, as `infra/digime-simulator/sdk-check/stand-in.mjs`
+/// What the official Node.js SDK (16.1.5) sends for `getReauthorizeUrl`, as `infra/digime-simulator/sdk-check/substitute.mjs`
 /// sends it too: these claims, and a body with `agent` and, if the application gives them, `actions`. This client sends
 /// neither of the two.
 #[tokio::test]

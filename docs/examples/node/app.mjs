@@ -1,7 +1,7 @@
 // An application with digi.me's Node.js SDK and digime-reauth: it reads a user's data, is notified, shows the user a banner
 // with the reconnect link, and asks the API when the user comes back. README.md lists its variables.
 import { readFileSync } from "node:fs";
-import { createServer } from "node:http";
+import { createServer, IncomingMessage } from "node:http";
 import { text } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ReauthClient, ReauthError } from "./digime-reauth.mjs";
@@ -15,8 +15,7 @@ function setting(name, otherwise) {
 
 const port = Number(setting("PORT", "3000"));
 const origin = setting("ORIGIN", `http://127.0.0.1:${port}`);
-/** A real application takes it from the session of its user. */
-const userId = setting("USER_ID", "demo-user");
+const userId = setting("USER_ID", "demo-user"); // A real application takes it from the session of its user.
 const contractId = setting("DIGIME_CONTRACT_ID");
 const contractDetails = { contractId, privateKey: readFileSync(setting("DIGIME_PRIVATE_KEY_FILE"), "utf8") };
 const { init } = await import(setting("DIGIME_SDK", "@digime/digime-sdk-nodejs"));
@@ -35,8 +34,8 @@ const reauth = new ReauthClient({
 });
 
 const [READ_LIMIT_MS, POLL_MS, LONGEST_BODY] = [120_000, 1_000, 262_144];
-/** The newest event of each account, or of each contract. A real application stores them in its database.
- * @type {Map<string, import("./digime-reauth.mjs").Event>} */
+/** @typedef {import("./digime-reauth.mjs").Event} Event @typedef {[number, string]} Answer the status and the HTML */
+/** The newest event of each account, or of each contract. A real application has a database. @type {Map<string, Event>} */
 const notifications = new Map();
 
 /** Reads the user's data, and hands in the result. */
@@ -65,8 +64,7 @@ async function read(again = false) {
     }
 }
 
-/** Events may arrive twice, and in another order than they happened. A failed attempt changes nothing for the banner.
- * @param {import("./digime-reauth.mjs").Event} event */
+/** Events may arrive twice, and out of order. A failed attempt changes nothing for the banner. @param {Event} event */
 function note(event) {
     if (event.type.endsWith("_failed")) return;
     const { accountId, contractId, userId, sequence } = event.data;
@@ -74,30 +72,27 @@ function note(event) {
     if (sequence > (notifications.get(key)?.data.sequence ?? 0)) notifications.set(key, event);
 }
 
-/** @param {unknown} value */
-const escape = (value) => String(value).replace(/[&<>"']/g, (found) => `&#${found.charCodeAt(0)};`);
+const escape = (/** @type {unknown} */ value) => String(value).replace(/[&<>"']/g, (found) => `&#${found.charCodeAt(0)};`);
 
 function banners() {
-    const own = [...notifications.values()].filter(({ data }) => data.userId === userId && data.reconnectUrl);
-    return own.map(({ data: { serviceName, reconnectUrl } }) => {
+    const own = [...notifications.values()].filter(({ data, type }) => data.userId === userId && type.endsWith("_required"));
+    return own.map(({ data: { serviceName, reconnectUrl, recoverable } }) => {
+        // If it is not recoverable, the page of the link cannot help: the user authorizes the application from scratch.
+        const [url, action] = recoverable === false ? ["/connect", "Connect again"] : [reconnectUrl, "Reconnect"];
         const what = escape(serviceName ?? "your data");
-        return `<p role="status">Your connection to ${what} has ended. <a href="${escape(reconnectUrl)}">Reconnect</a></p>`;
+        return `<p role="status">Your connection to ${what} has ended. <a href="${escape(url)}">${action}</a></p>`;
     });
 }
 
-/** @type {Record<string, (request: import("node:http").IncomingMessage, url: URL) => Promise<[number, string]>>} */
+/** @type {Record<string, (request: IncomingMessage, url: URL) => Promise<Answer>>} */
 const routes = {
     "GET /": async () => [200, `${banners().join("")}<form method="post" action="/read"><button>Read</button></form>`],
+    "GET /connect": async () => [200, "<p>Here a real application calls the SDK's <code>getAuthorizeUrl</code>.</p>"],
     "POST /read": async () => [200, `<p>The read is ${escape(await read())}.</p><a href="/">Back</a>`],
     "POST /webhook": async (request) => {
         if (Number(request.headers["content-length"] ?? Infinity) > LONGEST_BODY) return [413, ""];
-        const body = await text(request);
-        try {
-            note(reauth.verifyWebhook(request.headers, body));
-            return [204, ""];
-        } catch {
-            return [401, ""];
-        }
+        const event = text(request).then((body) => reauth.verifyWebhook(request.headers, body));
+        return event.then(note).then(() => [204, ""], () => [401, ""]);
     },
     // The query is a hint that anybody can write. The API knows.
     "GET /returned": async (_, url) => {
@@ -107,13 +102,18 @@ const routes = {
     },
 };
 
+/** @param {IncomingMessage} request @returns {Promise<Answer>} */
+async function answer(request) {
+    if (!request.url || !URL.canParse(request.url, origin)) return [400, "<p>This address is not valid.</p>"];
+    const url = new URL(request.url, origin);
+    return (await routes[`${request.method} ${url.pathname}`]?.(request, url)) ?? [404, "<p>Not found.</p>"];
+}
+
 createServer(async (request, response) => {
-    const url = new URL(request.url ?? "/", origin);
-    const route = routes[`${request.method} ${url.pathname}`] ?? (async () => [404, "<p>Not found.</p>"]);
-    const [status, html] = await route(request, url).catch((error) => {
+    const [status, html] = await answer(request).catch((error) => {
         const known = error instanceof ReauthError;
         console.error(known ? `${error.message} (request ${error.requestId})` : error);
-        return /** @type {[number, string]} */ ([502, `<p>That did not work${known ? `: ${escape(error.code)}` : ""}.</p>`]);
+        return /** @type {Answer} */ ([502, `<p>That did not work${known ? `: ${escape(error.code)}` : ""}.</p>`]);
     });
     const page = `<!doctype html><html lang="en"><title>Example</title>${html}`;
     response.writeHead(status, { "content-type": "text/html; charset=utf-8" }).end(html && page);

@@ -9,24 +9,19 @@ import { Webhook } from "standardwebhooks";
  * @typedef {UserAccessToken & { status: "active" | "user_reauthorization_required" }} Grant
  * @typedef {{ accountId: string, serviceName?: string, status: "active" | "reauth_required" | "verifying",
  *   verified?: boolean, reconnectUrl?: string }} Account
- * @typedef {{ contractId?: string, locale?: string, returnUrl?: string }} ReauthorizationOptions
  * @typedef {{ reauthorizationId: string, kind: "account" | "user", url: string }} CreatedReauthorization
  * @typedef {{ reauthorizationId: string, userId: string, accountId?: string, errorCode?: string,
  *   status: "pending" | "succeeded" | "failed" | "expired" }} Reauthorization
- * @typedef {{ eventId: string, userId: string, sequence: number, accountId?: string, contractId?: string,
- *   serviceName?: string, reconnectUrl?: string, recoverable?: boolean }} EventData
- * @typedef {{ type: string, timestamp: string, data: EventData }} Event
+ * @typedef {{ type: string, timestamp: string, data: { eventId: string, userId: string, sequence: number, accountId?: string,
+ *   contractId?: string, serviceName?: string, reconnectUrl?: string, recoverable?: boolean } }} Event
  * @typedef {{ accessKeyId: string, secretAccessKey: string, sessionToken?: string }} Credentials
  * @typedef {{ url: string, region: string, credentials: () => Credentials | Promise<Credentials>,
- *   webhookSecret?: string, timeoutMs?: number }} ClientOptions
- */
+ *   webhookSecret?: string, timeoutMs?: number }} ClientOptions */
 
-const ATTEMPTS = 3;
-const [PAUSE_MS, LONGEST_PAUSE_MS] = [200, 5_000];
-/** The statuses after which the same request may succeed. */
-const TEMPORARY = [429, 500, 502, 503, 504];
+const [ATTEMPTS, PAUSE_MS, LONGEST_PAUSE_MS] = [3, 200, 5_000];
+const TEMPORARY = [429, 500, 502, 503, 504]; // After these statuses, the same request may succeed.
 
-/** A refused request, with `code` and `status` of the problem, or one without an answer (`no_answer`, 0). */
+/** A refused request, with `code` and `status` of the problem. Without an answer: `no_answer`, 0. Not JSON: `invalid_answer`. */
 export class ReauthError extends Error {
     /** @param {{ code: string, status: number, message: string, requestId?: string, cause?: unknown }} what */
     constructor({ code, status, message, requestId, cause }) {
@@ -39,11 +34,10 @@ export class ReauthError extends Error {
 }
 
 export class ReauthClient {
-    /** @param {ClientOptions} options `credentials` is called for each request, so that it can return renewed ones. */
-    constructor({ url, region, credentials, webhookSecret, timeoutMs = 15_000 }) {
+    /** @param {ClientOptions} options `credentials` is called for each attempt, so that it can return renewed ones. */
+    constructor({ url, webhookSecret, timeoutMs = 15_000, ...signing }) {
         this.url = url.replace(/\/$/, "");
-        this.region = region;
-        this.credentials = credentials;
+        this.signing = signing;
         this.timeoutMs = timeoutMs;
         this.webhook = webhookSecret ? new Webhook(webhookSecret) : undefined;
     }
@@ -54,24 +48,19 @@ export class ReauthClient {
         return this.#call("GET", path`/users/${userId}/grants/${contractId}`);
     }
 
-    /** Stores a pair that the SDK handed out, unless it is `before`, the pair that the SDK was given. If the service has a
-     * newer pair (409 `grant_stale`), that one counts. Use the returned pair from then on.
-     * @param {string} userId @param {string} contractId
+    /** Stores a pair that the SDK returned, unless the SDK was given the same (`before`). Returns the pair to use from then on:
+     * if the service has a newer one (409 `grant_stale`), that one. @param {string} userId @param {string} contractId
      * @param {UserAccessToken} pair @param {UserAccessToken} [before] @returns {Promise<UserAccessToken>} */
     async storeGrant(userId, contractId, pair, before) {
         if (pair.accessToken.value === before?.accessToken.value) return pair;
-        try {
-            await this.#call("PUT", path`/users/${userId}/grants/${contractId}`, { body: pair });
-            return pair;
-        } catch (error) {
-            if (error instanceof ReauthError && error.code === "grant_stale") return this.grant(userId, contractId);
-            throw error;
-        }
+        return this.#call("PUT", path`/users/${userId}/grants/${contractId}`, { body: pair }).then(() => pair).catch((error) => {
+            if (error.code !== "grant_stale") throw error;
+            return this.grant(userId, contractId);
+        });
     }
 
-    /** Hands in the result of a read. `observedAt` is the time before `readSession`: the service orders results by it. Only
-     * the status is sent; the user access token in what `readFileList` returns stays here.
-     * @param {string} userId
+    /** Hands in the result of a read; only its status is sent. The service orders results by `observedAt`, the time before
+     * `readSession`. @param {string} userId
      * @param {{ contractId: string, observedAt: Date, readResult: { status: object } }} result */
     handInReadResult(userId, { contractId, observedAt, readResult: { status } }) {
         const body = { contractId, observedAt, readResult: { status } };
@@ -84,15 +73,14 @@ export class ReauthClient {
         return this.#call("GET", path`/users/${userId}/accounts` + (refresh ? "?refresh=true" : ""));
     }
 
-    /** One account. If it needs its user: with `reconnectUrl`, the link of the notification.
-     * @param {string} userId @param {string} accountId @returns {Promise<Account>} */
+    /** @param {string} userId @param {string} accountId @returns {Promise<Account>} */
     account(userId, accountId) {
         return this.#call("GET", path`/users/${userId}/accounts/${accountId}`);
     }
 
     /** A URL to which the user is sent at once. Without an account, for the user. Not repeated: each call creates one.
-     * @param {string} userId @param {string | undefined} accountId @param {ReauthorizationOptions} [body]
-     * @returns {Promise<CreatedReauthorization>} */
+     * @param {string} userId @param {string | undefined} accountId
+     * @param {{ contractId?: string, locale?: string, returnUrl?: string }} [body] @returns {Promise<CreatedReauthorization>} */
     createReauthorization(userId, accountId, body = {}) {
         const of = accountId ? path`/users/${userId}/accounts/${accountId}` : path`/users/${userId}`;
         return this.#call("POST", `${of}/reauthorizations`, { body });
@@ -101,6 +89,11 @@ export class ReauthClient {
     /** @param {string} reauthorizationId @returns {Promise<Reauthorization>} */
     reauthorization(reauthorizationId) {
         return this.#call("GET", path`/reauthorizations/${reauthorizationId}`);
+    }
+
+    /** Erases the user in digime-reauth. The SDK's `deleteUser`, which needs the pair, comes before. @param {string} userId */
+    forget(userId) {
+        return this.#call("DELETE", path`/users/${userId}`);
     }
 
     /** The event of a webhook. Throws if the signature is wrong or older than five minutes. `body` is the text as received.
@@ -115,23 +108,31 @@ export class ReauthClient {
     async #call(method, target, { body, repeatable = method !== "POST" } = {}) {
         for (let attempt = 1; ; attempt += 1) {
             const last = attempt === ATTEMPTS || !repeatable;
-            const answer = await this.#send(method, target, body).catch((cause) => {
+            const request = await this.#sign(method, target, body);
+            const answer = await this.#send(request).catch((cause) => {
                 if (last) throw new ReauthError({ code: "no_answer", status: 0, message: `${method}: no answer`, cause });
             });
-            if (answer?.status && answer.status < 300) return answer.text ? JSON.parse(answer.text) : undefined;
+            if (answer && answer.status < 300 && answer.content !== undefined) return answer.content;
             if (answer && (last || !TEMPORARY.includes(answer.status))) throw problem(answer);
             await sleep(Math.min(answer?.wait || PAUSE_MS * 2 ** attempt * Math.random(), LONGEST_PAUSE_MS));
         }
     }
 
-    /** One attempt, with its own signature. @param {string} method @param {string} target @param {unknown} body */
-    async #send(method, target, body) {
-        const aws = new AwsClient({ ...(await this.credentials()), service: "execute-api", region: this.region });
+    /** Signs one attempt. @param {string} method @param {string} target @param {unknown} body */
+    async #sign(method, target, body) {
+        const { credentials, region } = this.signing;
+        const aws = new AwsClient({ ...(await credentials()), service: "execute-api", region });
         const content = body ? { body: JSON.stringify(body), headers: { "content-type": "application/json" } } : {};
-        const request = await aws.sign(this.url + target, { method, ...content });
+        return aws.sign(this.url + target, { method, ...content });
+    }
+
+    /** `content` is null without a body, and undefined if the body is not JSON. @param {Request} request */
+    async #send(request) {
         const response = await fetch(request, { redirect: "error", signal: AbortSignal.timeout(this.timeoutMs) });
         const [wait, requestId] = ["retry-after", "apigw-requestid"].map((name) => response.headers.get(name));
-        return { status: response.status, text: await response.text(), wait: Number(wait) * 1_000, requestId };
+        const text = await response.text();
+        const content = await Promise.resolve(text || "null").then(JSON.parse).catch(() => undefined);
+        return { status: response.status, content, wait: Number(wait) * 1_000, requestId };
     }
 }
 
@@ -141,10 +142,9 @@ function path(parts, ...values) {
 }
 
 /** API Gateway's own answers, such as 403 for a wrong signature, are not problems: their code is `http_403`.
- * @param {{ status: number, text: string, requestId: string | null }} answer */
-function problem({ status, text, requestId }) {
-    const body = /^{.*}$/s.test(text) ? JSON.parse(text) : {};
-    const code = body.code ?? `http_${status}`;
-    const message = `${status} ${code}: ${body.detail ?? body.message ?? "no detail"}`;
-    return new ReauthError({ code, status, message, requestId: body.requestId ?? requestId ?? undefined });
+ * @param {{ status: number, content: any, requestId: string | null }} answer */
+function problem({ status, content, requestId }) {
+    const code = content?.code ?? (status < 300 ? "invalid_answer" : `http_${status}`);
+    const message = `${status} ${code}: ${content?.detail ?? content?.message ?? "no detail"}`;
+    return new ReauthError({ code, status, message, requestId: content?.requestId ?? requestId ?? undefined });
 }

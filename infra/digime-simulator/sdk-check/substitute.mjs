@@ -1,4 +1,4 @@
-// Stands in for digi.me's official Node.js SDK, which is in no package registry: the requests that the SDK sends, made
+// A substitute for digi.me's official Node.js SDK, which is in no package registry: the requests that the SDK sends, made
 // and verified with Node's own cryptography. Its names, parameters, results and errors are those of the SDK (16.1.5).
 // It does what the journeys and the example need. Unlike the SDK, it has a time limit and never repeats a request.
 import assert from "node:assert/strict";
