@@ -314,6 +314,7 @@ def explanations(walk):
     walk.shows("a user to authorize from scratch", "not recoverable", "from scratch", selector="#grants")
     walk.look("not recoverable", user, f"{user}/grants/demo-contract")
     walk.open(f"{user}/grants/demo-contract")
+    walk.check("its link is not offered", "Reconnect link" not in walk.text(), walk.text())
     walk.click("Store a new grant")
     walk.shows("authorized from scratch", "active")
 

@@ -112,16 +112,22 @@ fn account_row(view: &View<'_>, user: &UserId, account: &Account) -> Markup {
     }
 }
 
-/// The link that the application was told for an open episode, while it works.
+/// The link that the application was told for an open episode, while it works and can help.
 pub(super) fn reconnect_url(view: &View<'_>, open: &Timeline) -> Option<String> {
-    let event = open.announced_by.as_ref()?;
-    let works = view.tables.link(event)?.expires_at > view.now;
-    works.then(|| view.console.operations.links.url(event, &view.tables.event(event)?.link_key_id)).flatten()
+    let id = open.announced_by.as_ref()?;
+    let event = view.tables.event(id)?;
+    let subject = &event.event.subject;
+    let can_help = match subject.about.target() {
+        Target::Account(_) => true,
+        Target::Grant(contract) => view.tables.user(&subject.user_id)?.grants.get(&contract).is_none_or(is_recoverable),
+    };
+    let works = view.tables.link(id)?.expires_at > view.now;
+    (works && can_help).then(|| view.console.operations.links.url(id, &event.link_key_id)).flatten()
 }
 
 /// Whether the user can renew the connection to digi.me on the page of a link. If not, the application must authorize the
 /// user from scratch.
-pub(super) fn is_recoverable(grant: &GrantState) -> bool {
+fn is_recoverable(grant: &GrantState) -> bool {
     grant.episode.as_ref().is_none_or(|episode| episode.recoverable)
 }
 
@@ -168,7 +174,7 @@ fn grant_row(view: &View<'_>, user: &UserId, grant: &GrantState) -> Markup {
             div {
                 (grant_badges(view, grant))
                 @if let Some(latest) = timelines.episodes.first() { (timeline::line(view, latest)) }
-                @if is_recoverable(grant) && let Some(url) = timelines.open().and_then(|open| reconnect_url(view, open)) { p { a href=(url) { "Reconnect link" } } }
+                @if let Some(url) = timelines.open().and_then(|open| reconnect_url(view, open)) { p { a href=(url) { "Reconnect link" } } }
             }
         }
     }
