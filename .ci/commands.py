@@ -211,11 +211,20 @@ def receiver(blocks):
         run_receiver(block.text)
 
 
+def own_user(blocks):
+    (block,) = blocks
+    with local_system() as addresses:
+        control = addresses["Control"].rstrip("/")
+        script = block.text.replace("http://127.0.0.1:9000", addresses["API"]).replace(f"{SIMULATOR}/_simulator", control)
+        bash(f"{script}curl -fsS {addresses['API']}/users/customer-42/accounts/40_songbird")
+
+
 RUN = {
     ("README.md", "With curl"): walk,
     ("infra/digime-simulator/README.md", "With curl"): control,
     ("infra/local/README.md", "Signatures"): signed,
     ("docs/events.md", "Verify a webhook"): receiver,
+    ("docs/examples/node/README.md", "A user of your own"): own_user,
 }
 
 

@@ -184,6 +184,13 @@ async function thePairIsShared() {
     assert.deepEqual(await client.storeGrant(user, contract, older, after), after, "the stored pair counts");
     assert.deepEqual(await client.grant(user, contract), after);
 
+    // The first pair of a user, in the form of digi.me's API.
+    const token = (one) => ({ value: one.value, expires_on: one.expiry });
+    const first = { access_token: token(after.accessToken), refresh_token: token(after.refreshToken) };
+    await client.storeGrant("customer-42", contract, first);
+    assert.equal((await client.grant("customer-42", contract)).accessToken.value, after.accessToken.value);
+    await client.forget("customer-42");
+
     // Another caller refreshes the pair and does not store it: digi.me refuses both tokens of the stored one.
     const sdk = init({ applicationId, baseUrl: info.digimeBaseUrl, onboardUrl: info.digimeOnboardUrl });
     const contractDetails = { contractId: contract, privateKey: readFileSync(privateKeyFile, "utf8") };

@@ -52,7 +52,7 @@ export class ReauthClient {
      * if the service has a newer one (409 `grant_stale`), that one. @param {string} userId @param {string} contractId
      * @param {UserAccessToken} pair @param {UserAccessToken} [before] @returns {Promise<UserAccessToken>} */
     async storeGrant(userId, contractId, pair, before) {
-        if (pair.accessToken.value === before?.accessToken.value) return pair;
+        if (before && pair.accessToken.value === before.accessToken.value) return pair;
         return this.#call("PUT", path`/users/${userId}/grants/${contractId}`, { body: pair }).then(() => pair).catch((error) => {
             if (error.code !== "grant_stale") throw error;
             return this.grant(userId, contractId);

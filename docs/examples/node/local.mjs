@@ -1,7 +1,8 @@
 // Starts the application against the local system: `node local.mjs [address of the local system]`. The local system says what
 // the variables are, and a substitute takes the place of digi.me's SDK.
 const address = process.argv[2] ?? "http://127.0.0.1:9000";
-const response = await fetch(`${address}/_local/info`, { signal: AbortSignal.timeout(5_000) });
+const response = await fetch(`${address}/_local/info`, { signal: AbortSignal.timeout(5_000) }).catch(() => undefined);
+if (!response?.ok) throw new Error(`no local system answers at ${address}: start it, or name its address (npm run local URL)`);
 const info = await response.json();
 if (!info.webhook) throw new Error("start the local system with --webhook-url http://127.0.0.1:3000/webhook");
 const contractId = process.env.DIGIME_CONTRACT_ID || "demo-contract";
