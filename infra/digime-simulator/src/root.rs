@@ -27,7 +27,7 @@ pub(crate) async fn show() -> Response {
         p { a href="/openapi.yaml" { "Description (OpenAPI)" } " · " a href="/_simulator/state" { "State" } }
         ul { @for route in ROUTES { li { code { (with_path(route)) } } } }
     };
-    pages::secure(Html(pages::layout("What is here", &content)).into_response())
+    pages::secure(Html(pages::layout("digi.me simulator", &content)).into_response())
 }
 
 /// Shown as text by browsers, which would download YAML.

@@ -1,5 +1,5 @@
-//! The command `cargo run`: reads its options, starts a system, prints what a developer needs and what happens, and stops on
-//! Ctrl-C.
+//! The command `cargo run`: reads its options, starts a system, prints what a developer needs and what happens, and
+//! stops on Ctrl-C.
 
 mod environment;
 mod log;
@@ -71,25 +71,40 @@ fn system_options(
     })
 }
 
-/// Waits for Ctrl-C or, on Unix, for SIGTERM.
-async fn ended() {
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        () = terminated() => {}
-    }
-}
-
+/// Waits for Ctrl-C or, on Unix, for SIGTERM, or SIGHUP: the terminal was closed.
 #[cfg(unix)]
-async fn terminated() {
+async fn ended() {
     use tokio::signal::unix::{SignalKind, signal};
 
-    match signal(SignalKind::terminate()) {
-        Ok(mut terminated) => drop(terminated.recv().await),
-        Err(_) => std::future::pending().await,
+    let of_kind = |kind| async move {
+        match signal(kind) {
+            Ok(mut signal) => drop(signal.recv().await),
+            Err(_) => std::future::pending().await,
+        }
+    };
+    let hung_up = async {
+        if ignores_hangups() {
+            std::future::pending::<()>().await;
+        }
+        of_kind(SignalKind::hangup()).await;
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        () = of_kind(SignalKind::terminate()) => {}
+        () = hung_up => {}
     }
 }
 
 #[cfg(not(unix))]
-async fn terminated() {
-    std::future::pending().await
+async fn ended() {
+    let _ = tokio::signal::ctrl_c().await;
+}
+
+/// Whether the process was started to go on without its terminal, as `nohup` does. Known on Linux only: `proc(5)`, the
+/// mask of ignored signals, whose lowest bit is SIGHUP.
+#[cfg(unix)]
+fn ignores_hangups() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
 }
