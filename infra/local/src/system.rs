@@ -246,6 +246,7 @@ impl System {
         for server in self.servers.drain(..).rev() {
             server.stop().await;
         }
+        self.contracts.remove_given();
         self.simulator.shutdown().await;
     }
 }
@@ -302,7 +303,7 @@ fn contracts(
     registered.map_err(StartError::of("the contracts"))?;
     for contract in &options.contracts {
         let id = contract.contract_id.clone();
-        contracts.register(contract.clone()).map_err(|source| StartError::Contract { id, source })?;
+        contracts.register_given(contract.clone()).map_err(|source| StartError::Contract { id, source })?;
     }
     Ok(contracts)
 }
