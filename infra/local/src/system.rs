@@ -2,7 +2,7 @@
 
 use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::{extract::Request, routing::get};
+use axum::{Router, extract::Request, http::header, middleware, response::Response, routing::get};
 use digime::{Client, ambient::Ambient};
 use digime_simulator::Simulator;
 use dynoxide::Database;
@@ -211,6 +211,8 @@ impl System {
             .route("/favicon.ico", get(|| async {}))
             .method_not_allowed_fallback(to_gateway.clone())
             .fallback(to_gateway);
+        // API Gateway lists no methods. The header is added to a route's answer, so that only an outer router removes it.
+        let router = Router::new().fallback_service(router).layer(middleware::map_response(without_allow));
         self.servers.push(Server::start(listener, router).map_err(StartError::of("the API"))?);
         Ok(())
     }
@@ -249,6 +251,11 @@ impl System {
         self.contracts.remove_given();
         self.simulator.shutdown().await;
     }
+}
+
+async fn without_allow(mut response: Response) -> Response {
+    response.headers_mut().remove(header::ALLOW);
+    response
 }
 
 fn open_storage(options: &Options) -> Result<Storage, StartError> {
