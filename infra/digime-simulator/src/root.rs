@@ -16,7 +16,10 @@ pub(crate) async fn show() -> Response {
             dt { "onboardUrl" } dd { code { (ONBOARD_PATH) } }
         }
         h2 { "Pages" }
-        p { "An application sends its user to a page with a code. Without a code, a page says that the code is unknown." }
+        p {
+            "An application sends its user to a page with a code. "
+            "Without a code, a page says that the code is unknown."
+        }
         ul {
             @for page in Page::ALL {
                 @let path = format!("{}{}", ONBOARD_PATH.trim_end_matches('/'), page.path());

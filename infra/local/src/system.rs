@@ -211,7 +211,8 @@ impl System {
             .route("/favicon.ico", get(|| async {}))
             .method_not_allowed_fallback(to_gateway.clone())
             .fallback(to_gateway);
-        // API Gateway lists no methods. The header is added to a route's answer, so that only an outer router removes it.
+        // API Gateway lists no methods. The inner router adds the header after its own layers, so that only an outer one
+        // can remove it.
         let router = Router::new().fallback_service(router).layer(middleware::map_response(without_allow));
         self.servers.push(Server::start(listener, router).map_err(StartError::of("the API"))?);
         Ok(())

@@ -137,7 +137,8 @@ async fn an_own_contract_is_usable_at_once_and_a_wrong_one_is_refused() {
     });
     let put = |id: &str, body: &Value| http.put(url(id)).body(body.to_string()).send();
     assert_eq!(put("mine", &contract).await.unwrap().status(), 200);
-    // The user gets a grant under it, the demo application reads under it, and the simulator's user is found by its token.
+    // The user gets a grant under it, the demo application reads under it, and the simulator's user is found by its
+    // token.
     let tokens = serde_json::to_value(system.simulator.control().issue_tokens(DEMO_USER, "mine")).unwrap();
     let grant = system.application.call(http::Method::PUT, "/users/a%7Cb/grants/mine", &tokens).await;
     assert!(grant.is_ok(), "{grant:?}");
