@@ -32,6 +32,11 @@ impl Control {
         Ok(())
     }
 
+    /// Removes a contract: digi.me refuses its requests. Tokens that were issued under it stay.
+    pub fn remove_contract(&self, contract_id: &str) -> bool {
+        self.shared.change(|state| state.contracts.remove(contract_id).is_some())
+    }
+
     /// Adds a user. Does nothing if the user exists.
     pub fn add_user(&self, user_id: &str) {
         self.shared.change(|state| {

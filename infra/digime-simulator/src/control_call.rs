@@ -31,6 +31,7 @@ macro_rules! control_calls {
 control_calls! {
     "GET /state" State,
     "PUT /contracts/{contractId}" RegisterContract(Contract),
+    "DELETE /contracts/{contractId}" RemoveContract { contract_id: String },
     "PUT /users/{userId}" AddUser { user_id: String },
     "PUT /users/{userId}/accounts/{id}" AddAccount { user_id: String, #[serde(flatten)] account: Account },
     "POST /users/{userId}/tokens" IssueTokens { user_id: String, contract_id: String },
@@ -89,6 +90,7 @@ impl Control {
             ControlCall::RegisterContract(contract) => {
                 self.register_contract(contract).map_err(ControlError::ContractKey)?;
             }
+            ControlCall::RemoveContract { contract_id } => found(self.remove_contract(&contract_id), "contract")?,
             ControlCall::AddUser { user_id } => self.add_user(&user_id),
             ControlCall::AddAccount { user_id, account } => {
                 if !self.add_account(&user_id, account) {

@@ -16,7 +16,10 @@ pub(crate) async fn show() -> Response {
             dt { "onboardUrl" } dd { code { (ONBOARD_PATH) } }
         }
         h2 { "Pages" }
-        p { "An application sends its user to a page with a code. Without a code, a page says that the code is unknown." }
+        p {
+            "An application sends its user to a page with a code. "
+            "Without a code, a page says that the code is unknown."
+        }
         ul {
             @for page in Page::ALL {
                 @let path = format!("{}{}", ONBOARD_PATH.trim_end_matches('/'), page.path());
@@ -27,7 +30,7 @@ pub(crate) async fn show() -> Response {
         p { a href="/openapi.yaml" { "Description (OpenAPI)" } " · " a href="/_simulator/state" { "State" } }
         ul { @for route in ROUTES { li { code { (with_path(route)) } } } }
     };
-    pages::secure(Html(pages::layout("What is here", &content)).into_response())
+    pages::secure(Html(pages::layout("digi.me simulator", &content)).into_response())
 }
 
 /// Shown as text by browsers, which would download YAML.

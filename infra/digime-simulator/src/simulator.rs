@@ -125,7 +125,7 @@ async fn load(
         let unusable = |reason: String| StartError::StateFile { path: path.to_owned(), reason };
         match std::fs::read(path) {
             Ok(bytes) => {
-                let state: State = serde_json::from_slice(&bytes).map_err(|error| unusable(error.to_string()))?;
+                let state: State = serde_json::from_slice(&bytes).map_err(|error| unusable(place(&error)))?;
                 if state.version != VERSION {
                     return Err(unusable(format!("version {} is not known", state.version)));
                 }
@@ -143,6 +143,11 @@ async fn load(
     };
     let previous = None;
     Ok(State::new(KeyRing { current, previous }, now))
+}
+
+/// Where the error is. Its own text can contain a value, such as a signing key.
+fn place(error: &serde_json::Error) -> String {
+    format!("it is not a state at line {} column {}", error.line(), error.column())
 }
 
 /// A running simulator. It stops when it is dropped.

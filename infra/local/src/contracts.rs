@@ -12,23 +12,27 @@ use std::{
 
 use digime::ContractId;
 use digime_simulator::{Contract, ContractKeys, Control, KeyError, write_private_file};
-use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde::Serialize;
+use serde_json::{Value, json};
 use url::Url;
 
-use crate::{aws::Secrets, names};
+use crate::{
+    DEMO_CONTRACT,
+    aws::Secrets,
+    json::{self, JsonError, Object},
+    names,
+};
 
 /// A contract as its owner gives it: the contract's secret, and where digi.me may redirect browsers to. `Debug` does
-/// not print the key.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+/// not print the key, and it is not read with serde, whose errors contain what they refuse.
+#[derive(Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct NewContract {
     pub application_id: String,
     pub contract_id: String,
     /// The private key in PEM, PKCS#1 or PKCS#8.
     pub private_key: String,
     /// The redirect URIs besides the service's callback, which every contract has.
-    #[serde(default)]
     pub redirect_uris: Vec<String>,
 }
 
@@ -42,8 +46,29 @@ impl NewContract {
     /// Reads a contract from a JSON file.
     pub fn read(path: &Path) -> Result<Self, String> {
         let text = fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
-        // The parser's error names a field, a line and a column, and no value.
-        serde_json::from_slice(&text).map_err(|error| format!("{}: {error}", path.display()))
+        Self::from_json(&text).map_err(|error| format!("{}: {error}", path.display()))
+    }
+
+    /// Reads a contract from JSON. No error contains any part of it.
+    pub(crate) fn from_json(text: &[u8]) -> Result<Self, ContractError> {
+        Self::from_value(json::parse(text)?)
+    }
+
+    fn from_value(value: Value) -> Result<Self, ContractError> {
+        let mut fields = Object::of(value, &["applicationId", "contractId", "privateKey", "redirectUris"])?;
+        let contract = Self {
+            application_id: fields.text("applicationId")?,
+            contract_id: fields.text("contractId")?,
+            private_key: fields.text("privateKey")?,
+            redirect_uris: fields.texts("redirectUris")?,
+        };
+        // Errors that name the contract by its id follow.
+        contract.id()?;
+        Ok(contract)
+    }
+
+    fn id(&self) -> Result<ContractId, ContractError> {
+        self.contract_id.parse().map_err(|error| ContractError::Id(format!("{error}")))
     }
 }
 
@@ -58,21 +83,29 @@ pub struct ContractInfo {
     pub redirect_uris: Vec<String>,
 }
 
-/// Why a contract was not registered. No message contains the key.
+/// Why a contract was not registered or removed. No message contains a value: each can be a key in a wrong place.
 #[derive(Debug, thiserror::Error)]
 pub enum ContractError {
     #[error("contractId {0}")]
     Id(String),
-    #[error("applicationId must not be empty")]
-    NoApplication,
-    #[error("redirectUris: {0} is not an http or https URL")]
-    RedirectUri(String),
+    #[error(transparent)]
+    Json(#[from] JsonError),
+    #[error("applicationId must be 1 to 128 visible ASCII characters")]
+    Application,
+    #[error("redirectUris: URI {0} is not an http or https URL")]
+    RedirectUri(usize),
     #[error("privateKey: {0}")]
     Key(#[from] KeyError),
     #[error("privateKey: {0}")]
     SigningKey(#[from] digime::KeyError),
-    #[error("the contract could not be written: {0}")]
-    File(#[from] io::Error),
+    #[error("{DEMO_CONTRACT} is the demo contract, which can be neither replaced nor removed")]
+    Demo,
+    #[error("no such contract")]
+    Unknown,
+    #[error("{path} cannot be read: {reason}")]
+    Read { path: PathBuf, reason: String },
+    #[error("{path} cannot be written: {source}")]
+    Write { path: PathBuf, source: io::Error },
 }
 
 /// The registered contracts. Cheap to clone.
@@ -91,8 +124,8 @@ struct Inner {
 
 struct Registered {
     info: ContractInfo,
-    /// The contract as it is kept in the file. `None` for the demo contract.
-    own: Option<NewContract>,
+    /// The contract as the file keeps it. `None` for the demo contract, and for a contract that only an option gives.
+    kept: Option<NewContract>,
     client: Arc<digime::Contract>,
 }
 
@@ -110,29 +143,82 @@ impl Contracts {
 
     /// Registers the demo contract.
     pub(crate) fn register_demo(&self, contract: NewContract) -> Result<(), ContractError> {
-        self.store(contract, false).map(drop)
+        self.store(contract, None).map(drop)
     }
 
     /// Registers the contracts that a file of an earlier run holds.
     pub(crate) fn register_kept(&self) -> Result<(), ContractError> {
         let Some(file) = &self.0.file else { return Ok(()) };
+        let unreadable = |reason: String| ContractError::Read { path: file.clone(), reason };
         let text = match fs::read(file) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(unreadable(error.to_string())),
         };
-        let kept: Vec<NewContract> = serde_json::from_slice(&text).map_err(io::Error::other)?;
-        for contract in kept {
-            self.store(contract, true)?;
+        let kept = match json::parse(&text) {
+            Ok(Value::Array(kept)) => kept,
+            Ok(_) => return Err(unreadable(JsonError::Document("array").to_string())),
+            Err(error) => return Err(unreadable(error.to_string())),
+        };
+        for (contract, number) in kept.into_iter().zip(1..) {
+            let registered = NewContract::from_value(contract).and_then(|contract| self.register_one_kept(contract));
+            registered.map_err(|error| unreadable(format!("contract {number}: {error}")))?;
         }
         Ok(())
     }
 
-    /// Registers a contract of the developer, or replaces the one with the same id.
+    fn register_one_kept(&self, contract: NewContract) -> Result<(), ContractError> {
+        // An earlier version allowed to replace the demo contract.
+        if contract.contract_id == DEMO_CONTRACT {
+            tracing::warn!("contracts: ignored a replacement of the demo contract");
+            return Ok(());
+        }
+        self.store(contract.clone(), Some(contract)).map(drop)
+    }
+
+    /// Registers a contract that an option gives. It is not kept: it is there as long as the option.
+    pub(crate) fn register_given(&self, contract: NewContract) -> Result<(), ContractError> {
+        refuse_demo(&contract.contract_id)?;
+        let kept = self.registered().get(&contract.contract_id).and_then(|one| one.kept.clone());
+        self.store(contract, kept).map(drop)
+    }
+
+    /// Registers a contract of the developer, or replaces the one with the same id, and keeps it.
     pub fn register(&self, contract: NewContract) -> Result<ContractInfo, ContractError> {
-        let info = self.store(contract, true)?;
+        refuse_demo(&contract.contract_id)?;
+        let info = self.store(contract.clone(), Some(contract))?;
         self.write_file()?;
         Ok(info)
+    }
+
+    /// Removes a contract with its secret, its key file and its registration with the simulator.
+    pub fn remove(&self, contract_id: &str) -> Result<(), ContractError> {
+        refuse_demo(contract_id)?;
+        let removed = self.registered().remove(contract_id).ok_or(ContractError::Unknown)?;
+        self.withdraw(&removed.info)?;
+        self.write_file()
+    }
+
+    /// Removes what a data directory has of the contracts that only options give.
+    pub(crate) fn remove_given(&self) {
+        let registered = self.registered();
+        let given = registered.values().filter(|one| one.kept.is_none() && one.info.contract_id != DEMO_CONTRACT);
+        for Registered { info, .. } in given {
+            if let Err(error) = self.withdraw(info) {
+                tracing::warn!(contract_id = info.contract_id, %error, "contracts: could not remove a contract");
+            }
+        }
+    }
+
+    fn withdraw(&self, info: &ContractInfo) -> Result<(), ContractError> {
+        self.0.secrets.remove(&secret_id(&info.contract_id));
+        self.0.control.remove_contract(&info.contract_id);
+        match fs::remove_file(&info.private_key_file) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                Err(ContractError::Write { path: info.private_key_file.clone(), source })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// All contracts, by id.
@@ -146,11 +232,12 @@ impl Contracts {
         self.registered().get(contract_id).map(|one| Arc::clone(&one.client))
     }
 
-    fn store(&self, contract: NewContract, own: bool) -> Result<ContractInfo, ContractError> {
+    fn store(&self, contract: NewContract, kept: Option<NewContract>) -> Result<ContractInfo, ContractError> {
         let inner = &*self.0;
-        let id: ContractId = contract.contract_id.parse().map_err(|error| ContractError::Id(format!("{error}")))?;
-        if contract.application_id.is_empty() {
-            return Err(ContractError::NoApplication);
+        let id = contract.id()?;
+        let application_id = &contract.application_id;
+        if !(1..=128).contains(&application_id.len()) || !application_id.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(ContractError::Application);
         }
         let keys = ContractKeys::of_private_key(&contract.private_key)?;
         let key = contract.private_key.clone().into();
@@ -161,7 +248,7 @@ impl Contracts {
             private_key_file: inner.key_directory.join(format!("{}.pem", contract.contract_id)),
             redirect_uris: redirect_uris(&inner.callback_url, &contract.redirect_uris)?,
         };
-        write_private_file(&info.private_key_file, keys.private_key_pkcs1_pem()?.as_bytes())?;
+        write(&info.private_key_file, keys.private_key_pkcs1_pem()?.as_bytes())?;
         inner.control.register_contract(Contract {
             contract_id: info.contract_id.clone(),
             application_id: info.application_id.clone(),
@@ -173,17 +260,17 @@ impl Contracts {
             "contractId": contract.contract_id,
             "privateKey": contract.private_key,
         });
-        inner.secrets.put(&format!("{}{}", names::CONTRACT_SECRET_PREFIX, info.contract_id), &secret.to_string());
-        let registered = Registered { info: info.clone(), own: own.then_some(contract), client };
+        inner.secrets.put(&secret_id(&info.contract_id), &secret.to_string());
+        let registered = Registered { info: info.clone(), kept, client };
         self.registered().insert(info.contract_id.clone(), registered);
         Ok(info)
     }
 
-    fn write_file(&self) -> io::Result<()> {
+    fn write_file(&self) -> Result<(), ContractError> {
         let Some(file) = &self.0.file else { return Ok(()) };
         let registered = self.registered();
-        let own: Vec<&NewContract> = registered.values().filter_map(|one| one.own.as_ref()).collect();
-        write_private_file(file, &serde_json::to_vec_pretty(&own).map_err(io::Error::other)?)
+        let kept: Vec<&NewContract> = registered.values().filter_map(|one| one.kept.as_ref()).collect();
+        write(file, format!("{:#}", json!(kept)).as_bytes())
     }
 
     fn registered(&self) -> MutexGuard<'_, BTreeMap<String, Registered>> {
@@ -191,14 +278,52 @@ impl Contracts {
     }
 }
 
+fn refuse_demo(contract_id: &str) -> Result<(), ContractError> {
+    if contract_id == DEMO_CONTRACT { Err(ContractError::Demo) } else { Ok(()) }
+}
+
+fn secret_id(contract_id: &str) -> String {
+    format!("{}{contract_id}", names::CONTRACT_SECRET_PREFIX)
+}
+
+fn write(path: &Path, content: &[u8]) -> Result<(), ContractError> {
+    write_private_file(path, content).map_err(|source| ContractError::Write { path: path.to_owned(), source })
+}
+
 /// The service's callback, and the contract's own redirect URIs.
 fn redirect_uris(callback_url: &str, own: &[String]) -> Result<Vec<String>, ContractError> {
-    let is_url = |text: &&String| Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
-    if let Some(wrong) = own.iter().find(|text| !is_url(text)) {
-        return Err(ContractError::RedirectUri(wrong.clone()));
+    let is_url = |text: &String| Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
+    if let Some(wrong) = own.iter().position(|text| !is_url(text)) {
+        return Err(ContractError::RedirectUri(wrong + 1));
     }
     let others = own.iter().filter(|uri| *uri != callback_url).cloned();
     Ok(std::iter::once(callback_url.to_owned()).chain(others).collect())
+}
+
+/// Contracts that are refused.
+#[cfg(test)]
+pub(crate) mod testing {
+    use serde_json::json;
+
+    /// What must not be in an error.
+    pub(crate) const SECRET: &str = "-----BEGIN RSA PRIVATE KEY-----\nMIIEsecret\n-----END RSA PRIVATE KEY-----\n";
+
+    /// Documents with [`SECRET`] where no contract has it.
+    pub(crate) fn with_secret_in_each_place() -> Vec<String> {
+        let mut documents = vec![json!(SECRET), json!([SECRET]), json!({ SECRET: 1 }), json!({ "contractId": SECRET })];
+        let good = json!({"applicationId": "a", "contractId": "mine", "privateKey": "k", "redirectUris": []});
+        for field in ["applicationId", "contractId", "privateKey", "redirectUris", SECRET] {
+            for value in [json!(SECRET), json!([SECRET]), json!({ SECRET: SECRET })] {
+                let mut document = good.clone();
+                document[field] = value;
+                documents.push(document);
+            }
+        }
+        let mut documents: Vec<_> = documents.iter().map(ToString::to_string).collect();
+        documents.push(SECRET.to_owned());
+        documents.push(format!("{{\"privateKey\": {SECRET:?} {SECRET}}}"));
+        documents
+    }
 }
 
 #[cfg(test)]
@@ -258,6 +383,23 @@ mod tests {
             assert_eq!(fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o600);
         }
         assert_eq!(fs::read_to_string(info.private_key_file).unwrap(), keys.private_key_pkcs1_pem().unwrap());
+    }
+
+    #[tokio::test]
+    async fn no_error_of_a_file_contains_what_is_in_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let (_simulator, _, contracts) = contracts(directory.path()).await;
+        let (one, kept) = (directory.path().join("mine.json"), directory.path().join("contracts.json"));
+        for document in testing::with_secret_in_each_place() {
+            fs::write(&one, &document).unwrap();
+            fs::write(&kept, format!("[{document}]")).unwrap();
+            let of_file = NewContract::read(&one).map(|contract| contracts.register(contract).unwrap_err().to_string());
+            let (Ok(of_file) | Err(of_file)) = of_file;
+            fs::write(&kept, format!("[{document}]")).unwrap();
+            for error in [of_file, contracts.register_kept().unwrap_err().to_string()] {
+                assert!(!error.contains("MIIE"), "{error}");
+            }
+        }
     }
 
     #[tokio::test]

@@ -21,6 +21,7 @@ mod ids;
 mod index;
 mod info;
 mod invoke;
+mod json;
 mod local_api;
 pub mod names;
 mod operations;
@@ -48,6 +49,7 @@ pub use self::{
     ids::random_hex,
     info::{Credentials, Info, InfoReader, Webhook},
     invoke::{Function, Functions, INVOCATION_TIMEOUT, Invoke, InvokeError, REPLY_LIMIT},
+    json::JsonError,
     options::Options,
     queues::{Depth, Message, QueueError, QueueSettings, Queues},
     secrets_file::DemoSecrets,

@@ -8,7 +8,7 @@ use digime::ambient::Ambient;
 use digime_simulator::{ContractKeys, write_private_file};
 use serde::{Deserialize, Serialize};
 
-use crate::{ids::random_hex, info::Credentials};
+use crate::{ids::random_hex, info::Credentials, json::JsonError};
 
 /// The secrets of a local system. `Debug` prints none of them.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,7 +77,8 @@ impl DemoSecrets {
     pub(crate) fn load_or_generate(path: &Path, ambient: &Ambient) -> io::Result<Self> {
         let (secrets, changed) = match fs::read(path) {
             Ok(bytes) => {
-                let mut secrets: Self = serde_json::from_slice(&bytes).map_err(io::Error::other)?;
+                let mut secrets: Self = serde_json::from_slice(&bytes)
+                    .map_err(|error| io::Error::other(format!("secrets.json: {}", JsonError::from(&error))))?;
                 let changed = secrets.complete(ambient);
                 (secrets, changed)
             }
@@ -94,6 +95,21 @@ impl DemoSecrets {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_error_of_a_broken_file_contains_no_secret() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("secrets.json");
+        fs::write(&path, r#"{"privateKeyPem": "private", "publicKeyPem": "public", "serviceSecret": ["MIIE"]}"#)
+            .unwrap();
+        let ambient = Ambient::system();
+        let of_field = DemoSecrets::load_or_generate(&path, &ambient).unwrap_err().to_string();
+        fs::write(&path, "\"MIIE\"").unwrap();
+        let of_document = DemoSecrets::load_or_generate(&path, &ambient).unwrap_err().to_string();
+        for error in [of_field, of_document] {
+            assert!(error.starts_with("secrets.json: ") && !error.contains("MIIE"), "{error}");
+        }
+    }
 
     #[test]
     fn a_file_of_an_earlier_version_is_completed_once_and_keeps_its_secrets() {

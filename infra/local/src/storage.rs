@@ -67,7 +67,8 @@ impl Directory {
             Self::Kept { path, .. } => path.join("keys"),
             Self::Temporary(directory) => directory.path().join("keys"),
         };
-        create_private_directory(&path)?;
+        create_private_directory(&path)
+            .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
         Ok(path)
     }
 }

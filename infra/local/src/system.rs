@@ -2,7 +2,7 @@
 
 use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::{extract::Request, routing::get};
+use axum::{Router, extract::Request, http::header, middleware, response::Response, routing::get};
 use digime::{Client, ambient::Ambient};
 use digime_simulator::Simulator;
 use dynoxide::Database;
@@ -211,6 +211,9 @@ impl System {
             .route("/favicon.ico", get(|| async {}))
             .method_not_allowed_fallback(to_gateway.clone())
             .fallback(to_gateway);
+        // API Gateway lists no methods. The inner router adds the header after its own layers, so that only an outer one
+        // can remove it.
+        let router = Router::new().fallback_service(router).layer(middleware::map_response(without_allow));
         self.servers.push(Server::start(listener, router).map_err(StartError::of("the API"))?);
         Ok(())
     }
@@ -246,8 +249,14 @@ impl System {
         for server in self.servers.drain(..).rev() {
             server.stop().await;
         }
+        self.contracts.remove_given();
         self.simulator.shutdown().await;
     }
+}
+
+async fn without_allow(mut response: Response) -> Response {
+    response.headers_mut().remove(header::ALLOW);
+    response
 }
 
 fn open_storage(options: &Options) -> Result<Storage, StartError> {
@@ -302,7 +311,7 @@ fn contracts(
     registered.map_err(StartError::of("the contracts"))?;
     for contract in &options.contracts {
         let id = contract.contract_id.clone();
-        contracts.register(contract.clone()).map_err(|source| StartError::Contract { id, source })?;
+        contracts.register_given(contract.clone()).map_err(|source| StartError::Contract { id, source })?;
     }
     Ok(contracts)
 }

@@ -56,9 +56,13 @@ impl Local {
         Self::start_as(command(&[&FREE_PORTS, arguments].concat())).await
     }
 
-    async fn start_as(mut command: Command) -> Self {
+    async fn start_as(command: Command) -> Self {
         // Log lines go to the test's output: a pipe that nobody reads would fill up.
-        let mut process = command.stderr(Stdio::inherit()).spawn().expect("the command starts");
+        Self::start_logging_to(Stdio::inherit(), command).await
+    }
+
+    async fn start_logging_to(log: Stdio, mut command: Command) -> Self {
+        let mut process = command.stderr(log).spawn().expect("the command starts");
         let output = process.stdout.take().expect("a pipe");
         let http = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build();
         let http = http.expect("a client");
@@ -120,9 +124,17 @@ impl Local {
         request.send().await.expect("a reply").status()
     }
 
-    async fn stop(mut self) {
+    async fn signal(&self, name: &str) {
         let id = self.process.id().expect("it runs").to_string();
-        Command::new("kill").arg(id).status().await.expect("a signal");
+        Command::new("kill").args(["-s", name, &id]).status().await.expect("a signal");
+    }
+
+    async fn stop(self) {
+        self.stop_by("TERM").await;
+    }
+
+    async fn stop_by(mut self, signal: &str) {
+        self.signal(signal).await;
         assert!(timeout(LIMIT, self.process.wait()).await.expect("it ends").expect("a status").success());
     }
 }
@@ -166,6 +178,74 @@ async fn it_prints_and_tells_what_an_sdk_needs() {
     assert_eq!(accounts["accounts"].as_array().unwrap().len(), 3);
     local.stop().await;
     assert!(!key.exists());
+}
+
+#[tokio::test]
+async fn a_closed_terminal_ends_it_as_ctrl_c_does_unless_it_was_started_to_go_on() {
+    let local = Local::start(&["--ephemeral"]).await;
+    let key = std::path::PathBuf::from(local.address("Key"));
+    local.stop_by("HUP").await;
+    assert!(!key.exists());
+
+    // As `nohup` starts it.
+    let mut command = Command::new("sh");
+    command.args(["-c", "trap '' HUP; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_local"), "--port", "0", "--ephemeral"]);
+    command.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).stdout(Stdio::piped()).kill_on_drop(true);
+    let local = Local::start_as(command).await;
+    local.signal("HUP").await;
+    // The signal after it is the one that ends it.
+    assert_eq!(local.get("/_local/info").await.0, 200);
+    local.stop().await;
+}
+
+#[tokio::test]
+async fn a_refused_request_has_one_log_line_with_its_reason_and_the_id_of_the_reply() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("log");
+    let log = std::fs::File::create(&path).unwrap();
+    let arguments = [&FREE_PORTS, ["--ephemeral", "--verify-signatures"].as_slice()].concat();
+    let local = Local::start_logging_to(log.into(), command(&arguments)).await;
+    let unsigned = local.http.get(local.url("/accounts")).send().await.unwrap();
+    let id = local.address("Credentials").to_owned();
+    let other = format!(
+        "AWS4-HMAC-SHA256 Credential={id}/20200101/eu-west-1/lambda/aws4_request, \
+        SignedHeaders=host;x-amz-date, Signature=0"
+    );
+    let other = local.http.get(local.url("/accounts")).header("authorization", other);
+    let other = other.header("x-amz-date", "20200101T000000Z").send().await.unwrap();
+    let large = local.http.post(local.url("/users/a/read-results")).body(vec![b' '; 10_000_001]).send().await.unwrap();
+    let unknown = local.http.get(local.url("/nothing")).send().await.unwrap();
+    let secret = local.printed["Credentials"].split(' ').nth(1).unwrap().to_owned();
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(!text.contains(&secret));
+    for (reply, status, parts) in [
+        (unsigned, 403, ["GET /accounts", "no signature"]),
+        (other, 403, ["GET /accounts", "service"]),
+        (large, 413, ["POST /users/{userId}/read-results", "10 MB"]),
+        (unknown, 404, ["", "no such route"]),
+    ] {
+        assert_eq!(reply.status(), status);
+        let request_id = reply.headers()["apigw-requestid"].to_str().unwrap().to_owned();
+        let lines: Vec<_> = text.lines().filter(|line| line.contains(&request_id)).collect();
+        let [line] = lines.as_slice() else { panic!("{status}: {lines:?}") };
+        let status = format!("status={status}");
+        assert!(line.contains(&status) && parts.iter().all(|part| line.contains(part)), "{line}");
+    }
+    local.stop().await;
+}
+
+#[tokio::test]
+async fn help_has_each_option_with_its_explanation_on_one_line() {
+    let output = |argument| async move { String::from_utf8(ended(command(&[argument])).await.stdout).unwrap() };
+    let help = output("--help").await;
+    assert!(help.contains("Usage: local [OPTIONS]"), "{help}");
+    let options: Vec<_> = help.lines().filter(|line| line.trim_start().starts_with('-')).collect();
+    assert_eq!(options.len(), 10, "{help}");
+    for line in options {
+        let explained = line.trim_start().split_once("  ").is_some_and(|(_, text)| text.trim().len() > 5);
+        assert!(explained && line.len() <= 100, "{line:?} in {help}");
+    }
+    assert_eq!(output("--version").await, format!("local {}\n", env!("CARGO_PKG_VERSION")));
 }
 
 #[tokio::test]
@@ -250,7 +330,9 @@ async fn a_second_start_keeps_secrets_and_contracts_and_reads_the_file() {
     let port = first.address("API").rsplit_once(':').unwrap().1.to_owned();
     let error = error_of(&ended(command(&["--ephemeral", "--port", &port])).await);
     assert!(error.starts_with(&format!("port {port} is in use")), "{error}");
+    assert!(data.join("keys/of-option.pem").exists());
     first.stop().await;
+    assert!(!data.join("keys/of-option.pem").exists() && data.join("keys/of-put.pem").exists());
 
     std::fs::write(data.join("local.toml"), "webhook-url = \"http://127.0.0.1:9/file\"\nno-return-url = true\n")
         .unwrap();
@@ -264,7 +346,9 @@ async fn a_second_start_keeps_secrets_and_contracts_and_reads_the_file() {
         let contracts = info["contracts"].as_array().unwrap().iter();
         contracts.map(|one| one["contractId"].as_str().unwrap().to_owned()).collect()
     };
-    assert_eq!(ids(&after), ["demo-contract", "of-option", "of-put"]);
+    // A contract of an option is there as long as the option.
+    assert_eq!(ids(&before), ["demo-contract", "of-option", "of-put"]);
+    assert_eq!(ids(&after), ["demo-contract", "of-put"]);
     again.stop().await;
 }
 
@@ -272,11 +356,32 @@ async fn a_second_start_keeps_secrets_and_contracts_and_reads_the_file() {
 async fn a_start_that_cannot_work_says_why_in_one_line() {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("local.toml"), "webhok-url = \"x\"\n").unwrap();
+    let keys = digime_simulator::ContractKeys::generate().unwrap();
+    let demo = directory.path().join("demo.json");
+    let contract = json!({"applicationId": "a", "contractId": "demo-contract", "privateKey": keys.private_key_pem});
+    std::fs::write(&demo, contract.to_string()).unwrap();
+    let (broken, open) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    for directory in [&broken, &open] {
+        std::fs::set_permissions(directory.path(), std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    }
+    let contracts_json = broken.path().join("contracts.json");
+    std::fs::write(&contracts_json, "[{}]").unwrap();
+    let key_directory = open.path().join("keys");
+    std::fs::create_dir(&key_directory).unwrap();
+    std::fs::set_permissions(&key_directory, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let unreadable = format!("{} cannot be read: contract 1: missing field", text(&contracts_json));
+    let public = format!("{}: others can look into it", text(&key_directory));
+    let userinfo = "webhook-url must have no user name and no password";
     let (no_file, with_file) = (["--ephemeral"].as_slice(), ["--data-dir", text(directory.path())]);
     let cases = [
         (with_file.as_slice(), None, "unknown field `webhok-url`"),
         (&["--ephemeral", "--contract", "/nowhere.json"], None, "contract /nowhere.json: "),
         (&["--ephemeral", "--webhook-url", "http://example.com/"], None, "webhook-url must be"),
+        (&["--ephemeral", "--webhook-url", "https://me:secret@example.com/"], None, userinfo),
+        (&["--ephemeral", "--contract", text(&demo)], None, "demo-contract is the demo contract"),
+        (&["--data-dir", text(broken.path())], None, &unreadable),
+        (&["--data-dir", text(open.path())], None, &public),
+        (no_file, Some(("REMINDER_SCHEDULE", "1d")), "REMINDER_SCHEDULE does not exist"),
         (no_file, Some(("TABLE_NAME", "mine")), "TABLE_NAME names a resource in AWS"),
         (no_file, Some(("DIGIME_BASE_URL", "http://localhost/")), "DIGIME_BASE_URL is that of the digi.me simulator"),
         (no_file, Some(("RUST_LOG", "verbose")), "RUST_LOG must be a level"),

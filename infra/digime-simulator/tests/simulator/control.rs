@@ -181,6 +181,11 @@ async fn the_control_api_works_over_http() {
     assert_eq!(account["username"], "kim");
     assert_eq!(state["settings"]["accessTokenStatus"], "absent");
     assert_eq!(state["contracts"][1]["contractId"], "other");
+    for status in [204, 404] {
+        assert_eq!(action(&sim, Method::DELETE, "contracts/other", None).await.status(), status);
+    }
+    let state: Value = action(&sim, Method::GET, "state", None).await.json().await.unwrap();
+    assert_eq!(state["contracts"].as_array().unwrap().len(), 1);
     assert_eq!(action(&sim, Method::POST, "accounts/9_9/mend", None).await.status(), 204);
     assert_eq!(action(&sim, Method::DELETE, "accounts/9_9", None).await.status(), 204);
 }

@@ -37,6 +37,7 @@ const REFUSED: &[(&str, &str)] = &[
     ("NOTIFICATION_TOPIC_ARN", OWN_RESOURCE),
     ("PUBLIC_BASE_URL", "is the address of the local system, which --port sets"),
     ("READ_RESULTS_QUEUE_URL", OWN_RESOURCE),
+    ("REMINDER_SCHEDULE", "does not exist in this version"),
     ("SERVICE_SECRET_ID", OWN_RESOURCE),
     ("TABLE_NAME", OWN_RESOURCE),
     ("WEBHOOKS_QUEUE_URL", OWN_RESOURCE),

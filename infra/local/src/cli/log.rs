@@ -18,7 +18,8 @@ pub(super) fn initialize(settings: &BTreeMap<String, String>) -> Result<(), Stri
     let text = settings.get(environment::LOG).cloned().unwrap_or_else(default);
     let settings: Environment = [(environment::LOG.to_owned(), text)].into_iter().collect();
     let levels = logs::levels(&settings).map_err(|error| error.to_string())?;
-    let lines = fmt::layer().with_writer(std::io::stderr);
+    // A closed terminal takes no lines. Reports of that would go to the terminal, and panic.
+    let lines = fmt::layer().with_writer(std::io::stderr).log_internal_errors(false);
     let lines = lines.with_filter(logs::filter(levels, &LOCAL));
     tracing_subscriber::registry().with(lines).with(causes::layer()).init();
     Ok(())

@@ -1,12 +1,12 @@
-//! The command `cargo run`: reads its options, starts a system, prints what a developer needs and what happens, and stops on
-//! Ctrl-C.
+//! The command `cargo run`: reads its options, starts a system, prints what a developer needs and what happens, and
+//! stops on Ctrl-C.
 
 mod environment;
 mod log;
 mod options;
 mod output;
 
-use std::{collections::BTreeMap, process::ExitCode};
+use std::{collections::BTreeMap, io, pin::pin, process::ExitCode};
 
 use clap::Parser;
 use digime::ambient::Ambient;
@@ -34,6 +34,18 @@ async fn start_and_wait(arguments: Arguments) -> Result<(), String> {
     let clock = clock.map_err(|error| format!("the clock of the data directory cannot be read: {error}"))?;
     let ambient = clock.ambient();
     let options = system_options(chosen, environment, clock)?;
+    // From here on: what a start has created is removed too.
+    let mut ended = pin!(ended().map_err(|error| format!("signals cannot be received: {error}"))?);
+    let system = tokio::select! {
+        system = start(options, ambient) => system?,
+        () = &mut ended => return Ok(()),
+    };
+    ended.await;
+    system.stop().await;
+    Ok(())
+}
+
+async fn start(options: Options, ambient: Ambient) -> Result<System, String> {
     let system = System::start(options, |endpoints| async move { in_process(&endpoints, &ambient) }).await;
     let system = system.map_err(|error| error.to_string())?;
     // Subscribed before the first event.
@@ -43,9 +55,7 @@ async fn start_and_wait(arguments: Arguments) -> Result<(), String> {
     demo_user.map_err(|error| error.to_string())?;
     output::print(&output::introduction(&system.info.read()));
     output::print_events(events);
-    ended().await;
-    system.stop().await;
-    Ok(())
+    Ok(system)
 }
 
 fn system_options(
@@ -71,25 +81,32 @@ fn system_options(
     })
 }
 
-/// Waits for Ctrl-C or, on Unix, for SIGTERM.
-async fn ended() {
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        () = terminated() => {}
-    }
-}
-
+/// Waits for Ctrl-C, SIGTERM, or SIGHUP: the terminal was closed. A signal counts from the call on.
 #[cfg(unix)]
-async fn terminated() {
+fn ended() -> io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
 
-    match signal(SignalKind::terminate()) {
-        Ok(mut terminated) => drop(terminated.recv().await),
-        Err(_) => std::future::pending().await,
+    let mut kinds = vec![SignalKind::interrupt(), SignalKind::terminate()];
+    if !ignores_hangups() {
+        kinds.push(SignalKind::hangup());
     }
+    let mut signals = kinds.into_iter().map(signal).collect::<io::Result<Vec<_>>>()?;
+    Ok(async move {
+        let received = signals.iter_mut().map(|signal| Box::pin(signal.recv()));
+        futures::future::select_all(received).await;
+    })
 }
 
 #[cfg(not(unix))]
-async fn terminated() {
-    std::future::pending().await
+fn ended() -> io::Result<impl Future<Output = ()>> {
+    Ok(async { drop(tokio::signal::ctrl_c().await) })
+}
+
+/// Whether the process was started to go on without its terminal, as `nohup` does. Known on Linux only: `proc(5)`, the
+/// mask of ignored signals, whose lowest bit is SIGHUP.
+#[cfg(unix)]
+fn ignores_hangups() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
 }

@@ -17,17 +17,19 @@ use crate::contracts::NewContract;
 const DEFAULT_PORT: u16 = 9000;
 const FILE: &str = "local.toml";
 
-/// digime-reauth on one machine: the API, a console and a digi.me simulator.
-///
-/// The file local.toml in the data directory can hold the options from --port on, such as `port = 9100`. The command
-/// line takes precedence over the environment, and the environment over the file.
+const FILE_HELP: &str = "\
+The file local.toml in the data directory can hold the options from --port on, such as `port = 9100`.
+The command line takes precedence over the environment, and the environment over the file.";
+
+/// digime-reauth on one machine: the API, a console and a digi.me simulator
+// An option with a long explanation would have it on a line of its own.
 #[derive(Parser)]
-#[command(name = "digime-reauth", version)]
+#[command(name = "local", version, after_help = FILE_HELP, next_line_help = false)]
 pub(super) struct Arguments {
     /// Keep data in this directory, for the next run
     #[arg(long, value_name = "PATH", default_value = ".local")]
     data_dir: PathBuf,
-    /// Keep all data in memory, read no local.toml, and lose the data at the end
+    /// Keep all data in memory, and read no local.toml
     #[arg(long)]
     ephemeral: bool,
     #[command(flatten)]
@@ -38,23 +40,25 @@ pub(super) struct Arguments {
 #[derive(Default, Args, Deserialize)]
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
 struct Common {
-    /// Serve the API and the console on this port, and the digi.me simulator on the next one; 0 selects free ports [default: 9000]
+    /// Port of the API; the simulator takes the next [default: 9000]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=65534))]
     port: Option<u16>,
-    /// Post each event to this URL too (https, or http to loopback), signed with a secret that is printed
+    /// Post events to this URL too: https, or http to loopback
     #[arg(long, value_name = "URL")]
     webhook_url: Option<String>,
-    /// Allow return URLs of this origin, such as http://localhost:3000; can be given several times
+    /// Allow return URLs of this origin; can be given several times
     #[arg(long, value_name = "ORIGIN")]
     return_origin: Vec<String>,
-    /// Have no default return URL, so that browsers end on the service's result pages
+    /// Let browsers end on the service's result pages
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(hide_possible_values = true)]
     no_return_url: Option<bool>,
-    /// Register the contract in this JSON file; can be given several times
+    /// Register the contract in this file; can be given several times
     #[arg(long, value_name = "FILE")]
     contract: Vec<PathBuf>,
-    /// Refuse requests of the application that are not signed with the credentials that are printed
+    /// Refuse unsigned requests of the application
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(hide_possible_values = true)]
     verify_signatures: Option<bool>,
 }
 
@@ -76,33 +80,23 @@ impl Chosen {
     pub(super) fn of(arguments: Arguments, environment: &BTreeMap<String, String>) -> Result<Self, String> {
         let Arguments { data_dir, ephemeral, common } = arguments;
         let file = if ephemeral { Common::default() } else { Common::read(&data_dir)? };
-        let own_webhook = common.webhook_url.is_some();
-        let Common { port, webhook_url, return_origin, no_return_url, contract, verify_signatures } = common.or(file);
-        let port = port.unwrap_or(DEFAULT_PORT);
+        let port = common.port.or(file.port).unwrap_or(DEFAULT_PORT);
         if port == u16::MAX {
             return Err("port must be 0 to 65534: the digi.me simulator takes the next one".to_owned());
         }
-        let of_environment = environment.get(environment::WEBHOOK).filter(|_| !own_webhook);
-        let (name, webhook_url) = match of_environment {
-            Some(url) => (environment::WEBHOOK, Some(url.clone())),
-            None => ("webhook-url", webhook_url),
-        };
-        if webhook_url.as_ref().is_some_and(|url| !Url::parse(url).is_ok_and(|url| is_secure(&url))) {
-            return Err(format!("{name} must be an https URL, or an http URL of a loopback address"));
-        }
-        let no_return_url = no_return_url.unwrap_or_default();
-        if no_return_url && environment.contains_key(environment::RETURN_URL) {
-            return Err(format!("{} and no-return-url exclude each other", environment::RETURN_URL));
-        }
-        let contracts = contract.iter().map(|path| NewContract::read(path)).collect::<Result<_, _>>();
+        // A return URL in the environment is the opposite of this option.
+        let of_environment = environment.get(environment::RETURN_URL).map(|_| false);
+        let no_return_url = common.no_return_url.or(of_environment).or(file.no_return_url);
+        let contracts = if common.contract.is_empty() { file.contract } else { common.contract };
+        let contracts = contracts.iter().map(|path| NewContract::read(path)).collect::<Result<_, _>>();
         Ok(Self {
             port,
             data_dir: (!ephemeral).then_some(data_dir),
-            webhook_url,
-            return_origins: return_origins(return_origin, environment)?,
-            no_return_url,
+            webhook_url: webhook_url(common.webhook_url, environment, file.webhook_url)?,
+            return_origins: return_origins(common.return_origin, environment, file.return_origin)?,
+            no_return_url: no_return_url.unwrap_or_default(),
             contracts: contracts.map_err(|error| format!("contract {error}"))?,
-            verify_signatures: verify_signatures.unwrap_or_default(),
+            verify_signatures: common.verify_signatures.or(file.verify_signatures).unwrap_or_default(),
         })
     }
 }
@@ -123,21 +117,6 @@ impl Common {
         }
         Ok(file)
     }
-
-    /// What is not given here comes from `file`.
-    fn or(self, file: Self) -> Self {
-        fn list<T>(own: Vec<T>, file: Vec<T>) -> Vec<T> {
-            if own.is_empty() { file } else { own }
-        }
-        Self {
-            port: self.port.or(file.port),
-            webhook_url: self.webhook_url.or(file.webhook_url),
-            return_origin: list(self.return_origin, file.return_origin),
-            no_return_url: self.no_return_url.or(file.no_return_url),
-            contract: list(self.contract, file.contract),
-            verify_signatures: self.verify_signatures.or(file.verify_signatures),
-        }
-    }
 }
 
 /// The message with the line of the error, without an excerpt of the file.
@@ -147,9 +126,34 @@ fn one_line(error: &toml::de::Error, text: &str) -> String {
     format!("{line}{}", error.message().lines().collect::<Vec<_>>().join(" "))
 }
 
-/// The origins of the options and those of the environment.
-fn return_origins(own: Vec<String>, environment: &BTreeMap<String, String>) -> Result<Vec<String>, String> {
-    for origin in &own {
+/// The URL of the command line, the environment or the file, in this order.
+fn webhook_url(
+    given: Option<String>,
+    environment: &BTreeMap<String, String>,
+    file: Option<String>,
+) -> Result<Option<String>, String> {
+    let (name, url) = match (given, environment.get(environment::WEBHOOK)) {
+        (None, Some(url)) => (environment::WEBHOOK, Some(url.clone())),
+        (given, _) => ("webhook-url", given.or(file)),
+    };
+    let Some(text) = &url else { return Ok(None) };
+    match Url::parse(text) {
+        Ok(parsed) if is_secure(&parsed) => Ok(url),
+        Ok(parsed) if !parsed.username().is_empty() || parsed.password().is_some() => {
+            Err(format!("{name} must have no user name and no password"))
+        }
+        _ => Err(format!("{name} must be an https URL, or an http URL of a loopback address")),
+    }
+}
+
+/// The origins of the command line, the environment or the file, in this order. Those of one place replace those of the
+/// next.
+fn return_origins(
+    given: Vec<String>,
+    environment: &BTreeMap<String, String>,
+    file: Vec<String>,
+) -> Result<Vec<String>, String> {
+    for origin in given.iter().chain(&file) {
         if origin.contains(',') || AllowedOrigins::parse(origin).is_err() {
             return Err(format!(
                 "return-origin {origin} must be an https origin, or an http origin of a loopback address"
@@ -158,8 +162,8 @@ fn return_origins(own: Vec<String>, environment: &BTreeMap<String, String>) -> R
     }
     let listed = environment.get(environment::ORIGINS).map(String::as_str).unwrap_or_default();
     AllowedOrigins::parse(listed).map_err(|error| format!("{} {error}", environment::ORIGINS))?;
-    let listed = listed.split(',').map(str::trim).filter(|origin| !origin.is_empty()).map(str::to_owned);
-    Ok(own.into_iter().chain(listed).collect())
+    let listed = listed.split(',').map(str::trim).filter(|origin| !origin.is_empty()).map(str::to_owned).collect();
+    Ok([given, listed, file].into_iter().find(|origins| !origins.is_empty()).unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -182,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn without_options_nothing_is_special() {
+    fn without_options_the_defaults_are_in_force() {
         let directory = tempfile::tempdir().unwrap();
         let chosen = chosen(directory.path(), &[], &[]).unwrap();
         assert_eq!((chosen.port, chosen.webhook_url, chosen.return_origins), (9000, None, vec![]));
@@ -207,7 +211,11 @@ mod tests {
         ];
         let of_environment = chosen(directory.path(), &[], &environment).unwrap();
         assert_eq!(of_environment.webhook_url.as_deref(), Some("http://127.0.0.1:2/env"));
-        assert_eq!(of_environment.return_origins, ["http://localhost:1", "https://a.example", "https://b.example"]);
+        assert_eq!(of_environment.return_origins, ["https://a.example", "https://b.example"]);
+        assert!(of_environment.no_return_url);
+        let return_url = [("DEFAULT_RETURN_URL", "https://a.example/")];
+        assert!(!chosen(directory.path(), &[], &return_url).unwrap().no_return_url);
+        assert!(chosen(directory.path(), &["--no-return-url"], &return_url).unwrap().no_return_url);
 
         let arguments = [
             "--port=9200",
@@ -217,7 +225,7 @@ mod tests {
             "--no-return-url=false",
             "--verify-signatures=false",
         ];
-        let of_cli = chosen(directory.path(), &arguments, &environment[..1]).unwrap();
+        let of_cli = chosen(directory.path(), &arguments, &environment).unwrap();
         assert_eq!((of_cli.port, of_cli.no_return_url, of_cli.verify_signatures), (9200, false, false));
         assert_eq!(of_cli.webhook_url.as_deref(), Some("http://127.0.0.1:3/cli"));
         assert_eq!(of_cli.return_origins, ["http://localhost:3", "http://localhost:4"]);
@@ -263,8 +271,6 @@ mod tests {
             assert!(refused(&["--return-origin", origin], &[]).starts_with("return-origin "), "{origin}");
         }
         assert!(refused(&[], &[("ALLOWED_RETURN_ORIGINS", "x")]).starts_with("ALLOWED_RETURN_ORIGINS "));
-        let both = refused(&["--no-return-url"], &[("DEFAULT_RETURN_URL", "https://a.example/")]);
-        assert!(both.starts_with("DEFAULT_RETURN_URL and no-return-url"), "{both}");
     }
 
     #[test]
@@ -273,6 +279,5 @@ mod tests {
             let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
             assert!(!help.is_empty() && help.lines().count() == 1, "{}: {help}", argument.get_id());
         }
-        assert_eq!(Arguments::command().render_version(), format!("digime-reauth {}\n", env!("CARGO_PKG_VERSION")));
     }
 }

@@ -8,7 +8,7 @@ use tokio::sync::broadcast::{Receiver, error::RecvError};
 
 use crate::{info::Info, topic::Publication};
 
-/// Prints a text. That nobody reads it is no reason to stop.
+/// Prints a text. The system runs on if standard output is closed.
 pub(super) fn print(text: &str) {
     let mut output = std::io::stdout().lock();
     let _ = output.write_all(text.as_bytes()).and_then(|()| output.flush());

@@ -28,7 +28,7 @@ use self::signature::Verifier;
 use crate::{
     ids::uuid,
     info::Credentials,
-    invoke::{Functions, InvokeError},
+    invoke::{Function, Functions, InvokeError},
 };
 
 /// In bytes. API Gateway accepts request bodies of up to 10 MB.
@@ -77,75 +77,139 @@ impl Gateway {
 
     /// Answers a request of this process.
     pub async fn call(&self, request: http::Request<Bytes>) -> http::Response<Bytes> {
-        self.answer(request, Source::Process).await
+        let (parts, body) = request.into_parts();
+        let body = if body.len() > BODY_LIMIT { Err(OwnAnswer::TooLarge) } else { Ok(body) };
+        self.answer(&parts, body, Source::Process).await
     }
 
-    async fn answer(&self, request: http::Request<Bytes>, source: Source) -> http::Response<Bytes> {
-        let (parts, body) = request.into_parts();
+    /// Answers a request. Each request has one log line: that of the function, or that of the gateway's own answer.
+    async fn answer(
+        &self,
+        parts: &http::request::Parts,
+        body: Result<Bytes, OwnAnswer>,
+        source: Source,
+    ) -> http::Response<Bytes> {
         let request_id = uuid(&self.0.ambient);
-        let mut response = if body.len() > BODY_LIMIT {
-            message(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large")
-        } else {
-            self.route(&parts, &body, &request_id, source).await
+        let found = routes::find(&parts.method, parts.uri.path());
+        let route = found.as_ref().map(|(route, _)| route.key()).unwrap_or_default();
+        let answer = match (body, found) {
+            (Err(own), _) => Err(own),
+            (Ok(_), None) => Err(OwnAnswer::NoRoute),
+            (Ok(body), Some((route, path_parameters))) => {
+                self.invoke(&Accepted { route, path_parameters, parts, body: &body, request_id: &request_id }, source)
+                    .await
+            }
         };
+        let mut response = answer.unwrap_or_else(|own| {
+            own.log(&request_id, &route);
+            own.response()
+        });
         if let Ok(request_id) = request_id.parse() {
             response.headers_mut().insert("apigw-requestid", request_id);
         }
         response
     }
 
-    async fn route(
-        &self,
-        parts: &http::request::Parts,
-        body: &Bytes,
-        request_id: &str,
-        source: Source,
-    ) -> http::Response<Bytes> {
-        let Some((route, path_parameters)) = routes::find(&parts.method, parts.uri.path()) else {
-            tracing::info!(request_id, status = 404, "gateway: no such route");
-            return message(StatusCode::NOT_FOUND, "Not Found");
-        };
-        let verifier = self.0.verifier.as_ref().filter(|_| route.iam && source == Source::Network);
-        if verifier.is_some_and(|verifier| !verifier.accepts(parts, body, self.0.ambient.now())) {
-            tracing::info!(request_id, route = route.key(), status = 403, "gateway: the signature is not right");
-            return message(StatusCode::FORBIDDEN, "Forbidden");
+    /// Invokes the function of the request's route.
+    async fn invoke(&self, request: &Accepted<'_>, source: Source) -> Result<http::Response<Bytes>, OwnAnswer> {
+        let Accepted { route, path_parameters, parts, body, request_id } = request;
+        if let Some(verifier) = self.0.verifier.as_ref().filter(|_| route.iam && source == Source::Network) {
+            verifier.check(parts, body, self.0.ambient.now())?;
         }
         let event = event::event(&event::Incoming {
             route,
-            path_parameters,
+            path_parameters: path_parameters.clone(),
             parts,
             body,
             request_id,
             ambient: &self.0.ambient,
             iam_principal: route.iam && self.0.iam_principal.load(Ordering::Relaxed),
         });
-        let function = self.0.functions.get(route.function);
-        let invocation = function.invoke(Bytes::from(event.to_string()));
-        let error = match tokio::time::timeout(TIMEOUT, invocation).await {
-            Ok(Ok(reply)) => match reply::response(&reply) {
-                Some(response) => return response,
-                None => "the reply is not one that API Gateway understands".to_owned(),
-            },
-            Ok(Err(error @ InvokeError::Failed { .. })) => error.to_string(),
-            Ok(Err(InvokeError::TimedOut)) | Err(_) => {
-                tracing::warn!(function = route.function.name(), request_id, "gateway: a function timed out");
-                return message(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable");
+        let function = route.function;
+        let invocation = self.0.functions.get(function).invoke(Bytes::from(event.to_string()));
+        match tokio::time::timeout(TIMEOUT, invocation).await {
+            Ok(Ok(reply)) => reply::response(&reply).ok_or_else(|| OwnAnswer::Failed {
+                function,
+                error: "the reply is not one that API Gateway understands".to_owned(),
+            }),
+            Ok(Err(error @ InvokeError::Failed { .. })) => {
+                Err(OwnAnswer::Failed { function, error: error.to_string() })
             }
+            Ok(Err(InvokeError::TimedOut)) | Err(_) => Err(OwnAnswer::TimedOut { function }),
+        }
+    }
+}
+
+/// A request that has a route.
+struct Accepted<'a> {
+    route: &'static Route,
+    path_parameters: Vec<(&'static str, String)>,
+    parts: &'a http::request::Parts,
+    body: &'a Bytes,
+    request_id: &'a str,
+}
+
+/// Why the gateway answers a request itself.
+#[derive(Debug, thiserror::Error)]
+enum OwnAnswer {
+    #[error("no such route")]
+    NoRoute,
+    #[error("the body is larger than 10 MB")]
+    TooLarge,
+    #[error("the body did not arrive in time")]
+    Slow,
+    #[error(transparent)]
+    Signature(#[from] signature::Refusal),
+    #[error("{error}")]
+    Failed { function: Function, error: String },
+    #[error("the function timed out")]
+    TimedOut { function: Function },
+}
+
+impl OwnAnswer {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::NoRoute => StatusCode::NOT_FOUND,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Slow => StatusCode::REQUEST_TIMEOUT,
+            Self::Signature(_) => StatusCode::FORBIDDEN,
+            Self::Failed { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::TimedOut { .. } => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// `route` is empty if the request has none.
+    fn log(&self, request_id: &str, route: &str) {
+        let status = self.status().as_u16();
+        match self {
+            Self::Failed { function, .. } | Self::TimedOut { function } => {
+                let function = function.name();
+                tracing::warn!(request_id, route, status, function, reason = %self, "gateway: a function failed");
+            }
+            Self::NoRoute | Self::TooLarge | Self::Slow | Self::Signature(_) => {
+                tracing::info!(request_id, route, status, reason = %self, "gateway: refused a request");
+            }
+        }
+    }
+
+    fn response(&self) -> http::Response<Bytes> {
+        let text = match self {
+            Self::TooLarge => "Request Entity Too Large",
+            other => other.status().canonical_reason().unwrap_or_default(),
         };
-        tracing::warn!(function = route.function.name(), request_id, error, "gateway: a function failed");
-        message(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
+        message(self.status(), text)
     }
 }
 
 /// Reads the body of a request from the network, and answers the request.
 pub(crate) async fn serve(gateway: Gateway, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    let response = match tokio::time::timeout(TIMEOUT, to_bytes(body, BODY_LIMIT)).await {
-        Ok(Ok(body)) => gateway.answer(http::Request::from_parts(parts, body), Source::Network).await,
-        Ok(Err(_)) => message(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large"),
-        Err(_) => message(StatusCode::REQUEST_TIMEOUT, "Request Timeout"),
+    let body = match tokio::time::timeout(TIMEOUT, to_bytes(body, BODY_LIMIT)).await {
+        Ok(Ok(body)) => Ok(body),
+        Ok(Err(_)) => Err(OwnAnswer::TooLarge),
+        Err(_) => Err(OwnAnswer::Slow),
     };
-    response.map(Body::from)
+    gateway.answer(&parts, body, Source::Network).await.map(Body::from)
 }
 
 /// An answer of API Gateway itself.

@@ -5,7 +5,10 @@
 use std::time::SystemTime;
 
 use aws_credential_types::Credentials as SigningCredentials;
-use aws_lc_rs::constant_time::verify_slices_are_equal;
+use aws_lc_rs::{
+    constant_time::verify_slices_are_equal,
+    digest::{SHA256, digest},
+};
 use aws_sigv4::{
     http_request::{SignableBody, SignableRequest, SigningSettings, sign},
     sign::v4::SigningParams,
@@ -19,9 +22,40 @@ use crate::info::Credentials;
 const TOLERANCE: SignedDuration = SignedDuration::from_mins(5);
 /// The authority of the signed URL. The signature covers the header `host` instead of it.
 const AUTHORITY: &str = "http://localhost";
+const DATE: &str = "x-amz-date";
+const BODY_HASH: &str = "x-amz-content-sha256";
+const SESSION_TOKEN: &str = "x-amz-security-token";
 
 /// Checks the signatures of one pair of credentials.
 pub(super) struct Verifier(Credentials);
+
+/// Why a signature is refused. No message contains the secret or the right signature.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Refusal {
+    #[error("no signature: the header authorization is missing")]
+    Missing,
+    #[error("the header authorization is malformed")]
+    Malformed,
+    #[error("the header x-amz-date is missing or malformed")]
+    Date,
+    #[error("unknown access key id")]
+    AccessKeyId,
+    /// The part of the credential that differs.
+    #[error("wrong {0} in the credential")]
+    Scope(&'static str),
+    #[error("the header {0} is not signed")]
+    Unsigned(String),
+    #[error("the signed header {0} is missing")]
+    Absent(String),
+    #[error("the clock of the signature is off by {0} seconds")]
+    Clock(i64),
+    #[error("a session token, which these credentials do not have")]
+    SessionToken,
+    #[error("x-amz-content-sha256 is not the hash of the body")]
+    BodyHash,
+    #[error("the signature differs: another secret, or the request was changed")]
+    Differs,
+}
 
 /// The header `authorization`: `AWS4-HMAC-SHA256 Credential=…, SignedHeaders=…, Signature=…`.
 struct Authorization<'a> {
@@ -37,28 +71,46 @@ impl Verifier {
         Self(credentials.clone())
     }
 
-    /// Whether the request is signed with the credentials, at about this time.
-    pub(super) fn accepts(&self, parts: &Parts, body: &[u8], now: Timestamp) -> bool {
-        self.expected(parts, body, now)
-            .is_some_and(|(expected, given)| verify_slices_are_equal(expected.as_bytes(), given.as_bytes()).is_ok())
+    /// Checks that the request is signed with the credentials, at about this time.
+    pub(super) fn check(&self, parts: &Parts, body: &[u8], now: Timestamp) -> Result<(), Refusal> {
+        let headers = &parts.headers;
+        if !headers.contains_key(header::AUTHORIZATION) {
+            return Err(Refusal::Missing);
+        }
+        let authorization = one(headers, header::AUTHORIZATION.as_str()).and_then(Authorization::parse);
+        let authorization = authorization.ok_or(Refusal::Malformed)?;
+        let date = one(headers, DATE).ok_or(Refusal::Date)?;
+        let signed_at = signed_at(date).ok_or(Refusal::Date)?;
+        if headers.contains_key(SESSION_TOKEN) {
+            return Err(Refusal::SessionToken);
+        }
+        self.check_credential(authorization.credential, date)?;
+        let off = signed_at.duration_since(now);
+        if off.abs() > TOLERANCE {
+            return Err(Refusal::Clock(off.as_secs()));
+        }
+        let signed = signed_headers(headers, authorization.signed_headers)?;
+        check_body_hash(headers, body)?;
+        let right = self.sign(parts, &signed, body, signed_at).ok_or(Refusal::Malformed)?;
+        verify_slices_are_equal(right.as_bytes(), authorization.signature.as_bytes()).map_err(|_| Refusal::Differs)
     }
 
-    /// The right signature, and that of the request. `None` if no signature could be right.
-    fn expected<'a>(&self, parts: &'a Parts, body: &[u8], now: Timestamp) -> Option<(String, &'a str)> {
-        let authorization = Authorization::parse(one(&parts.headers, header::AUTHORIZATION.as_str())?)?;
-        let date = one(&parts.headers, "x-amz-date")?;
-        let signed_at = signed_at(date)?;
-        if now.duration_since(signed_at).abs() > TOLERANCE {
-            return None;
-        }
+    /// Checks the access key id and the scope of the signature.
+    fn check_credential(&self, credential: &str, date: &str) -> Result<(), Refusal> {
         let Credentials { access_key_id, region, service, .. } = &self.0;
-        let day = date.get(..8)?;
-        if authorization.credential != format!("{access_key_id}/{day}/{region}/{service}/aws4_request") {
-            return None;
+        let parts: Vec<_> = credential.split('/').collect();
+        let [id, day, in_region, of_service, "aws4_request"] = parts.as_slice() else { return Err(Refusal::Malformed) };
+        if id != access_key_id {
+            Err(Refusal::AccessKeyId)
+        } else if !date.starts_with(day) || day.len() != 8 {
+            Err(Refusal::Scope("date"))
+        } else if in_region != region {
+            Err(Refusal::Scope("region"))
+        } else if of_service != service {
+            Err(Refusal::Scope("service"))
+        } else {
+            Ok(())
         }
-        let headers = signed_headers(&parts.headers, authorization.signed_headers)?;
-        let signature = self.sign(parts, &headers, body, signed_at)?;
-        Some((signature, authorization.signature))
     }
 
     fn sign(&self, parts: &Parts, headers: &[(&str, &str)], body: &[u8], at: Timestamp) -> Option<String> {
@@ -98,19 +150,30 @@ impl<'a> Authorization<'a> {
     }
 }
 
-/// The signed headers with their values. `None` if the request lacks one of them, or `host` or the date is not signed.
-fn signed_headers<'a>(headers: &'a HeaderMap, names: &'a str) -> Option<Vec<(&'a str, &'a str)>> {
+/// The signed headers with their values. `host` must be signed, and each header of AWS, such as the date.
+fn signed_headers<'a>(headers: &'a HeaderMap, names: &'a str) -> Result<Vec<(&'a str, &'a str)>, Refusal> {
     let names: Vec<&str> = names.split(';').collect();
-    if !["host", "x-amz-date"].iter().all(|required| names.contains(required)) {
-        return None;
+    let of_aws = headers.keys().map(header::HeaderName::as_str).filter(|name| name.starts_with("x-amz-"));
+    if let Some(name) = std::iter::once("host").chain(of_aws).find(|name| !names.contains(name)) {
+        return Err(Refusal::Unsigned(name.to_owned()));
     }
     let mut signed = Vec::new();
     for name in names {
         let values = headers.get_all(name).iter().map(|value| value.to_str().ok());
-        let values = values.collect::<Option<Vec<_>>>().filter(|values| !values.is_empty())?;
+        let values = values.collect::<Option<Vec<_>>>().filter(|values| !values.is_empty());
+        let values = values.ok_or_else(|| Refusal::Absent(name.to_owned()))?;
         signed.extend(values.into_iter().map(|value| (name, value)));
     }
-    Some(signed)
+    Ok(signed)
+}
+
+/// A client may send the hash of the body. `UNSIGNED-PAYLOAD` is accepted by S3 only.
+fn check_body_hash(headers: &HeaderMap, body: &[u8]) -> Result<(), Refusal> {
+    if !headers.contains_key(BODY_HASH) {
+        return Ok(());
+    }
+    let right: String = digest(&SHA256, body).as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    if one(headers, BODY_HASH) == Some(right.as_str()) { Ok(()) } else { Err(Refusal::BodyHash) }
 }
 
 /// The time in the header `x-amz-date`, such as `20261126T090000Z`.
@@ -130,8 +193,6 @@ fn one<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use http::{HeaderValue, Method, Request};
 
     use super::*;
@@ -190,8 +251,12 @@ mod tests {
         }
     }
 
+    fn checked(parts: &Parts, body: &[u8]) -> Result<(), Refusal> {
+        Verifier::new(&credentials()).check(parts, body, now())
+    }
+
     fn accepted(parts: &Parts, body: &[u8]) -> bool {
-        Verifier::new(&credentials()).accepts(parts, body, now())
+        checked(parts, body).is_ok()
     }
 
     #[test]
@@ -207,9 +272,28 @@ mod tests {
     }
 
     #[test]
-    fn a_session_token_is_ignored() {
+    fn a_session_token_is_refused() {
         let signing = Signing { session_token: Some("token".to_owned()), ..Signing::default() };
-        assert!(accepted(&signing.request(Method::GET, PATH, b""), b""));
+        assert_eq!(checked(&signing.request(Method::GET, PATH, b""), b""), Err(Refusal::SessionToken));
+    }
+
+    #[test]
+    fn an_unsigned_header_of_aws_is_refused() {
+        let mut parts = Signing::default().request(Method::GET, PATH, b"");
+        parts.headers.insert("x-other", HeaderValue::from_static("1"));
+        assert!(accepted(&parts, b""));
+        parts.headers.insert("x-amz-meta", HeaderValue::from_static("1"));
+        assert_eq!(checked(&parts, b""), Err(Refusal::Unsigned("x-amz-meta".to_owned())));
+    }
+
+    #[test]
+    fn a_hash_that_is_not_that_of_the_body_is_refused() {
+        let hash = "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
+        let wrong = Err(Refusal::BodyHash);
+        for (hash, expected) in [(hash, Ok(())), ("UNSIGNED-PAYLOAD", wrong.clone()), (&hash[1..], wrong)] {
+            let signing = Signing { headers: vec![("x-amz-content-sha256", hash)], ..Signing::default() };
+            assert_eq!(checked(&signing.request(Method::POST, PATH, b"{}"), b"{}"), expected, "{hash}");
+        }
     }
 
     #[test]
@@ -255,24 +339,24 @@ mod tests {
     #[test]
     fn only_the_printed_credentials_for_this_region_and_service_are_accepted() {
         let wrong = [
-            Credentials::new("AKIAEXAMPLE", "another secret"),
-            Credentials::new("AKIAOTHER", "secret"),
-            Credentials { region: "eu-west-2", ..credentials() },
-            Credentials { service: "lambda", ..credentials() },
+            (Credentials::new("AKIAEXAMPLE", "another secret"), Refusal::Differs),
+            (Credentials::new("AKIAOTHER", "secret"), Refusal::AccessKeyId),
+            (Credentials { region: "eu-west-2", ..credentials() }, Refusal::Scope("region")),
+            (Credentials { service: "lambda", ..credentials() }, Refusal::Scope("service")),
         ];
-        for credentials in wrong {
+        for (credentials, refusal) in wrong {
             let signing = Signing { credentials, ..Signing::default() };
-            assert!(!accepted(&signing.request(Method::GET, PATH, b""), b""));
+            assert_eq!(checked(&signing.request(Method::GET, PATH, b""), b""), Err(refusal));
         }
     }
 
     #[test]
     fn a_signature_is_valid_for_five_minutes_before_and_after_its_time() {
-        for (seconds, expected) in [(0, true), (300, true), (301, false)] {
-            for at in [now() + Duration::from_secs(seconds), now() - Duration::from_secs(seconds)] {
-                let parts = Signing { at, ..Signing::default() }.request(Method::GET, PATH, b"");
-                assert_eq!(accepted(&parts, b""), expected, "{at}");
-            }
+        for seconds in [0, 300, -300, 301, -301] {
+            let at = now() + SignedDuration::from_secs(seconds);
+            let parts = Signing { at, ..Signing::default() }.request(Method::GET, PATH, b"");
+            let expected = if seconds.abs() <= 300 { Ok(()) } else { Err(Refusal::Clock(seconds)) };
+            assert_eq!(checked(&parts, b""), expected);
         }
     }
 
@@ -280,20 +364,27 @@ mod tests {
     fn a_header_that_is_malformed_is_no_signature() {
         let good = Signing::default().request(Method::GET, PATH, b"");
         let authorization = good.headers["authorization"].to_str().unwrap();
-        for wrong in [
-            String::new(),
-            "Bearer x".to_owned(),
-            authorization.replace("AWS4-HMAC-SHA256", "AWS4-HMAC-SHA1"),
-            authorization.replace("SignedHeaders=host;x-amz-date", "SignedHeaders=x-amz-date"),
-            authorization.replace("SignedHeaders=host;x-amz-date", "SignedHeaders=host"),
-            authorization.replace("SignedHeaders=host;x-amz-date", "SignedHeaders=host;x-amz-date;x-absent"),
-            authorization.replace("Signature=", "Signature=0"),
-            authorization.replace("aws4_request", "aws4"),
+        let signed = |names: &str| authorization.replace("SignedHeaders=host;x-amz-date", names);
+        for (wrong, refusal) in [
+            (String::new(), Refusal::Malformed),
+            ("Bearer x".to_owned(), Refusal::Malformed),
+            (authorization.replace("AWS4-HMAC-SHA256", "AWS4-HMAC-SHA1"), Refusal::Malformed),
+            (signed("SignedHeaders=x-amz-date"), Refusal::Unsigned("host".to_owned())),
+            (signed("SignedHeaders=host"), Refusal::Unsigned("x-amz-date".to_owned())),
+            (signed("SignedHeaders=host;x-amz-date;x-absent"), Refusal::Absent("x-absent".to_owned())),
+            (authorization.replace("Signature=", "Signature=0"), Refusal::Differs),
+            (authorization.replace("aws4_request", "aws4"), Refusal::Malformed),
+            (authorization.replace("/20261126/", "/20261125/"), Refusal::Scope("date")),
         ] {
             let mut parts = good.clone();
             parts.headers.insert("authorization", wrong.parse().unwrap());
-            assert!(!accepted(&parts, b""), "{wrong}");
+            assert_eq!(checked(&parts, b""), Err(refusal), "{wrong}");
         }
         assert!(accepted(&good, b""));
+        for (name, refusal) in [("authorization", Refusal::Missing), ("x-amz-date", Refusal::Date)] {
+            let mut parts = good.clone();
+            parts.headers.remove(name);
+            assert_eq!(checked(&parts, b""), Err(refusal));
+        }
     }
 }

@@ -1,4 +1,7 @@
-use std::sync::Arc;
+use std::{
+    io::{Read, Seek},
+    sync::Arc,
+};
 
 use serde_json::Value;
 
@@ -180,6 +183,25 @@ async fn invalid_replies_are_internal_errors() {
         let response = response_to(reply).await;
         assert_eq!(response.status(), 500);
         assert_eq!(response.body(), r#"{"message":"Internal Server Error"}"#);
+    }
+}
+
+#[tokio::test]
+async fn a_failure_has_one_log_line_with_its_route_and_status() {
+    for (error, status) in [(failed(), 500), (InvokeError::TimedOut, 503)] {
+        let log = Arc::new(tempfile::tempfile().unwrap());
+        let lines = tracing_subscriber::fmt().with_ansi(false).with_writer(Arc::clone(&log)).finish();
+        let guard = tracing::subscriber::set_default(lines);
+        let function = Scripted::new(move |_| Err(error.clone()));
+        let response = gateway(&function).call(request("GET", "/accounts").body(Bytes::new()).unwrap()).await;
+        drop(guard);
+        let mut text = String::new();
+        (&*log).rewind().unwrap();
+        (&*log).read_to_string(&mut text).unwrap();
+        let (request_id, status) =
+            (response.headers()["apigw-requestid"].to_str().unwrap(), format!("status={status}"));
+        let parts = ["WARN", request_id, &status, "route=\"GET /accounts\"", "function=\"accounts\""];
+        assert!(text.lines().count() == 1 && parts.iter().all(|part| text.contains(part)), "{text}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! The contracts: `GET /_local/contracts`, `PUT /_local/contracts/{contractId}`.
+//! The contracts: `GET /_local/contracts`, `PUT` and `DELETE /_local/contracts/{contractId}`.
 
 use axum::{
     Json,
@@ -11,7 +11,28 @@ use super::{LocalApi, Refused, Route};
 use crate::contracts::{ContractError, ContractInfo, NewContract};
 
 pub(super) fn routes() -> Vec<Route> {
-    vec![Route::new("GET /_local/contracts", list), Route::new("PUT /_local/contracts/{contractId}", register)]
+    vec![
+        Route::new("GET /_local/contracts", list),
+        Route::new("PUT /_local/contracts/{contractId}", register),
+        Route::new("DELETE /_local/contracts/{contractId}", remove),
+    ]
+}
+
+impl From<ContractError> for Refused {
+    fn from(error: ContractError) -> Self {
+        let status = match error {
+            ContractError::Demo => StatusCode::CONFLICT,
+            ContractError::Unknown => StatusCode::NOT_FOUND,
+            ContractError::Read { .. } | ContractError::Write { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+            ContractError::Id(_)
+            | ContractError::Json(_)
+            | ContractError::Application
+            | ContractError::RedirectUri(_)
+            | ContractError::Key(_)
+            | ContractError::SigningKey(_) => StatusCode::BAD_REQUEST,
+        };
+        Self(status, error.to_string())
+    }
 }
 
 async fn list(State(api): State<LocalApi>) -> Json<Vec<ContractInfo>> {
@@ -24,13 +45,14 @@ async fn register(
     Path(id): Path<String>,
     body: Bytes,
 ) -> Result<Json<ContractInfo>, Refused> {
-    let contract: NewContract = serde_json::from_slice(&body).map_err(Refused::bad_request)?;
+    let contract = NewContract::from_json(&body)?;
     if contract.contract_id != id {
         return Err(Refused::bad_request("contractId is not the one of the path"));
     }
-    match api.contracts.register(contract) {
-        Ok(info) => Ok(Json(info)),
-        Err(error @ ContractError::File(_)) => Err(Refused(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())),
-        Err(error) => Err(Refused::bad_request(error)),
-    }
+    Ok(Json(api.contracts.register(contract)?))
+}
+
+async fn remove(State(api): State<LocalApi>, Path(id): Path<String>) -> Result<StatusCode, Refused> {
+    api.contracts.remove(&id)?;
+    Ok(StatusCode::NO_CONTENT)
 }

@@ -10,11 +10,15 @@ use axum::{
 use jiff::SignedDuration;
 use reauth_core::config::Environment;
 use reauth_domain::time::rfc3339;
-use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
 use super::{LocalApi, Refused, Route};
-use crate::{application::ReadError, clock::ClockError, operations::OperationError};
+use crate::{
+    application::ReadError,
+    clock::ClockError,
+    json::{self, Object},
+    operations::OperationError,
+};
 
 pub(super) fn routes() -> Vec<Route> {
     vec![
@@ -47,10 +51,10 @@ impl From<OperationError> for Refused {
     }
 }
 
-/// An empty body counts as `{}`.
-fn parse<T: DeserializeOwned>(body: &Bytes) -> Result<T, Refused> {
+/// The fields of a body, with these names. An empty body counts as `{}`.
+fn parse(body: &Bytes, names: &[&str]) -> Result<Object, Refused> {
     let text: &[u8] = if body.is_empty() { b"{}" } else { body };
-    serde_json::from_slice(text).map_err(Refused::bad_request)
+    json::parse(text).and_then(|value| Object::of(value, names)).map_err(Refused::bad_request)
 }
 
 async fn publish(State(api): State<LocalApi>, Path(id): Path<String>) -> Result<StatusCode, Refused> {
@@ -59,24 +63,11 @@ async fn publish(State(api): State<LocalApi>, Path(id): Path<String>) -> Result<
     Ok(StatusCode::NO_CONTENT)
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Redrive {
-    /// Without it, all dead letters.
-    message_id: Option<String>,
-}
-
 async fn redrive(State(api): State<LocalApi>, Path(queue): Path<String>, body: Bytes) -> Result<Json<Value>, Refused> {
-    let Redrive { message_id } = parse(&body)?;
+    // Without it, all dead letters.
+    let message_id = parse(&body, &["messageId"])?.optional_text("messageId").map_err(Refused::bad_request)?;
     let moved = api.operations.redrive(&queue, message_id.as_deref())?;
     Ok(Json(json!({ "redriven": moved })))
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Advance {
-    /// Such as `1h` or `14d`.
-    advance: String,
 }
 
 fn offset(api: &LocalApi, offset: SignedDuration) -> Json<Value> {
@@ -89,7 +80,8 @@ async fn clock(State(api): State<LocalApi>) -> Json<Value> {
 }
 
 async fn advance_clock(State(api): State<LocalApi>, body: Bytes) -> Result<Json<Value>, Refused> {
-    let Advance { advance } = parse(&body)?;
+    // Such as `1h` or `14d`.
+    let advance = parse(&body, &["advance"])?.text("advance").map_err(Refused::bad_request)?;
     let by =
         Environment::from_iter([("advance".to_owned(), advance)]).duration("advance").map_err(Refused::bad_request)?;
     let by = SignedDuration::try_from(by.unwrap_or_default()).map_err(Refused::bad_request)?;

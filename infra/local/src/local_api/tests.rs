@@ -139,7 +139,8 @@ async fn an_own_contract_is_usable_at_once_and_a_wrong_one_is_refused() {
     });
     let put = |id: &str, body: &Value| http.put(url(id)).body(body.to_string()).send();
     assert_eq!(put("mine", &contract).await.unwrap().status(), 200);
-    // The user gets a grant under it, the demo application reads under it, and the simulator's user is found by its token.
+    // The user gets a grant under it, the demo application reads under it, and the simulator's user is found by its
+    // token.
     let tokens = serde_json::to_value(system.simulator.control().issue_tokens(DEMO_USER, "mine")).unwrap();
     let grant = system.application.call(http::Method::PUT, "/users/a%7Cb/grants/mine", &tokens).await;
     assert!(grant.is_ok(), "{grant:?}");
@@ -163,6 +164,59 @@ async fn an_own_contract_is_usable_at_once_and_a_wrong_one_is_refused() {
 }
 
 #[tokio::test]
+async fn a_contract_can_be_removed_but_the_demo_contract_can_be_neither_removed_nor_replaced() {
+    let (system, keys) = (system().await, ContractKeys::generate().unwrap());
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let url = |id: &str| format!("{}/_local/contracts/{id}", system.endpoints.public_base_url);
+    let put = |id: &str| {
+        let contract = serde_json::json!({"applicationId": "a", "contractId": id, "privateKey": keys.private_key_pem});
+        http.put(url(id)).body(contract.to_string()).send()
+    };
+    let info: Value = serde_json::from_str(&put("mine").await.unwrap().text().await.unwrap()).unwrap();
+    let file = std::path::PathBuf::from(info["privateKeyFile"].as_str().unwrap());
+    assert!(file.exists());
+    assert_eq!(http.delete(url("mine")).send().await.unwrap().status(), 204);
+    assert_eq!(http.delete(url("mine")).send().await.unwrap().status(), 404);
+    assert!(!file.exists());
+    assert_eq!(system.secrets.get("digime-reauth/contracts/mine"), None);
+    let state = system.simulator.control().call(digime_simulator::ControlCall::State).unwrap();
+    let ids: Vec<_> = state["contracts"].as_array().unwrap().iter().map(|one| &one["contractId"]).collect();
+    assert_eq!(ids, ["demo-contract"]);
+
+    let before = system.secrets.get("digime-reauth/contracts/demo-contract");
+    for reply in [put("demo-contract").await, http.delete(url("demo-contract")).send().await] {
+        assert_eq!(reply.unwrap().status(), 409);
+    }
+    assert_eq!(system.secrets.get("digime-reauth/contracts/demo-contract"), before);
+    assert_eq!(system.contracts.list().len(), 1);
+    system.stop().await;
+}
+
+#[tokio::test]
+async fn no_error_contains_what_was_sent() {
+    let (system, secret) = (system().await, crate::contracts::testing::SECRET);
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let base = format!("{}/_local", system.endpoints.public_base_url);
+    let put = |path: &str, body: String| http.put(format!("{base}{path}")).body(body).send();
+    let mut replies = Vec::new();
+    for document in crate::contracts::testing::with_secret_in_each_place() {
+        replies.push(put("/contracts/mine", document).await.unwrap());
+    }
+    for document in
+        [serde_json::json!(secret), serde_json::json!({"advance": secret}), serde_json::json!({"advance": [secret]})]
+    {
+        replies.push(put("/clock", document.to_string()).await.unwrap());
+    }
+    let redrive = serde_json::json!({"messageId": [secret]}).to_string();
+    replies.push(http.post(format!("{base}/queues/ReadResults/redrive")).body(redrive).send().await.unwrap());
+    for reply in replies {
+        let (status, text) = (reply.status(), reply.text().await.unwrap());
+        assert!(status == 400 && !text.contains("MIIE"), "{status} {text}");
+    }
+    system.stop().await;
+}
+
+#[tokio::test]
 async fn unknown_routes_and_methods_are_answered_as_api_gateway_does() {
     let system = system().await;
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
@@ -178,6 +232,7 @@ async fn unknown_routes_and_methods_are_answered_as_api_gateway_does() {
         let reply = http.request(method.parse().unwrap(), url).send().await.unwrap();
         assert_eq!(reply.status(), 404, "{method} {path}");
         assert!(reply.headers().contains_key("apigw-requestid"), "{method} {path}");
+        assert!(!reply.headers().contains_key("allow"), "{method} {path}");
         assert_eq!(reply.text().await.unwrap(), r#"{"message":"Not Found"}"#, "{method} {path}");
     }
     system.stop().await;
