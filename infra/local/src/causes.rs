@@ -51,9 +51,11 @@ impl<S: Subscriber> Layer<S> for CausesLayer {
         let Some(message_id) = fields.message_id.take() else { return };
         let mut causes = causes();
         let causes = causes.get_or_insert_default();
-        if causes.len() < REMEMBERED {
-            causes.insert(message_id, fields.cause());
+        // Those of messages that nobody asked for are left behind.
+        if causes.len() >= REMEMBERED {
+            causes.clear();
         }
+        causes.insert(message_id, fields.cause());
     }
 }
 

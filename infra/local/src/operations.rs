@@ -9,7 +9,7 @@ use http::Method;
 use jiff::SignedDuration;
 use reauth_core::{
     keyring::{Keyring, WeakSecret, reconnect_path},
-    store::StoredEvent,
+    store::{Link, StoredEvent},
 };
 use reauth_domain::{AccountId, Event, EventId, UserId, event::ReconnectLink};
 use secrecy::{ExposeSecret, SecretString};
@@ -51,6 +51,8 @@ pub(crate) struct LinkUrls {
 pub(crate) enum OperationError {
     #[error("there is no such {0}")]
     Unknown(&'static str),
+    #[error("the topic has not taken the event yet: it is on its way")]
+    NotPublished,
     #[error("the clock of this system cannot be moved")]
     FixedClock,
     #[error(transparent)]
@@ -88,24 +90,25 @@ impl LinkUrls {
 
 impl Operations {
     /// An event as it is delivered now: with its link, if it has one.
-    pub(crate) fn payload(&self, stored: &StoredEvent) -> Result<Value, serde_json::Error> {
-        let id = &stored.event.subject.event_id;
-        let expires_at = self.index.read(|tables| tables.link(id).map(|link| link.expires_at));
-        let url = self.links.url(id, &stored.link_key_id);
-        let link = url.zip(expires_at).map(|(url, expires_at)| ReconnectLink { url, expires_at });
+    pub(crate) fn payload(&self, stored: &StoredEvent, link: Option<&Link>) -> Result<Value, serde_json::Error> {
+        let url = self.links.url(&stored.event.subject.event_id, &stored.link_key_id);
+        let link = url.zip(link).map(|(url, link)| ReconnectLink { url, expires_at: link.expires_at });
         stored.event.to_json(link.as_ref())
     }
 
     /// Publishes an event on the topic again. Receivers see the same event id.
     pub(crate) fn publish_again(&self, event: &EventId) -> Result<(), OperationError> {
-        let stored = self.index.read(|tables| tables.event(event).cloned());
+        let (stored, link) = self.index.read(|tables| (tables.event(event).cloned(), tables.link(event).cloned()));
         let stored = stored.ok_or(OperationError::Unknown("event"))?;
+        if stored.published_at.is_none() {
+            return Err(OperationError::NotPublished);
+        }
         let Event { subject, detail, .. } = &stored.event;
         let traceparent = stored.traceparent.map(|trace| ("traceparent", trace.to_string()));
         let attributes = [("eventType", detail.kind().to_owned()), ("eventId", subject.event_id.to_string())];
         let attributes = attributes.into_iter().chain(traceparent);
         let attributes: BTreeMap<_, _> = attributes.map(|(name, value)| (name.to_owned(), value)).collect();
-        self.topic.publish(&self.payload(&stored)?.to_string(), attributes)?;
+        self.topic.publish(&self.payload(&stored, link.as_ref())?.to_string(), attributes)?;
         Ok(())
     }
 

@@ -160,7 +160,8 @@ mod tests {
         let (database, records) = database::open(None, &Ambient::system()).unwrap();
         TableDefinition::from_template().unwrap().create(&database, "Table").unwrap();
         let queues = queues(&TestClock::new(), QueueSettings::default());
-        let pipe = Pipe::new(database.clone(), records, "Table", queues.clone(), Index::default());
+        let index = Index::of(&database, "Table", &Ambient::system()).unwrap();
+        let pipe = Pipe::new(database.clone(), records, "Table", queues.clone(), index);
         assert_eq!(pipe.poll().await.unwrap(), 0);
 
         put(&database, "ACCOUNT#a");

@@ -150,7 +150,8 @@ impl System {
         let credentials = options.verify_signatures.then_some(&credentials);
         let gateway = Gateway::with_credentials(functions.clone(), options.stand_ins.clone(), credentials);
         let application = application(&gateway, &simulator, &contracts, &endpoints, &options)?;
-        let index = Index::of(&storage.database, names::TABLE).map_err(StartError::of("the console"))?;
+        let index =
+            Index::of(&storage.database, names::TABLE, &options.stand_ins).map_err(StartError::of("the console"))?;
         let operations = Operations {
             index: index.clone(),
             database: storage.database.clone(),

@@ -89,7 +89,7 @@ fn show(view: &View<'_>, user: &UserId, target: &Target, head: &Markup) -> Optio
             @if !timelines.others.is_empty() {
                 details {
                     summary { "Reauthorizations outside of an episode: " (timelines.others.len()) }
-                    (timeline::attempts(view, timelines.others.iter().take(EVENTS)))
+                    (timeline::attempts(view, timelines.others.iter(), timelines.others.len()))
                 }
             }
         }

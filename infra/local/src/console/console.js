@@ -6,6 +6,12 @@
   // Milliseconds.
   const EVERY = 2000;
   const SOON = 300;
+  const REFRESH_LIMIT = 5000;
+  // Above that of the slowest action.
+  const ACTION_LIMIT = 70000;
+  const NOTICE_SHOWN = 8000;
+  let noticeUntil = Infinity;
+  let refreshing = false;
   let tag = null;
   let ahead = 0; // of the local system's clock, in milliseconds
   let acting = false;
@@ -74,7 +80,19 @@
     }
   };
 
+  // The element that gets the focus when the focused one is gone: another button of its row, else the content.
+  const keepFocus = (focused, row) => {
+    if (!focused || focused === document.body || focused.isConnected) return;
+    const next = row?.isConnected ? row.querySelector("button") : null;
+    (next ?? document.getElementById("main")).focus({ preventScroll: true });
+  };
+  const offline = (is) => {
+    document.getElementById("offline").hidden = !is;
+  };
+
   const show = (html, withNotice) => {
+    const focused = document.activeElement;
+    const row = focused?.closest(".actions");
     const page = new DOMParser().parseFromString(html, "text/html");
     ahead = Date.parse(page.documentElement.dataset.now) - Date.now();
     const live = withNotice ? "[data-live], #notice" : "[data-live]";
@@ -88,20 +106,27 @@
     document.title = page.title;
     showAges();
     showCopyButtons();
+    keepFocus(focused, row);
   };
 
   const refresh = async () => {
-    if (document.hidden || acting) return;
+    if (document.hidden || acting || refreshing) return;
+    if (Date.now() > noticeUntil) {
+      document.getElementById("notice").replaceChildren();
+      noticeUntil = Infinity;
+    }
+    refreshing = true;
     const headers = { "X-Console-Refresh": "1" };
     if (tag) headers["If-None-Match"] = tag;
     let answer, html;
     try {
-      answer = await fetch(location.href, { headers, cache: "no-store" });
+      answer = await fetch(location.href, { headers, cache: "no-store", signal: AbortSignal.timeout(REFRESH_LIMIT) });
       html = answer.ok || answer.status === 404 ? await answer.text() : null;
-      document.getElementById("offline").hidden = true;
+      offline(answer.status >= 500);
     } catch {
-      document.getElementById("offline").hidden = false;
-      return;
+      return offline(true);
+    } finally {
+      refreshing = false;
     }
     if (html === null || acting) return;
     tag = answer.headers.get("ETag");
@@ -114,14 +139,13 @@
     button.setAttribute("aria-busy", "true");
     try {
       const body = new URLSearchParams(new FormData(form));
-      const answer = await fetch(form.action, { method: "POST", body });
+      const answer = await fetch(form.action, { method: "POST", body, signal: AbortSignal.timeout(ACTION_LIMIT) });
       if (!answer.ok && answer.status !== 404) return location.assign(answer.url);
       tag = null;
       show(await answer.text(), true);
-      // The button may be gone with what it did.
-      if (!button.isConnected) document.getElementById("main").focus({ preventScroll: true });
+      noticeUntil = Date.now() + NOTICE_SHOWN;
     } catch {
-      document.getElementById("offline").hidden = false;
+      offline(true);
     } finally {
       button.removeAttribute("aria-busy");
       acting = false;

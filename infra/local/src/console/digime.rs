@@ -35,11 +35,11 @@ pub(super) async fn show(State(console): State<Console>, visit: Visit) -> Respon
                 p { "Answers of digi.me are signed with a key that can change at any time." }
                 (view.actions(&[&actions::ROTATE_KEY], everyone, "the signing key"))
             }
-            section id="clock" aria-labelledby="clock-title" {
+            section id="clock" data-live aria-labelledby="clock-title" {
                 h2 id="clock-title" { "Clock" }
                 p { "It is " strong { (view.now.strftime("%-d %B %Y, %H:%M UTC").to_string()) } " in the local system. Move the clock to see what happens after days: links expire, tokens expire, callbacks time out. It cannot be moved back." }
                 @if operations.clock.is_some() { (view.actions(&CLOCK, everyone, "the clock")) }
-                p.quiet { "An application in another process keeps its own clock. It takes access tokens for valid that have expired here, its signed requests are too old, and its webhook library refuses events that seem to come from the future." }
+                p.quiet { "An application in another process keeps its own clock. It takes access tokens for valid that have expired here. With " code { "--verify-signatures" } ", its requests are refused as too old. Its webhook library refuses events that seem to come from the future." }
             }
         };
         Some(view.document("digi.me", &content))

@@ -144,7 +144,7 @@ impl<'a> View<'a> {
     /// see where they stand.
     pub(super) fn actions(&self, actions: &[&Action], subject: Subject<'_>, about: &str) -> Markup {
         html! {
-            div.actions data-key={ "actions " (subject.target) " " (actions.first().map_or("", |action| action.name)) } {
+            div.actions data-key={ "actions " (subject.target) " " (about) } {
                 @for action in actions { (self.button(action, subject)) }
                 details.curl {
                     summary aria-label={ "curl commands for " (about) } { "curl" }

@@ -21,6 +21,8 @@ use crate::{
     queues::{Channel, Delivery, Message},
 };
 
+/// Deliveries of a channel on a page.
+const DELIVERIES: usize = 10;
 /// Notifications on a page.
 const ROWS: usize = 25;
 
@@ -132,16 +134,25 @@ fn receivers(view: &View<'_>, event: &StoredEvent, deliveries: &[Delivery]) -> M
             dt { "Topic" }
             dd {
                 @if let Some(at) = receipt { div { "took it " (view.time(at)) } }
-                @for delivery in of(Channel::Topic) { div { "took it " (view.time(delivery.at)) } }
+                (taken(view, of(Channel::Topic)))
                 (waiting(view, Queue::Notifications, event))
             }
             dt { "Webhook" }
             dd {
-                @for delivery in of(Channel::Webhook) { div { "took it " (view.time(delivery.at)) } }
+                (taken(view, of(Channel::Webhook)))
                 (waiting(view, Queue::Webhooks, event))
                 @if !view.has_webhook && of(Channel::Webhook).next().is_none() { span.quiet { "None is configured: start with " code { "--webhook-url" } "." } }
             }
         }
+    }
+}
+
+/// The newest deliveries of a channel, and how many there were before.
+fn taken<'a>(view: &View<'_>, deliveries: impl DoubleEndedIterator<Item = &'a Delivery> + Clone) -> Markup {
+    let earlier = deliveries.clone().count().saturating_sub(DELIVERIES);
+    html! {
+        @if earlier > 0 { div.quiet { "took it " (earlier) " times before" } }
+        @for delivery in deliveries.skip(earlier) { div { "took it " (view.time(delivery.at)) } }
     }
 }
 
@@ -205,8 +216,10 @@ fn told_elsewhere(deliveries: &[Delivery], base_url: &str) -> Option<String> {
 
 fn payload(view: &View<'_>, event: &StoredEvent, deliveries: &[Delivery]) -> Markup {
     let delivered = deliveries.last().and_then(|last| serde_json::from_str(&last.message).ok());
-    let payload: Value =
-        delivered.clone().unwrap_or_else(|| view.console.operations.payload(event).unwrap_or_default());
+    let payload: Value = delivered.clone().unwrap_or_else(|| {
+        let link = view.tables.link(&event.event.subject.event_id);
+        view.console.operations.payload(event, link).unwrap_or_default()
+    });
     html! {
         p.quiet { @if delivered.is_some() { "As it was delivered last." } @else { "As it is delivered." } }
         pre.payload tabindex="0" aria-labelledby="payload-title" { (serde_json::to_string_pretty(&payload).unwrap_or_default()) }

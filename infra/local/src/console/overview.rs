@@ -46,7 +46,7 @@ fn begin(view: &View<'_>) -> Markup {
     let info = view.console.info.read();
     let demo = format!("/console/users/{DEMO_USER}");
     html! {
-        section.begin aria-labelledby="begin" {
+        section.begin id="start" data-live aria-labelledby="begin" {
             h2 id="begin" { "Start here" }
             p { "Open " a href=(demo) { (DEMO_USER) } ", press " strong { "Break" } " beside an account, then " strong { "Run a read" }
                 ". The account needs its user, and a reconnect link appears." }

@@ -97,6 +97,7 @@ pub(super) async fn show(State(console): State<Console>, Path(id): Path<String>,
         let (queue, message) = view.console.operations.queues.dead_letter(&id).ok().flatten()?;
         let target = format!("{}/{}", queue.name(), message.message_id);
         let content = html! {
+            div id="letter" data-live {
             h1 { "Dead letter of " (queue.name()) }
             p { code { (message.message_id) } (event_link(view, &message)) }
             (view.actions(&[&actions::REDRIVE_ONE], Subject { user: "", target: &target }, "this dead letter"))
@@ -114,6 +115,7 @@ pub(super) async fn show(State(console): State<Console>, Path(id): Path<String>,
             section aria-labelledby="body" {
                 h2 id="body" { "Body" }
                 pre.payload tabindex="0" aria-labelledby="body" { (pretty(&message.body)) }
+            }
             }
         };
         Some(view.document("Dead letter", &content))

@@ -92,7 +92,9 @@ pub(super) fn page(status: StatusCode, page: &Markup, visit: &Visit) -> Response
 /// Back to a page of the console, with what became of the action.
 pub(super) fn redirect(back: &str, notice: &Notice) -> Response {
     let own = back == "/" || back.starts_with("/?") || back.starts_with("/console/") || back.starts_with("/returned");
-    let mut response = Redirect::to(if own { back } else { "/" }).into_response();
+    // A path with a line break is no header.
+    let is_path = HeaderValue::from_str(back).is_ok();
+    let mut response = Redirect::to(if own && is_path { back } else { "/" }).into_response();
     add(response.headers_mut(), header::SET_COOKIE, &notice.to_cookie());
     response
 }

@@ -6,6 +6,9 @@ use reauth_domain::{UserVia, Via};
 use super::layout::{View, exact};
 use crate::index::timeline::{Attempt, AttemptOutcome, End, How, Step, Timeline};
 
+/// Attempts in a list.
+const ATTEMPTS: usize = 20;
+
 /// One of the five steps.
 struct Stage {
     name: &'static str,
@@ -23,6 +26,8 @@ enum State {
     Open,
     /// The episode ended without it.
     Skipped,
+    /// Nothing confirmed it.
+    Unconfirmed,
 }
 
 impl State {
@@ -33,6 +38,7 @@ impl State {
             Self::Failed => "failed",
             Self::Open => "open",
             Self::Skipped => "skipped",
+            Self::Unconfirmed => "current",
         }
     }
 
@@ -44,13 +50,14 @@ impl State {
             Self::Failed => "failed",
             Self::Open => "not yet",
             Self::Skipped => "left out",
+            Self::Unconfirmed => "not confirmed",
         }
     }
 }
 
 /// The whole timeline.
 pub(super) fn whole(view: &View<'_>, timeline: &Timeline) -> Markup {
-    let earlier = timeline.attempts.split_last().map_or(&[][..], |(_, earlier)| earlier);
+    let others = timeline.others().count();
     html! {
         ol.timeline {
             @for stage in stages(view, timeline) {
@@ -61,24 +68,25 @@ pub(super) fn whole(view: &View<'_>, timeline: &Timeline) -> Markup {
                 }
             }
         }
-        @if !earlier.is_empty() {
+        @if others > 0 {
             details.earlier {
-                summary { (earlier.len()) @if earlier.len() == 1 { " earlier attempt" } @else { " earlier attempts" } }
-                (attempts(view, earlier.iter().rev()))
+                summary { (others) @if others == 1 { " other attempt" } @else { " other attempts" } }
+                (attempts(view, timeline.others(), others))
             }
         }
     }
 }
 
-/// Reauthorizations, one a line.
-pub(super) fn attempts<'a>(view: &View<'_>, attempts: impl Iterator<Item = &'a Attempt>) -> Markup {
+/// Reauthorizations, one a line: the first ones of `total`.
+pub(super) fn attempts<'a>(view: &View<'_>, attempts: impl Iterator<Item = &'a Attempt>, total: usize) -> Markup {
     html! {
         ul.attempts {
-            @for attempt in attempts {
+            @for attempt in attempts.take(ATTEMPTS) {
                 li data-key=(attempt.id) {
                     (clicked(view, attempt)) ". " (returned(view, attempt)) " " code { (attempt.id) }
                 }
             }
+            @if total > ATTEMPTS { li data-key="more" { "and " (total - ATTEMPTS) " more" } }
         }
     }
 }
@@ -95,7 +103,7 @@ pub(super) fn line(view: &View<'_>, timeline: &Timeline) -> Markup {
 }
 
 fn summary(view: &View<'_>, timeline: &Timeline) -> Markup {
-    let last = timeline.attempts.last();
+    let last = timeline.decisive();
     html! {
         @match (timeline.step(), last) {
             (None, _) => { (last_name(timeline)) " " (end(view, timeline)) },
@@ -123,7 +131,7 @@ fn remark(view: &View<'_>, timeline: &Timeline) -> Option<&'static str> {
 fn stages(view: &View<'_>, timeline: &Timeline) -> [Stage; 5] {
     let step = timeline.step();
     let ended = step.is_none();
-    let last = timeline.attempts.last();
+    let last = timeline.decisive();
     let reached = |done: bool, current: bool| match (done, current) {
         (true, true) => State::Current,
         (true, false) => State::Done,
@@ -153,6 +161,7 @@ fn stages(view: &View<'_>, timeline: &Timeline) -> [Stage; 5] {
         },
     };
     let is_failed = step == Some(Step::Failed);
+    let is_forgotten = last.is_none() && timeline.is_forgotten(view.now);
     let clicked = Stage {
         name: "Clicked",
         state: reached(last.is_some(), step == Some(Step::Clicked)),
@@ -163,19 +172,18 @@ fn stages(view: &View<'_>, timeline: &Timeline) -> [Stage; 5] {
                     None => { (view.time(attempt.created_at)) br; small { "URL created by the application" } },
                 }
             }
+            @if is_forgotten { small { "no longer recorded" } }
         },
     };
     let returned_at = last.and_then(|attempt| attempt.returned_at);
     let returned = Stage {
         name: "Returned",
-        state: if is_failed { State::Failed } else { reached(returned_at.is_some(), step == Some(Step::Verifying)) },
+        state: if is_failed { State::Failed } else { reached(returned_at.is_some(), false) },
         note: html! {
             @if let Some(at) = returned_at { (view.time(at)) }
             @match last.map(|attempt| &attempt.outcome) {
                 Some(AttemptOutcome::Failed(code)) => { @if returned_at.is_some() { br; } small { (code) } },
-                Some(AttemptOutcome::Pending) if last.is_some_and(|attempt| attempt.expires_at <= view.now) => {
-                    @if returned_at.is_some() { br; } small { "Did not come back in time" }
-                },
+                Some(AttemptOutcome::Expired) => { @if returned_at.is_some() { br; } small { "Did not come back in time" } },
                 Some(AttemptOutcome::Pending) if returned_at.is_some() => { br; small { "Goes on to the account" } },
                 _ => "",
             }
@@ -186,6 +194,7 @@ fn stages(view: &View<'_>, timeline: &Timeline) -> [Stage; 5] {
         state: match timeline.end {
             End::Open => State::Open,
             End::Verifying { .. } => State::Current,
+            End::Healed { how: How::Unverified, .. } => State::Unconfirmed,
             End::Healed { .. } => State::Done,
             End::Removed { .. } => State::Failed,
         },
@@ -214,11 +223,10 @@ fn clicked(view: &View<'_>, attempt: &Attempt) -> Markup {
 }
 
 fn returned(view: &View<'_>, attempt: &Attempt) -> Markup {
-    let overdue = attempt.expires_at <= view.now;
     html! {
         @if let Some(at) = attempt.returned_at { "Returned " (view.time(at)) ": " }
         @match &attempt.outcome {
-            AttemptOutcome::Pending if overdue => "did not come back in time.",
+            AttemptOutcome::Expired => "did not come back in time.",
             AttemptOutcome::Pending if attempt.returned_at.is_some() => "goes on to the account.",
             AttemptOutcome::Pending => "Not back yet.",
             AttemptOutcome::Claimed => "digi.me has not confirmed it yet.",

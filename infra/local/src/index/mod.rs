@@ -11,6 +11,7 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
+use digime::ambient::Ambient;
 use dynoxide::Database;
 use reauth_core::store::StoredItem;
 use serde_json::{Value, json};
@@ -31,12 +32,15 @@ pub(crate) enum IndexError {
 }
 
 /// The index. Clones share it.
-#[derive(Clone, Default)]
-pub(crate) struct Index(Arc<RwLock<Tables>>);
+#[derive(Clone)]
+pub(crate) struct Index {
+    tables: Arc<RwLock<Tables>>,
+    ambient: Ambient,
+}
 
 impl Index {
     /// The index of a table, with all its items.
-    pub(crate) fn of(database: &Database, table: &str) -> Result<Self, IndexError> {
+    pub(crate) fn of(database: &Database, table: &str, ambient: &Ambient) -> Result<Self, IndexError> {
         let mut tables = Tables::default();
         let (mut start, mut changed) = (Value::Null, BTreeSet::new());
         loop {
@@ -56,13 +60,13 @@ impl Index {
         for (user, target) in &changed {
             tables.update_standing(user, target);
         }
-        Ok(Self(Arc::new(RwLock::new(tables))))
+        Ok(Self { tables: Arc::new(RwLock::new(tables)), ambient: ambient.clone() })
     }
 
     /// Takes records of the table's stream, oldest first. After a restart, the stream repeats some: the last record of an
     /// item counts.
     pub(crate) fn apply(&self, records: &[Value]) {
-        let mut tables = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut tables = self.tables.write().unwrap_or_else(PoisonError::into_inner);
         for record in records {
             let change = &record["dynamodb"];
             let changed = if record["eventName"] == "REMOVE" {
@@ -76,8 +80,14 @@ impl Index {
         }
     }
 
+    /// Gives the tables to `read`, which must not use the index again: a second lock of the same thread can wait for ever.
     pub(crate) fn read<T>(&self, read: impl FnOnce(&Tables) -> T) -> T {
-        read(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+        let now = self.ambient.now();
+        let tables = || self.tables.read().unwrap_or_else(PoisonError::into_inner);
+        if tables().has_expired(now) {
+            self.tables.write().unwrap_or_else(PoisonError::into_inner).expire(now);
+        }
+        read(&tables())
     }
 }
 

@@ -82,7 +82,8 @@ impl Tables {
             let users = self.users.keys().map(Found::User);
             return Page::of(users, self.users.len(), page, size);
         }
-        let contains = |value: &str| contains_ignoring_case(value, text);
+        let text = text.to_lowercase();
+        let contains = |value: &str| value.to_lowercase().contains(&text);
         let mut found = Vec::new();
         for (id, user) in &self.users {
             if contains(id.as_str()) {
@@ -133,9 +134,4 @@ impl Tables {
     pub(crate) fn user_of_reauthorization(&self, id: &reauth_domain::ReauthorizationId) -> Option<&UserId> {
         self.reauthorizations.get(id).map(|one| &one.user_id)
     }
-}
-
-/// Letters outside of ASCII must be equal. The text is not empty.
-fn contains_ignoring_case(value: &str, text: &str) -> bool {
-    value.as_bytes().windows(text.len()).any(|window| window.eq_ignore_ascii_case(text.as_bytes()))
 }

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use jiff::Timestamp;
 use reauth_core::store::{GrantState, Link, StoredEvent, StoredItem};
 use reauth_domain::{
-    Account, AccountId, ContractId, EventId, ReauthorizationId, Target, UserId, reauthorization::Reauthorization,
+    About, Account, AccountId, ContractId, EventId, ReauthorizationId, Target, UserId,
+    reauthorization::{Progress, Reauthorization},
 };
 
 use super::{
@@ -32,6 +33,10 @@ pub(crate) struct Tables {
     /// The open episodes, oldest first.
     pub(super) open: BTreeSet<(Timestamp, UserId, Target)>,
     pub(super) funnel: BTreeMap<String, Counts>,
+    /// The accounts and grants whose standing changes when a reauthorization expires.
+    expiring: BTreeSet<(Timestamp, UserId, Target)>,
+    /// The time for which the standings are right.
+    pub(super) now: Timestamp,
 }
 
 /// What is known of one user.
@@ -132,6 +137,9 @@ impl Tables {
                 for target in timeline::targets(&reauthorization) {
                     let key = (target.clone(), created_at, reauthorization.id.clone());
                     self.user_mut(&user).reauthorizations.insert(key);
+                    if reauthorization.progress == Progress::Pending {
+                        self.expiring.insert((reauthorization.expires_at, user.clone(), target.clone()));
+                    }
                     changed.push((user.clone(), target));
                 }
                 self.reauthorizations.insert(reauthorization.id.clone(), reauthorization);
@@ -244,9 +252,25 @@ impl Tables {
     /// The name of the service of an account, as its last event or the account itself says it.
     pub(crate) fn service(&self, user_id: &UserId, target: &Target) -> String {
         let Target::Account(id) = target else { return GRANT_SERVICE.to_owned() };
-        let account = self.users.get(user_id).and_then(|user| user.accounts.get(id));
-        let name = account.and_then(|account| account.service_name.clone());
-        name.unwrap_or_else(|| UNKNOWN_SERVICE.to_owned())
+        let user = self.users.get(user_id);
+        let account = user.and_then(|user| user.accounts.get(id));
+        let of_account = account.and_then(|account| account.service_name.clone());
+        let of_event = || user?.events_of(target).rev().find_map(service_of);
+        of_account.or_else(of_event).unwrap_or_else(|| UNKNOWN_SERVICE.to_owned())
+    }
+
+    /// Whether a reauthorization has expired that still counts as pending.
+    pub(super) fn has_expired(&self, now: Timestamp) -> bool {
+        self.expiring.first().is_some_and(|(at, ..)| *at <= now)
+    }
+
+    /// Moves the time on.
+    pub(super) fn expire(&mut self, now: Timestamp) {
+        self.now = self.now.max(now);
+        while let Some((_, user, target)) = self.expiring.first().filter(|(at, ..)| *at <= self.now).cloned() {
+            self.expiring.pop_first();
+            self.update_standing(&user, &target);
+        }
     }
 
     /// The episodes of an account or a grant.
@@ -262,9 +286,16 @@ impl Tables {
         }
         let (events, attempts) = (user.events_of(target), of_target.into_iter());
         match target {
-            Target::Account(id) => Timelines::of_account(user.accounts.get(id), events, attempts),
-            Target::Grant(id) => Timelines::of_grant(user.grants.get(id), events, attempts),
+            Target::Account(id) => Timelines::of_account(user.accounts.get(id), events, attempts, self.now),
+            Target::Grant(id) => Timelines::of_grant(user.grants.get(id), events, attempts, self.now),
         }
+    }
+}
+
+fn service_of(event: &StoredEvent) -> Option<String> {
+    match &event.event.subject.about {
+        About::Account(about) => about.service_name.clone(),
+        About::Grant(_) => None,
     }
 }
 

@@ -57,7 +57,7 @@ async fn the_index_follows_the_stream_and_finds_the_same_after_a_restart() {
         assert!(tables.link(&event.event.subject.event_id).is_some());
         assert_eq!(tables.link_hashes(&user()).len(), 1);
     });
-    let restarted = Index::of(&system.database, names::TABLE).unwrap();
+    let restarted = Index::of(&system.database, names::TABLE, &Ambient::system()).unwrap();
     assert_eq!(described(&restarted), described(index));
     system.stop().await;
 }

@@ -1,12 +1,15 @@
 //! The timeline of an episode: lost, told, clicked, returned, and how it ended. It is made of recorded facts: the state of
 //! the account or the grant, its events with their receipts, and its reauthorizations.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use reauth_core::store::{GrantState, StoredEvent};
 use reauth_domain::{
     Account, EpisodeId, EventDetail, EventId, FailureCode, ReauthorizationId, Status, Target, UserVia, Via,
     reauthorization::{Exchange, Flow, Progress, Reauthorization},
 };
+
+/// The table keeps a reauthorization for 30 days. Half a day is for its lifetime.
+const KEPT: SignedDuration = SignedDuration::from_hours(30 * 24 - 12);
 
 /// One episode of an account or a grant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +41,8 @@ pub(crate) struct Attempt {
     /// When the button of a link was pressed. `None` if the application created the URL.
     pub(crate) clicked_at: Option<Timestamp>,
     pub(crate) returned_at: Option<Timestamp>,
+    /// When the outcome became known.
+    pub(crate) completed_at: Option<Timestamp>,
     pub(crate) expires_at: Timestamp,
     pub(crate) outcome: AttemptOutcome,
 }
@@ -45,6 +50,8 @@ pub(crate) struct Attempt {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum AttemptOutcome {
     Pending,
+    /// The user did not come back in time.
+    Expired,
     /// The callback reported success, and digi.me has not confirmed it yet.
     Claimed,
     Succeeded,
@@ -120,14 +127,42 @@ impl Timeline {
             End::Verifying { .. } => return Some(Step::Verifying),
             End::Open => {}
         }
-        let step = match self.attempts.last().map(|attempt| &attempt.outcome) {
+        let step = match self.decisive().map(|attempt| &attempt.outcome) {
             Some(AttemptOutcome::Failed(_)) => Step::Failed,
             Some(AttemptOutcome::Claimed) => Step::Verifying,
             Some(AttemptOutcome::Pending | AttemptOutcome::Succeeded) => Step::Clicked,
-            None if self.told_at.is_some() => Step::Told,
-            None => Step::Lost,
+            // The user is needed again as before.
+            Some(AttemptOutcome::Expired) | None if self.told_at.is_some() => Step::Told,
+            Some(AttemptOutcome::Expired) | None => Step::Lost,
         };
         Some(step)
+    }
+
+    /// The attempt that tells where the episode stands: the one that ended it, else the last one that the user acted in.
+    pub(crate) fn decisive(&self) -> Option<&Attempt> {
+        self.attempts.iter().max_by_key(|attempt| {
+            let rank = match attempt.outcome {
+                AttemptOutcome::Succeeded => 3,
+                AttemptOutcome::Claimed => 2,
+                AttemptOutcome::Pending | AttemptOutcome::Failed(_) => 1,
+                AttemptOutcome::Expired => 0,
+            };
+            (rank, attempt.acted_at())
+        })
+    }
+
+    /// The other attempts, newest first.
+    pub(crate) fn others(&self) -> impl Iterator<Item = &Attempt> {
+        let decisive = self.decisive().map(|attempt| attempt.id.clone());
+        self.attempts.iter().rev().filter(move |attempt| Some(&attempt.id) != decisive.as_ref())
+    }
+
+    /// Whether the reauthorizations of an episode that is over are no longer kept.
+    pub(crate) fn is_forgotten(&self, now: Timestamp) -> bool {
+        match self.end {
+            End::Healed { at, .. } | End::Removed { at } => at + KEPT <= now,
+            End::Open | End::Verifying { .. } => false,
+        }
     }
 
     /// Since when the user is needed.
@@ -148,11 +183,12 @@ pub(crate) struct Timelines {
 }
 
 impl Timelines {
-    /// `events` are in order, and `reauthorizations` by the time of their creation.
+    /// `events` are in order, and `reauthorizations` by the time of their creation. Those that have expired at `now` say so.
     pub(crate) fn of_account<'a>(
         account: Option<&Account>,
         events: impl Iterator<Item = &'a StoredEvent>,
         reauthorizations: impl Iterator<Item = &'a Reauthorization>,
+        now: Timestamp,
     ) -> Self {
         let mut episodes = from_events(events);
         if let Some(account) = account {
@@ -171,7 +207,7 @@ impl Timelines {
                 }
             }
         }
-        Self::with_attempts(episodes, reauthorizations.map(|one| Attempt::of(one, false)))
+        Self::with_attempts(episodes, reauthorizations.map(|one| Attempt::of(one, false, now)), now)
     }
 
     /// As [`Timelines::of_account`].
@@ -179,6 +215,7 @@ impl Timelines {
         grant: Option<&GrantState>,
         events: impl Iterator<Item = &'a StoredEvent>,
         reauthorizations: impl Iterator<Item = &'a Reauthorization>,
+        now: Timestamp,
     ) -> Self {
         let mut episodes = from_events(events);
         if let Some(episode) = grant.and_then(|grant| grant.episode.as_ref()) {
@@ -188,7 +225,7 @@ impl Timelines {
                 Lost { at: episode.since, cause: grant_cause(episode.recoverable) },
             );
         }
-        Self::with_attempts(episodes, reauthorizations.map(|one| Attempt::of(one, true)))
+        Self::with_attempts(episodes, reauthorizations.map(|one| Attempt::of(one, true, now)), now)
     }
 
     /// The open episode.
@@ -196,20 +233,30 @@ impl Timelines {
         self.episodes.first().filter(|episode| episode.step().is_some())
     }
 
+    /// The episodes that ended with a working account. One that nothing confirmed is not known to work.
     pub(crate) fn healed(&self) -> usize {
-        self.episodes.iter().filter(|episode| matches!(episode.end, End::Healed { .. })).count()
+        let is_healed = |end: &End| matches!(end, End::Healed { how, .. } if *how != How::Unverified);
+        self.episodes.iter().filter(|episode| is_healed(&episode.end)).count()
     }
 
-    /// Gives each episode the reauthorizations that were created while it was open. `episodes` are oldest first.
-    fn with_attempts(mut episodes: Vec<Timeline>, attempts: impl Iterator<Item = Attempt>) -> Self {
+    /// Gives each episode its reauthorizations: those that ended in it, and the open episode those that can still mend it. A
+    /// URL may be older than the episode that it mends. `episodes` are oldest first.
+    fn with_attempts(mut episodes: Vec<Timeline>, attempts: impl Iterator<Item = Attempt>, now: Timestamp) -> Self {
         let mut others = Vec::new();
         for attempt in attempts {
-            match episodes.iter_mut().rev().find(|episode| episode.was_open(attempt.created_at)) {
-                Some(episode) => episode.attempts.push(attempt),
+            let ended_in = attempt.completed_at.and_then(|at| position(&episodes, at));
+            let open = episodes.len().checked_sub(1).filter(|last| episodes[*last].step().is_some());
+            let place = match attempt.outcome {
+                AttemptOutcome::Pending | AttemptOutcome::Claimed => open,
+                AttemptOutcome::Succeeded | AttemptOutcome::Failed(_) => ended_in,
+                AttemptOutcome::Expired => None,
+            };
+            match place.or_else(|| position(&episodes, attempt.created_at)) {
+                Some(place) => episodes[place].attempts.push(attempt),
                 None => others.push(attempt),
             }
         }
-        episodes.iter_mut().for_each(Timeline::name_elsewhere);
+        episodes.iter_mut().filter(|episode| !episode.is_forgotten(now)).for_each(Timeline::name_elsewhere);
         episodes.reverse();
         others.reverse();
         Self { episodes, others }
@@ -222,7 +269,7 @@ impl Timeline {
     }
 
     fn was_open(&self, at: Timestamp) -> bool {
-        let begun = self.lost.as_ref().is_none_or(|lost| lost.at <= at);
+        let begun = self.since().is_some_and(|since| since <= at);
         let ended = match self.end {
             End::Healed { at: end, .. } | End::Removed { at: end } => end < at,
             End::Open | End::Verifying { .. } => false,
@@ -244,6 +291,8 @@ impl Timeline {
 
     fn take(&mut self, event: &StoredEvent) {
         let at = event.event.timestamp;
+        // The first event of an episode may be the failure of a reauthorization that was under way when it began.
+        self.lost = self.lost.take().or_else(|| lost(event));
         match &event.event.detail {
             EventDetail::ReauthorizationRequired { .. } | EventDetail::UserReauthorizationRequired { .. } => {
                 if self.announced_by.is_none() {
@@ -262,12 +311,18 @@ impl Timeline {
     }
 }
 
+/// The newest episode that was open at a time.
+fn position(episodes: &[Timeline], at: Timestamp) -> Option<usize> {
+    episodes.iter().rposition(|episode| episode.was_open(at))
+}
+
 impl Attempt {
     /// `of_grant`: whether the attempt is looked at for the grant, which is mended once the new pair is stored.
-    fn of(reauthorization: &Reauthorization, of_grant: bool) -> Self {
+    fn of(reauthorization: &Reauthorization, of_grant: bool, now: Timestamp) -> Self {
         let exchanged = matches!(reauthorization.flow, Flow::User { exchange: Exchange::Done, .. });
         let outcome = match &reauthorization.progress {
             _ if of_grant && exchanged => AttemptOutcome::Succeeded,
+            Progress::Pending if reauthorization.expired(now) => AttemptOutcome::Expired,
             Progress::Pending => AttemptOutcome::Pending,
             Progress::Claimed => AttemptOutcome::Claimed,
             Progress::Succeeded { .. } => AttemptOutcome::Succeeded,
@@ -278,9 +333,18 @@ impl Attempt {
             created_at: reauthorization.created_at,
             clicked_at: reauthorization.clicked_at,
             returned_at: reauthorization.returned_at,
+            completed_at: match &reauthorization.progress {
+                Progress::Pending | Progress::Claimed => None,
+                Progress::Succeeded { completed_at, .. } | Progress::Failed { completed_at, .. } => Some(*completed_at),
+            },
             expires_at: reauthorization.expires_at,
             outcome,
         }
+    }
+
+    /// When the user, or the application, last did something.
+    fn acted_at(&self) -> Timestamp {
+        self.returned_at.or(self.clicked_at).unwrap_or(self.created_at)
     }
 }
 
@@ -293,7 +357,7 @@ fn from_events<'a>(events: impl Iterator<Item = &'a StoredEvent>) -> Vec<Timelin
         let episode = match position {
             Some(position) => &mut episodes[position],
             None => {
-                episodes.push(Timeline::new(Some(id.clone()), lost(event)));
+                episodes.push(Timeline::new(Some(id.clone()), None));
                 episodes.last_mut().expect("it was pushed")
             }
         };

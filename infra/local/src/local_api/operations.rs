@@ -38,7 +38,7 @@ impl From<OperationError> for Refused {
     fn from(error: OperationError) -> Self {
         let status = match &error {
             OperationError::Unknown(_) => StatusCode::NOT_FOUND,
-            OperationError::FixedClock => StatusCode::CONFLICT,
+            OperationError::FixedClock | OperationError::NotPublished => StatusCode::CONFLICT,
             OperationError::Clock(ClockError::OutOfRange) => StatusCode::BAD_REQUEST,
             OperationError::Application(ReadError::Service { status, .. }) => *status,
             OperationError::Application(_) | OperationError::Demo(_) => StatusCode::BAD_GATEWAY,

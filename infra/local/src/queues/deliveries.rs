@@ -76,11 +76,14 @@ impl Queues {
         })
     }
 
-    /// The messages of a queue, and of its dead-letter queue, whose body contains the event's id, oldest first.
+    /// The messages of a queue, and of its dead-letter queue, whose body contains the event's id, the
+    /// oldest ten.
     pub(crate) fn messages_of_event(&self, queue: Queue, event_id: &str) -> Result<Vec<Message>, QueueError> {
         self.store.transaction(|transaction| {
             transaction
-                .prepare_cached("SELECT * FROM messages WHERE queue = ?1 AND instr(body, ?2) > 0 ORDER BY sequence")?
+                .prepare_cached(
+                    "SELECT * FROM messages WHERE queue = ?1 AND instr(body, ?2) > 0 ORDER BY sequence LIMIT 10",
+                )?
                 .query_map(params![queue.name(), event_id], read)?
                 .collect()
         })

@@ -71,7 +71,7 @@ fn failed(minute: i64) -> Progress {
 }
 
 fn of(events: &[StoredEvent], attempts: &[Reauthorization]) -> Timelines {
-    Timelines::of_account(None, events.iter(), attempts.iter())
+    Timelines::of_account(None, events.iter(), attempts.iter(), at(30))
 }
 
 /// Where the newest episode stands.
@@ -123,6 +123,8 @@ fn an_end_says_what_mended_the_account() {
     assert_eq!(end(Via::ReadResult, true, &[attempt(1, 12, failed(13))]), How::Elsewhere(Via::ReadResult));
     assert_eq!(end(Via::ReadResult, true, &[attempt(1, 12, succeeded(15))]), How::Verified(Via::ReadResult));
     assert_eq!(end(Via::Sweep, false, &[attempt(1, 12, succeeded(15))]), How::Unverified);
+    let unconfirmed = [required(10, 1), reauthorized(15, 1, Via::Sweep, false)];
+    assert_eq!(of(&unconfirmed, &[]).healed(), 0);
     let removed = of(&[required(10, 1), event(12, 1, EventDetail::Removed {})], &[]);
     assert_eq!(removed.episodes[0].end, End::Removed { at: at(12) });
 }
@@ -145,16 +147,17 @@ fn the_state_of_the_account_adds_what_no_event_tells() {
     let episode =
         Episode { episode_id: EpisodeId::from([1; 16]), since: at(9), error: Default::default(), notice: None };
     account.status = Status::ReauthRequired(episode.clone());
-    let timelines = Timelines::of_account(Some(&account), [].iter(), [].iter());
+    let timelines = Timelines::of_account(Some(&account), [].iter(), [].iter(), at(30));
     assert_eq!(timelines.open().and_then(Timeline::step), Some(Step::Lost));
 
     account.status = Status::Verifying { episode: Some(episode), claims: Vec::new(), since: at(14) };
-    let timelines = Timelines::of_account(Some(&account), [required(10, 1)].iter(), [].iter());
+    let timelines = Timelines::of_account(Some(&account), [required(10, 1)].iter(), [].iter(), at(30));
     assert_eq!((timelines.episodes.len(), &timelines.episodes[0].end), (1, &End::Verifying { since: at(14) }));
 
     account.status = Status::Verifying { episode: None, claims: Vec::new(), since: at(14) };
     let ended = [required(10, 1), reauthorized(12, 1, Via::Callback, true)];
-    let timelines = Timelines::of_account(Some(&account), ended.iter(), [attempt(1, 13, Progress::Claimed)].iter());
+    let timelines =
+        Timelines::of_account(Some(&account), ended.iter(), [attempt(1, 13, Progress::Claimed)].iter(), at(30));
     let open = timelines.open().unwrap();
     assert_eq!((open.since(), open.step(), open.attempts.len()), (Some(at(14)), Some(Step::Verifying), 1));
 }
@@ -167,7 +170,77 @@ fn a_grant_is_mended_when_its_new_pair_is_stored() {
     assert_eq!(targets(&user), [Target::Account("1_a".parse().unwrap()), Target::Grant("c".parse().unwrap())]);
     let renewed = event(13, 1, EventDetail::UserReauthorized { via: UserVia::Callback });
     let events = [required, renewed];
-    let timelines = Timelines::of_grant(None, events.iter(), [user].iter());
+    let timelines = Timelines::of_grant(None, events.iter(), [user].iter(), at(30));
     assert_eq!(timelines.episodes[0].end, End::Healed { at: at(13), how: How::NewPair(UserVia::Callback) });
     assert_eq!(timelines.episodes[0].attempts[0].outcome, AttemptOutcome::Succeeded);
+}
+
+#[test]
+fn an_episode_that_begins_with_a_failure_is_lost_all_the_same() {
+    let error = FailureCode::NotAuthorized;
+    let failure = EventDetail::ReauthorizationFailed { reauthorization_id: id(1), error_code: error, retryable: false };
+    let events = [event(9, 2, failure), required(10, 2), reauthorized(15, 2, Via::ReadResult, true)];
+    let timelines = of(&events, &[attempt(1, 2, failed(3))]);
+    assert_eq!(timelines.episodes[0].lost.as_ref().map(|lost| lost.at), Some(at(9)));
+    assert_eq!((timelines.episodes[0].attempts.len(), timelines.others.len()), (0, 1), "it failed long before");
+}
+
+#[test]
+fn verifying_without_an_episode_takes_no_attempt_of_an_earlier_one() {
+    let mut account = Account::new("u".parse().unwrap(), "1_a".parse().unwrap());
+    account.status = Status::Verifying { episode: None, claims: Vec::new(), since: at(20) };
+    let events = [required(10, 1), reauthorized(15, 1, Via::Callback, true)];
+    let attempts = [attempt(1, 12, succeeded(15)), attempt(2, 18, Progress::Claimed)];
+    let timelines = Timelines::of_account(Some(&account), events.iter(), attempts.iter(), at(30));
+    let of_episodes: Vec<Vec<_>> =
+        timelines.episodes.iter().map(|one| one.attempts.iter().map(|a| a.id.clone()).collect()).collect();
+    assert_eq!(of_episodes, [[id(2)], [id(1)]]);
+}
+
+#[test]
+fn an_attempt_belongs_to_the_episode_that_it_mends() {
+    // The application created the URL before the account was lost.
+    let early = [attempt(1, 5, Progress::Pending)];
+    assert_eq!(step(&[required(10, 1)], &early), Some(Step::Clicked));
+    let events = [required(10, 1), reauthorized(15, 1, Via::Callback, true)];
+    assert_eq!(of(&events, &[attempt(1, 5, succeeded(15))]).episodes[0].attempts.len(), 1);
+    // A read ended the first episode, and the user came back in the second one.
+    let events = [required(10, 1), reauthorized(13, 1, Via::ReadResult, true), required(20, 2)];
+    let ended = [events.as_slice(), &[reauthorized(22, 2, Via::Callback, true)]].concat();
+    let timelines = of(&ended, &[attempt(1, 12, succeeded(22))]);
+    assert_eq!((timelines.episodes[0].attempts.len(), timelines.episodes[1].attempts.len()), (1, 0));
+    let how = How::Elsewhere(Via::ReadResult);
+    assert_eq!(timelines.episodes[1].end, End::Healed { at: at(13), how });
+}
+
+#[test]
+fn the_attempt_that_mended_the_account_is_told_and_not_the_last_one() {
+    let returned = |minute| Some(at(minute));
+    let a = Reauthorization { returned_at: returned(15), ..attempt(1, 11, succeeded(15)) };
+    let b = Reauthorization { returned_at: returned(14), ..attempt(2, 12, failed(14)) };
+    let timelines = of(&[required(10, 1), reauthorized(15, 1, Via::Callback, true)], &[a.clone(), b.clone()]);
+    let timeline = &timelines.episodes[0];
+    assert_eq!(timeline.decisive().map(|one| &one.id), Some(&a.id));
+    assert_eq!(timeline.others().map(|one| &one.id).collect::<Vec<_>>(), [&b.id]);
+    // While the episode is open, the last action counts.
+    let pending = Reauthorization { progress: Progress::Pending, returned_at: None, ..a };
+    assert_eq!(step(&[required(10, 1)], &[pending, b]), Some(Step::Failed));
+}
+
+#[test]
+fn an_attempt_that_has_expired_leaves_the_episode_as_it_was() {
+    let attempts = [attempt(1, 12, Progress::Pending)];
+    let at_time = |now| {
+        let events = [required(10, 1)];
+        Timelines::of_account(None, events.iter(), attempts.iter(), now).episodes[0].step()
+    };
+    assert_eq!((at_time(at(71)), at_time(at(72))), (Some(Step::Clicked), Some(Step::Told)));
+}
+
+#[test]
+fn what_is_no_longer_recorded_is_not_guessed() {
+    let events = [required(10, 1), reauthorized(15, 1, Via::ReadResult, true)];
+    let later = Timelines::of_account(None, events.iter(), [].iter(), at(15 + 30 * 24 * 60));
+    assert_eq!(later.episodes[0].end, End::Healed { at: at(15), how: How::Verified(Via::ReadResult) });
+    assert!(later.episodes[0].is_forgotten(at(15 + 30 * 24 * 60)) && !later.episodes[0].is_forgotten(at(16)));
 }
