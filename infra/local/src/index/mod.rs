@@ -7,6 +7,7 @@ mod tables;
 pub(crate) mod timeline;
 
 use std::{
+    cell::Cell,
     collections::BTreeSet,
     sync::{Arc, PoisonError, RwLock},
 };
@@ -80,14 +81,38 @@ impl Index {
         }
     }
 
-    /// Gives the tables to `read`, which must not use the index again: a second lock of the same thread can wait for ever.
+    /// Gives the tables to `read`.
+    ///
+    /// # Panics
+    /// If `read` reads the index again: while the pipe waits to write, a second lock of the same thread waits for ever.
     pub(crate) fn read<T>(&self, read: impl FnOnce(&Tables) -> T) -> T {
+        let _reading = Reading::begin();
         let now = self.ambient.now();
         let tables = || self.tables.read().unwrap_or_else(PoisonError::into_inner);
         if tables().has_expired(now) {
             self.tables.write().unwrap_or_else(PoisonError::into_inner).expire(now);
         }
         read(&tables())
+    }
+}
+
+thread_local! {
+    static READS: Cell<bool> = const { Cell::new(false) };
+}
+
+/// This thread reads the index, until the value is dropped.
+struct Reading;
+
+impl Reading {
+    fn begin() -> Self {
+        assert!(!READS.replace(true), "the index is read within a read");
+        Self
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        READS.set(false);
     }
 }
 

@@ -164,3 +164,10 @@ async fn the_demo_is_reset_and_the_limit_of_links_too() {
     system.operations.index.read(|tables| assert_eq!(tables.notifications(1, 10).total, 0));
     system.stop().await;
 }
+
+#[tokio::test]
+#[should_panic(expected = "the index is read within a read")]
+async fn a_read_within_a_read_is_noticed_before_it_can_wait_for_ever() {
+    let index = &system().await.operations.index;
+    index.read(|_| index.read(|_| ()));
+}
