@@ -29,7 +29,9 @@ async fn a_reauthorization_moves_on_only_as_it_was_read() {
         let account = table.store.account(&user(1), &bank()).await.unwrap().unwrap();
         let again = table.store.commit(failed(account, read.version)).await;
         assert!(is_conflict(&again, &Condition::Reauthorization), "{again:?}");
+        let of_account = table.store.reauthorizations_of_account(&user(1), &bank(), 20).await.unwrap();
         let read = table.store.reauthorization(&new.id).await.unwrap().unwrap().reauthorization;
+        assert_eq!(of_account, std::slice::from_ref(&read));
         assert!(matches!(read.progress, Progress::Failed { error_code: FailureCode::UserCancel, .. }));
         assert_eq!(read.told, [FailureCode::UserCancel]);
     })

@@ -15,11 +15,12 @@ use crate::control::Control;
 use crate::control_call::{ControlCall, ControlError, ROUTES};
 use crate::shared::Shared;
 
-/// An error answer of the control API.
-struct Refused(StatusCode, String);
+/// An error answer of the control API, and of the local system's `/_local/`: `{"error": "…"}`.
+#[derive(Debug)]
+pub struct Refused(pub StatusCode, pub String);
 
 impl Refused {
-    fn bad_request(error: impl ToString) -> Self {
+    pub fn bad_request(error: impl ToString) -> Self {
         Self(StatusCode::BAD_REQUEST, error.to_string())
     }
 }
@@ -84,7 +85,7 @@ mod tests {
     fn a_parameter_of_the_route_takes_precedence_over_a_field_of_the_body() {
         let parameters = BTreeMap::from([("userId".to_owned(), "jo".to_owned())]);
         let body = Bytes::from_static(br#"{"userId": "kim", "route": "DELETE /failures"}"#);
-        let call = parse("PUT /users/{userId}", parameters, &body).ok().expect("a call");
+        let call = parse("PUT /users/{userId}", parameters, &body).expect("a call");
         assert!(matches!(call, ControlCall::AddUser { user_id } if user_id == "jo"));
     }
 }

@@ -33,6 +33,7 @@ mod visit;
 
 pub use control::Control;
 pub use control_call::{ControlCall, ControlError, Forgery, ROUTES as CONTROL_ROUTES};
+pub use control_http::Refused;
 pub use faults::{ActiveFaults, Failure};
 pub use guard::guard;
 pub use keys::{ContractKeys, KeyError, KeyForm};

@@ -120,7 +120,9 @@ impl Application {
     pub async fn simulated_user(&self, user: &str) -> Option<String> {
         let user: UserId = user.parse().ok()?;
         let grants = self.store.grants(&user).await;
-        let grants = grants.inspect_err(|error| tracing::warn!(%error, "console: could not read the grants of a user"));
+        let grants = grants.inspect_err(|error| {
+            tracing::warn!(user_id = %user, %error, "console: could not read the grants of a user");
+        });
         grants.ok()?.iter().find_map(|grant| {
             let token = grant.value.tokens.access.value.expose_secret();
             self.control.user_of_token(token)

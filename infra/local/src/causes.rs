@@ -17,8 +17,8 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
-/// Above the number of messages that are in progress at one time: the event source takes a cause when the message's
-/// batch ends.
+/// More causes than this are not kept: all are dropped. The event source takes a cause when the batch of its message ends, so
+/// that only causes of messages outside of a batch are left.
 const REMEMBERED: usize = 1_000;
 
 /// The causes by message id. Message ids are unique, so that all systems of a process can share them, as they share the
@@ -51,7 +51,6 @@ impl<S: Subscriber> Layer<S> for CausesLayer {
         let Some(message_id) = fields.message_id.take() else { return };
         let mut causes = causes();
         let causes = causes.get_or_insert_default();
-        // Those of messages that nobody asked for are left behind.
         if causes.len() >= REMEMBERED {
             causes.clear();
         }

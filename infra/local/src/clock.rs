@@ -5,7 +5,7 @@ use std::{
     fs, io,
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicI64, Ordering},
     },
 };
@@ -26,6 +26,8 @@ pub struct MovableClock {
     base: Ambient,
     /// In seconds.
     offset: Arc<AtomicI64>,
+    /// Held while the clock is moved: two moves at once add up, in the file too.
+    moving: Arc<Mutex<()>>,
     file: Option<PathBuf>,
 }
 
@@ -53,7 +55,12 @@ impl MovableClock {
             Some(Err(error)) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             Some(Err(_)) | None => 0,
         };
-        Ok(Self { base: base.clone(), offset: Arc::new(AtomicI64::new(offset.clamp(0, LIMIT))), file })
+        Ok(Self {
+            base: base.clone(),
+            offset: Arc::new(AtomicI64::new(offset.clamp(0, LIMIT))),
+            moving: Arc::default(),
+            file,
+        })
     }
 
     /// This clock, with the randomness of the clock below it.
@@ -70,6 +77,7 @@ impl MovableClock {
 
     /// Moves the clock forward. Returns the new offset.
     pub fn advance(&self, by: SignedDuration) -> Result<SignedDuration, ClockError> {
+        let _moving = self.moving.lock().unwrap_or_else(PoisonError::into_inner);
         let offset = self.offset.load(Ordering::Relaxed).saturating_add(by.as_secs());
         if by.is_negative() || offset > LIMIT {
             return Err(ClockError::OutOfRange);
@@ -93,6 +101,17 @@ impl Clock for MovableClock {
 mod tests {
     use super::*;
     use crate::queues::testing::TestClock;
+
+    #[test]
+    fn moves_at_the_same_time_add_up() {
+        let clock = MovableClock::open(&TestClock::new().ambient(), None).unwrap();
+        std::thread::scope(|threads| {
+            for _ in 0..8 {
+                threads.spawn(|| (0..1_000).for_each(|_| drop(clock.advance(SignedDuration::from_secs(1)))));
+            }
+        });
+        assert_eq!(clock.offset(), SignedDuration::from_secs(8_000));
+    }
 
     #[test]
     fn the_offset_only_grows_and_survives_a_restart() {

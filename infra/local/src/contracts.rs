@@ -170,7 +170,7 @@ impl Contracts {
     fn register_one_kept(&self, contract: NewContract) -> Result<(), ContractError> {
         // An earlier version allowed to replace the demo contract.
         if contract.contract_id == DEMO_CONTRACT {
-            tracing::warn!("contracts: ignored a replacement of the demo contract");
+            tracing::warn!(contract_id = contract.contract_id, "contracts: ignored a replacement of the demo contract");
             return Ok(());
         }
         self.store(contract.clone(), Some(contract)).map(drop)

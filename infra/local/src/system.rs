@@ -51,7 +51,7 @@ pub enum StartError {
     Component { component: &'static str, reason: String },
 }
 
-/// What a port is for.
+/// The component that listens on a port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PortRole {
     /// The API and the console.

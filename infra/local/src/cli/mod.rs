@@ -34,7 +34,7 @@ async fn start_and_wait(arguments: Arguments) -> Result<(), String> {
     let clock = clock.map_err(|error| format!("the clock of the data directory cannot be read: {error}"))?;
     let ambient = clock.ambient();
     let options = system_options(chosen, environment, clock)?;
-    // From here on: what a start has created is removed too.
+    // A signal during the start ends it here, so that what the start has created is removed.
     let mut ended = pin!(ended().map_err(|error| format!("signals cannot be received: {error}"))?);
     let system = tokio::select! {
         system = start(options, ambient) => system?,

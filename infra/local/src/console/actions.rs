@@ -37,7 +37,6 @@ pub(super) struct Subject<'a> {
     pub(super) target: &'a str,
 }
 
-/// One HTTP call.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Call {
     pub(super) method: Method,

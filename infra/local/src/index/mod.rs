@@ -121,7 +121,8 @@ fn read(image: &Value) -> Option<StoredItem> {
     // Half of the items of a table are of no kind that the index knows. They need not be parsed.
     ItemKey::of(image)?;
     StoredItem::from_json(image).unwrap_or_else(|error| {
-        tracing::warn!(%error, "index: could not read an item of the table");
+        let (pk, sk) = (image["PK"]["S"].as_str(), image["SK"]["S"].as_str());
+        tracing::warn!(pk, sk, %error, "index: could not read an item of the table");
         None
     })
 }

@@ -58,7 +58,7 @@ pub(crate) enum AttemptOutcome {
     Failed(FailureCode),
 }
 
-/// How an episode ended, if it did.
+/// How an episode ended, or that it is still open.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum End {
     Open,

@@ -11,13 +11,11 @@ mod operations;
 use std::sync::Arc;
 
 use axum::{
-    Json, Router,
-    http::StatusCode,
-    response::{IntoResponse, Response},
+    Router,
     routing::{MethodFilter, MethodRouter, on},
 };
 use digime::ambient::Ambient;
-use serde_json::json;
+use digime_simulator::Refused;
 
 use crate::{contracts::Contracts, info::InfoReader, operations::Operations};
 
@@ -89,18 +87,3 @@ fn path(key: &'static str) -> &'static str {
 
 #[cfg(test)]
 mod tests;
-
-/// An error answer: `{"error": "…"}`, as the simulator's control API answers.
-struct Refused(StatusCode, String);
-
-impl Refused {
-    fn bad_request(error: impl ToString) -> Self {
-        Self(StatusCode::BAD_REQUEST, error.to_string())
-    }
-}
-
-impl IntoResponse for Refused {
-    fn into_response(self) -> Response {
-        (self.0, Json(json!({ "error": self.1 }))).into_response()
-    }
-}

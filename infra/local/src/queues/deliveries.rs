@@ -35,7 +35,7 @@ impl Channel {
 pub(crate) struct Delivery {
     pub(crate) channel: Channel,
     pub(crate) at: Timestamp,
-    /// What was delivered.
+    /// The event in JSON, as the channel got it.
     pub(crate) message: String,
 }
 

@@ -26,10 +26,10 @@ use crate::{
 
 /// Long after the last callback, so that the application can still read the outcome.
 const KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
-/// Reauthorizations of a user that are read to find out whether they are of an account. Those of an earlier version are
-/// among them.
+/// A history reads at most this many of the user's reauthorizations whose pointer names no account, to find out which account
+/// they are of. All pointers that an earlier version wrote name none.
 const MAX_UNKNOWN: usize = 50;
-/// Keeps the time of the first return.
+/// A part of an update expression. It sets the time of the first return, and does not change it later.
 const FIRST_RETURN: &str = "returnedAt = if_not_exists(returnedAt, :now)";
 
 /// A reauthorization as it was read.
@@ -223,11 +223,12 @@ impl Store {
         let wanted = KeysAndAttributes::builder().consistent_read(true);
         let mut found = Vec::new();
         for item in self.batch(keys, &wanted).await? {
+            let key = item.get("PK").and_then(|key| key.as_s().ok()).cloned();
             match item::read::<ReauthorizationItem>(item).and_then(ReauthorizationItem::into_reauthorization) {
                 Ok(reauthorization) if reauthorization.account_id() == Some(account) => found.push(reauthorization),
                 Ok(_) => {}
                 Err(error) => {
-                    tracing::warn!(user_id = %user, account_id = %account, error = %Chain(&error), "store: could not read a reauthorization of a history");
+                    tracing::warn!(key, user_id = %user, account_id = %account, error = %Chain(&error), "store: could not read a reauthorization for a history");
                 }
             }
         }
@@ -260,7 +261,7 @@ impl Store {
             let page = query.clone().set_exclusive_start_key(start).send().await;
             let page = page.map_err(|error| error::unavailable(&error))?;
             pointers.extend(page.items.unwrap_or_default().into_iter().filter_map(|item| {
-                // The time of the creation is the same distance before each `ttl`.
+                // A reauthorization expires from the table a fixed time after its creation, so `ttl` sorts them by age.
                 let ttl: i64 = item.get("ttl")?.as_n().ok()?.parse().ok()?;
                 let is_own = item.contains_key("accountId");
                 Some((is_own, ttl, key::pointed_to(item.get("SK")?.as_s().ok()?)?))
@@ -297,9 +298,10 @@ impl Store {
             .update_item()
             .table_name(&*self.table)
             .set_key(Some(key.clone().into_item()))
-            .update_expression(
-                format!("SET exchange = :exchange, exchangeId = :id, progress = :pending, {FIRST_RETURN} REMOVE verifier ADD version :one"),
-            )
+            .update_expression(format!(
+                "SET exchange = :exchange, exchangeId = :id, progress = :pending, {FIRST_RETURN} \
+                     REMOVE verifier ADD version :one"
+            ))
             .expression_attribute_values(":now", text(rfc3339::text(self.ambient.now())))
             .condition_expression("version = :read")
             .expression_attribute_values(":exchange", attribute(&Exchange::Started { until })?)
@@ -321,8 +323,9 @@ impl Store {
         Ok((verifier, read.version + 1))
     }
 
-    /// Records that the user came back, and that digi.me is about to be asked for this reauthorization. If it was asked too often recently, nothing is
-    /// recorded, and the result is how long to wait, in whole seconds.
+    /// Records that the user came back, and that digi.me is about to be asked about this reauthorization. If digi.me was asked
+    /// too often recently, nothing is recorded, and the result is how long to wait, in whole seconds. The return is then
+    /// recorded already.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when another callback of the reauthorization recorded a verification meanwhile.
