@@ -75,7 +75,7 @@ impl PostWebhook {
             }
             Ok(PostResult::Refused(refusal)) => {
                 let status = refusal.status;
-                tracing::warn!(message_id, event_id, status, "post-webhook: the receiver refused an event");
+                tracing::warn!(message_id, event_id, status, "post-webhook: could not post an event");
             }
             Ok(PostResult::Failed(error)) => {
                 tracing::warn!(message_id, event_id, error = %error, "post-webhook: could not post an event");

@@ -10,6 +10,7 @@ mod outcome;
 use digime::ambient::Ambient;
 use jiff::Timestamp;
 use reauth_domain::{EventId, TraceParent};
+use secrecy::SecretString;
 use url::Url;
 
 pub use self::guard::InvalidUrl;
@@ -106,6 +107,12 @@ fn checked_url(url: &str, allow_loopback: bool) -> Result<(Url, Reach), InvalidU
     let url = Url::parse(url).map_err(|_| InvalidUrl::NoUrl)?;
     let reach = Reach::of(&url, allow_loopback)?;
     Ok((url, reach))
+}
+
+/// The public key `whpk_…` of a secret. `None` if the secret has no private key, or cannot be used.
+#[must_use]
+pub fn public_key(secret: &SecretString) -> Option<String> {
+    SigningKeys::read(secret, None).ok()?.public_keys().pop()
 }
 
 fn allows_loopback(environment: &Environment) -> Result<bool, ConfigError> {
