@@ -210,6 +210,8 @@ impl Resolve for System {
 mod tests {
     use std::collections::BTreeMap;
 
+    use ipnet::IpNet;
+
     use super::*;
 
     const CASES: &str = include_str!("ssrf_cases.txt");
@@ -256,6 +258,18 @@ mod tests {
         let kinds = ["url", "address", "name", "public"];
         let lines: Vec<_> = CASES.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
         assert_eq!(kinds.iter().map(|kind| cases(kind).len()).sum::<usize>(), lines.len());
+    }
+
+    /// So a network that is missing is noticed.
+    #[test]
+    fn each_network_has_an_address_in_the_list_that_no_other_network_contains() {
+        let addresses: Vec<IpAddr> = cases("address").iter().map(|text| text.parse().unwrap()).collect();
+        let networks = FORBIDDEN_V4.iter().chain(FORBIDDEN_V6).map(|text| text.parse::<IpNet>().unwrap());
+        let networks: Vec<_> = networks.collect();
+        for network in &networks {
+            let only_here = |address: &IpAddr| networks.iter().all(|one| one.contains(address) == (one == network));
+            assert!(addresses.iter().any(only_here), "{network}");
+        }
     }
 
     #[test]

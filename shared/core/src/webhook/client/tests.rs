@@ -167,7 +167,7 @@ async fn connections_are_used_again_after_small_answers_and_not_after_large_ones
 async fn a_receiver_that_does_not_answer_takes_15_seconds() {
     for begin in ["", "HTTP/1.1 ", "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n"] {
         let receiver = Receiver::plain(Reply::ThenHang(begin.to_owned())).await;
-        let result = after(TIMEOUT, &plain(&receiver), &receiver).await;
+        let result = after(Duration::from_secs(15), &plain(&receiver), &receiver).await;
         assert_eq!(result, PostResult::Failed(PostError::Timeout), "{begin}");
     }
 }
@@ -176,9 +176,12 @@ async fn a_receiver_that_does_not_answer_takes_15_seconds() {
 async fn a_status_counts_though_its_body_does_not_end() {
     let begin = |status| format!("HTTP/1.1 {status} x\r\ncontent-length: 100\r\n\r\nto be continued");
     let receiver = Receiver::plain(Reply::ThenHang(begin(410))).await;
-    assert_eq!(after(TIMEOUT, &plain(&receiver), &receiver).await, refused(410, "to be continued", None));
+    assert_eq!(
+        after(Duration::from_secs(15), &plain(&receiver), &receiver).await,
+        refused(410, "to be continued", None)
+    );
     let receiver = Receiver::plain(Reply::ThenHang(begin(200))).await;
-    let result = after(DRAIN_TIMEOUT, &plain(&receiver), &receiver).await;
+    let result = after(Duration::from_secs(1), &plain(&receiver), &receiver).await;
     assert_eq!(result, PostResult::Accepted { status: 200 });
     // A body that is cut short.
     assert_eq!(answered(Reply::ThenClose(begin(500))).await, refused(500, "to be continued", None));
@@ -284,7 +287,7 @@ async fn a_receiver_without_tls_gets_no_event() {
 async fn a_receiver_that_does_not_finish_the_handshake_takes_2_seconds() {
     let receiver = Receiver::mute().await;
     let client = with_tls(&receiver, no_authorities());
-    assert_eq!(after(CONNECT_TIMEOUT, &client, &receiver).await, PostResult::Failed(PostError::Timeout));
+    assert_eq!(after(Duration::from_secs(2), &client, &receiver).await, PostResult::Failed(PostError::Timeout));
 }
 
 #[tokio::test(start_paused = true)]
