@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use aws_lc_rs::digest;
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
-use reauth_domain::{AccountId, ContractId, ReauthorizationId, Target, UserId, time::rfc3339};
+use reauth_domain::{AccountId, ContractId, EventId, ReauthorizationId, Target, UserId, time::rfc3339};
 
 use super::Item;
 
@@ -36,6 +36,9 @@ pub(super) const ACCOUNT: &str = "ACCOUNT#";
 pub(super) const GRANT: &str = "GRANT#";
 const REAUTHORIZATION: &str = "REAUTH";
 const LINK: &str = "LINK";
+const WEBHOOK: &str = "WEBHOOK";
+/// The prefix of the sort keys of the attempts to post an event.
+pub(super) const ATTEMPTS: &str = "webhook#";
 /// The prefix of the sort keys of a user's pointers to reauthorizations.
 pub(super) const REAUTHORIZATIONS: &str = "REAUTH#";
 /// The sort key of a user's last reads. It sorts directly after the accounts, so that one query reads both.
@@ -133,6 +136,26 @@ pub(super) fn pointed_to(sk: &str) -> Option<Key> {
     Some(Key { pk: sk.to_owned(), sk: kind.to_owned() })
 }
 
+/// The health of the webhook's endpoint.
+pub(super) fn webhook() -> Key {
+    Key { pk: WEBHOOK.to_owned(), sk: WEBHOOK.to_owned() }
+}
+
+/// The partition of an event's attempts.
+pub(super) fn attempts(event: &EventId) -> String {
+    format!("DELIVERY#{event}")
+}
+
+/// The prefix of the sort keys of the attempts to post one message of the webhook's queue.
+pub(super) fn attempts_of_message(message_id: &str) -> String {
+    format!("{ATTEMPTS}{message_id}#")
+}
+
+/// The attempt with this number, from 1, to post one message.
+pub(super) fn attempt(event: &EventId, message_id: &str, number: usize) -> Key {
+    Key { pk: attempts(event), sk: format!("{}{number:02}", attempts_of_message(message_id)) }
+}
+
 pub(super) fn tombstone(tombstone_id: &str) -> Key {
     Key { pk: format!("FORGOTTEN#{tombstone_id}"), sk: "FORGOTTEN".to_owned() }
 }
@@ -156,6 +179,15 @@ pub(super) fn due_accounts_partition(shard: u8) -> String {
 
 pub(super) fn due_grants_partition(shard: u8) -> String {
     format!("due-grant#{shard:02}")
+}
+
+pub(super) fn log_partition(shard: u8) -> String {
+    format!("log#{shard:02}")
+}
+
+/// The last hexadecimal digit of an event's id is random.
+pub(super) fn log_shard(event: &EventId) -> String {
+    log_partition((event.position() % u128::from(SHARDS)) as u8)
 }
 
 pub(super) fn status_shard(user: &UserId) -> String {
