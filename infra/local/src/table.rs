@@ -139,7 +139,7 @@ mod tests {
             .map(|index| index["IndexName"].as_str().unwrap())
             .collect();
         indexes.sort_unstable();
-        assert_eq!(indexes, ["byDue", "byStatus"]);
+        assert_eq!(indexes, ["byDue", "byStatus", "byTime"]);
         assert_eq!(table["StreamSpecification"], json!({"StreamEnabled": true, "StreamViewType": "NEW_IMAGE"}));
         let request = serde_json::from_value(json!({"TableName": "Table"})).unwrap();
         let ttl = serde_json::to_value(database.describe_time_to_live(request).unwrap()).unwrap();

@@ -51,10 +51,32 @@ macro_rules! random_id {
 }
 
 random_id!(
-    /// Identifies one event.
+    /// Identifies one event. It begins with the event's sequence number, so that the ids of events sort by time, and those
+    /// of one account by sequence. Ids of earlier versions of this service are random.
     EventId,
     "evt_"
 );
+
+impl EventId {
+    /// The id of the event with this sequence number.
+    #[must_use]
+    pub fn new(sequence: u64, random: [u8; 8]) -> Self {
+        Self::at(u128::from(sequence) << 64 | u128::from(u64::from_be_bytes(random)))
+    }
+
+    /// The id at a position in the order of all ids.
+    #[must_use]
+    pub fn at(position: u128) -> Self {
+        Self::from(position.to_be_bytes())
+    }
+
+    /// The position of the id in the order of all ids.
+    #[must_use]
+    pub fn position(&self) -> u128 {
+        let digits = self.as_str().strip_prefix("evt_").unwrap_or_default();
+        u128::from_str_radix(digits, 16).unwrap_or_default()
+    }
+}
 
 random_id!(
     /// Identifies one episode: the time from an account's authorization error until it is active again.
@@ -101,6 +123,14 @@ mod tests {
         for value in ["", "e", "en_GB", "en-", "&lng=x", "english language"] {
             assert!(value.parse::<Locale>().is_err(), "{value:?}");
         }
+    }
+
+    #[test]
+    fn event_ids_sort_by_sequence_number() {
+        let id = |sequence, random| EventId::new(sequence, [random; 8]);
+        assert!(id(1_795_424_400_000, 255).as_str() < id(1_795_424_400_001, 0).as_str());
+        assert_eq!(id(1_795_424_400_000, 7).as_str(), "evt_000001a207a232800707070707070707");
+        assert_eq!(EventId::at(id(3, 9).position()), id(3, 9));
     }
 
     #[test]

@@ -18,6 +18,7 @@ pub mod submission;
 pub mod time;
 pub mod trace;
 pub mod verification;
+pub mod webhook;
 
 pub use account::{Account, Attempt, Change, Outcome, Signal, Status};
 pub use digime::{AccountId, ContractId, InvalidField, InvalidFields, InvalidValue};

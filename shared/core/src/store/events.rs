@@ -115,7 +115,7 @@ impl Store {
         let event = |(sequence, event): (u64, &NewEvent)| Event {
             timestamp: now,
             subject: Subject {
-                event_id: EventId::from(self.ambient.bytes()),
+                event_id: EventId::new(sequence, self.ambient.bytes()),
                 user_id: user.clone(),
                 about: about.clone(),
                 sequence,
@@ -140,6 +140,7 @@ impl Store {
             link_key_id: self.keyring().await?.link_key_id(),
             published_at: None,
             traceparent: Some(traceparent),
+            log_shard: Some(key::log_shard(event_id)),
             due_shard: Some(key::due_events_shard(user_id)),
             due_at: Some(after(event.timestamp, UNDELIVERED_AFTER)),
         };

@@ -142,6 +142,9 @@ pub(super) struct EventItem {
     pub(super) published_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) traceparent: Option<TraceParent>,
+    /// An event of an earlier version of this service has none, and is not in the log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) log_shard: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) due_shard: Option<String>,
     #[serde(default, with = "rfc3339::option", skip_serializing_if = "Option::is_none")]

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use aws_lc_rs::digest;
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
-use reauth_domain::{AccountId, ContractId, ReauthorizationId, Target, UserId, time::rfc3339};
+use reauth_domain::{AccountId, ContractId, EventId, ReauthorizationId, Target, UserId, time::rfc3339};
 
 use super::Item;
 
@@ -36,6 +36,10 @@ pub(super) const ACCOUNT: &str = "ACCOUNT#";
 pub(super) const GRANT: &str = "GRANT#";
 const REAUTHORIZATION: &str = "REAUTH";
 const LINK: &str = "LINK";
+const DELIVERY: &str = "DELIVERY#";
+const WEBHOOK: &str = "WEBHOOK";
+/// The prefix of the sort keys of the attempts to post an event.
+pub(super) const ATTEMPTS: &str = "webhook#";
 /// The prefix of the sort keys of a user's pointers to reauthorizations.
 pub(super) const REAUTHORIZATIONS: &str = "REAUTH#";
 /// The sort key of a user's last reads. It sorts directly after the accounts, so that one query reads both.
@@ -108,6 +112,8 @@ pub(super) enum Kind {
     Event,
     Reauthorization,
     Link,
+    WebhookHealth,
+    Attempt,
 }
 
 /// The kind of the item with this sort key. `None` for last reads, pointers and tombstones.
@@ -115,6 +121,8 @@ pub(super) fn kind(sk: &str) -> Option<Kind> {
     match sk {
         REAUTHORIZATION => Some(Kind::Reauthorization),
         LINK => Some(Kind::Link),
+        WEBHOOK => Some(Kind::WebhookHealth),
+        sk if sk.starts_with(ATTEMPTS) => Some(Kind::Attempt),
         sk if sk.starts_with(ACCOUNT) => Some(Kind::Account),
         sk if sk.starts_with(GRANT) => Some(Kind::Grant),
         sk if sk.starts_with(EVENT) => Some(Kind::Event),
@@ -131,6 +139,31 @@ pub(super) fn token_hash(pk: &str) -> Option<&str> {
 pub(super) fn pointed_to(sk: &str) -> Option<Key> {
     let kind = [REAUTHORIZATION, LINK].into_iter().find(|kind| sk.starts_with(&format!("{kind}#")))?;
     Some(Key { pk: sk.to_owned(), sk: kind.to_owned() })
+}
+
+/// The health of the webhook's endpoint.
+pub(super) fn webhook() -> Key {
+    Key { pk: WEBHOOK.to_owned(), sk: WEBHOOK.to_owned() }
+}
+
+/// The partition of an event's attempts.
+pub(super) fn attempts(event: &EventId) -> String {
+    format!("{DELIVERY}{event}")
+}
+
+/// The event whose attempts are in this partition.
+pub(super) fn event_of_attempts(pk: &str) -> Option<EventId> {
+    pk.strip_prefix(DELIVERY)?.parse().ok()
+}
+
+/// The prefix of the sort keys of the attempts to post one message of the webhook's queue.
+pub(super) fn attempts_of_message(message_id: &str) -> String {
+    format!("{ATTEMPTS}{message_id}#")
+}
+
+/// The attempt with this number, from 1, to post one message.
+pub(super) fn attempt(event: &EventId, message_id: &str, number: usize) -> Key {
+    Key { pk: attempts(event), sk: format!("{}{number:02}", attempts_of_message(message_id)) }
 }
 
 pub(super) fn tombstone(tombstone_id: &str) -> Key {
@@ -156,6 +189,15 @@ pub(super) fn due_accounts_partition(shard: u8) -> String {
 
 pub(super) fn due_grants_partition(shard: u8) -> String {
     format!("due-grant#{shard:02}")
+}
+
+pub(super) fn log_partition(shard: u8) -> String {
+    format!("log#{shard:02}")
+}
+
+/// The last hexadecimal digit of an event's id is random.
+pub(super) fn log_shard(event: &EventId) -> String {
+    log_partition((event.position() % u128::from(SHARDS)) as u8)
 }
 
 pub(super) fn status_shard(user: &UserId) -> String {

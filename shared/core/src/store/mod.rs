@@ -15,6 +15,7 @@ mod listing;
 mod reauthorizations;
 mod stored_item;
 mod transaction;
+mod webhook;
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -33,6 +34,7 @@ pub use self::{
     listing::{Cursor, DueItem, InNeed, StatusPage},
     reauthorizations::{NewReauthorizationSecrets, ReauthorizationChange, StoredReauthorization},
     stored_item::StoredItem,
+    webhook::{StoredAttempt, WebhookStore},
 };
 use crate::{keyring::Keyring, secrets::Rotating, warm_up::Step};
 

@@ -13,7 +13,7 @@ use super::{Condition, Item, Store, StoreError, error, key};
 use crate::retry::{Budget, retry};
 
 /// For a write that DynamoDB refuses only because a transaction is in progress on the same item.
-const IN_PROGRESS: Budget = Budget { attempts: 6, pause: Duration::from_millis(15) };
+pub(super) const IN_PROGRESS: Budget = Budget { attempts: 6, pause: Duration::from_millis(15) };
 
 /// The values of an expression, by name.
 pub(super) type Values<'a> = &'a [(&'a str, AttributeValue)];

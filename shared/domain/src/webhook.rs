@@ -1,0 +1,334 @@
+//! The delivery of events to the webhook: when an event is posted again, and the health of the endpoint.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::time::{after, rfc3339};
+
+const MINUTE: u64 = 60;
+const HOUR: u64 = 60 * MINUTE;
+const DAY: u64 = 24 * HOUR;
+
+/// In seconds: the pauses after the posts of one event. Together 75.6 hours, as Standard Webhooks 1.0.0 recommends.
+const PAUSES: [u64; 11] =
+    [5, 5 * MINUTE, 30 * MINUTE, 2 * HOUR, 5 * HOUR, 10 * HOUR, 12 * HOUR, 12 * HOUR, 12 * HOUR, 12 * HOUR, 10 * HOUR];
+/// An event is posted this often before it becomes a dead letter.
+pub const MAX_POSTS: usize = PAUSES.len() + 1;
+/// SQS hides a message for at most 12 hours after its receipt. The minute is for the post itself.
+const LONGEST_PAUSE: Duration = Duration::from_secs(12 * HOUR - MINUTE);
+/// How much of a receiver's `Retry-After` counts.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(HOUR);
+/// How long an event waits before the endpoint is looked at again while it is disabled. In 13 days, a message is then
+/// received about 940 times: SQS moves it to the dead-letter queue after 1,000.
+const DISABLED_PAUSE: Duration = Duration::from_secs(20 * MINUTE);
+/// An endpoint without a success for this long is failing.
+const FAILING_AFTER: Duration = Duration::from_secs(5 * MINUTE);
+/// An endpoint without a success for this long is disabled.
+const DISABLED_AFTER: Duration = Duration::from_secs(5 * DAY);
+/// The time of the last success is stored at most this often.
+const SUCCESS_INTERVAL: Duration = Duration::from_secs(MINUTE);
+/// How long one sweep has for telling the operator. Publishing takes a few seconds.
+const TELLING_TIME: Duration = Duration::from_secs(2 * MINUTE);
+
+/// The pause before an event is posted again that was posted `posts` times. `None` if it is not posted again. `random` is
+/// in `0.0..1.0`: the pause differs by up to 20 % from the schedule, so that events that failed together are not all
+/// posted again together.
+#[must_use]
+pub fn pause_after(posts: usize, retry_after: Option<Duration>, random: f64) -> Option<Duration> {
+    let pause = Duration::from_secs(*PAUSES.get(posts.checked_sub(1)?)?);
+    let asked = retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER);
+    Some(with_jitter(pause, random).max(asked).min(LONGEST_PAUSE))
+}
+
+/// The pause before an event is received again while the endpoint is disabled.
+#[must_use]
+pub fn pause_while_disabled(random: f64) -> Duration {
+    with_jitter(DISABLED_PAUSE, random)
+}
+
+fn with_jitter(pause: Duration, random: f64) -> Duration {
+    pause.mul_f64(0.8 + 0.4 * random)
+}
+
+/// The health of the webhook's endpoint, as posts show it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WebhookHealth {
+    #[serde(flatten)]
+    pub state: WebhookState,
+    /// The first failed post since the last success.
+    #[serde(default, with = "rfc3339::option", skip_serializing_if = "Option::is_none")]
+    pub failing_since: Option<Timestamp>,
+    /// At most a minute older than the last success.
+    #[serde(default, with = "rfc3339::option", skip_serializing_if = "Option::is_none")]
+    pub last_success_at: Option<Timestamp>,
+    /// When the endpoint was enabled by hand. Posts that began before it say nothing about the endpoint.
+    #[serde(default, with = "rfc3339::option", skip_serializing_if = "Option::is_none")]
+    pub enabled_at: Option<Timestamp>,
+    /// The state that the operator was told last.
+    #[serde(default)]
+    pub told: WebhookStateName,
+    /// A sweep is telling the operator until then.
+    #[serde(default, with = "rfc3339::option", skip_serializing_if = "Option::is_none")]
+    pub telling_until: Option<Timestamp>,
+}
+
+/// Whether events are posted, and since when not or without success.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum WebhookState {
+    #[default]
+    Active,
+    /// Events are posted, and none was accepted for some time.
+    Failing {
+        #[serde(with = "rfc3339")]
+        since: Timestamp,
+    },
+    /// Events wait.
+    Disabled {
+        #[serde(with = "rfc3339")]
+        since: Timestamp,
+        reason: DisabledReason,
+    },
+}
+
+/// The name of a [`WebhookState`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum WebhookStateName {
+    #[default]
+    Active,
+    Failing,
+    Disabled,
+}
+
+/// Why an endpoint was disabled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DisabledReason {
+    /// It answered 410 Gone.
+    Gone,
+    /// It accepted no event for five days.
+    NoSuccess,
+}
+
+/// What a post shows of the endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PostResult {
+    Accepted,
+    /// The answer is 410 Gone.
+    Gone,
+    /// Any other answer, or none.
+    Failed,
+}
+
+impl WebhookState {
+    #[must_use]
+    pub fn name(self) -> WebhookStateName {
+        match self {
+            Self::Active => WebhookStateName::Active,
+            Self::Failing { .. } => WebhookStateName::Failing,
+            Self::Disabled { .. } => WebhookStateName::Disabled,
+        }
+    }
+
+    #[must_use]
+    pub fn since(self) -> Option<Timestamp> {
+        match self {
+            Self::Active => None,
+            Self::Failing { since } | Self::Disabled { since, .. } => Some(since),
+        }
+    }
+
+    #[must_use]
+    pub fn reason(self) -> Option<DisabledReason> {
+        match self {
+            Self::Disabled { reason, .. } => Some(reason),
+            Self::Active | Self::Failing { .. } => None,
+        }
+    }
+
+    #[must_use]
+    pub fn is_disabled(self) -> bool {
+        matches!(self, Self::Disabled { .. })
+    }
+}
+
+impl WebhookHealth {
+    /// The health after a post that began at `began_at` and ended at `now`. `None` if it is the same.
+    #[must_use]
+    pub fn after_post(&self, result: PostResult, began_at: Timestamp, now: Timestamp) -> Option<Self> {
+        let is_outdated = self.enabled_at.is_some_and(|enabled_at| began_at < enabled_at);
+        if self.state.is_disabled() || is_outdated {
+            return None;
+        }
+        match result {
+            PostResult::Accepted => self.after_success(now),
+            PostResult::Gone => Some(self.disabled(DisabledReason::Gone, now)),
+            PostResult::Failed => self.after_failure(began_at, now),
+        }
+    }
+
+    fn after_success(&self, now: Timestamp) -> Option<Self> {
+        let is_recent = self.last_success_at.is_some_and(|last| now < after(last, SUCCESS_INTERVAL));
+        if self.state == WebhookState::Active && self.failing_since.is_none() && is_recent {
+            return None;
+        }
+        let last_success_at = self.last_success_at.max(Some(now));
+        Some(Self { state: WebhookState::Active, failing_since: None, last_success_at, ..self.clone() })
+    }
+
+    fn after_failure(&self, began_at: Timestamp, now: Timestamp) -> Option<Self> {
+        let Some(since) = self.failing_since else {
+            return Some(Self { failing_since: Some(began_at), ..self.clone() });
+        };
+        if now >= after(since, DISABLED_AFTER) {
+            return Some(self.disabled(DisabledReason::NoSuccess, now));
+        }
+        let begins_to_fail = self.state == WebhookState::Active && now >= after(since, FAILING_AFTER);
+        begins_to_fail.then(|| Self { state: WebhookState::Failing { since }, ..self.clone() })
+    }
+
+    fn disabled(&self, reason: DisabledReason, now: Timestamp) -> Self {
+        Self { state: WebhookState::Disabled { since: now, reason }, ..self.clone() }
+    }
+
+    /// The health after the endpoint was enabled by hand. `None` if it is not disabled.
+    #[must_use]
+    pub fn enabled(&self, now: Timestamp) -> Option<Self> {
+        let enabled = Self { state: WebhookState::Active, failing_since: None, enabled_at: Some(now), ..self.clone() };
+        self.state.is_disabled().then_some(enabled)
+    }
+
+    /// The health with the mark that the operator is being told of the state. `None` if the operator knows the state,
+    /// or another sweep is telling it.
+    #[must_use]
+    pub fn telling(&self, now: Timestamp) -> Option<Self> {
+        let is_being_told = self.telling_until.is_some_and(|until| now < until);
+        let is_news = self.state.name() != self.told;
+        (is_news && !is_being_told).then(|| Self { telling_until: Some(after(now, TELLING_TIME)), ..self.clone() })
+    }
+
+    /// The health after the operator was told of `state`.
+    #[must_use]
+    pub fn told(&self, state: WebhookStateName) -> Self {
+        Self { told: state, telling_until: None, ..self.clone() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Timestamp {
+        after("2026-11-23T09:00:00Z".parse().unwrap(), Duration::from_secs(seconds))
+    }
+
+    fn failing_since(seconds: u64) -> WebhookHealth {
+        WebhookHealth { failing_since: Some(at(seconds)), ..WebhookHealth::default() }
+    }
+
+    fn disabled() -> WebhookHealth {
+        WebhookHealth::default().after_post(PostResult::Gone, at(0), at(1)).unwrap()
+    }
+
+    #[test]
+    fn the_schedule_takes_75_6_hours_and_then_ends() {
+        let pauses: Vec<_> = (1..MAX_POSTS).map(|posts| pause_after(posts, None, 0.5).unwrap().as_secs()).collect();
+        assert_eq!(pauses[..6], [5, 300, 1_800, 7_200, 18_000, 36_000]);
+        assert_eq!(PAUSES.iter().sum::<u64>(), 272_105);
+        assert_eq!((pause_after(MAX_POSTS, None, 0.5), pause_after(0, None, 0.5)), (None, None));
+    }
+
+    #[test]
+    fn a_pause_differs_by_a_fifth_and_is_at_most_what_sqs_can_hide() {
+        assert_eq!(pause_after(2, None, 0.0), Some(Duration::from_secs(240)));
+        assert!(pause_after(2, None, 0.999).unwrap() > Duration::from_secs(359));
+        assert_eq!(pause_after(8, None, 0.999), Some(LONGEST_PAUSE));
+        assert_eq!(pause_while_disabled(0.5), DISABLED_PAUSE);
+    }
+
+    #[test]
+    fn a_receiver_can_ask_for_more_time_up_to_an_hour() {
+        let pause = |posts, seconds| pause_after(posts, Some(Duration::from_secs(seconds)), 0.5).unwrap().as_secs();
+        assert_eq!((pause(1, 120), pause(1, 1), pause(1, 1_000_000), pause(5, 120)), (120, 5, 3_600, 18_000));
+    }
+
+    #[test]
+    fn an_endpoint_without_a_success_for_five_minutes_is_failing_until_one() {
+        let first = WebhookHealth::default().after_post(PostResult::Failed, at(0), at(1)).unwrap();
+        assert_eq!((first.state, first.failing_since), (WebhookState::Active, Some(at(0))));
+        assert_eq!(first.after_post(PostResult::Failed, at(298), at(299)), None);
+        let failing = first.after_post(PostResult::Failed, at(299), at(300)).unwrap();
+        assert_eq!(failing.state, WebhookState::Failing { since: at(0) });
+        assert_eq!(failing.after_post(PostResult::Failed, at(400), at(401)), None);
+        let healed = failing.after_post(PostResult::Accepted, at(500), at(501)).unwrap();
+        let expected = WebhookHealth { last_success_at: Some(at(501)), ..WebhookHealth::default() };
+        assert_eq!(healed, expected);
+    }
+
+    #[test]
+    fn an_endpoint_without_a_success_for_five_days_is_disabled() {
+        let health = failing_since(0);
+        let until = 5 * DAY;
+        assert!(!health.after_post(PostResult::Failed, at(until), at(until - 1)).unwrap().state.is_disabled());
+        let disabled = health.after_post(PostResult::Failed, at(until), at(until)).unwrap();
+        assert_eq!(disabled.state, WebhookState::Disabled { since: at(until), reason: DisabledReason::NoSuccess });
+    }
+
+    #[test]
+    fn a_disabled_endpoint_stays_disabled_until_it_is_enabled() {
+        let disabled = disabled();
+        assert_eq!(disabled.state, WebhookState::Disabled { since: at(1), reason: DisabledReason::Gone });
+        for result in [PostResult::Accepted, PostResult::Gone, PostResult::Failed] {
+            assert_eq!(disabled.after_post(result, at(2), at(3)), None, "{result:?}");
+        }
+        let enabled = disabled.enabled(at(10)).unwrap();
+        assert_eq!((enabled.state, enabled.failing_since), (WebhookState::Active, None));
+        assert_eq!(enabled.enabled(at(11)), None);
+    }
+
+    #[test]
+    fn a_post_that_began_before_the_endpoint_was_enabled_says_nothing() {
+        let enabled = disabled().enabled(at(10)).unwrap();
+        assert_eq!(enabled.after_post(PostResult::Gone, at(9), at(12)), None);
+        assert!(enabled.after_post(PostResult::Gone, at(10), at(12)).unwrap().state.is_disabled());
+    }
+
+    #[test]
+    fn successes_are_stored_once_a_minute() {
+        let health = WebhookHealth::default().after_post(PostResult::Accepted, at(0), at(0)).unwrap();
+        assert_eq!(health.after_post(PostResult::Accepted, at(59), at(59)), None);
+        let later = health.after_post(PostResult::Accepted, at(60), at(60)).unwrap();
+        assert_eq!(later.last_success_at, Some(at(60)));
+    }
+
+    #[test]
+    fn the_operator_is_told_of_each_new_state_by_one_sweep() {
+        assert_eq!(WebhookHealth::default().telling(at(0)), None);
+        let telling = disabled().telling(at(60)).unwrap();
+        assert_eq!(telling.telling(at(61)), None);
+        assert!(telling.telling(at(180)).is_some(), "the sweep that was telling did not end");
+        let told = telling.told(WebhookStateName::Disabled);
+        assert_eq!(told.telling(at(200)), None);
+        assert!(told.enabled(at(300)).unwrap().telling(at(301)).is_some());
+    }
+
+    #[test]
+    fn a_short_failure_that_nobody_was_told_of_ends_untold() {
+        let failing = failing_since(0).after_post(PostResult::Failed, at(300), at(300)).unwrap();
+        let healed = failing.after_post(PostResult::Accepted, at(310), at(310)).unwrap();
+        assert_eq!(healed.telling(at(311)), None);
+    }
+
+    #[test]
+    fn health_reads_back_what_it_wrote() {
+        for health in [WebhookHealth::default(), failing_since(3), disabled(), disabled().enabled(at(9)).unwrap()] {
+            let json = serde_json::to_value(&health).unwrap();
+            assert_eq!(serde_json::from_value::<WebhookHealth>(json).unwrap(), health);
+        }
+    }
+}
