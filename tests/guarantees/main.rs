@@ -22,6 +22,7 @@ mod openapi;
 mod permissions;
 mod races;
 mod refresh;
+mod schemas;
 mod secrets;
 mod security;
 mod service_secret;
