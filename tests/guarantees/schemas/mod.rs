@@ -53,6 +53,18 @@ fn the_examples_of_the_description_conform_to_the_schemas() {
 }
 
 #[test]
+fn the_document_shows_every_event_as_its_schema_describes_it() {
+    let document = include_str!("../../../docs/events.md");
+    let blocks = document.split("```json\n").skip(1).map(|block| block.split("```").next().unwrap());
+    let events: Vec<Value> = blocks.map(|block| serde_json::from_str(block).unwrap()).collect();
+    let events: Vec<_> = events.into_iter().filter(|event| event["type"].is_string()).collect();
+    events.iter().for_each(assert_delivered);
+    for kind in of_types().keys() {
+        assert!(events.iter().any(|event| event["type"] == json!(kind)), "docs/events.md has no example of {kind}");
+    }
+}
+
+#[test]
 #[should_panic(expected = "conform to infra/schemas/events/account.removed.json")]
 fn an_event_without_a_field_of_its_schema_is_refused() {
     assert_delivered(&json!({"type": "account.removed", "timestamp": "2026-03-02T08:15:04.512Z", "data": {
