@@ -30,4 +30,5 @@ mod sweep;
 mod template;
 mod traces;
 mod user_episodes;
+mod verify_webhook;
 mod warm_up;
