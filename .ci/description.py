@@ -127,7 +127,7 @@ def failure_codes():
 def sections_of_events():
     """The JSON under each heading of docs/events.md that is a type of event."""
     text = pathlib.Path("docs/events.md").read_text()
-    sections = re.findall(r"^## ((?:account|user)\.\w+)\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
+    sections = re.findall(r"^## ((?:account|user|webhook)\.\w+)\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
     return {kind: [json.loads(block) for block in re.findall(r"```json\n(.*?)```", content, re.DOTALL)] for kind, content in sections}
 
 
