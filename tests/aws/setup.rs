@@ -49,7 +49,7 @@ impl Resources {
     }
 
     /// The environment variables of the functions that name these resources.
-    fn settings(&self, webhook_url: &str) -> [(&'static str, String); 9] {
+    fn settings(&self, webhook_url: &str) -> [(&'static str, String); 10] {
         let name = &self.table;
         [
             ("TABLE_NAME", name.clone()),
@@ -60,6 +60,7 @@ impl Resources {
             ("NOTIFICATION_TOPIC_ARN", self.topic.clone()),
             ("WEBHOOK_URL", webhook_url.to_owned()),
             ("WEBHOOK_SECRET_ID", format!("{name}/webhook-secret")),
+            ("WEBHOOK_ALLOW_LOOPBACK", "true".to_owned()),
             // The callback ends on a page.
             ("DEFAULT_RETURN_URL", String::new()),
         ]

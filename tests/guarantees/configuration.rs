@@ -50,6 +50,8 @@ async fn a_malformed_variable_stops_the_function_and_is_named_but_not_shown() {
         (Function::NotifyReauth, "RECONNECT_LINK_TTL", "wrong-value"),
         (Function::NotifyReauth, "PUBLIC_BASE_URL", "wrong-value"),
         (Function::PostWebhook, "WEBHOOK_URL", "http://wrong.example/"),
+        (Function::PostWebhook, "WEBHOOK_URL", "https://169.254.169.254/latest/"),
+        (Function::PostWebhook, "WEBHOOK_ALLOW_LOOPBACK", "TRUE"),
         (Function::Accounts, "AWS_ENDPOINT_URL_SQS", "wrong-value"),
         (Function::SweepAccounts, "RUST_LOG", "verbose"),
         (Function::SweepAccounts, "RUST_LOG", "warning"),

@@ -4,7 +4,6 @@
 //! `WebhooksQueue` in template.yaml).
 
 mod message;
-mod webhook;
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use digime::ambient::Ambient;
@@ -17,10 +16,11 @@ use reauth_core::{
     lambda::{Function, Invocation, first_receipt, traceparent},
     metrics::{self, Channel},
     warm_up::Step,
+    webhook::{Outcome, Outgoing, PostResult, Webhook},
 };
 use tracing::{Span, field::display, instrument};
 
-use crate::{message::Message, webhook::Webhook};
+use crate::message::Message;
 
 #[derive(Debug)]
 pub struct PostWebhook {
@@ -65,17 +65,25 @@ impl PostWebhook {
             return Some(message_id);
         };
         let event_id = message.event_id.as_str();
-        let posted = self.webhook.post(&message).await;
-        metrics::delivery(Channel::Webhook, posted.is_ok());
-        match posted {
-            Ok(()) => {
+        let outgoing = Outgoing { event_id: &message.event_id, body: &message.body, traceparent: message.traceparent };
+        let posted = self.webhook.post(outgoing).await;
+        metrics::delivery(Channel::Webhook, posted.as_ref().is_ok_and(Outcome::is_accepted));
+        match posted.map(|outcome| outcome.result) {
+            Ok(PostResult::Accepted { .. }) => {
                 tracing::info!(message_id, event_id, "post-webhook: posted an event");
-                None
+                return None;
+            }
+            Ok(PostResult::Refused(refusal)) => {
+                let status = refusal.status;
+                tracing::warn!(message_id, event_id, status, "post-webhook: the receiver refused an event");
+            }
+            Ok(PostResult::Failed(error)) => {
+                tracing::warn!(message_id, event_id, error = %error, "post-webhook: could not post an event");
             }
             Err(error) => {
                 tracing::warn!(message_id, event_id, error = %Chain(&error), "post-webhook: could not post an event");
-                Some(message_id)
             }
         }
+        Some(message_id)
     }
 }

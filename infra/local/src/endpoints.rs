@@ -101,6 +101,7 @@ impl Endpoints {
             // the function.
             "WEBHOOK_URL" => format!("{}/webhook", self.public_base_url),
             "WEBHOOK_SECRET_ID" => names::WEBHOOK_SECRET.to_owned(),
+            "WEBHOOK_ALLOW_LOOPBACK" => "true".to_owned(),
             "RECONNECT_LINK_TTL" => "14d".to_owned(),
             "REAUTHORIZATION_TTL" => "1h".to_owned(),
             "DIGIME_CONNECT_TIMEOUT" => "2s".to_owned(),
@@ -149,7 +150,7 @@ fn settings_of(function: Function) -> Vec<&'static str> {
             let own = ["PUBLIC_BASE_URL", "NOTIFICATION_TOPIC_ARN", "RECONNECT_LINK_TTL"];
             [COMMON, TABLE, &own].concat()
         }
-        Function::PostWebhook => [COMMON, &["WEBHOOK_URL", "WEBHOOK_SECRET_ID"]].concat(),
+        Function::PostWebhook => [COMMON, &["WEBHOOK_URL", "WEBHOOK_SECRET_ID", "WEBHOOK_ALLOW_LOOPBACK"]].concat(),
         Function::Accounts => {
             let own = ["READ_RESULTS_QUEUE_URL", "PUBLIC_BASE_URL"];
             [COMMON, TABLE, DIGIME, &own].concat()

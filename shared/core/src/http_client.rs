@@ -14,7 +14,7 @@ use aws_smithy_runtime_api::client::{
 };
 use aws_smithy_types::{body::SdkBody, error::metadata::ProvideErrorMetadata};
 use http::Method;
-use reqwest::{Client, ClientBuilder, redirect::Policy, retry};
+use reqwest::{Client, ClientBuilder, dns::Resolve, redirect::Policy, retry};
 use rustls::{
     ClientConfig, RootCertStore,
     crypto::aws_lc_rs,
@@ -69,6 +69,12 @@ fn trusting(roots: RootCertStore) -> ClientConfig {
 #[must_use]
 pub fn client(tls: ClientConfig, connect_timeout: Duration) -> Client {
     build(builder(tls, connect_timeout).retry(retry::never()).http1_only())
+}
+
+/// The same, with a resolver in place of the operating system's.
+#[must_use]
+pub fn client_with_resolver(tls: ClientConfig, connect_timeout: Duration, resolver: impl Resolve + 'static) -> Client {
+    build(builder(tls, connect_timeout).retry(retry::never()).http1_only().dns_resolver(resolver))
 }
 
 /// The same of HTTP/2, if the server offers it over TLS. A request that the server did not take, because it was about to

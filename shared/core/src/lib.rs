@@ -1,8 +1,8 @@
 //! The code that two or more functions share.
 //!
-//! [`store`] is the DynamoDB table, [`secrets`] the access to Secrets Manager, [`lambda`] the runtime of a function, and
-//! [`web`] the HTTP API. [`authorized_client`] combines the digi.me client, the table and the secrets: it calls digi.me
-//! with a valid access token. Decisions are in the crate `reauth-domain`.
+//! [`store`] is the DynamoDB table, [`secrets`] the access to Secrets Manager, [`lambda`] the runtime of a function,
+//! [`web`] the HTTP API, and [`webhook`] the signed posts of events. [`authorized_client`] combines the digi.me client,
+//! the table and the secrets: it calls digi.me with a valid access token. Decisions are in the crate `reauth-domain`.
 
 pub mod authorized_client;
 pub mod aws;
@@ -19,3 +19,4 @@ pub mod services;
 pub mod store;
 pub mod warm_up;
 pub mod web;
+pub mod webhook;

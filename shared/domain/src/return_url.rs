@@ -117,12 +117,6 @@ impl fmt::Debug for ReturnUrl {
     }
 }
 
-/// Whether a URL from the configuration may be called: https, or http to a loopback host, without userinfo.
-#[must_use]
-pub fn is_secure(url: &Url) -> bool {
-    secure_enough(url) && no_userinfo(url)
-}
-
 fn no_userinfo(url: &Url) -> bool {
     url.username().is_empty() && url.password().is_none()
 }
@@ -192,16 +186,6 @@ mod tests {
         let named = refusal("https://a.example,https://b.example");
         assert!(named.ends_with(&format!("{setting} (https://a.example, https://b.example)")), "{named}");
         assert!(refusal("").ends_with(&format!("{setting} (none is set)")));
-    }
-
-    #[test]
-    fn secure_addresses_are_https_or_of_this_machine() {
-        for good in ["https://app.example/hooks?x=1", "http://127.0.0.1:8000/", "http://localhost/", "http://[::1]/"] {
-            assert!(is_secure(&Url::parse(good).unwrap()), "{good}");
-        }
-        for bad in ["http://app.example/", "https://u:p@app.example/", "ftp://127.0.0.1/", "http://10.0.0.1/"] {
-            assert!(!is_secure(&Url::parse(bad).unwrap()), "{bad}");
-        }
     }
 
     #[test]

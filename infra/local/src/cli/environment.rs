@@ -41,6 +41,7 @@ const REFUSED: &[(&str, &str)] = &[
     ("SERVICE_SECRET_ID", OWN_RESOURCE),
     ("TABLE_NAME", OWN_RESOURCE),
     ("WEBHOOKS_QUEUE_URL", OWN_RESOURCE),
+    ("WEBHOOK_ALLOW_LOOPBACK", "is always true in the local system"),
     ("WEBHOOK_SECRET_ID", OWN_RESOURCE),
 ];
 

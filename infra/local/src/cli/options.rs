@@ -7,9 +7,9 @@ use std::{
 };
 
 use clap::{Args, Parser};
-use reauth_domain::return_url::{AllowedOrigins, is_secure};
+use reauth_core::webhook::check_url;
+use reauth_domain::return_url::AllowedOrigins;
 use serde::Deserialize;
-use url::Url;
 
 use super::environment;
 use crate::contracts::NewContract;
@@ -137,13 +137,8 @@ fn webhook_url(
         (given, _) => ("webhook-url", given.or(file)),
     };
     let Some(text) = &url else { return Ok(None) };
-    match Url::parse(text) {
-        Ok(parsed) if is_secure(&parsed) => Ok(url),
-        Ok(parsed) if !parsed.username().is_empty() || parsed.password().is_some() => {
-            Err(format!("{name} must have no user name and no password"))
-        }
-        _ => Err(format!("{name} must be an https URL, or an http URL of a loopback address")),
-    }
+    check_url(text, true).map_err(|problem| format!("{name} {problem}"))?;
+    Ok(url)
 }
 
 /// The origins of the command line, the environment or the file, in this order. Those of one place replace those of the
@@ -263,7 +258,7 @@ mod tests {
         };
         assert!(refused(&["--port=65535"], &[]).contains("--port"));
         assert!(chosen(with_file("port = 65535\n").path(), &[], &[]).unwrap_err().starts_with("port "));
-        for url in ["http://example.com/", "ftp://127.0.0.1/", "x"] {
+        for url in ["http://example.com/", "https://10.0.0.1/", "http://u:p@127.0.0.1/", "ftp://127.0.0.1/", "x"] {
             assert!(refused(&["--webhook-url", url], &[]).starts_with("webhook-url "), "{url}");
             assert!(refused(&[], &[("WEBHOOK_URL", url)]).starts_with("WEBHOOK_URL "), "{url}");
         }

@@ -1,0 +1,100 @@
+//! What is kept of a refused answer's body.
+
+use serde_json::Value;
+use url::Url;
+
+/// The kept part, in bytes.
+const MAX_LENGTH: usize = 512;
+/// Replaces what must not be kept.
+const HIDDEN: &str = "…";
+/// Shorter values identify nobody, and are parts of many words.
+const MIN_HIDDEN_LENGTH: usize = 6;
+
+/// The beginning of an answer as text on one line, cut at a character.
+///
+/// Receivers often repeat what they were sent. The reconnect link gives access to a consent page and must not be stored,
+/// and neither must a key in the URL. So the URL's parts and the values of the event's `data`, other than the event's id,
+/// are replaced.
+pub(super) fn text(bytes: &[u8], url: &Url, body: &str) -> String {
+    let mut text = String::from_utf8_lossy(bytes).into_owned();
+    for value in hidden_values(url, body) {
+        if text.contains(&value) {
+            text = text.replace(&value, HIDDEN);
+        }
+    }
+    let mut line: String = text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect();
+    line.truncate(line.floor_char_boundary(MAX_LENGTH));
+    line
+}
+
+/// The longest first, so that a value that contains another one is replaced as a whole.
+fn hidden_values(url: &Url, body: &str) -> Vec<String> {
+    let path_and_query = url.query().map(|query| format!("{}?{query}", url.path()));
+    let of_url = [Some(url.as_str()), path_and_query.as_deref(), Some(url.path()), url.query()];
+    let mut values: Vec<String> = of_url.into_iter().flatten().map(str::to_owned).collect();
+    if let Ok(Value::Object(event)) = serde_json::from_str(body)
+        && let Some(Value::Object(data)) = event.get("data")
+    {
+        data.iter().filter(|(name, _)| *name != "eventId").for_each(|(_, value)| add_strings(value, &mut values));
+    }
+    values.retain(|value| value.len() >= MIN_HIDDEN_LENGTH);
+    values.sort_by_key(|value| std::cmp::Reverse(value.len()));
+    values
+}
+
+fn add_strings(value: &Value, values: &mut Vec<String>) {
+    match value {
+        Value::String(text) => {
+            // The token of a reconnect link is the end of its path.
+            values.extend(text.contains("://").then(|| text.rsplit('/').next().unwrap_or_default().to_owned()));
+            values.push(text.clone());
+        }
+        Value::Array(items) => items.iter().for_each(|item| add_strings(item, values)),
+        Value::Object(fields) => fields.values().for_each(|field| add_strings(field, values)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EVENT: &str = r#"{"type":"account.reauthorization_required","timestamp":"2026-11-26T09:00:00.000Z","data":{
+        "eventId":"evt_00000000000000000000000000000001","userId":"user-17","via":"api","accounts":["1_account"],
+        "reconnectUrl":"https://api.example/reconnect/Zm9yLW9uZS1wZXJzb24tb25seQ"}}"#;
+
+    fn kept(answer: &str) -> String {
+        text(answer.as_bytes(), &Url::parse("https://app.example/hooks/T01?key=k-1-secret").unwrap(), EVENT)
+    }
+
+    #[test]
+    fn a_refusal_is_kept_as_one_line_of_text() {
+        assert_eq!(kept("{\"error\":\r\n\t\"no\u{1b}[1m such\u{0} thing\"}"), "{\"error\":   \"no [1m such  thing\"}");
+        let url = Url::parse("https://app.example/").unwrap();
+        assert_eq!(text(b"caf\xe9 \xff", &url, ""), "caf\u{fffd} \u{fffd}");
+        assert_eq!(text(b"", &url, ""), "");
+    }
+
+    #[test]
+    fn a_long_answer_is_cut_at_a_character() {
+        assert_eq!(kept(&"x".repeat(16_384)), "x".repeat(512));
+        let cut = kept(&format!("x{}", "é".repeat(400)));
+        assert_eq!(cut, format!("x{}", "é".repeat(255)));
+        assert!(kept(&"\u{fffd}".repeat(400)).len() <= MAX_LENGTH);
+    }
+
+    #[test]
+    fn a_receiver_that_repeats_the_request_gives_nothing_away() {
+        assert_eq!(kept("Cannot POST /hooks/T01?key=k-1-secret"), "Cannot POST …");
+        assert_eq!(kept("no route /hooks/T01"), "no route …");
+        assert_eq!(kept("https://app.example/hooks/T01?key=k-1-secret is gone"), "… is gone");
+        let echoed = kept(EVENT);
+        for hidden in ["user-17", "Zm9yLW9uZS1wZXJzb24tb25seQ", "reconnect/", "1_account"] {
+            assert!(!echoed.contains(hidden), "{echoed}");
+        }
+        assert_eq!(kept("bad token Zm9yLW9uZS1wZXJzb24tb25seQ"), "bad token …");
+        // What helps to find the error stays.
+        let error = "evt_00000000000000000000000000000001: unknown type account.reauthorization_required";
+        assert_eq!(kept(error), error);
+    }
+}

@@ -1,0 +1,207 @@
+//! Which addresses a webhook may be posted to: those of the public internet.
+//!
+//! A URL that names an address is checked as it is. A name is resolved by [`Guarded`], and only the addresses that it
+//! returns are connected to. So an address cannot change between the check and the connection.
+
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::LazyLock,
+};
+
+use ipnet::{Ipv4Net, Ipv6Net};
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use url::{Host, Url};
+
+/// The IPv4 networks that are not posted to. From the
+/// [IANA IPv4 Special-Purpose Address Registry](https://www.iana.org/assignments/iana-ipv4-special-registry) those that
+/// are not globally reachable, and the networks named below.
+const FORBIDDEN_V4: &[&str] = &[
+    // "This network" (RFC 791), and the unspecified address, which Linux connects to itself.
+    "0.0.0.0/8",
+    // Private use (RFC 1918).
+    "10.0.0.0/8",
+    "172.16.0.0/12",
+    "192.168.0.0/16",
+    // Shared address space (RFC 6598). Alibaba Cloud's metadata service is in it.
+    "100.64.0.0/10",
+    // Loopback (RFC 1122).
+    "127.0.0.0/8",
+    // Link-local (RFC 3927). The metadata services of AWS, Azure, Google Cloud and others are in it.
+    "169.254.0.0/16",
+    // IETF protocol assignments (RFC 6890). Of these, the two globally reachable addresses are anycast addresses of PCP and
+    // TURN, which are no web servers. Oracle Cloud's metadata service is in it.
+    "192.0.0.0/24",
+    // Documentation (RFC 5737).
+    "192.0.2.0/24",
+    "198.51.100.0/24",
+    "203.0.113.0/24",
+    // The deprecated anycast addresses of 6to4 relays (RFC 7526).
+    "192.88.99.0/24",
+    // Benchmarks (RFC 2544).
+    "198.18.0.0/15",
+    // Multicast (RFC 5771): not in the registry of special-purpose addresses.
+    "224.0.0.0/4",
+    // Reserved (RFC 1112), and the limited broadcast (RFC 919).
+    "240.0.0.0/4",
+    // Azure's platform, seen from its virtual machines: a public address that is not reached over the internet.
+    // https://learn.microsoft.com/azure/virtual-network/what-is-ip-address-168-63-129-16
+    "168.63.129.16/32",
+];
+
+/// IANA allocates global unicast addresses from this network only (RFC 4291, section 2.4). Outside it are, among others,
+/// the unspecified and the loopback address, IPv4-compatible (`::/96`) and IPv4-mapped addresses (`::ffff:0:0/96`), NAT64
+/// (`64:ff9b::/96`, `64:ff9b:1::/48`), discard-only (`100::/64`), segment routing (`5f00::/16`), unique local addresses
+/// with AWS's metadata service (`fc00::/7`), link-local (`fe80::/10`), site-local (`fec0::/10`) and multicast (`ff00::/8`).
+const GLOBAL_UNICAST_V6: &str = "2000::/3";
+
+/// The networks within [`GLOBAL_UNICAST_V6`] that are not posted to, from the
+/// [IANA IPv6 Special-Purpose Address Registry](https://www.iana.org/assignments/iana-ipv6-special-registry).
+const FORBIDDEN_V6: &[&str] = &[
+    // IETF protocol assignments (RFC 2928): Teredo, benchmarks, ORCHID. Of these, the globally reachable ones are anycast
+    // addresses and identifiers, which are no web servers.
+    "2001::/23",
+    // Documentation (RFC 3849, RFC 9637).
+    "2001:db8::/32",
+    "3fff::/20",
+    // 6to4 (RFC 3056): contains an IPv4 address.
+    "2002::/16",
+];
+
+static V4: LazyLock<Vec<Ipv4Net>> = LazyLock::new(|| parse(FORBIDDEN_V4));
+static V6: LazyLock<Vec<Ipv6Net>> = LazyLock::new(|| parse(FORBIDDEN_V6));
+static GLOBAL_V6: LazyLock<Vec<Ipv6Net>> = LazyLock::new(|| parse(&[GLOBAL_UNICAST_V6]));
+
+#[expect(clippy::expect_used, reason = "the networks are constants, and a test reads all of them")]
+fn parse<N: std::str::FromStr<Err: std::fmt::Debug>>(networks: &[&str]) -> Vec<N> {
+    networks.iter().map(|network| network.parse().expect("a network")).collect()
+}
+
+fn is_public_v4(address: Ipv4Addr) -> bool {
+    !V4.iter().any(|network| network.contains(&address))
+}
+
+fn is_public_v6(address: Ipv6Addr) -> bool {
+    GLOBAL_V6.iter().any(|network| network.contains(&address)) && !V6.iter().any(|network| network.contains(&address))
+}
+
+/// Which addresses may be connected to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// Public addresses.
+    Public,
+    /// Public addresses and those of this machine: `WEBHOOK_ALLOW_LOOPBACK`.
+    PublicAndLoopback,
+    /// Those of this machine: a URL with `http`, so that an event is never sent over a network without TLS.
+    Loopback,
+}
+
+/// The error of a URL or a name without an address that may be connected to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the address is not a public one")]
+pub(super) struct AddressRefused;
+
+/// Why a URL is not posted to. The text does not contain the URL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidUrl {
+    #[error("must be an absolute URL")]
+    NoUrl,
+    #[error("must be an https URL")]
+    NotHttps,
+    #[error("must be an https URL, or an http URL of a loopback address")]
+    NotHttpsOrLoopback,
+    #[error("must have no user name and no password")]
+    Userinfo,
+    #[error("must not name an address that is not public, such as a private, link-local or loopback address")]
+    NotPublic,
+}
+
+impl Reach {
+    /// Of the addresses that `url` may lead to. `allow_loopback` permits loopback addresses, and `http` to these only.
+    pub(super) fn of(url: &Url, allow_loopback: bool) -> Result<Self, InvalidUrl> {
+        let reach = match (url.scheme(), allow_loopback) {
+            ("https", false) => Self::Public,
+            ("https", true) => Self::PublicAndLoopback,
+            ("http", true) => Self::Loopback,
+            (_, false) => return Err(InvalidUrl::NotHttps),
+            (_, true) => return Err(InvalidUrl::NotHttpsOrLoopback),
+        };
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(InvalidUrl::Userinfo);
+        }
+        match reach.check(url) {
+            Ok(()) => Ok(reach),
+            Err(AddressRefused) if reach == Self::Loopback => Err(InvalidUrl::NotHttpsOrLoopback),
+            Err(AddressRefused) => Err(InvalidUrl::NotPublic),
+        }
+    }
+
+    /// Checks the address or the name in a URL. An address is never resolved, so that [`Guarded`] does not see it.
+    pub(super) fn check(self, url: &Url) -> Result<(), AddressRefused> {
+        let allowed = match url.host() {
+            Some(Host::Ipv4(address)) => self.allows(address.into()),
+            Some(Host::Ipv6(address)) => self.allows(address.into()),
+            // Any other name is checked when it is resolved. `http` is for `localhost` only.
+            Some(Host::Domain(name)) => self != Self::Loopback || name == "localhost",
+            None => false,
+        };
+        allowed.then_some(()).ok_or(AddressRefused)
+    }
+
+    pub(super) fn allows(self, address: IpAddr) -> bool {
+        let is_public = match address {
+            IpAddr::V4(address) => is_public_v4(address),
+            IpAddr::V6(address) => is_public_v6(address),
+        };
+        match self {
+            Self::Public => is_public,
+            Self::PublicAndLoopback => is_public || address.is_loopback(),
+            Self::Loopback => address.is_loopback(),
+        }
+    }
+}
+
+/// Resolves names to the addresses that may be connected to.
+///
+/// The others are dropped. If a name has both kinds, the allowed ones are used: nothing is connected to that was not
+/// checked, and in a network with DNS64 each name has an address of NAT64 beside its public one. If none is left, the
+/// error is [`AddressRefused`].
+#[derive(Debug)]
+pub(super) struct Guarded<R> {
+    reach: Reach,
+    resolver: R,
+}
+
+impl<R> Guarded<R> {
+    pub(super) fn new(reach: Reach, resolver: R) -> Self {
+        Self { reach, resolver }
+    }
+}
+
+impl<R: Resolve> Resolve for Guarded<R> {
+    fn resolve(&self, name: Name) -> Resolving {
+        let (reach, resolving) = (self.reach, self.resolver.resolve(name));
+        Box::pin(async move {
+            let (allowed, forbidden): (Vec<_>, Vec<_>) = resolving.await?.partition(|found| reach.allows(found.ip()));
+            if allowed.is_empty() && !forbidden.is_empty() {
+                return Err(AddressRefused.into());
+            }
+            Ok(Box::new(allowed.into_iter()) as Addrs)
+        })
+    }
+}
+
+/// The operating system's resolver.
+#[derive(Debug)]
+pub(super) struct System;
+
+impl Resolve for System {
+    fn resolve(&self, name: Name) -> Resolving {
+        Box::pin(async move {
+            // The port is that of the URL: reqwest replaces 0.
+            let found: io::Result<Vec<SocketAddr>> =
+                tokio::net::lookup_host((name.as_str(), 0)).await.map(Iterator::collect);
+            Ok(Box::new(found?.into_iter()) as Addrs)
+        })
+    }
+}
