@@ -24,6 +24,7 @@ pub struct Event {
 pub struct Subject {
     /// The same for every delivery of the event.
     pub event_id: EventId,
+    /// The application's own id of the user.
     pub user_id: UserId,
     #[serde(flatten)]
     #[schemars(skip)]
@@ -49,9 +50,12 @@ pub enum About {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AboutAccount {
+    /// digi.me's id of the account.
     pub account_id: AccountId,
+    /// The contract that the account is read under, if it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub contract_id: Option<ContractId>,
+    /// The name of the bank, hospital or other service, for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service_name: Option<String>,
 }
@@ -60,6 +64,7 @@ pub struct AboutAccount {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AboutGrant {
+    /// The contract of the user's token pair.
     pub contract_id: ContractId,
 }
 
@@ -164,6 +169,7 @@ pub enum EventDetail {
     /// The account is active again.
     #[serde(rename = "account.reauthorized")]
     Reauthorized {
+        /// How the service learned it.
         via: Via,
         /// Whether digi.me or a completed read confirmed it.
         verified: bool,
@@ -172,6 +178,7 @@ pub enum EventDetail {
     #[serde(rename = "account.reauthorization_failed")]
     ReauthorizationFailed {
         reauthorization_id: ReauthorizationId,
+        /// The reason. Other codes than the documented ones are possible.
         error_code: FailureCode,
         /// Whether another attempt can succeed.
         retryable: bool,
@@ -192,11 +199,15 @@ pub enum EventDetail {
     },
     /// A new token pair ended the episode of the grant.
     #[serde(rename = "user.reauthorized")]
-    UserReauthorized { via: UserVia },
+    UserReauthorized {
+        /// How the pair arrived.
+        via: UserVia,
+    },
     /// A user reauthorization ended without success.
     #[serde(rename = "user.reauthorization_failed")]
     UserReauthorizationFailed {
         reauthorization_id: ReauthorizationId,
+        /// The reason. Other codes than the documented ones are possible.
         error_code: FailureCode,
         /// Whether another attempt can succeed.
         retryable: bool,
@@ -230,6 +241,7 @@ pub enum Via {
 /// The reconnect link that some events contain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ReconnectLink {
+    /// The page where the user reconnects.
     #[serde(rename = "reconnectUrl")]
     #[schemars(extend("format" = "uri"))]
     pub url: String,
