@@ -34,7 +34,7 @@ pub use self::{
     listing::{Cursor, DueItem, InNeed, StatusPage},
     reauthorizations::{NewReauthorizationSecrets, ReauthorizationChange, StoredReauthorization},
     stored_item::StoredItem,
-    webhook::{StoredAttempt, WebhookStore},
+    webhook::{StoredAttempt, WebhookStore, url_hash},
 };
 use crate::{keyring::Keyring, secrets::Rotating, warm_up::Step};
 
