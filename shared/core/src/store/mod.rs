@@ -36,7 +36,7 @@ pub use self::{
     log::{LogCursor, LogPage, LogQuery, Redelivery},
     reauthorizations::{NewReauthorizationSecrets, ReauthorizationChange, StoredReauthorization},
     stored_item::StoredItem,
-    webhook::{StoredAttempt, WebhookStore},
+    webhook::{StoredAttempt, WebhookStore, url_hash},
 };
 use crate::{keyring::Keyring, secrets::Rotating, warm_up::Step};
 
