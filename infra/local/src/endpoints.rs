@@ -64,6 +64,7 @@ impl Endpoints {
     pub fn environment(&self, function: Function) -> BTreeMap<String, String> {
         settings_of(function)
             .into_iter()
+            .filter(|name| function != Function::Events || self.has_webhook() || !name.starts_with("WEBHOOK"))
             .filter(|name| !(self.no_return_url && *name == "DEFAULT_RETURN_URL"))
             .map(|name| {
                 let other = self.overrides.get(name).cloned();
@@ -71,6 +72,10 @@ impl Endpoints {
             })
             .chain(self.overrides.get_key_value("SSL_CERT_FILE").map(|(name, value)| (name.clone(), value.clone())))
             .collect()
+    }
+
+    fn has_webhook(&self) -> bool {
+        self.overrides.contains_key("WEBHOOK_URL")
     }
 
     fn value(&self, name: &str, function: Function) -> String {
@@ -97,8 +102,9 @@ impl Endpoints {
             "READ_RESULTS_QUEUE_URL" => self.queue_url(Queue::ReadResults),
             "NOTIFICATIONS_QUEUE_URL" => self.queue_url(Queue::Notifications),
             "NOTIFICATION_TOPIC_ARN" => self.topic_arn(),
+            "WEBHOOKS_QUEUE_URL" => self.queue_url(Queue::Webhooks),
             // `post-webhook` requires a URL to start. Without an override no webhook is configured, and nothing invokes
-            // the function.
+            // the function. `events` then gets no settings of a webhook.
             "WEBHOOK_URL" => format!("{}/webhook", self.public_base_url),
             "WEBHOOK_SECRET_ID" => names::WEBHOOK_SECRET.to_owned(),
             "WEBHOOK_ALLOW_LOOPBACK" => "true".to_owned(),
@@ -154,6 +160,11 @@ fn settings_of(function: Function) -> Vec<&'static str> {
         Function::Accounts => {
             let own = ["READ_RESULTS_QUEUE_URL", "PUBLIC_BASE_URL"];
             [COMMON, TABLE, DIGIME, &own].concat()
+        }
+        Function::Events => {
+            let own =
+                ["PUBLIC_BASE_URL", "WEBHOOK_URL", "WEBHOOK_SECRET_ID", "WEBHOOK_ALLOW_LOOPBACK", "WEBHOOKS_QUEUE_URL"];
+            [COMMON, TABLE, &own].concat()
         }
         Function::SweepAccounts => [COMMON, TABLE, DIGIME, &["PUBLIC_BASE_URL", "NOTIFICATIONS_QUEUE_URL"]].concat(),
     }

@@ -259,6 +259,17 @@ pub struct ReconnectLink {
 }
 
 impl EventDetail {
+    /// All types.
+    pub const KINDS: [&str; 7] = [
+        "account.reauthorization_required",
+        "account.reauthorized",
+        "account.reauthorization_failed",
+        "account.removed",
+        "user.reauthorization_required",
+        "user.reauthorized",
+        "user.reauthorization_failed",
+    ];
+
     /// The event's `type`.
     #[must_use]
     pub fn kind(&self) -> &'static str {

@@ -170,8 +170,8 @@ impl Store {
         Ok(works.map(|stored| (reconnect_path(&token), stored.link.expires_at)))
     }
 
-    /// The reconnect links of these events that work now: the path of each, and when it expires.
-    pub async fn working_links(
+    /// The reconnect links of these events, also expired ones: the path of each, and when it expires.
+    pub async fn links_of(
         &self,
         events: &[StoredEvent],
     ) -> Result<HashMap<EventId, (SecretString, Timestamp)>, StoreError> {
@@ -185,13 +185,12 @@ impl Store {
         let mut tokens: HashMap<String, (EventId, SecretString)> = with_link.filter_map(token).collect();
         let keys = tokens.keys().filter_map(|pk| Some(key::link(key::token_hash(pk)?))).collect();
         let wanted = KeysAndAttributes::builder().consistent_read(true).projection_expression("PK, expiresAt");
-        let now = self.ambient.now();
-        let working = self.batch(keys, &wanted).await?.into_iter().filter_map(|item| {
+        let links = self.batch(keys, &wanted).await?.into_iter().filter_map(|item| {
             let (pk, expires_at) = key_and_expiry(&item)?;
-            let (id, token) = tokens.remove(&pk).filter(|_| now < expires_at)?;
+            let (id, token) = tokens.remove(&pk)?;
             Some((id, (reconnect_path(&token), expires_at)))
         });
-        Ok(working.collect())
+        Ok(links.collect())
     }
 
     /// Writes the reconnect link of an event. An existing link keeps its recorded uses, because an event can be
