@@ -1,6 +1,6 @@
 //! Tells the operator, on the alarm topic, when the state of the webhook's endpoint changes.
 
-use aws_sdk_sns::{Client, types::MessageAttributeValue};
+use aws_sdk_sns::{Client, error::BuildError, types::MessageAttributeValue};
 use digime::ambient::{Ambient, Deadline};
 use reauth_core::{
     aws::{Aws, AwsError},
@@ -25,6 +25,8 @@ enum TellError {
     Store(#[from] StoreError),
     #[error("the notice cannot be written")]
     Notice(#[from] serde_json::Error),
+    #[error("could not build a message attribute")]
+    Attribute(#[from] BuildError),
     #[error("SNS did not accept the notice")]
     Topic(#[source] AwsError),
 }
@@ -60,8 +62,7 @@ impl Operator {
 
     async fn publish(&self, notice: &OperatorNotice, state: WebhookStateName) -> Result<(), TellError> {
         let kind = MessageAttributeValue::builder().data_type("String").string_value(notice.kind());
-        let kind = kind.build().map_err(|error| TellError::Topic(AwsError::from(&error.into())))?;
-        let request = self.sns.publish().topic_arn(&self.topic).message_attributes("eventType", kind);
+        let request = self.sns.publish().topic_arn(&self.topic).message_attributes("eventType", kind.build()?);
         let request = request.subject(subject(state)).message(notice.to_json()?.to_string());
         request.send().await.map_err(|error| TellError::Topic(AwsError::from(&error)))?;
         Ok(())
