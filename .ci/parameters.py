@@ -68,6 +68,7 @@ MISTAKES = {
     "CreateReauthUrlReservedConcurrency": ["-1", "all", ""],
     "ReauthCallbackReservedConcurrency": ["-1"],
     "AccountsReservedConcurrency": ["1.5"],
+    "EventsReservedConcurrency": ["+1"],
     "SweepAccountsReservedConcurrency": ["-1"],
     # The queues start up to 10 invocations at once.
     "RecordReadResultReservedConcurrency": ["1", "9"],
@@ -128,6 +129,7 @@ GOOD = {
     "CreateReauthUrlReservedConcurrency": [{"CreateReauthUrlReservedConcurrency": "1"}],
     "ReauthCallbackReservedConcurrency": [{"ReauthCallbackReservedConcurrency": "100"}],
     "AccountsReservedConcurrency": [{"AccountsReservedConcurrency": "5"}],
+    "EventsReservedConcurrency": [{"EventsReservedConcurrency": "10"}],
     "SweepAccountsReservedConcurrency": [{"SweepAccountsReservedConcurrency": "1"}],
     "RecordReadResultReservedConcurrency": [{"RecordReadResultReservedConcurrency": "10"}],
     "NotifyReauthReservedConcurrency": [{"NotifyReauthReservedConcurrency": "10"}],
