@@ -155,14 +155,37 @@ async fn every_function_answers_its_sample_event() {
 }
 
 #[test]
-fn the_local_system_repeats_webhooks_as_the_template_does() {
+fn the_local_system_delivers_webhooks_as_the_template_does() {
     let template = local::template().unwrap();
     let queue = &template["Resources"]["WebhooksQueue"]["Properties"];
     let settings = local::QueueSettings::default();
-    assert_eq!(queue["VisibilityTimeout"], settings.webhook_retry_interval.as_secs());
+    assert_eq!(queue["VisibilityTimeout"], settings.webhook_visibility_timeout.as_secs());
     assert_eq!(queue["RedrivePolicy"]["maxReceiveCount"], settings.webhook_max_receive_count);
     let subscription = &template["Resources"]["WebhooksSubscription"]["Properties"];
     assert_eq!(subscription["RawMessageDelivery"], true);
+}
+
+#[test]
+fn at_most_ten_events_are_posted_at_once_and_a_batch_ends_before_its_messages_are_received_again() {
+    let template = local::template().unwrap();
+    let function = &functions(&template)["post-webhook"];
+    let source = &function["Events"]["Queue"]["Properties"];
+    let number = |value: &Value| value.as_u64().unwrap();
+    assert_eq!(number(&source["BatchSize"]), local::batch_size(local::names::Queue::Webhooks) as u64);
+    assert_eq!(number(&source["BatchSize"]) * number(&source["ScalingConfig"]["MaximumConcurrency"]), 10);
+    let timeout = number(&template["Globals"]["Function"]["Timeout"]);
+    let visibility = &template["Resources"]["WebhooksQueue"]["Properties"]["VisibilityTimeout"];
+    assert!(number(visibility) >= 6 * timeout);
+}
+
+/// The function writes no item of a user, and its role does not allow it.
+#[test]
+fn the_role_of_the_sender_allows_its_own_items_only() {
+    let role = &local::template().unwrap()["Resources"]["PostWebhookRole"]["Properties"];
+    let statements = role["Policies"][0]["PolicyDocument"]["Statement"].as_array().unwrap().clone();
+    let table = statements.iter().find(|statement| statement["Resource"] == "Table.Arn").unwrap();
+    let keys = &table["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"];
+    assert_eq!(keys, &serde_json::json!(["WEBHOOK", "DELIVERY#*"]));
 }
 
 #[test]

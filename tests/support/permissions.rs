@@ -12,10 +12,12 @@ pub fn used_permissions(permissions: BTreeSet<Permission>) -> BTreeSet<(String, 
         let table = format!("table/{}", names::TABLE);
         match name {
             "ReadResults" | "Notifications" | "Webhooks" => format!("{name}Queue.Arn"),
+            _ if name.ends_with("DeadLetters") => format!("{name}.Arn"),
             _ if name == format!("secret:{}", names::SERVICE_SECRET) => "ServiceSecret".to_owned(),
             _ if name == format!("secret:{}", names::WEBHOOK_SECRET) => "WebhookSecretArn".to_owned(),
             _ if name.starts_with(&format!("secret:{}", names::CONTRACT_SECRET_PREFIX)) => "contracts".to_owned(),
             _ if name.ends_with(names::TOPIC) => "NotificationTopic".to_owned(),
+            _ if name.ends_with(names::ALARM_TOPIC) => "AlarmTopic".to_owned(),
             _ => name.replacen(&table, "Table.Arn", 1),
         }
     };
