@@ -70,10 +70,10 @@ MISTAKES = {
     "AccountsReservedConcurrency": ["1.5"],
     "EventsReservedConcurrency": ["+1"],
     "SweepAccountsReservedConcurrency": ["-1"],
-    # The queues start up to 10 invocations at once.
+    # The queues start up to 10 invocations at once, that of webhooks 2.
     "RecordReadResultReservedConcurrency": ["1", "9"],
     "NotifyReauthReservedConcurrency": ["1", "9"],
-    "PostWebhookReservedConcurrency": ["1", "9"],
+    "PostWebhookReservedConcurrency": ["1", "-1"],
 }
 # Values that are refused together.
 MISTAKEN_TOGETHER = [
@@ -133,7 +133,7 @@ GOOD = {
     "SweepAccountsReservedConcurrency": [{"SweepAccountsReservedConcurrency": "1"}],
     "RecordReadResultReservedConcurrency": [{"RecordReadResultReservedConcurrency": "10"}],
     "NotifyReauthReservedConcurrency": [{"NotifyReauthReservedConcurrency": "10"}],
-    "PostWebhookReservedConcurrency": [{"PostWebhookReservedConcurrency": "250"}],
+    "PostWebhookReservedConcurrency": [{"PostWebhookReservedConcurrency": "2"}, {"PostWebhookReservedConcurrency": "250"}],
 }
 
 

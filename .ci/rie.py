@@ -46,6 +46,7 @@ def environment(addresses):
         "READ_RESULTS_QUEUE_URL": f"{aws}/000000000000/ReadResults",
         "NOTIFICATIONS_QUEUE_URL": f"{aws}/000000000000/Notifications",
         "WEBHOOK_URL": addresses["Webhook"],
+        "WEBHOOKS_QUEUE_URL": f"{aws}/000000000000/Webhooks",
     }
 
 
