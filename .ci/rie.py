@@ -45,6 +45,8 @@ def environment(addresses):
         "PUBLIC_BASE_URL": addresses["API"],
         "READ_RESULTS_QUEUE_URL": f"{aws}/000000000000/ReadResults",
         "NOTIFICATIONS_QUEUE_URL": f"{aws}/000000000000/Notifications",
+        "WEBHOOKS_QUEUE_URL": f"{aws}/000000000000/Webhooks",
+        "WEBHOOKS_DEAD_LETTERS_URL": f"{aws}/000000000000/WebhooksDeadLetters",
         "WEBHOOK_URL": addresses["Webhook"],
         "WEBHOOKS_QUEUE_URL": f"{aws}/000000000000/Webhooks",
     }

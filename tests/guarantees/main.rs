@@ -30,3 +30,4 @@ mod template;
 mod traces;
 mod user_episodes;
 mod warm_up;
+mod webhook;

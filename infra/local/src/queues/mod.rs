@@ -18,8 +18,11 @@ use serde_json::json;
 
 pub(crate) use self::deliveries::{Channel, Delivery};
 use self::store::{Store, milliseconds, read, timestamp};
-pub use self::{settings::QueueSettings, store::QueueError};
-pub(crate) use self::{settings::batch_size, visibility::VisibilityError};
+pub(crate) use self::visibility::VisibilityError;
+pub use self::{
+    settings::{QueueSettings, batch_size},
+    store::QueueError,
+};
 use crate::{
     ids::{random_hex, uuid},
     names::Queue,

@@ -26,7 +26,8 @@ pub(super) struct Redelivery {
 }
 
 /// The number of messages that an event source receives at once, as in `template.yaml`.
-pub(crate) const fn batch_size(queue: Queue) -> usize {
+#[must_use]
+pub const fn batch_size(queue: Queue) -> usize {
     match queue {
         Queue::ReadResults | Queue::Notifications => 10,
         Queue::Webhooks => 5,
