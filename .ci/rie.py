@@ -48,7 +48,6 @@ def environment(addresses):
         "WEBHOOKS_QUEUE_URL": f"{aws}/000000000000/Webhooks",
         "WEBHOOKS_DEAD_LETTERS_URL": f"{aws}/000000000000/WebhooksDeadLetters",
         "WEBHOOK_URL": addresses["Webhook"],
-        "WEBHOOKS_QUEUE_URL": f"{aws}/000000000000/Webhooks",
     }
 
 
