@@ -103,7 +103,7 @@ class Description:
 
 
 def title_is_in_sources(title):
-    sources = pathlib.Path("shared/core/src/web/problem.rs"), *pathlib.Path("functions/accounts/src").glob("*.rs")
+    sources = pathlib.Path("shared/core/src/web/problem.rs"), *pathlib.Path("functions").glob("*/src/*.rs")
     return any(f'"{title}"' in path.read_text() for path in sources)
 
 
