@@ -33,3 +33,4 @@ mod traces;
 mod user_episodes;
 mod verify_webhook;
 mod warm_up;
+mod webhook;

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use accounts::replies::{AcceptedBody, AccountBody, AccountListBody, GrantBody, InNeedListBody};
 use create_reauth_url::replies::CreatedBody;
+use events::replies::{DeliveriesBody, LogBody, RedeliveredBody, RedeliveredEventBody, WebhookBody, WebhookTestBody};
 use reauth_core::web::{ProblemBody, ReauthorizationBody};
 use reauth_domain::Event;
 use schemars::{JsonSchema, generate::SchemaSettings};
@@ -27,10 +28,16 @@ fn the_schemas_of_the_description_are_those_of_the_types() {
         ("AccountList", schema::<AccountListBody>()),
         ("CreatedReauthorization", schema::<CreatedBody>()),
         ("Event", schema::<Event>()),
+        ("EventDeliveries", schema::<DeliveriesBody>()),
+        ("EventLog", schema::<LogBody>()),
         ("InNeedList", schema::<InNeedListBody>()),
         ("Problem", schema::<ProblemBody>()),
+        ("RedeliveredEvent", schema::<RedeliveredEventBody>()),
+        ("RedeliveredEvents", schema::<RedeliveredBody>()),
         ("Reauthorization", schema::<ReauthorizationBody>()),
         ("StoredGrant", schema::<GrantBody>()),
+        ("Webhook", schema::<WebhookBody>()),
+        ("WebhookTest", schema::<WebhookTestBody>()),
     ] {
         let documented = normal(&document["components"]["schemas"][name], &document);
         let shown = |schema: &Value| serde_json::to_string_pretty(schema).unwrap();

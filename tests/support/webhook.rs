@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::{
     Router,
+    body::{Body, Bytes},
     extract::{Request, State},
     response::{IntoResponse, Response},
 };
@@ -21,6 +22,12 @@ pub const WEBHOOK_SECRET: &str = "whsec_YWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFh
 pub enum Answer {
     /// With this status.
     Status(u16),
+    /// With this status and this `Retry-After`.
+    RetryAfter(u16, String),
+    /// With this status and this body.
+    Body(u16, String),
+    /// With this status and a body that never ends: about a megabyte at a time, as fast as it is read.
+    Endless(u16),
     /// With a redirect to this address.
     Redirect(String),
     /// Not until the answer is changed.
@@ -113,8 +120,16 @@ async fn take(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     shared.count.send_modify(|count| *count += 1);
     let mut answers = shared.answer.subscribe();
     let answer = answers.wait_for(|answer| !matches!(answer, Answer::NotYet)).await.map(|answer| answer.clone());
+    let status = |status| StatusCode::from_u16(status).unwrap_or_default();
     match answer {
-        Ok(Answer::Status(status)) => StatusCode::from_u16(status).unwrap_or_default().into_response(),
+        Ok(Answer::Status(code)) => status(code).into_response(),
+        Ok(Answer::RetryAfter(code, after)) => (status(code), [(header::RETRY_AFTER, after)]).into_response(),
+        Ok(Answer::Body(code, body)) => (status(code), body).into_response(),
+        Ok(Answer::Endless(code)) => {
+            let chunk = || Ok::<_, std::convert::Infallible>(Bytes::from(vec![b'x'; 1_000_000]));
+            let body = Body::from_stream(futures::stream::repeat_with(chunk));
+            (status(code), body).into_response()
+        }
         Ok(Answer::Redirect(to)) => (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, to)]).into_response(),
         Ok(Answer::NotYet) | Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }

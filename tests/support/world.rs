@@ -164,10 +164,17 @@ impl World {
     /// Everything in the table.
     #[must_use]
     pub fn items(&self) -> Vec<Value> {
-        let scan = serde_json::from_value(json!({"TableName": names::TABLE})).expect("a request");
-        let found = self.system.database.scan(scan).expect("the table can be read");
-        let found = serde_json::to_value(found).expect("a reply in JSON");
-        found["Items"].as_array().expect("a list of items").clone()
+        let (mut items, mut request) = (Vec::new(), json!({"TableName": names::TABLE}));
+        loop {
+            let scan = serde_json::from_value(request.clone()).expect("a request");
+            let found = self.system.database.scan(scan).expect("the table can be read");
+            let mut found = serde_json::to_value(found).expect("a reply in JSON");
+            items.extend(found["Items"].as_array().expect("a list of items").iter().cloned());
+            match found["LastEvaluatedKey"].take() {
+                Value::Null => return items,
+                last => request["ExclusiveStartKey"] = last,
+            }
+        }
     }
 
     /// The items that wait for the sweep: undelivered events, and accounts that are being verified. A grant always waits
