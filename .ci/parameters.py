@@ -68,11 +68,12 @@ MISTAKES = {
     "CreateReauthUrlReservedConcurrency": ["-1", "all", ""],
     "ReauthCallbackReservedConcurrency": ["-1"],
     "AccountsReservedConcurrency": ["1.5"],
+    "EventsReservedConcurrency": ["+1"],
     "SweepAccountsReservedConcurrency": ["-1"],
-    # The queues start up to 10 invocations at once.
+    # The queues start up to 10 invocations at once, that of webhooks 2.
     "RecordReadResultReservedConcurrency": ["1", "9"],
     "NotifyReauthReservedConcurrency": ["1", "9"],
-    "PostWebhookReservedConcurrency": ["1", "9"],
+    "PostWebhookReservedConcurrency": ["1", "-1"],
 }
 # Values that are refused together.
 MISTAKEN_TOGETHER = [
@@ -128,10 +129,11 @@ GOOD = {
     "CreateReauthUrlReservedConcurrency": [{"CreateReauthUrlReservedConcurrency": "1"}],
     "ReauthCallbackReservedConcurrency": [{"ReauthCallbackReservedConcurrency": "100"}],
     "AccountsReservedConcurrency": [{"AccountsReservedConcurrency": "5"}],
+    "EventsReservedConcurrency": [{"EventsReservedConcurrency": "10"}],
     "SweepAccountsReservedConcurrency": [{"SweepAccountsReservedConcurrency": "1"}],
     "RecordReadResultReservedConcurrency": [{"RecordReadResultReservedConcurrency": "10"}],
     "NotifyReauthReservedConcurrency": [{"NotifyReauthReservedConcurrency": "10"}],
-    "PostWebhookReservedConcurrency": [{"PostWebhookReservedConcurrency": "250"}],
+    "PostWebhookReservedConcurrency": [{"PostWebhookReservedConcurrency": "2"}, {"PostWebhookReservedConcurrency": "250"}],
 }
 
 

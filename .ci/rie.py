@@ -24,6 +24,7 @@ FUNCTIONS = [
     # First, while nobody knows the example's user.
     ("CreateReauthUrl", "create-reauth-url", '"statusCode":404'),
     ("Accounts", "accounts-read-result", '"statusCode":202'),
+    ("Events", "events", '"statusCode":200'),
     ("ReauthCallback", "reauth-callback", '"statusCode":400'),
     ("RecordReadResult", "record-read-result", '"batchItemFailures":[]'),
     ("NotifyReauth", "notify-reauth", '"batchItemFailures":[]'),
@@ -44,6 +45,8 @@ def environment(addresses):
         "PUBLIC_BASE_URL": addresses["API"],
         "READ_RESULTS_QUEUE_URL": f"{aws}/000000000000/ReadResults",
         "NOTIFICATIONS_QUEUE_URL": f"{aws}/000000000000/Notifications",
+        "WEBHOOKS_QUEUE_URL": f"{aws}/000000000000/Webhooks",
+        "WEBHOOKS_DEAD_LETTERS_URL": f"{aws}/000000000000/WebhooksDeadLetters",
         "WEBHOOK_URL": addresses["Webhook"],
     }
 

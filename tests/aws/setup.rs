@@ -23,9 +23,11 @@ pub(crate) struct Resources {
     pub(crate) read_results: String,
     pub(crate) notifications: String,
     pub(crate) webhooks: String,
+    webhooks_dead_letters: String,
     /// The queue of a subscriber of the topic.
     pub(crate) subscriber: String,
     topic: String,
+    alarm_topic: String,
     pub(crate) dynamodb: aws_sdk_dynamodb::Client,
     pub(crate) sqs: aws_sdk_sqs::Client,
 }
@@ -44,12 +46,26 @@ impl Resources {
         };
         let (read_results, notifications) = (queue("read-results").await, queue("notifications").await);
         let (webhooks, subscriber) = (queue("webhooks").await, queue("subscriber").await);
-        let topic = topic(&aws_sdk_sns::Client::new(&config), &sqs, &name, &subscriber, &webhooks).await;
-        Self { table: name, read_results, notifications, webhooks, subscriber, topic, dynamodb, sqs }
+        let webhooks_dead_letters = queue("webhooks-dead-letters").await;
+        let sns = aws_sdk_sns::Client::new(&config);
+        let topic = topic(&sns, &sqs, &name, &subscriber, &webhooks).await;
+        let alarm_topic = sns.create_topic().name(format!("{name}-alarms")).send().await.unwrap().topic_arn.unwrap();
+        Self {
+            table: name,
+            read_results,
+            notifications,
+            webhooks,
+            webhooks_dead_letters,
+            subscriber,
+            topic,
+            alarm_topic,
+            dynamodb,
+            sqs,
+        }
     }
 
     /// The environment variables of the functions that name these resources.
-    fn settings(&self, webhook_url: &str) -> [(&'static str, String); 10] {
+    fn settings(&self, webhook_url: &str) -> [(&'static str, String); 13] {
         let name = &self.table;
         [
             ("TABLE_NAME", name.clone()),
@@ -58,6 +74,9 @@ impl Resources {
             ("READ_RESULTS_QUEUE_URL", self.read_results.clone()),
             ("NOTIFICATIONS_QUEUE_URL", self.notifications.clone()),
             ("NOTIFICATION_TOPIC_ARN", self.topic.clone()),
+            ("ALARM_TOPIC_ARN", self.alarm_topic.clone()),
+            ("WEBHOOKS_QUEUE_URL", self.webhooks.clone()),
+            ("WEBHOOKS_DEAD_LETTERS_URL", self.webhooks_dead_letters.clone()),
             ("WEBHOOK_URL", webhook_url.to_owned()),
             ("WEBHOOK_SECRET_ID", format!("{name}/webhook-secret")),
             ("WEBHOOK_ALLOW_LOOPBACK", "true".to_owned()),

@@ -1,9 +1,10 @@
 //! Least privilege: the role of each function in the template allows exactly the calls that the function makes.
 
 use digime_simulator::{AccessTokenStatus, Account, ErrorShape, Failure};
+use http::StatusCode;
 use local::aws::Fault;
 use serde_json::json;
-use tests::{BANK, DEMO_USER, Decision, World, broken, granted_permissions, healthy, used_permissions};
+use tests::{Answer, BANK, DEMO_USER, Decision, World, broken, granted_permissions, healthy, used_permissions};
 
 const ACCOUNTS: &str = "/v1.7/permission-access/accounts";
 const HOSPITAL: &str = "2_demo-hospital";
@@ -74,6 +75,27 @@ async fn take_in_first_results(world: &World) {
     world.sweep().await;
 }
 
+/// The log, redelivery on both channels, and the webhook's routes, with an endpoint that is disabled first.
+async fn use_the_log(world: &World) {
+    world.webhook().answer(Answer::Status(410));
+    world.advance(60);
+    world.hand_in("a-new-user", None, &healthy("6_first")).await;
+    world.post("/webhook/enable", &json!({})).await;
+    world.webhook().answer(Answer::Status(204));
+    world.advance(3_600);
+    world.run_until_idle().await;
+    let events = world.get("/events").await.json()["events"].clone();
+    let event = events[0]["data"]["eventId"].as_str().unwrap();
+    for channel in ["webhook", "topic"] {
+        let reply = world.post(&format!("/events/{event}/redeliver"), &json!({"channel": channel})).await;
+        assert_eq!(reply.status, StatusCode::ACCEPTED, "{}", reply.body);
+    }
+    world.get(&format!("/events/{event}/deliveries")).await;
+    world.post("/webhook/test", &json!({})).await;
+    world.get("/webhook").await;
+    world.sweep().await;
+}
+
 /// The application's other routes, erasure last.
 async fn list_store_and_erase(world: &World) {
     world.get("/accounts?status=reauth_required").await;
@@ -95,6 +117,7 @@ async fn every_function_is_allowed_exactly_what_it_does() {
     verify_by_the_sweep(&world).await;
     reauthorize_the_user(&world).await;
     take_in_first_results(&world).await;
+    use_the_log(&world).await;
     list_store_and_erase(&world).await;
     let used = used_permissions(world.system.aws.permissions());
     let granted = granted_permissions();

@@ -97,7 +97,7 @@ fn read_by<F>(
 
 #[tokio::test]
 async fn every_variable_that_a_function_reads_is_in_the_template_and_the_local_system_and_the_reverse() {
-    let world = World::builder().start().await;
+    let world = World::builder().webhook().start().await;
     let template = local::template().unwrap();
     let names = |variables: &Value| -> BTreeSet<String> {
         variables.as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect()
@@ -111,6 +111,7 @@ async fn every_variable_that_a_function_reads_is_in_the_template_and_the_local_s
             Function::NotifyReauth => read_by(&world, function, notify_reauth::NotifyReauth::new),
             Function::PostWebhook => read_by(&world, function, post_webhook::PostWebhook::new),
             Function::Accounts => read_by(&world, function, accounts::Accounts::new),
+            Function::Events => read_by(&world, function, events::Events::new),
             Function::SweepAccounts => read_by(&world, function, sweep_accounts::SweepAccounts::new),
         };
         let mut described = names(&functions(&template)[function.name()]["Environment"]["Variables"]);
@@ -139,7 +140,7 @@ async fn every_function_answers_its_sample_event() {
         let reply = world.system.functions.get(function).invoke(std::fs::read(&path).unwrap().into()).await;
         let reply: Value = serde_json::from_slice(&reply.unwrap()).unwrap();
         let expected = match name.as_str() {
-            "accounts" => ("statusCode", 200.into()),
+            "accounts" | "events" => ("statusCode", 200.into()),
             "accounts-read-result" => ("statusCode", 202.into()),
             // The example's user has no grant.
             "create-reauth-url" => ("statusCode", 409.into()),
@@ -155,14 +156,37 @@ async fn every_function_answers_its_sample_event() {
 }
 
 #[test]
-fn the_local_system_repeats_webhooks_as_the_template_does() {
+fn the_local_system_delivers_webhooks_as_the_template_does() {
     let template = local::template().unwrap();
     let queue = &template["Resources"]["WebhooksQueue"]["Properties"];
     let settings = local::QueueSettings::default();
-    assert_eq!(queue["VisibilityTimeout"], settings.webhook_retry_interval.as_secs());
+    assert_eq!(queue["VisibilityTimeout"], settings.webhook_visibility_timeout.as_secs());
     assert_eq!(queue["RedrivePolicy"]["maxReceiveCount"], settings.webhook_max_receive_count);
     let subscription = &template["Resources"]["WebhooksSubscription"]["Properties"];
     assert_eq!(subscription["RawMessageDelivery"], true);
+}
+
+#[test]
+fn at_most_ten_events_are_posted_at_once_and_a_batch_ends_before_its_messages_are_received_again() {
+    let template = local::template().unwrap();
+    let function = &functions(&template)["post-webhook"];
+    let source = &function["Events"]["Queue"]["Properties"];
+    let number = |value: &Value| value.as_u64().unwrap();
+    assert_eq!(number(&source["BatchSize"]), local::batch_size(local::names::Queue::Webhooks) as u64);
+    assert_eq!(number(&source["BatchSize"]) * number(&source["ScalingConfig"]["MaximumConcurrency"]), 10);
+    let timeout = number(&template["Globals"]["Function"]["Timeout"]);
+    let visibility = &template["Resources"]["WebhooksQueue"]["Properties"]["VisibilityTimeout"];
+    assert!(number(visibility) >= 6 * timeout);
+}
+
+/// The function writes no item of a user, and its role does not allow it.
+#[test]
+fn the_role_of_the_sender_allows_its_own_items_only() {
+    let role = &local::template().unwrap()["Resources"]["PostWebhookRole"]["Properties"];
+    let statements = role["Policies"][0]["PolicyDocument"]["Statement"].as_array().unwrap().clone();
+    let table = statements.iter().find(|statement| statement["Resource"] == "Table.Arn").unwrap();
+    let keys = &table["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"];
+    assert_eq!(keys, &serde_json::json!(["WEBHOOK", "DELIVERY#*"]));
 }
 
 #[test]

@@ -12,10 +12,12 @@ pub fn used_permissions(permissions: BTreeSet<Permission>) -> BTreeSet<(String, 
         let table = format!("table/{}", names::TABLE);
         match name {
             "ReadResults" | "Notifications" | "Webhooks" => format!("{name}Queue.Arn"),
+            _ if name.ends_with("DeadLetters") => format!("{name}.Arn"),
             _ if name == format!("secret:{}", names::SERVICE_SECRET) => "ServiceSecret".to_owned(),
             _ if name == format!("secret:{}", names::WEBHOOK_SECRET) => "WebhookSecretArn".to_owned(),
             _ if name.starts_with(&format!("secret:{}", names::CONTRACT_SECRET_PREFIX)) => "contracts".to_owned(),
             _ if name.ends_with(names::TOPIC) => "NotificationTopic".to_owned(),
+            _ if name.ends_with(names::ALARM_TOPIC) => "AlarmTopic".to_owned(),
             _ => name.replacen(&table, "Table.Arn", 1),
         }
     };
@@ -44,8 +46,13 @@ pub fn granted_permissions() -> BTreeSet<(String, String, String)> {
                 _ if resource.contains(":secret:${ContractSecretPrefix}") => "contracts".to_owned(),
                 _ => resource.replace("${Table.Arn}", "Table.Arn"),
             };
-            for action in statement["Action"].as_array().into_iter().flatten().filter_map(Value::as_str) {
-                let polling = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"].contains(&action);
+            let actions: Vec<_> =
+                statement["Action"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+            // Lambda polls a queue with the role of its function.
+            let is_source = actions.contains(&"sqs:ReceiveMessage");
+            for action in actions {
+                let of_polling = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"];
+                let polling = is_source && of_polling.contains(&action);
                 let besides = ["logs:", "xray:", "kms:"].iter().any(|service| action.starts_with(service));
                 if !(besides || polling) {
                     granted.insert((binary.to_owned(), action.to_owned(), resource.clone()));

@@ -4,13 +4,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::{
     Router,
+    body::{Body, Bytes},
     extract::{Request, State},
     response::{IntoResponse, Response},
 };
 use http::{HeaderMap, StatusCode, header};
+use serde_json::Value;
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
-use crate::{DeliveredEvent, reply};
+use crate::{DeliveredEvent, event_schemas::assert_delivered, reply};
 
 /// The signing secret of the tests' webhooks: 32 bytes of `a`.
 pub const WEBHOOK_SECRET: &str = "whsec_YWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWE=";
@@ -20,6 +22,12 @@ pub const WEBHOOK_SECRET: &str = "whsec_YWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFh
 pub enum Answer {
     /// With this status.
     Status(u16),
+    /// With this status and this `Retry-After`.
+    RetryAfter(u16, String),
+    /// With this status and this body.
+    Body(u16, String),
+    /// With this status and a body that never ends: about a megabyte at a time, as fast as it is read.
+    Endless(u16),
     /// With a redirect to this address.
     Redirect(String),
     /// Not until the answer is changed.
@@ -39,7 +47,11 @@ impl Delivery {
     /// The event in the body.
     #[must_use]
     pub fn event(&self) -> DeliveredEvent {
-        DeliveredEvent::from(&serde_json::from_str(&self.body).expect("a body in JSON"))
+        DeliveredEvent::from(&self.json())
+    }
+
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.body).expect("a body in JSON")
     }
 
     /// A header's text. Empty if there is no such header.
@@ -49,7 +61,8 @@ impl Delivery {
     }
 }
 
-/// A server that listens on a free port until it is dropped.
+/// A server that listens on a free port until it is dropped. It then fails the test if an event was posted that does not
+/// conform to its schema.
 #[derive(Debug)]
 pub struct Receiver {
     /// The URL to post to.
@@ -107,8 +120,16 @@ async fn take(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     shared.count.send_modify(|count| *count += 1);
     let mut answers = shared.answer.subscribe();
     let answer = answers.wait_for(|answer| !matches!(answer, Answer::NotYet)).await.map(|answer| answer.clone());
+    let status = |status| StatusCode::from_u16(status).unwrap_or_default();
     match answer {
-        Ok(Answer::Status(status)) => StatusCode::from_u16(status).unwrap_or_default().into_response(),
+        Ok(Answer::Status(code)) => status(code).into_response(),
+        Ok(Answer::RetryAfter(code, after)) => (status(code), [(header::RETRY_AFTER, after)]).into_response(),
+        Ok(Answer::Body(code, body)) => (status(code), body).into_response(),
+        Ok(Answer::Endless(code)) => {
+            let chunk = || Ok::<_, std::convert::Infallible>(Bytes::from(vec![b'x'; 1_000_000]));
+            let body = Body::from_stream(futures::stream::repeat_with(chunk));
+            (status(code), body).into_response()
+        }
         Ok(Answer::Redirect(to)) => (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, to)]).into_response(),
         Ok(Answer::NotYet) | Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
@@ -117,5 +138,8 @@ async fn take(State(shared): State<Arc<Shared>>, request: Request) -> Response {
 impl Drop for Receiver {
     fn drop(&mut self) {
         self.server.abort();
+        if !std::thread::panicking() {
+            self.deliveries().iter().for_each(|delivery| assert_delivered(&delivery.json()));
+        }
     }
 }

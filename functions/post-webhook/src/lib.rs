@@ -1,11 +1,14 @@
-//! Posts signed events to the application's URL.
+//! Posts signed events to the application's URL, by a schedule, until the receiver accepts them.
 //!
-//! The queue retries a message until the receiver answers 2xx, or moves the message to the dead-letter queue (see
-//! `WebhooksQueue` in template.yaml).
+//! A message of the queue is posted at most 12 times within about three days. After a post that failed, the function hides
+//! the message until its next post, and reports it as failed, so that Lambda does not delete it. After the last post, it
+//! moves the message to the dead-letter queue. `docs/decisions/0016-webhook-schedule.md` says why.
 
+mod batch;
 mod message;
+mod queue;
 
-use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
+use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use digime::ambient::Ambient;
 use futures::future::join_all;
 use lambda_runtime::Error;
@@ -13,18 +16,23 @@ use reauth_core::{
     aws::Aws,
     config::{ConfigError, Environment},
     error::Chain,
-    lambda::{Function, Invocation, first_receipt, traceparent},
-    metrics::{self, Channel},
+    lambda::{Function, Invocation},
+    store::{WebhookStore, url_hash},
     warm_up::Step,
-    webhook::{Outcome, Outgoing, PostResult, Webhook},
+    webhook::Webhook,
 };
-use tracing::{Span, field::display, instrument};
+use tracing::instrument;
 
-use crate::message::Message;
+use crate::{batch::Batch, message::Message, queue::Queue};
 
 #[derive(Debug)]
 pub struct PostWebhook {
     webhook: Webhook,
+    /// Names the endpoint in the item of its health.
+    url_hash: String,
+    store: WebhookStore,
+    queue: Queue,
+    ambient: Ambient,
 }
 
 impl Function for PostWebhook {
@@ -32,58 +40,45 @@ impl Function for PostWebhook {
     type Reply = SqsBatchResponse;
 
     fn new(environment: &Environment, ambient: &Ambient) -> Result<Self, ConfigError> {
-        Ok(Self { webhook: Webhook::new(&Aws::new(environment)?, ambient)? })
+        let aws = Aws::new(environment)?;
+        let webhook = Webhook::new(&aws, ambient)?;
+        Ok(Self {
+            url_hash: url_hash(webhook.url()),
+            webhook,
+            store: WebhookStore::from_environment(&aws, ambient)?,
+            queue: Queue::new(&aws)?,
+            ambient: ambient.clone(),
+        })
     }
 
+    /// Without a connection of SQS, which only failed posts need.
     fn warm_up(&self) -> Vec<Step<'_>> {
-        self.webhook.warm_up()
+        let mut steps = self.webhook.warm_up();
+        steps.push(self.store.warm_up());
+        steps
     }
 
-    /// Posts all messages concurrently. A message that fails does not affect the others.
+    /// Processes all messages concurrently. A message that fails does not affect the others. Without the endpoint's health,
+    /// nothing is posted: the endpoint may be disabled.
     #[instrument(skip_all, fields(records = event.records.len()))]
-    async fn handle(&self, event: SqsEvent, _invocation: Invocation) -> Result<SqsBatchResponse, Error> {
+    async fn handle(&self, event: SqsEvent, invocation: Invocation) -> Result<SqsBatchResponse, Error> {
         let mut reply = SqsBatchResponse::default();
-        let results = join_all(event.records.into_iter().map(|record| Box::pin(self.post(record)))).await;
-        results.into_iter().flatten().for_each(|failed| reply.add_failure(failed));
-        Ok(reply)
-    }
-}
-
-impl PostWebhook {
-    /// Returns the message's id if the message failed.
-    #[instrument(skip_all, fields(trace_id))]
-    async fn post(&self, record: SqsMessage) -> Option<String> {
-        let (first_receipt, traceparent) = (first_receipt(&record), traceparent(&record));
-        if let Some(traceparent) = &traceparent {
-            Span::current().record("trace_id", display(traceparent.trace_id()));
+        let messages: Vec<Message> = event.records.into_iter().map(Message::from).collect();
+        if messages.is_empty() {
+            return Ok(reply);
         }
-        let message_id = record.message_id.unwrap_or_default();
-        let Some(message) = record.body.and_then(|body| Message::parse(body, traceparent)) else {
-            if first_receipt {
-                tracing::error!(message_id, "post-webhook: a message holds no event");
-            }
-            return Some(message_id);
-        };
-        let event_id = message.event_id.as_str();
-        let outgoing = Outgoing { event_id: &message.event_id, body: &message.body, traceparent: message.traceparent };
-        let posted = self.webhook.post(outgoing).await;
-        metrics::delivery(Channel::Webhook, posted.as_ref().is_ok_and(Outcome::is_accepted));
-        match posted.map(|outcome| outcome.result) {
-            Ok(PostResult::Accepted { .. }) => {
-                tracing::info!(message_id, event_id, "post-webhook: posted an event");
-                return None;
-            }
-            Ok(PostResult::Refused(refusal)) => {
-                let status = refusal.status;
-                tracing::warn!(message_id, event_id, status, "post-webhook: could not post an event");
-            }
-            Ok(PostResult::Failed(error)) => {
-                tracing::warn!(message_id, event_id, error = %error, "post-webhook: could not post an event");
+        match self.store.health_of(&self.url_hash).await {
+            Ok(health) => {
+                let batch = Batch::new(self, health.value, invocation.deadline);
+                let done = join_all(messages.iter().map(|message| Box::pin(batch.process(message)))).await;
+                let failed = messages.into_iter().zip(done).filter(|(_, done)| !done);
+                failed.for_each(|(message, _)| reply.add_failure(message.id));
             }
             Err(error) => {
-                tracing::warn!(message_id, event_id, error = %Chain(&error), "post-webhook: could not post an event");
+                tracing::warn!(error = %Chain(&error), "post-webhook: could not read the endpoint's health");
+                messages.into_iter().for_each(|message| reply.add_failure(message.id));
             }
         }
-        Some(message_id)
+        Ok(reply)
     }
 }

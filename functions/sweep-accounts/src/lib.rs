@@ -1,6 +1,7 @@
 //! The sweep: puts undelivered events on the queue again, notices refresh tokens that have expired, and verifies accounts
-//! that digi.me has not confirmed.
+//! that digi.me has not confirmed. It also tells the operator when the webhook's endpoint begins or ends to fail.
 
+mod operator;
 mod verify;
 
 use std::{
@@ -12,7 +13,7 @@ use std::{
 };
 
 use digime::ambient::Ambient;
-use futures::{StreamExt, stream};
+use futures::{StreamExt, future::join, stream};
 use lambda_runtime::Error;
 use reauth_core::{
     authorized_client::{AuthorizedClient, AuthorizedClientError},
@@ -28,6 +29,8 @@ use reauth_domain::{Target, time::after};
 use serde::Serialize;
 use serde_json::Value;
 use tracing::instrument;
+
+use crate::operator::Operator;
 
 /// Items that one pass reads from each of the 16 shards.
 const PER_SHARD: usize = 25;
@@ -49,6 +52,7 @@ pub struct SweepAccounts {
     ambient: Ambient,
     queue: aws_sdk_sqs::Client,
     notifications_queue: Arc<str>,
+    operator: Operator,
 }
 
 /// The result of processing one due item.
@@ -127,8 +131,10 @@ impl Function for SweepAccounts {
         // The configuration contract requires this variable. The function does not use it yet.
         environment.base_url("PUBLIC_BASE_URL")?.ok_or_else(|| ConfigError::new("PUBLIC_BASE_URL", "is missing"))?;
         let aws = Aws::new(environment)?;
+        let authorized = AuthorizedClient::new(&aws, ambient)?;
         Ok(Self {
-            authorized: AuthorizedClient::new(&aws, ambient)?,
+            operator: Operator::new(&aws, authorized.store.webhook(), ambient)?,
+            authorized,
             ambient: ambient.clone(),
             queue: aws_sdk_sqs::Client::new(&aws.service("AWS_ENDPOINT_URL_SQS")?),
             notifications_queue: environment.required("NOTIFICATIONS_QUEUE_URL")?.into(),
@@ -141,14 +147,11 @@ impl Function for SweepAccounts {
         store.warm_up().into_iter().chain(store.warm_up_lists()).collect()
     }
 
-    /// Processes due items in passes: first events, which are quick and matter most, then grants and accounts. Each item starts
-    /// only if enough time remains. An item that fails does not affect the others.
+    /// Processes due items, and tells the operator. Neither waits for the other, or fails because of it.
     #[instrument(skip_all)]
     async fn handle(&self, _event: Value, invocation: Invocation) -> Result<Value, Error> {
-        let mut summary = Summary::default();
-        while summary.add(&self.requeue_events(&invocation).await?) {}
-        while summary.add(&self.notice_expired_grants(&invocation).await?) {}
-        while summary.add(&self.verify_accounts(&invocation).await?) {}
+        let (summary, ()) = join(self.process_due_items(&invocation), self.operator.tell(invocation.deadline)).await;
+        let summary = summary?;
         let Summary { requeued, settled, expired, failed, left } = summary;
         metrics::sweep_run(left);
         tracing::info!(requeued, settled, expired, failed, left, "sweep: done");
@@ -157,6 +160,16 @@ impl Function for SweepAccounts {
 }
 
 impl SweepAccounts {
+    /// Processes due items in passes: first events, which are quick and matter most, then grants and accounts. Each item starts
+    /// only if enough time remains. An item that fails does not affect the others.
+    async fn process_due_items(&self, invocation: &Invocation) -> Result<Summary, StoreError> {
+        let mut summary = Summary::default();
+        while summary.add(&self.requeue_events(invocation).await?) {}
+        while summary.add(&self.notice_expired_grants(invocation).await?) {}
+        while summary.add(&self.verify_accounts(invocation).await?) {}
+        Ok(summary)
+    }
+
     async fn requeue_events(&self, invocation: &Invocation) -> Result<Vec<SweepOutcome>, StoreError> {
         let due = self.authorized.store.due_events(self.ambient.now(), PER_SHARD).await?;
         let requeued = stream::iter(due).map(|item| async move {

@@ -34,6 +34,12 @@ impl Endpoints {
         format!("{}/{}/{}", self.aws_url, names::ACCOUNT, queue.name())
     }
 
+    /// The URL of a queue's dead-letter queue.
+    #[must_use]
+    pub fn dead_letters_url(&self, queue: Queue) -> String {
+        format!("{}/{}/{}", self.aws_url, names::ACCOUNT, queue.dead_letters_name())
+    }
+
     #[must_use]
     pub fn topic_arn(&self) -> String {
         names::arn("sns", names::TOPIC)
@@ -64,6 +70,7 @@ impl Endpoints {
     pub fn environment(&self, function: Function) -> BTreeMap<String, String> {
         settings_of(function)
             .into_iter()
+            .filter(|name| function != Function::Events || self.has_webhook() || !name.starts_with("WEBHOOK"))
             .filter(|name| !(self.no_return_url && *name == "DEFAULT_RETURN_URL"))
             .map(|name| {
                 let other = self.overrides.get(name).cloned();
@@ -71,6 +78,10 @@ impl Endpoints {
             })
             .chain(self.overrides.get_key_value("SSL_CERT_FILE").map(|(name, value)| (name.clone(), value.clone())))
             .collect()
+    }
+
+    fn has_webhook(&self) -> bool {
+        self.overrides.contains_key("WEBHOOK_URL")
     }
 
     fn value(&self, name: &str, function: Function) -> String {
@@ -96,9 +107,12 @@ impl Endpoints {
             "APPLICATION_NAME" => "Demo Application".to_owned(),
             "READ_RESULTS_QUEUE_URL" => self.queue_url(Queue::ReadResults),
             "NOTIFICATIONS_QUEUE_URL" => self.queue_url(Queue::Notifications),
+            "WEBHOOKS_QUEUE_URL" => self.queue_url(Queue::Webhooks),
+            "WEBHOOKS_DEAD_LETTERS_URL" => self.dead_letters_url(Queue::Webhooks),
             "NOTIFICATION_TOPIC_ARN" => self.topic_arn(),
+            "ALARM_TOPIC_ARN" => names::arn("sns", names::ALARM_TOPIC),
             // `post-webhook` requires a URL to start. Without an override no webhook is configured, and nothing invokes
-            // the function.
+            // the function. `events` then gets no settings of a webhook.
             "WEBHOOK_URL" => format!("{}/webhook", self.public_base_url),
             "WEBHOOK_SECRET_ID" => names::WEBHOOK_SECRET.to_owned(),
             "WEBHOOK_ALLOW_LOOPBACK" => "true".to_owned(),
@@ -150,12 +164,30 @@ fn settings_of(function: Function) -> Vec<&'static str> {
             let own = ["PUBLIC_BASE_URL", "NOTIFICATION_TOPIC_ARN", "RECONNECT_LINK_TTL"];
             [COMMON, TABLE, &own].concat()
         }
-        Function::PostWebhook => [COMMON, &["WEBHOOK_URL", "WEBHOOK_SECRET_ID", "WEBHOOK_ALLOW_LOOPBACK"]].concat(),
+        Function::PostWebhook => {
+            let own = [
+                "TABLE_NAME",
+                "WEBHOOK_URL",
+                "WEBHOOK_SECRET_ID",
+                "WEBHOOK_ALLOW_LOOPBACK",
+                "WEBHOOKS_QUEUE_URL",
+                "WEBHOOKS_DEAD_LETTERS_URL",
+            ];
+            [COMMON, &own].concat()
+        }
         Function::Accounts => {
             let own = ["READ_RESULTS_QUEUE_URL", "PUBLIC_BASE_URL"];
             [COMMON, TABLE, DIGIME, &own].concat()
         }
-        Function::SweepAccounts => [COMMON, TABLE, DIGIME, &["PUBLIC_BASE_URL", "NOTIFICATIONS_QUEUE_URL"]].concat(),
+        Function::Events => {
+            let own =
+                ["PUBLIC_BASE_URL", "WEBHOOK_URL", "WEBHOOK_SECRET_ID", "WEBHOOK_ALLOW_LOOPBACK", "WEBHOOKS_QUEUE_URL"];
+            [COMMON, TABLE, &own].concat()
+        }
+        Function::SweepAccounts => {
+            let own = ["PUBLIC_BASE_URL", "NOTIFICATIONS_QUEUE_URL", "ALARM_TOPIC_ARN"];
+            [COMMON, TABLE, DIGIME, &own].concat()
+        }
     }
 }
 
@@ -219,8 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn the_function_that_posts_has_neither_the_table_nor_the_service_secret() {
-        let environment = example().environment(Function::PostWebhook);
-        assert!(!environment.contains_key("TABLE_NAME") && !environment.contains_key("SERVICE_SECRET_ID"));
+    fn the_function_that_posts_has_no_service_secret() {
+        assert!(!example().environment(Function::PostWebhook).contains_key("SERVICE_SECRET_ID"));
     }
 }

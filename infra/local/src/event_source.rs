@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
@@ -10,10 +11,8 @@ use crate::{
     causes,
     invoke::{Invoke, InvokeError},
     names::{self, Queue},
-    queues::{Channel, Message, QueueError, Queues},
+    queues::{Channel, Message, QueueError, Queues, batch_size},
 };
-
-const BATCH_SIZE: usize = 10;
 
 /// Receives batches from a queue and invokes the function with each. Deletes the messages that succeeded, and releases
 /// the messages that failed.
@@ -36,10 +35,11 @@ impl EventSource {
     /// Processes one batch. Returns the number of its messages, which is 0 if no message is visible.
     pub(crate) async fn poll(&self) -> Result<usize, QueueError> {
         let _one_at_a_time = self.lock.lock().await;
-        let batch = self.queues.receive(self.queue, BATCH_SIZE)?;
+        let batch = self.queues.receive(self.queue, batch_size(self.queue))?;
         if batch.is_empty() {
             return Ok(0);
         }
+        let began_at = self.queues.now();
         let event = Bytes::from(event(self.queue, &batch).to_string());
         let reply = match tokio::time::timeout(self.timeout, self.function.invoke(event)).await {
             Ok(reply) => reply,
@@ -57,14 +57,16 @@ impl EventSource {
             if failures.contain(&message.message_id) {
                 self.queues.release(self.queue, message, cause.as_deref().or(logged.as_deref()))?;
             } else {
-                self.processed(message)?;
+                self.processed(message, began_at, logged.as_deref())?;
             }
         }
         Ok(batch.len())
     }
 
-    fn processed(&self, message: &Message) -> Result<(), QueueError> {
-        if self.queue == Queue::Webhooks {
+    /// A message that its function has moved to the dead-letter queue was not delivered.
+    fn processed(&self, message: &Message, began_at: Timestamp, cause: Option<&str>) -> Result<(), QueueError> {
+        let is_dead = self.queues.explain_dead_letters(self.queue, &message.body, began_at, cause)?;
+        if self.queue == Queue::Webhooks && !is_dead {
             self.queues.record_delivery(Channel::Webhook, &message.attributes, &message.body)?;
         }
         self.queues.delete(message)
@@ -218,6 +220,32 @@ mod tests {
         source.poll().await.unwrap();
         let deliveries = queues.deliveries("evt_1").unwrap();
         assert_eq!((deliveries[0].channel, deliveries[0].message.as_str()), (Channel::Webhook, "event"));
+    }
+
+    #[tokio::test]
+    async fn a_message_that_its_function_gave_up_is_no_delivery() {
+        let queues = queues(&TestClock::new(), QueueSettings::default());
+        let moving = queues.clone();
+        let function = Scripted::new(move |event| {
+            let body = event["Records"][0]["body"].as_str().unwrap();
+            moving.send_dead_letter(Queue::Webhooks, body, &BTreeMap::new()).unwrap();
+            Ok(json!({"batchItemFailures": []}))
+        });
+        let source = EventSource::new(Queue::Webhooks, queues.clone(), function, Duration::from_secs(30));
+        let attributes = BTreeMap::from([("eventId".to_owned(), "evt_1".to_owned())]);
+        queues.send_with(Queue::Webhooks, "event", &attributes).unwrap();
+        source.poll().await.unwrap();
+        assert!(queues.deliveries("evt_1").unwrap().is_empty());
+        assert_eq!(queues.depth(Queue::Webhooks).unwrap(), Depth { visible: 0, hidden: 0, dead: 1 });
+    }
+
+    #[tokio::test]
+    async fn a_batch_of_webhooks_has_five_messages() {
+        let queues = queues(&TestClock::new(), QueueSettings::default());
+        let function = Scripted::new(|_| Ok(json!({"batchItemFailures": []})));
+        let source = EventSource::new(Queue::Webhooks, queues.clone(), function, Duration::from_secs(30));
+        (0..6).for_each(|_| drop(queues.send(Queue::Webhooks, "event").unwrap()));
+        assert_eq!((source.poll().await.unwrap(), source.poll().await.unwrap()), (5, 1));
     }
 
     #[tokio::test]

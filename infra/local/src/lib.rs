@@ -51,7 +51,7 @@ pub use self::{
     invoke::{Function, Functions, INVOCATION_TIMEOUT, Invoke, InvokeError, REPLY_LIMIT},
     json::JsonError,
     options::Options,
-    queues::{Depth, Message, QueueError, QueueSettings, Queues},
+    queues::{Depth, Message, QueueError, QueueSettings, Queues, batch_size},
     secrets_file::DemoSecrets,
     system::{PortRole, StartError, System},
     table::{TableDefinition, TableError, template, yaml},

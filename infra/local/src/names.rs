@@ -10,6 +10,8 @@ pub const API_SERVICE: &str = "execute-api";
 pub const METRICS_NAMESPACE: &str = "digime-reauth";
 pub const TABLE: &str = "digime-reauth";
 pub const TOPIC: &str = "digime-reauth-notifications";
+/// The topic that tells the operator.
+pub const ALARM_TOPIC: &str = "digime-reauth-alarms";
 /// The prefix of the ids of the contracts' secrets.
 pub const CONTRACT_SECRET_PREFIX: &str = "digime-reauth/contracts/";
 pub const SERVICE_SECRET: &str = "digime-reauth/service-secret";
@@ -45,9 +47,25 @@ impl Queue {
         }
     }
 
+    /// The name of the queue's dead-letter queue.
+    #[must_use]
+    pub const fn dead_letters_name(self) -> &'static str {
+        match self {
+            Self::ReadResults => "ReadResultsDeadLetters",
+            Self::Notifications => "NotificationsDeadLetters",
+            Self::Webhooks => "WebhooksDeadLetters",
+        }
+    }
+
     #[must_use]
     pub fn by_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|queue| queue.name() == name)
+    }
+
+    /// The queue with the dead-letter queue of this name.
+    #[must_use]
+    pub fn by_dead_letters_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|queue| queue.dead_letters_name() == name)
     }
 
     #[must_use]

@@ -37,7 +37,7 @@ use crate::{
     queues::Queues,
     server::{self, Server},
     storage::{Directory, Storage},
-    topic::Topic,
+    topic::{Topic, Topics},
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -97,6 +97,8 @@ pub struct System {
     pub queues: Queues,
     /// The topic, with the messages published on it.
     pub topic: Topic,
+    /// What the operator is told. On AWS, the alarms too.
+    pub alarm_topic: Topic,
     pub gateway: Gateway,
     pub application: Application,
     pub functions: Functions,
@@ -126,7 +128,7 @@ impl System {
         let simulator = start_simulator(&options, simulator_listener).await?;
 
         let queues = storage.queues.clone();
-        let topic = Topic::new(queues.clone(), subscribed(&options), options.stand_ins.clone());
+        let topics = Topics::new(&queues, subscribed(&options), &options.stand_ins);
         let secrets = Secrets::default();
         secrets.put(names::SERVICE_SECRET, &storage.secrets.service_secret);
         if webhook_url(&options).is_some() {
@@ -136,7 +138,7 @@ impl System {
             storage.database.clone(),
             secrets.clone(),
             queues.clone(),
-            topic.clone(),
+            topics.clone(),
             options.stand_ins.clone(),
         );
         let aws_server = Server::start(aws_listener, aws.router()).map_err(StartError::of("the AWS stand-ins"))?;
@@ -157,7 +159,7 @@ impl System {
             index: index.clone(),
             database: storage.database.clone(),
             queues: queues.clone(),
-            topic: topic.clone(),
+            topic: topics.notifications.clone(),
             application: application.clone(),
             control: simulator.control(),
             clock: options.clock.clone(),
@@ -177,7 +179,8 @@ impl System {
             secrets,
             database: storage.database,
             queues,
-            topic,
+            topic: topics.notifications,
+            alarm_topic: topics.alarms,
             gateway,
             application,
             functions,

@@ -1,4 +1,4 @@
-//! The notification topic: sends the published messages to the subscribed queues, and remembers the latest of them.
+//! The topics: each sends the published messages to its subscribed queues, and remembers the latest of them.
 //!
 //! The list of messages is in memory. It shows what was published, and nothing is delivered from it: the history of an
 //! account is in the table, and a message for a subscribed queue is on that queue. What was published of an event is among
@@ -15,7 +15,7 @@ use tokio::sync::broadcast;
 
 use crate::{
     ids::uuid,
-    names::Queue,
+    names::{self, Queue},
     queues::{Channel, QueueError, Queues},
 };
 
@@ -40,7 +40,29 @@ impl Publication {
     }
 }
 
-/// The topic. Cheap to clone.
+/// The topics of the system. Cheap to clone.
+#[derive(Clone)]
+pub struct Topics {
+    /// The events for the application.
+    pub(crate) notifications: Topic,
+    /// The notices for the operator. On AWS, also the alarms.
+    pub(crate) alarms: Topic,
+}
+
+impl Topics {
+    /// The notifications go to the subscribed queues, the notices for the operator to nobody.
+    pub(crate) fn new(queues: &Queues, subscribed: Vec<Queue>, ambient: &Ambient) -> Self {
+        let topic = |subscribed| Topic::new(queues.clone(), subscribed, ambient.clone());
+        Self { notifications: topic(subscribed), alarms: topic(Vec::new()) }
+    }
+
+    pub(crate) fn by_arn(&self, arn: &str) -> Option<&Topic> {
+        let topics = [(names::TOPIC, &self.notifications), (names::ALARM_TOPIC, &self.alarms)];
+        topics.into_iter().find(|(name, _)| arn == names::arn("sns", name)).map(|(_, topic)| topic)
+    }
+}
+
+/// A topic. Cheap to clone.
 #[derive(Clone)]
 pub struct Topic {
     queues: Queues,

@@ -107,7 +107,7 @@ where
 }
 
 /// The deadline of an event without one.
-pub(crate) const NO_DEADLINE: Deadline = Deadline(Timestamp::MAX);
+pub const NO_DEADLINE: Deadline = Deadline(Timestamp::MAX);
 
 impl From<&Context> for Invocation {
     fn from(context: &Context) -> Self {

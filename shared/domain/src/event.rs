@@ -24,6 +24,7 @@ pub struct Event {
 pub struct Subject {
     /// The same for every delivery of the event.
     pub event_id: EventId,
+    /// The application's own id of the user.
     pub user_id: UserId,
     #[serde(flatten)]
     #[schemars(skip)]
@@ -49,9 +50,12 @@ pub enum About {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AboutAccount {
+    /// digi.me's id of the account.
     pub account_id: AccountId,
+    /// The contract that the account is read under, if it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub contract_id: Option<ContractId>,
+    /// The name of the bank, hospital or other service, for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service_name: Option<String>,
 }
@@ -60,6 +64,7 @@ pub struct AboutAccount {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AboutGrant {
+    /// The contract of the user's token pair.
     pub contract_id: ContractId,
 }
 
@@ -144,6 +149,13 @@ pub(crate) fn next_sequence(before: u64, count: usize, now: Timestamp) -> u64 {
     (before + 1).max(milliseconds) + count as u64 - 1
 }
 
+/// The sequence number of the last of `count` new events when they are written. It was decided on as `sequence`, and is
+/// raised to the time of the write: readers of the log do not wait for an event that comes long after the time in its id.
+#[must_use]
+pub fn sequence_when_written(sequence: u64, count: usize, now: Timestamp) -> u64 {
+    next_sequence(sequence.saturating_sub(count as u64), count, now)
+}
+
 /// What happened. The serialized names are the documented event types and fields: receivers depend on them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", content = "data", rename_all_fields = "camelCase")]
@@ -164,6 +176,7 @@ pub enum EventDetail {
     /// The account is active again.
     #[serde(rename = "account.reauthorized")]
     Reauthorized {
+        /// How the service learned it.
         via: Via,
         /// Whether digi.me or a completed read confirmed it.
         verified: bool,
@@ -172,6 +185,7 @@ pub enum EventDetail {
     #[serde(rename = "account.reauthorization_failed")]
     ReauthorizationFailed {
         reauthorization_id: ReauthorizationId,
+        /// The reason. Other codes than the documented ones are possible.
         error_code: FailureCode,
         /// Whether another attempt can succeed.
         retryable: bool,
@@ -192,11 +206,15 @@ pub enum EventDetail {
     },
     /// A new token pair ended the episode of the grant.
     #[serde(rename = "user.reauthorized")]
-    UserReauthorized { via: UserVia },
+    UserReauthorized {
+        /// How the pair arrived.
+        via: UserVia,
+    },
     /// A user reauthorization ended without success.
     #[serde(rename = "user.reauthorization_failed")]
     UserReauthorizationFailed {
         reauthorization_id: ReauthorizationId,
+        /// The reason. Other codes than the documented ones are possible.
         error_code: FailureCode,
         /// Whether another attempt can succeed.
         retryable: bool,
@@ -230,6 +248,7 @@ pub enum Via {
 /// The reconnect link that some events contain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ReconnectLink {
+    /// The page where the user reconnects.
     #[serde(rename = "reconnectUrl")]
     #[schemars(extend("format" = "uri"))]
     pub url: String,
@@ -240,6 +259,17 @@ pub struct ReconnectLink {
 }
 
 impl EventDetail {
+    /// All types.
+    pub const KINDS: [&str; 7] = [
+        "account.reauthorization_required",
+        "account.reauthorized",
+        "account.reauthorization_failed",
+        "account.removed",
+        "user.reauthorization_required",
+        "user.reauthorized",
+        "user.reauthorization_failed",
+    ];
+
     /// The event's `type`.
     #[must_use]
     pub fn kind(&self) -> &'static str {

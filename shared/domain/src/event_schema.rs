@@ -19,28 +19,55 @@ impl JsonSchema for Event {
         "Event".into()
     }
 
+    /// One schema for each event type. A link is not required: the history shows events without their link, and the log
+    /// shows the link while it works.
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        types(generator, false)
+    }
+}
+
+/// Events as the topic and the webhook deliver them: like [`Event`], but always with the link of those that carry one.
+#[derive(Debug)]
+pub enum DeliveredForm {}
+
+impl JsonSchema for DeliveredForm {
+    fn schema_name() -> Cow<'static, str> {
+        "DeliveredForm".into()
+    }
+
     /// One schema for each event type.
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let subject = Subject::json_schema(generator).to_value();
-        let about_account = AboutAccount::json_schema(generator).to_value();
-        let about_grant = AboutGrant::json_schema(generator).to_value();
-        let link = ReconnectLink::json_schema(generator).to_value();
-        let timestamp = Timestamp::json_schema(generator).to_value();
-        let mut types = EventDetail::json_schema(generator);
-        for event in types.get_mut("oneOf").and_then(Value::as_array_mut).into_iter().flatten() {
-            let kind = event["properties"]["type"]["const"].as_str().unwrap_or_default().to_owned();
-            let carries_link = WITH_LINK.contains(&kind.as_str());
-            let data = &mut event["properties"]["data"];
-            merge(data, &subject);
-            merge(data, if kind.starts_with("account.") { &about_account } else { &about_grant });
-            if carries_link {
-                // Not required: the history shows events without their link.
-                merge(data, &json!({"properties": link["properties"]}));
-            }
-            merge(event, &json!({"properties": {"timestamp": timestamp}, "required": ["timestamp"]}));
-        }
-        types
+        types(generator, true)
     }
+}
+
+fn types(generator: &mut SchemaGenerator, link_required: bool) -> Schema {
+    let subject = Subject::json_schema(generator).to_value();
+    let about_account = AboutAccount::json_schema(generator).to_value();
+    let about_grant = AboutGrant::json_schema(generator).to_value();
+    let mut link = ReconnectLink::json_schema(generator).to_value();
+    if !link_required {
+        link["required"] = json!([]);
+    }
+    let timestamp = json!({"properties": {"timestamp": timestamp(generator)}, "required": ["timestamp"]});
+    let mut types = EventDetail::json_schema(generator);
+    for event in types.get_mut("oneOf").and_then(Value::as_array_mut).into_iter().flatten() {
+        let kind = event["properties"]["type"]["const"].as_str().unwrap_or_default().to_owned();
+        let data = &mut event["properties"]["data"];
+        merge(data, &subject);
+        merge(data, if kind.starts_with("account.") { &about_account } else { &about_grant });
+        if WITH_LINK.contains(&kind.as_str()) {
+            merge(data, &link);
+        }
+        merge(event, &timestamp);
+    }
+    types
+}
+
+fn timestamp(generator: &mut SchemaGenerator) -> Value {
+    let mut timestamp = Timestamp::json_schema(generator).to_value();
+    timestamp["description"] = "When the event happened.".into();
+    timestamp
 }
 
 /// Adds the properties of another object.

@@ -41,7 +41,7 @@ pub use self::{
 };
 use digime_simulator::{Moment, Observer};
 
-use crate::{queues::Queues, topic::Topic};
+use crate::{queues::Queues, topic::Topics};
 
 /// In bytes. DynamoDB accepts requests of up to 16 MB, the other services less.
 const BODY_LIMIT: usize = 16 * 1024 * 1024;
@@ -56,7 +56,7 @@ struct Inner {
     database: Database,
     secrets: Secrets,
     queues: Queues,
-    topic: Topic,
+    topics: Topics,
     faults: Mutex<Faults>,
     holds: Holds,
     record: Mutex<Record>,
@@ -74,13 +74,13 @@ struct Call {
 
 impl Aws {
     #[must_use]
-    pub fn new(database: Database, secrets: Secrets, queues: Queues, topic: Topic, ambient: Ambient) -> Self {
+    pub fn new(database: Database, secrets: Secrets, queues: Queues, topics: Topics, ambient: Ambient) -> Self {
         Self(Arc::new(Inner {
             ambient,
             database,
             secrets,
             queues,
-            topic,
+            topics,
             faults: Mutex::default(),
             holds: Holds::default(),
             record: Mutex::default(),
@@ -159,7 +159,7 @@ impl Aws {
     }
 
     async fn answer(&self, call: &Call) -> Result<String, ApiError> {
-        let Inner { ambient, database, secrets, queues, topic, holds, .. } = &*self.0;
+        let Inner { ambient, database, secrets, queues, topics, holds, .. } = &*self.0;
         let needed = match call.service {
             Service::DynamoDb => dynamodb::permissions(&call.operation, &call.body),
             Service::SecretsManager => secrets::permissions(&call.operation, &call.body),
@@ -187,7 +187,7 @@ impl Aws {
             Service::DynamoDb => dynamodb::answer(database, &call.operation, &call.body),
             Service::SecretsManager => secrets::answer(secrets, &call.operation, &call.body),
             Service::Sqs => sqs::answer(queues, &call.operation, &call.body),
-            Service::Sns => sns::answer(topic, &call.operation, &call.body, ambient),
+            Service::Sns => sns::answer(topics, &call.operation, &call.body, ambient),
         };
         match fault {
             Some(fault) => Err(fault.answer()),

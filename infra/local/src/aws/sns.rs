@@ -8,20 +8,19 @@ use super::{
     protocol::{ApiError, xml_text},
     record::Needed,
 };
-use crate::{ids::uuid, names, topic::Topic};
+use crate::{ids::uuid, topic::Topics};
 
 const SIZE_LIMIT: usize = 256 * 1024;
 const NAMESPACE: &str = "http://sns.amazonaws.com/doc/2010-03-31/";
 
-pub(super) fn answer(topic: &Topic, operation: &str, body: &str, ambient: &Ambient) -> Result<String, ApiError> {
+pub(super) fn answer(topics: &Topics, operation: &str, body: &str, ambient: &Ambient) -> Result<String, ApiError> {
     if operation != "Publish" {
         return Err(ApiError::unknown_operation());
     }
     let form = form(body);
     let field = |name: &str| form.get(name).map(String::as_str).unwrap_or_default();
-    if field("TopicArn") != names::arn("sns", names::TOPIC) {
-        return Err(ApiError::new(404, "NotFound", "Topic does not exist"));
-    }
+    let topic = topics.by_arn(field("TopicArn"));
+    let topic = topic.ok_or_else(|| ApiError::new(404, "NotFound", "Topic does not exist"))?;
     let message = field("Message");
     if message.is_empty() {
         return Err(ApiError::new(400, "InvalidParameter", "Invalid parameter: Empty message"));

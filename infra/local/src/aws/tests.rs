@@ -22,7 +22,7 @@ struct Harness {
     aws: Aws,
     server: Server,
     queues: Queues,
-    topic: Topic,
+    topics: Topics,
     secrets: Secrets,
 }
 
@@ -41,13 +41,13 @@ impl Harness {
 async fn harness() -> Harness {
     let ambient = TestClock::new().ambient();
     let queues = Queues::open(None, ambient.clone(), QueueSettings::default()).unwrap();
-    let topic = Topic::new(queues.clone(), Vec::new(), ambient.clone());
+    let topics = Topics::new(&queues, Vec::new(), &ambient);
     let database = Database::memory().unwrap();
     TableDefinition::from_template().unwrap().create(&database, names::TABLE).unwrap();
     let secrets = Secrets::default();
-    let aws = Aws::new(database, secrets.clone(), queues.clone(), topic.clone(), ambient);
+    let aws = Aws::new(database, secrets.clone(), queues.clone(), topics.clone(), ambient);
     let server = Server::start(listen(0).await.unwrap(), aws.router()).unwrap();
-    Harness { aws, server, queues, topic, secrets }
+    Harness { aws, server, queues, topics, secrets }
 }
 
 macro_rules! client {
@@ -291,6 +291,63 @@ async fn messages_that_sqs_would_refuse_are_refused() {
     assert_eq!(harness.queues.depth(Queue::ReadResults).unwrap(), crate::queues::Depth::default());
 }
 
+fn text(value: &str) -> aws_sdk_sqs::types::MessageAttributeValue {
+    let value = aws_sdk_sqs::types::MessageAttributeValue::builder().data_type("String").string_value(value);
+    value.build().unwrap()
+}
+
+#[tokio::test]
+async fn messages_are_sent_to_a_queue_or_its_dead_letter_queue_with_their_attributes() {
+    let harness = harness().await;
+    let client = client!(harness, aws_sdk_sqs);
+    let url = |name: &str| format!("{}/000000000000/{name}", harness.server.url());
+    let send = client.send_message().queue_url(url("WebhooksDeadLetters")).message_body("one");
+    send.message_attributes("eventId", text("evt_1")).send().await.unwrap();
+    let entry = |id: &str, body: &str| {
+        let entry = aws_sdk_sqs::types::SendMessageBatchRequestEntry::builder().id(id).message_body(body);
+        entry.message_attributes("eventId", text(id)).build().unwrap()
+    };
+    let batch = client.send_message_batch().queue_url(url("Webhooks"));
+    let sent = batch.entries(entry("a", "two")).entries(entry("b", "\u{1}")).send().await.unwrap();
+    assert_eq!((sent.successful().len(), sent.failed()[0].id()), (1, "b"));
+
+    let dead = harness.queues.dead_letters(Queue::Webhooks, 10).unwrap();
+    assert_eq!((dead[0].body.as_str(), dead[0].attributes["eventId"].as_str()), ("one", "evt_1"));
+    let waiting = harness.queues.messages(Queue::Webhooks, 10).unwrap();
+    assert_eq!((waiting[0].body.as_str(), waiting[0].attributes["eventId"].as_str()), ("two", "a"));
+
+    for (name, expected) in [("Webhooks", "1"), ("WebhooksDeadLetters", "1"), ("Notifications", "0")] {
+        use aws_sdk_sqs::types::QueueAttributeName::*;
+        let asked = client.get_queue_attributes().queue_url(url(name)).attribute_names(ApproximateNumberOfMessages);
+        let answer = asked.attribute_names(ApproximateNumberOfMessagesNotVisible).send().await.unwrap();
+        let attributes = answer.attributes().unwrap();
+        assert_eq!((attributes.len(), attributes[&ApproximateNumberOfMessages].as_str()), (2, expected), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_received_message_can_be_hidden_within_the_limits_of_sqs() {
+    let harness = harness().await;
+    let client = client!(harness, aws_sdk_sqs);
+    harness.queues.send(Queue::Webhooks, "one").unwrap();
+    let message = harness.queues.receive(Queue::Webhooks, 1).unwrap().remove(0);
+    let handle = message.receipt_handle.as_deref().unwrap();
+    let hide = |handle: &str, seconds: i32| {
+        let url = format!("{}/000000000000/Webhooks", harness.server.url());
+        client.change_message_visibility().queue_url(url).receipt_handle(handle).visibility_timeout(seconds).send()
+    };
+    hide(handle, 43_200).await.unwrap();
+    for seconds in [-1, 43_201] {
+        let error = hide(handle, seconds).await.unwrap_err().into_service_error();
+        assert_eq!(error.meta().code(), Some("InvalidParameterValue"));
+    }
+    let error = hide("another", 1).await.unwrap_err().into_service_error();
+    assert!(error.is_receipt_handle_is_invalid(), "{error:?}");
+    hide(handle, 0).await.unwrap();
+    let error = hide(handle, 1).await.unwrap_err().into_service_error();
+    assert_eq!(error.meta().code(), Some("InvalidParameterValue"), "the message is visible again");
+}
+
 #[tokio::test]
 async fn the_topic_has_what_was_published_with_its_attributes() {
     let harness = harness().await;
@@ -308,11 +365,16 @@ async fn the_topic_has_what_was_published_with_its_attributes() {
         .send()
         .await
         .unwrap();
-    let published = harness.topic.all();
+    let published = harness.topics.notifications.all();
     assert_eq!(published[0].message_id, sent.message_id().unwrap());
     assert_eq!(published[0].message, message);
     assert_eq!(published[0].attributes["eventType"], "x");
     assert_eq!(published[0].attributes["eventId"], "y z");
+
+    client.publish().topic_arn(names::arn("sns", names::ALARM_TOPIC)).message("notice").send().await.unwrap();
+    let of_operator = harness.topics.alarms.all();
+    assert_eq!((of_operator.len(), of_operator[0].message.as_str()), (1, "notice"));
+    assert_eq!(harness.topics.notifications.all().len(), 1);
 
     let error = client.publish().topic_arn("arn:aws:sns:eu-west-1:0:other").message("a").send().await.unwrap_err();
     assert!(error.into_service_error().is_not_found_exception());
@@ -338,13 +400,13 @@ async fn faults_happen_as_often_as_asked_before_or_after_the_work() {
     harness.aws.fail(Fault::refuse("sns:Publish", 2));
     publish().await.unwrap_err();
     publish().await.unwrap_err();
-    assert!(harness.topic.all().is_empty());
+    assert!(harness.topics.notifications.all().is_empty());
     publish().await.unwrap();
 
     harness.aws.fail(Fault::lose_reply("sns:Publish", 1));
     let error = publish().await.unwrap_err();
     assert_eq!(error.raw_response().unwrap().status().as_u16(), 500);
-    assert_eq!(harness.topic.all().len(), 2);
+    assert_eq!(harness.topics.notifications.all().len(), 2);
 
     let operation = Operation { caller: "tester".to_owned(), action: "sns:Publish".to_owned() };
     assert_eq!(harness.aws.operations()[&operation], 4);

@@ -29,6 +29,7 @@ const OWN_DIGIME: &str = "is that of the digi.me simulator, which --port sets";
 
 /// The settings that cannot be honoured, and why.
 const REFUSED: &[(&str, &str)] = &[
+    ("ALARM_TOPIC_ARN", OWN_RESOURCE),
     ("CONTRACT_SECRET_PREFIX", OWN_RESOURCE),
     ("DIGIME_BASE_URL", OWN_DIGIME),
     ("DIGIME_ONBOARD_URL", OWN_DIGIME),
@@ -40,6 +41,7 @@ const REFUSED: &[(&str, &str)] = &[
     ("REMINDER_SCHEDULE", "does not exist in this version"),
     ("SERVICE_SECRET_ID", OWN_RESOURCE),
     ("TABLE_NAME", OWN_RESOURCE),
+    ("WEBHOOKS_DEAD_LETTERS_URL", OWN_RESOURCE),
     ("WEBHOOKS_QUEUE_URL", OWN_RESOURCE),
     ("WEBHOOK_ALLOW_LOOPBACK", "is always true in the local system"),
     ("WEBHOOK_SECRET_ID", OWN_RESOURCE),

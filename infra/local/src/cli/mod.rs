@@ -49,12 +49,13 @@ async fn start(options: Options, ambient: Ambient) -> Result<System, String> {
     let system = System::start(options, |endpoints| async move { in_process(&endpoints, &ambient) }).await;
     let system = system.map_err(|error| error.to_string())?;
     // Subscribed before the first event.
-    let events = system.topic.subscribe();
+    let (events, notices) = (system.topic.subscribe(), system.alarm_topic.subscribe());
     // Without log lines, so that what a developer needs is printed first.
     let demo_user = system.add_demo_user().with_subscriber(NoSubscriber::default()).await;
     demo_user.map_err(|error| error.to_string())?;
     output::print(&output::introduction(&system.info.read()));
     output::print_events(events);
+    output::print_events(notices);
     Ok(system)
 }
 

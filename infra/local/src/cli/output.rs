@@ -14,7 +14,7 @@ pub(super) fn print(text: &str) {
     let _ = output.write_all(text.as_bytes()).and_then(|()| output.flush());
 }
 
-/// Prints each event that the topic gets, from a thread of its own: a reader who pauses must not delay the system.
+/// Prints each event or notice that a topic gets, from a thread of its own: a reader who pauses must not delay the system.
 pub(super) fn print_events(mut events: Receiver<Publication>) {
     std::thread::spawn(move || {
         let zone = TimeZone::system();
@@ -114,6 +114,9 @@ fn what(event: &Value) -> String {
         }
         "user.reauthorization_required" => format!("digi.me consent needed{}", told()),
         "user.reauthorized" => format!("digi.me consent renewed ({})", text("via")),
+        "webhook.failing" => "the webhook's endpoint is failing".to_owned(),
+        "webhook.disabled" => format!("the webhook's endpoint is disabled ({}), events wait", text("reason")),
+        "webhook.recovered" => "the webhook's endpoint has recovered".to_owned(),
         other => format!("{other}{}", told()),
     }
 }
@@ -129,6 +132,14 @@ mod tests {
         event["data"]["userId"] = json!("demo-user");
         let zone = TimeZone::fixed(jiff::tz::offset(1));
         line(&event, &zone)
+    }
+
+    #[test]
+    fn a_notice_for_the_operator_names_no_user() {
+        let notice = json!({"type": "webhook.disabled", "timestamp": "2026-11-26T15:55:55.123Z",
+            "data": {"state": "disabled", "since": "2026-11-26T15:55:01.000Z", "reason": "gone"}});
+        let zone = TimeZone::fixed(jiff::tz::offset(1));
+        assert_eq!(line(&notice, &zone), "16:55:55 the webhook's endpoint is disabled (gone), events wait\n");
     }
 
     #[test]

@@ -15,7 +15,6 @@ mod respond;
 mod returned;
 mod timeline;
 mod users;
-mod webhook;
 
 use std::time::Duration;
 

@@ -3,9 +3,11 @@
 //! With a data directory, they are in a file, because nothing would bring back a lost read result or a lost webhook
 //! message. See `docs/decisions/0008-local-queues.md`.
 
+mod dead_letters;
 mod deliveries;
 mod settings;
 mod store;
+mod visibility;
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
@@ -16,7 +18,11 @@ use serde_json::json;
 
 pub(crate) use self::deliveries::{Channel, Delivery};
 use self::store::{Store, milliseconds, read, timestamp};
-pub use self::{settings::QueueSettings, store::QueueError};
+pub(crate) use self::visibility::VisibilityError;
+pub use self::{
+    settings::{QueueSettings, batch_size},
+    store::QueueError,
+};
 use crate::{
     ids::{random_hex, uuid},
     names::Queue,
@@ -66,13 +72,14 @@ pub struct Queues {
 
 impl Queues {
     /// Opens the queues of a file, or in memory without a path. Messages that were being processed when the previous
-    /// process ended become visible.
+    /// process ended become visible, unless their function has hidden them until another time.
     pub(crate) fn open(path: Option<&Path>, ambient: Ambient, settings: QueueSettings) -> Result<Self, QueueError> {
         let queues = Self { store: Arc::new(Store::open(path)?), ambient, settings };
         let now = milliseconds(queues.now());
         queues.store.transaction(|transaction| {
             transaction.execute(
-                "UPDATE messages SET visible_at = ?1, receipt_handle = NULL WHERE receipt_handle IS NOT NULL",
+                "UPDATE messages SET receipt_handle = NULL, visible_at = CASE visibility_set WHEN 0 THEN ?1 ELSE visible_at END
+                 WHERE receipt_handle IS NOT NULL",
                 params![now],
             )
         })?;
@@ -135,14 +142,15 @@ impl Queues {
             }
             for message in &received {
                 transaction.execute(
-                    "UPDATE messages SET visible_at = ?2, receive_count = ?3, first_received_at = ?4, receipt_handle = ?5
-                     WHERE message_id = ?1",
+                    "UPDATE messages SET visible_at = ?2, receive_count = ?3, first_received_at = ?4, receipt_handle = ?5,
+                     received_at = ?6, visibility_set = 0 WHERE message_id = ?1",
                     params![
                         message.message_id,
                         hidden_until,
                         message.receive_count,
                         message.first_received_at.map(milliseconds),
                         message.receipt_handle,
+                        now,
                     ],
                 )?;
             }
@@ -158,14 +166,14 @@ impl Queues {
         Ok(())
     }
 
-    /// Releases a failed message. It becomes visible after the retry delay. Without a cause, it keeps that of an earlier
-    /// failure.
+    /// Releases a failed message. It becomes visible after the retry delay, or when its function said. Without a cause, it
+    /// keeps that of an earlier failure.
     pub fn release(&self, queue: Queue, message: &Message, cause: Option<&str>) -> Result<(), QueueError> {
         let visible_at = milliseconds(self.now() + self.settings.of(queue).retry_delay);
         self.store.transaction(|transaction| {
             transaction.execute(
-                "UPDATE messages SET visible_at = ?2, receipt_handle = NULL, cause = COALESCE(?3, cause)
-                 WHERE receipt_handle = ?1",
+                "UPDATE messages SET receipt_handle = NULL, cause = COALESCE(?3, cause),
+                 visible_at = CASE visibility_set WHEN 0 THEN ?2 ELSE visible_at END WHERE receipt_handle = ?1",
                 params![message.receipt_handle, visible_at, cause],
             )
         })?;
@@ -195,66 +203,6 @@ impl Queues {
         )
     }
 
-    /// The newest messages of the queue's dead-letter queue, newest first.
-    pub fn dead_letters(&self, queue: Queue, limit: usize) -> Result<Vec<Message>, QueueError> {
-        self.dead_letters_page(queue, 0, limit)
-    }
-
-    /// A page of the messages of the queue's dead-letter queue, newest first.
-    pub(crate) fn dead_letters_page(
-        &self,
-        queue: Queue,
-        offset: usize,
-        limit: usize,
-    ) -> Result<Vec<Message>, QueueError> {
-        let (offset, limit) = (i64::try_from(offset).unwrap_or(i64::MAX), i64::try_from(limit).unwrap_or(i64::MAX));
-        self.store.transaction(|transaction| {
-            transaction
-                .prepare_cached(
-                    "SELECT * FROM messages WHERE queue = ?1 AND dead_at IS NOT NULL
-                     ORDER BY dead_at DESC, sequence DESC LIMIT ?2 OFFSET ?3",
-                )?
-                .query_map(params![queue.name(), limit, offset], read)?
-                .collect()
-        })
-    }
-
-    /// A dead letter, and the queue that it comes from.
-    pub fn dead_letter(&self, message_id: &str) -> Result<Option<(Queue, Message)>, QueueError> {
-        self.store.transaction(|transaction| {
-            let found = transaction
-                .prepare_cached("SELECT * FROM messages WHERE message_id = ?1 AND dead_at IS NOT NULL")?
-                .query_map(params![message_id], |row| Ok((row.get::<_, String>("queue")?, read(row)?)))?
-                .next()
-                .transpose()?;
-            Ok(found.and_then(|(queue, message)| Some((Queue::by_name(&queue)?, message))))
-        })
-    }
-
-    /// Moves all dead letters back to their queue, oldest first, and returns their number. As on SQS, each becomes a
-    /// new message with a new id, a new sent time and a receive count of 0.
-    pub fn redrive(&self, queue: Queue) -> Result<usize, QueueError> {
-        self.redrive_messages(queue, None)
-    }
-
-    /// Moves all dead letters, or the one with the given id, back to their queue.
-    pub(crate) fn redrive_messages(&self, queue: Queue, message_id: Option<&str>) -> Result<usize, QueueError> {
-        self.store.transaction(|transaction| {
-            let dead: Vec<Message> = transaction
-                .prepare_cached(
-                    "SELECT * FROM messages WHERE queue = ?1 AND dead_at IS NOT NULL AND message_id = COALESCE(?2, message_id)
-                     ORDER BY sequence",
-                )?
-                .query_map(params![queue.name(), message_id], read)?
-                .collect::<rusqlite::Result<_>>()?;
-            for Message { message_id, body, attributes, .. } in &dead {
-                self.insert(transaction, queue, body, attributes)?;
-                transaction.execute("DELETE FROM messages WHERE message_id = ?1", params![message_id])?;
-            }
-            Ok(dead.len())
-        })
-    }
-
     /// Deletes messages and deliveries that are older than the retention.
     pub fn expire(&self) -> Result<usize, QueueError> {
         let oldest = milliseconds(self.now().saturating_sub(RETENTION).unwrap_or(Timestamp::MIN));
@@ -270,7 +218,7 @@ impl Queues {
         })
     }
 
-    fn now(&self) -> Timestamp {
+    pub(crate) fn now(&self) -> Timestamp {
         self.ambient.now()
     }
 

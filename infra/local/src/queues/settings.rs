@@ -12,9 +12,9 @@ pub struct QueueSettings {
     /// How long a failed message stays hidden. On AWS it is minutes; in tests it is zero.
     pub retry_delay: Duration,
     pub max_receive_count: u32,
-    /// How long a received message of `Webhooks` stays hidden, whether it failed or its consumer neither deleted nor
-    /// released it.
-    pub webhook_retry_interval: Duration,
+    /// How long a received message of `Webhooks` stays hidden if its function set no other time, whether it failed or its
+    /// consumer neither deleted nor released it.
+    pub webhook_visibility_timeout: Duration,
     pub webhook_max_receive_count: u32,
 }
 
@@ -23,6 +23,15 @@ pub(super) struct Redelivery {
     pub(super) visibility_timeout: Duration,
     pub(super) retry_delay: Duration,
     pub(super) max_receive_count: u32,
+}
+
+/// The number of messages that an event source receives at once, as in `template.yaml`.
+#[must_use]
+pub const fn batch_size(queue: Queue) -> usize {
+    match queue {
+        Queue::ReadResults | Queue::Notifications => 10,
+        Queue::Webhooks => 5,
+    }
 }
 
 impl QueueSettings {
@@ -34,8 +43,8 @@ impl QueueSettings {
                 max_receive_count: self.max_receive_count,
             },
             Queue::Webhooks => Redelivery {
-                visibility_timeout: self.webhook_retry_interval,
-                retry_delay: self.webhook_retry_interval,
+                visibility_timeout: self.webhook_visibility_timeout,
+                retry_delay: self.webhook_visibility_timeout,
                 max_receive_count: self.webhook_max_receive_count,
             },
         }
@@ -49,8 +58,8 @@ impl Default for QueueSettings {
             retry_delay: Duration::from_secs(2),
             max_receive_count: 5,
             // As in `template.yaml`.
-            webhook_retry_interval: Duration::from_secs(900),
-            webhook_max_receive_count: 192,
+            webhook_visibility_timeout: Duration::from_secs(180),
+            webhook_max_receive_count: 1_000,
         }
     }
 }

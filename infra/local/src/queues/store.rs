@@ -22,6 +22,8 @@ const SCHEMA: &str = "
         receive_count INTEGER NOT NULL DEFAULT 0,
         first_received_at INTEGER,
         receipt_handle TEXT,
+        received_at INTEGER,
+        visibility_set INTEGER NOT NULL DEFAULT 0,
         dead_at INTEGER,
         cause TEXT
     );
@@ -55,7 +57,12 @@ impl Store {
         connection.pragma_update(None, "synchronous", "NORMAL")?;
         connection.execute_batch(SCHEMA)?;
         // A file of an earlier version has no such columns.
-        for (column, definition) in [("attributes", "TEXT NOT NULL DEFAULT '{}'"), ("cause", "TEXT")] {
+        for (column, definition) in [
+            ("attributes", "TEXT NOT NULL DEFAULT '{}'"),
+            ("cause", "TEXT"),
+            ("received_at", "INTEGER"),
+            ("visibility_set", "INTEGER NOT NULL DEFAULT 0"),
+        ] {
             if !connection.column_exists(None, "messages", column)? {
                 connection.execute_batch(&format!("ALTER TABLE messages ADD COLUMN {column} {definition}"))?;
             }

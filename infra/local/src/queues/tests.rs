@@ -88,19 +88,74 @@ fn a_redriven_message_is_a_new_one_with_the_old_body() {
     assert_eq!(redriven.body, dead.body);
 }
 
-#[test]
-fn a_webhook_message_is_redelivered_every_quarter_of_an_hour_for_two_days() {
-    let clock = TestClock::new();
-    let queues = queues(&clock, QueueSettings { retry_delay: Duration::ZERO, ..QueueSettings::default() });
+/// Sends a message, and receives it.
+fn received(queues: &Queues) -> Message {
     queues.send(Queue::Webhooks, "event").unwrap();
-    for _ in 0..192 {
-        let message = queues.receive(Queue::Webhooks, 10).unwrap().remove(0);
-        queues.release(Queue::Webhooks, &message, None).unwrap();
-        assert!(queues.receive(Queue::Webhooks, 10).unwrap().is_empty());
-        clock.advance(Duration::from_secs(900));
-    }
+    queues.receive(Queue::Webhooks, 10).unwrap().remove(0)
+}
+
+fn hide(queues: &Queues, message: &Message, hours: u64) -> Result<(), VisibilityError> {
+    let handle = message.receipt_handle.as_deref().unwrap();
+    queues.change_visibility(Queue::Webhooks, handle, Duration::from_secs(hours * 3_600))
+}
+
+#[test]
+fn a_failed_message_stays_hidden_until_the_time_that_its_function_has_set() {
+    let clock = TestClock::new();
+    let queues = queues(&clock, QueueSettings::default());
+    let message = received(&queues);
+    hide(&queues, &message, 5).unwrap();
+    queues.release(Queue::Webhooks, &message, None).unwrap();
+    clock.advance(Duration::from_secs(5 * 3_600 - 1));
     assert!(queues.receive(Queue::Webhooks, 10).unwrap().is_empty());
-    assert_eq!(queues.depth(Queue::Webhooks).unwrap(), Depth { visible: 0, hidden: 0, dead: 1 });
+    clock.advance(Duration::from_secs(1));
+    let message = queues.receive(Queue::Webhooks, 10).unwrap().remove(0);
+    assert_eq!(message.receive_count, 2);
+
+    // The time counts for one receipt.
+    queues.release(Queue::Webhooks, &message, None).unwrap();
+    clock.advance(Duration::from_secs(180));
+    assert_eq!(queues.receive(Queue::Webhooks, 10).unwrap().len(), 1);
+}
+
+#[test]
+fn a_message_is_hidden_for_twelve_hours_from_its_receipt_at_most() {
+    let clock = TestClock::new();
+    let queues = queues(&clock, QueueSettings::default());
+    let message = received(&queues);
+    clock.advance(Duration::from_secs(1));
+    assert!(matches!(hide(&queues, &message, 12), Err(VisibilityError::TooLong)));
+    hide(&queues, &message, 11).unwrap();
+    clock.advance(Duration::from_secs(2 * 3_600));
+    assert!(matches!(hide(&queues, &message, 11), Err(VisibilityError::TooLong)));
+}
+
+#[test]
+fn the_visibility_of_a_message_changes_only_while_it_is_in_flight() {
+    let clock = TestClock::new();
+    let queues = queues(&clock, QueueSettings::default());
+    let message = received(&queues);
+    clock.advance(Duration::from_secs(180));
+    assert!(matches!(hide(&queues, &message, 1), Err(VisibilityError::NotInFlight)));
+    let again = queues.receive(Queue::Webhooks, 10).unwrap().remove(0);
+    assert!(matches!(hide(&queues, &message, 1), Err(VisibilityError::UnknownHandle)));
+    queues.delete(&again).unwrap();
+    assert!(matches!(hide(&queues, &again, 1), Err(VisibilityError::UnknownHandle)));
+}
+
+#[test]
+fn a_message_that_is_sent_to_the_dead_letter_queue_can_be_redriven() {
+    let clock = TestClock::new();
+    let queues = queues(&clock, QueueSettings::default());
+    let attributes = BTreeMap::from([("eventId".to_owned(), "evt_1".to_owned())]);
+    queues.send_dead_letter(Queue::Webhooks, "event", &attributes).unwrap();
+    assert!(queues.receive(Queue::Webhooks, 10).unwrap().is_empty());
+    assert!(queues.explain_dead_letters(Queue::Webhooks, "event", queues.now(), Some("refused")).unwrap());
+    assert!(!queues.explain_dead_letters(Queue::Webhooks, "another", queues.now(), None).unwrap());
+    let dead = queues.dead_letters(Queue::Webhooks, 10).unwrap().remove(0);
+    assert_eq!((dead.attributes, dead.cause.as_deref()), (attributes.clone(), Some("refused")));
+    assert_eq!(queues.redrive(Queue::Webhooks).unwrap(), 1);
+    assert_eq!(queues.receive(Queue::Webhooks, 10).unwrap()[0].attributes, attributes);
 }
 
 #[test]
@@ -111,6 +166,20 @@ fn a_batch_stays_below_the_size_limit_of_an_event() {
     }
     assert_eq!(queues.receive(QUEUE, 10).unwrap().len(), 4);
     assert_eq!(queues.receive(QUEUE, 10).unwrap().len(), 2);
+}
+
+#[test]
+fn a_restart_keeps_messages_hidden_that_their_function_has_hidden() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, clock) = (folder.path().join("queues.sqlite"), TestClock::new());
+    let open = || Queues::open(Some(&path), clock.ambient(), QueueSettings::default()).unwrap();
+    let queues = open();
+    hide(&queues, &received(&queues), 1).unwrap();
+    drop(queues);
+    let queues = open();
+    assert!(queues.receive(Queue::Webhooks, 10).unwrap().is_empty());
+    clock.advance(Duration::from_secs(3_600));
+    assert_eq!(queues.receive(Queue::Webhooks, 10).unwrap().len(), 1);
 }
 
 #[test]

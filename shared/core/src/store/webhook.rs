@@ -12,6 +12,7 @@ use reauth_domain::{
     webhook::WebhookHealth,
 };
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 use super::{
     Condition, Item, Store, StoreError, Versioned, error, item, key,
@@ -20,6 +21,7 @@ use super::{
 use crate::{
     aws::Aws,
     config::ConfigError,
+    keyring::sha256,
     retry::{retry, retry_on_conflict},
     warm_up::Step,
 };
@@ -70,6 +72,12 @@ struct HealthItem {
     url_hash: String,
     #[serde(flatten)]
     health: WebhookHealth,
+}
+
+/// Names an endpoint in the item of its health. The URL can contain a secret.
+#[must_use]
+pub fn url_hash(url: &Url) -> String {
+    sha256(url.as_str())
 }
 
 impl WebhookStore {
@@ -164,9 +172,14 @@ impl WebhookStore {
         answer.item.map(item::read).transpose()
     }
 
-    /// The number of recorded attempts to post a message of the webhook's queue.
-    pub async fn count_attempts(&self, event: &EventId, message_id: &str) -> Result<usize, StoreError> {
-        Ok(self.attempt_items(event, &key::attempts_of_message(message_id)).await?.len())
+    /// The recorded attempts to post one message of the webhook's queue, oldest first.
+    pub async fn attempts_of_message(
+        &self,
+        event: &EventId,
+        message_id: &str,
+    ) -> Result<Vec<StoredAttempt>, StoreError> {
+        let items = self.attempt_items(event, &key::attempts_of_message(message_id)).await?;
+        items.into_iter().map(item::read).collect()
     }
 
     /// Records an attempt to post a message, for seven days. `number` counts the attempts of the message from 1. An attempt

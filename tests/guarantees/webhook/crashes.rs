@@ -1,0 +1,114 @@
+//! The function's process is killed before and after every call that it sends, at one point in each run.
+
+use local::{Depth, names::Queue};
+
+use super::*;
+
+/// More points than any walk has.
+const MAX_POINTS: usize = 200;
+
+/// Runs the walk once for each point, with an event of that number.
+async fn at_every_point(at_least: usize, walk: impl AsyncFn(&Sender, usize)) {
+    let sender = Sender::of(World::builder().crashes()).await;
+    for point in 0..MAX_POINTS {
+        // Let all caches expire, so that each run starts with empty ones.
+        sender.after(HOUR).await;
+        sender.world.crashes.arm(point);
+        walk(&sender, point).await;
+        let Some(trace) = sender.world.crashes.trace() else {
+            assert!(point >= at_least, "there are {point} points only");
+            return;
+        };
+        println!("{point}: {}", trace.last().unwrap());
+    }
+    panic!("there are always more points");
+}
+
+#[tokio::test]
+async fn killed_anywhere_an_event_is_posted_until_it_is_accepted() {
+    at_every_point(12, async |sender, number| {
+        sender.answer(500);
+        sender.send(number);
+        sender.after(0).await;
+        for _ in 0..2 {
+            sender.after(15 * MINUTE).await;
+        }
+        sender.answer(204);
+        for _ in 0..2 {
+            sender.after(HOUR).await;
+        }
+        assert_eq!(sender.depth(), Depth::default(), "nothing is left");
+        let (posts, attempts) = (sender.posts_of(number).len(), sender.attempts(number).await);
+        assert!((3..=5).contains(&posts), "{posts} posts");
+        assert!(attempts.len() <= posts && attempts.len() + 1 >= posts, "{posts} posts, {attempts:?}");
+        assert_eq!(attempts.last().unwrap().status_code, Some(204), "{attempts:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn killed_anywhere_an_event_that_nobody_accepts_becomes_a_dead_letter() {
+    at_every_point(40, async |sender, number| {
+        // The endpoint would be disabled after five days.
+        sender.answer(204);
+        sender.send(MAX_POINTS + number);
+        sender.after(0).await;
+        sender.answer(500);
+        sender.send(number);
+        sender.after(0).await;
+        for _ in 0..13 {
+            sender.after(13 * HOUR).await;
+        }
+        let depth = sender.depth();
+        assert_eq!((depth.visible, depth.hidden), (0, 0));
+        assert!((1..=2).contains(&depth.dead), "{depth:?}");
+        let posts = sender.posts_of(number).len();
+        assert!((12..=13).contains(&posts), "{posts} posts");
+        sender.answer(204);
+        sender.world.system.queues.redrive(Queue::Webhooks).unwrap();
+        sender.after(0).await;
+        sender.after(HOUR).await;
+        assert_eq!(sender.depth(), Depth::default());
+    })
+    .await;
+}
+
+/// The endpoint is gone, is enabled by hand, and accepts the event. The operator is told of both.
+#[tokio::test]
+async fn killed_anywhere_a_disabled_endpoint_loses_no_event_and_the_operator_is_told() {
+    at_every_point(15, async |sender, number| {
+        let told = sender.notices().len();
+        let sweep = async || {
+            for _ in 0..2 {
+                let _ = sender.world.system.sweep().await;
+                sender.after(2 * MINUTE).await;
+            }
+        };
+        sender.answer(410);
+        sender.send(number);
+        for _ in 0..2 {
+            sender.after(5 * MINUTE).await;
+        }
+        assert_eq!(sender.state().await, WebhookStateName::Disabled);
+        sweep().await;
+        sender.answer(204);
+        sender.enable().await;
+        for _ in 0..3 {
+            sender.after(HOUR).await;
+        }
+        sweep().await;
+        assert_eq!(sender.depth(), Depth::default(), "nothing is left");
+        assert_eq!(sender.attempts(number).await.last().unwrap().status_code, Some(204));
+        let kinds = &sender.kinds_of_notices()[told..];
+        let was_killed_between = sender.world.crashes.trace().is_some_and(|trace| {
+            let mut last = trace.iter().rev().take(2);
+            last.any(|point| point == "After sweep-accounts sns:Publish")
+        });
+        if was_killed_between {
+            assert_eq!(kinds.len(), 3, "{kinds:?}");
+        } else {
+            assert_eq!(kinds, ["webhook.disabled", "webhook.recovered"]);
+        }
+    })
+    .await;
+}
