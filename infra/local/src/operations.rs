@@ -1,7 +1,7 @@
 //! What a developer can do to the local system beyond what the service and the simulator offer. `/_local/` makes these
 //! operations available over HTTP.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use digime_simulator::{AccessTokenStatus, Control, SettingsChange};
 use dynoxide::Database;
@@ -11,7 +11,7 @@ use reauth_core::{
     keyring::{Keyring, WeakSecret, reconnect_path},
     store::{Link, StoredEvent},
 };
-use reauth_domain::{AccountId, Event, EventId, UserId, event::ReconnectLink};
+use reauth_domain::{AccountId, EventId, UserId, event::ReconnectLink};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
@@ -23,7 +23,6 @@ use crate::{
     index::Index,
     names::{self, Queue},
     queues::{QueueError, Queues},
-    topic::Topic,
 };
 
 #[derive(Clone)]
@@ -31,7 +30,6 @@ pub(crate) struct Operations {
     pub(crate) index: Index,
     pub(crate) database: Database,
     pub(crate) queues: Queues,
-    pub(crate) topic: Topic,
     pub(crate) application: Application,
     pub(crate) control: Control,
     /// `None` if the caller of the system has a clock of its own, as tests have.
@@ -51,8 +49,9 @@ pub(crate) struct LinkUrls {
 pub(crate) enum OperationError {
     #[error("there is no such {0}")]
     Unknown(&'static str),
-    #[error("the topic has not taken the event yet: it is on its way")]
-    NotPublished,
+    /// The status of the answer, or why there was none.
+    #[error("the endpoint did not accept the test event: {0}")]
+    NotDelivered(String),
     #[error("the clock of this system cannot be moved")]
     FixedClock,
     #[error(transparent)]
@@ -96,20 +95,25 @@ impl Operations {
         stored.event.to_json(link.as_ref())
     }
 
-    /// Publishes an event on the topic again. Receivers see the same event id.
-    pub(crate) fn publish_again(&self, event: &EventId) -> Result<(), OperationError> {
-        let (stored, link) = self.index.read(|tables| (tables.event(event).cloned(), tables.link(event).cloned()));
-        let stored = stored.ok_or(OperationError::Unknown("event"))?;
-        if stored.published_at.is_none() {
-            return Err(OperationError::NotPublished);
+    /// Lets the demo application ask for the redelivery of an event. The next sweep puts it on its way to the topic.
+    pub(crate) async fn redeliver(&self, event: &EventId) -> Result<(), OperationError> {
+        let path = format!("/events/{event}/redeliver");
+        Ok(self.application.call(Method::POST, &path, &json!({})).await.map(drop)?)
+    }
+
+    /// Lets the demo application enable the webhook's endpoint.
+    pub(crate) async fn enable_webhook(&self) -> Result<(), OperationError> {
+        Ok(self.application.call(Method::POST, "/webhook/enable", &Value::Null).await.map(drop)?)
+    }
+
+    /// Lets the demo application post a test event to the webhook's endpoint.
+    pub(crate) async fn test_webhook(&self) -> Result<(), OperationError> {
+        let tested = self.application.call(Method::POST, "/webhook/test", &Value::Null).await?;
+        if tested["delivered"] == true {
+            return Ok(());
         }
-        let Event { subject, detail, .. } = &stored.event;
-        let traceparent = stored.traceparent.map(|trace| ("traceparent", trace.to_string()));
-        let attributes = [("eventType", detail.kind().to_owned()), ("eventId", subject.event_id.to_string())];
-        let attributes = attributes.into_iter().chain(traceparent);
-        let attributes: BTreeMap<_, _> = attributes.map(|(name, value)| (name.to_owned(), value)).collect();
-        self.topic.publish(&self.payload(&stored, link.as_ref())?.to_string(), attributes)?;
-        Ok(())
+        let outcome = tested["error"].as_str().map_or_else(|| tested["statusCode"].to_string(), str::to_owned);
+        Err(OperationError::NotDelivered(outcome))
     }
 
     /// Moves one dead letter, or all of them, back to their queue. Returns their number.

@@ -159,7 +159,6 @@ impl System {
             index: index.clone(),
             database: storage.database.clone(),
             queues: queues.clone(),
-            topic: topics.notifications.clone(),
             application: application.clone(),
             control: simulator.control(),
             clock: options.clock.clone(),

@@ -133,9 +133,15 @@ actions! {
     RESET_DEMO = "reset-demo", "Reset the demo",
         |bases, _| bases.local(Method::POST, "demo/reset", None),
         "demo-user is as in a new system, and digi.me works normally.";
-    PUBLISH = "publish", "Send again",
-        |bases, subject| bases.local(Method::POST, &format!("events/{}/publish", segment(subject.target)), None),
-        "The event was published on the topic again.";
+    REDELIVER = "redeliver", "Send again",
+        |bases, subject| bases.local(Method::POST, &format!("events/{}/redeliver", segment(subject.target)), None),
+        "The application asked for the event again. The next sweep puts it on its way, within 5 seconds.";
+    ENABLE_WEBHOOK = "enable-webhook", "Enable",
+        |bases, _| bases.local(Method::POST, "webhook/enable", None),
+        "Events are posted again. Those that wait come within 24 minutes: move the clock to see them at once.";
+    TEST_WEBHOOK = "test-webhook", "Send a test event",
+        |bases, _| bases.local(Method::POST, "webhook/test", None),
+        "The endpoint accepted a test event.";
     REDRIVE = "redrive", "Redrive all",
         |bases, subject| bases.local(Method::POST, &format!("queues/{}/redrive", segment(subject.target)), None),
         "The dead letters were moved back to the queue.";

@@ -104,7 +104,7 @@ pub(super) async fn show(State(console): State<Console>, Path(id): Path<String>,
             h1 { (event.event.detail.kind()) }
             p { (user_link(&subject.user_id)) " · " (view.target_link(&subject.user_id, &subject.about.target()))
                 " · " (view.time(event.event.timestamp)) " · " code { (id) } }
-            (view.actions(&[&actions::PUBLISH], Subject { user: subject.user_id.as_str(), target: id.as_str() }, "this event"))
+            (view.actions(&[&actions::REDELIVER], Subject { user: subject.user_id.as_str(), target: id.as_str() }, "this event"))
             div.columns {
                 section id="receivers" data-live aria-labelledby="receivers-title" {
                     h2 id="receivers-title" { "Who took it" }

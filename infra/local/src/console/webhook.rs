@@ -7,7 +7,10 @@ use reauth_domain::{
     webhook::{DisabledReason, MAX_POSTS, WebhookState},
 };
 
-use super::layout::{View, badge};
+use super::{
+    actions::{self, Action, Subject},
+    layout::{View, badge},
+};
 use crate::names::Queue;
 
 /// Attempts on a page.
@@ -27,10 +30,16 @@ pub(super) fn overview(view: &View<'_>) -> Markup {
                     dt { "Last success" }
                     dd { @if let Some(at) = health.last_success_at { (view.time(at)) } @else { "none yet" } }
                     dt { "Waiting" } dd { (depth.visible + depth.hidden) }
+                    @if let Some(key) = &webhook.public_key { dt { "Public key" } dd { code.url { (key) } } }
                 }
+                (view.actions(offered(health.state), Subject::default(), "the webhook"))
             }
         }
     }
+}
+
+fn offered(state: WebhookState) -> &'static [&'static Action] {
+    if state.is_disabled() { &[&actions::ENABLE_WEBHOOK, &actions::TEST_WEBHOOK] } else { &[&actions::TEST_WEBHOOK] }
 }
 
 fn state(view: &View<'_>, state: WebhookState) -> Markup {

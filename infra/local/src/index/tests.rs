@@ -148,7 +148,9 @@ async fn the_demo_is_reset_and_the_limit_of_links_too() {
     assert_eq!(system.operations.reset_link_limit(&user()).unwrap(), 1);
     assert_eq!(press().await.unwrap().status(), 303);
 
-    system.operations.publish_again(&event).unwrap();
+    system.operations.redeliver(&event).await.unwrap();
+    system.sweep().await.unwrap();
+    system.run_until_idle().await.unwrap();
     let published = system.topic.newest(2);
     assert_eq!((&published[0].message, &published[0].attributes), (&published[1].message, &published[1].attributes));
 

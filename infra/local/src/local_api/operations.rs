@@ -1,4 +1,4 @@
-//! What a developer can do to the local system: publish an event again, redrive dead letters, move the clock, reset the
+//! What a developer can do to the local system: redeliver an event, test and enable the webhook, redrive dead letters, move the clock, reset the
 //! demo user or the limit of a user's links, and what the demo application does.
 
 use axum::{
@@ -22,7 +22,9 @@ use crate::{
 
 pub(super) fn routes() -> Vec<Route> {
     vec![
-        Route::new("POST /_local/events/{eventId}/publish", publish),
+        Route::new("POST /_local/events/{eventId}/redeliver", redeliver),
+        Route::new("POST /_local/webhook/enable", enable_webhook),
+        Route::new("POST /_local/webhook/test", test_webhook),
         Route::new("POST /_local/queues/{queue}/redrive", redrive),
         Route::new("GET /_local/clock", clock),
         Route::new("PUT /_local/clock", advance_clock),
@@ -38,10 +40,12 @@ impl From<OperationError> for Refused {
     fn from(error: OperationError) -> Self {
         let status = match &error {
             OperationError::Unknown(_) => StatusCode::NOT_FOUND,
-            OperationError::FixedClock | OperationError::NotPublished => StatusCode::CONFLICT,
+            OperationError::FixedClock => StatusCode::CONFLICT,
             OperationError::Clock(ClockError::OutOfRange) => StatusCode::BAD_REQUEST,
             OperationError::Application(ReadError::Service { status, .. }) => *status,
-            OperationError::Application(_) | OperationError::Demo(_) => StatusCode::BAD_GATEWAY,
+            OperationError::Application(_) | OperationError::Demo(_) | OperationError::NotDelivered(_) => {
+                StatusCode::BAD_GATEWAY
+            }
             OperationError::Clock(ClockError::File(_))
             | OperationError::Queue(_)
             | OperationError::Table(_)
@@ -57,9 +61,19 @@ fn parse(body: &Bytes, names: &[&str]) -> Result<Object, Refused> {
     json::parse(text).and_then(|value| Object::of(value, names)).map_err(Refused::bad_request)
 }
 
-async fn publish(State(api): State<LocalApi>, Path(id): Path<String>) -> Result<StatusCode, Refused> {
+async fn redeliver(State(api): State<LocalApi>, Path(id): Path<String>) -> Result<StatusCode, Refused> {
     let id = id.parse().map_err(Refused::bad_request)?;
-    api.operations.publish_again(&id)?;
+    api.operations.redeliver(&id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn enable_webhook(State(api): State<LocalApi>) -> Result<StatusCode, Refused> {
+    api.operations.enable_webhook().await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn test_webhook(State(api): State<LocalApi>) -> Result<StatusCode, Refused> {
+    api.operations.test_webhook().await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeSet;
 
+use axum::Router;
 use digime::ambient::Ambient;
 use digime_simulator::{Account, CONTROL_ROUTES, ContractKeys, ErrorShape};
 use reqwest::StatusCode;
 use serde_json::Value;
+use tokio::net::TcpListener;
 
 use super::{descriptions::CONTROL, routes};
-use crate::{DEMO_USER, MovableClock, Options, System, in_process, table::yaml};
+use crate::{DEMO_USER, MovableClock, Options, System, in_process, names, table::yaml};
 
 const METHODS: [&str; 5] = ["get", "put", "post", "patch", "delete"];
 const BANK: &str = "1_demo-bank";
@@ -40,10 +42,21 @@ fn every_route_is_described_and_nothing_else_is() {
     assert_eq!(described, routes);
 }
 
+/// A receiver of webhooks that accepts everything, until the test ends. Returns its URL.
+async fn receiver() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, Router::new().fallback(|| async {})).await });
+    url
+}
+
 async fn system() -> System {
     let clock = MovableClock::open(&Ambient::system(), None).unwrap();
     let ambient = clock.ambient();
-    let options = Options { background: false, clock: Some(clock), ..Options::new(ambient.clone(), ambient.clone()) };
+    let mut options =
+        Options { background: false, clock: Some(clock), ..Options::new(ambient.clone(), ambient.clone()) };
+    let webhook = [("WEBHOOK_URL", receiver().await), ("WEBHOOK_SECRET_ID", names::WEBHOOK_SECRET.to_owned())];
+    options.settings.extend(webhook.map(|(name, value)| (name.to_owned(), value)));
     let system = System::start(options, |endpoints| async move { in_process(&endpoints, &ambient) }).await.unwrap();
     system.add_demo_user().await.unwrap();
     system
