@@ -23,6 +23,7 @@ use crate::{
     index::Index,
     names::{self, Queue},
     queues::{QueueError, Queues},
+    topic::Topic,
 };
 
 #[derive(Clone)]
@@ -30,6 +31,8 @@ pub(crate) struct Operations {
     pub(crate) index: Index,
     pub(crate) database: Database,
     pub(crate) queues: Queues,
+    /// The notices for the operator.
+    pub(crate) alarms: Topic,
     pub(crate) application: Application,
     pub(crate) control: Control,
     /// `None` if the caller of the system has a clock of its own, as tests have.

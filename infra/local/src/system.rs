@@ -159,6 +159,7 @@ impl System {
             index: index.clone(),
             database: storage.database.clone(),
             queues: queues.clone(),
+            alarms: topics.alarms.clone(),
             application: application.clone(),
             control: simulator.control(),
             clock: options.clock.clone(),
