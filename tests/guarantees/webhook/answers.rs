@@ -20,7 +20,7 @@ async fn attempt(answer: Answer) -> (StoredAttempt, Duration) {
 async fn a_receiver_that_hangs_is_given_fifteen_seconds_and_no_answer_counts() {
     let (attempt, took) = attempt(Answer::NotYet).await;
     assert_eq!((attempt.status_code, attempt.error.as_deref()), (None, Some("timeout")));
-    assert!((15..20).contains(&seconds(took)), "{took:?}");
+    assert!((15..20).contains(&took.as_secs()), "{took:?}");
 }
 
 #[tokio::test]
@@ -35,10 +35,10 @@ async fn of_a_huge_answer_the_beginning_is_read_and_512_bytes_are_kept() {
 async fn an_answer_that_never_ends_is_not_waited_for() {
     let (refused, took) = attempt(Answer::Endless(500)).await;
     assert_eq!(refused.status_code, Some(500));
-    assert!(seconds(took) < 5, "{took:?}");
+    assert!(took.as_secs() < 5, "{took:?}");
     let (accepted, took) = attempt(Answer::Endless(200)).await;
     assert_eq!((accepted.status_code, accepted.next_attempt_at), (Some(200), None));
-    assert!(seconds(took) < 5, "{took:?}");
+    assert!(took.as_secs() < 5, "{took:?}");
 }
 
 #[tokio::test]
