@@ -20,6 +20,7 @@ mod metrics;
 mod model;
 mod openapi;
 mod permissions;
+mod proxies;
 mod races;
 mod refresh;
 mod secrets;

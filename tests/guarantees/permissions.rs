@@ -1,9 +1,9 @@
 //! Least privilege: the role of each function in the template allows exactly the calls that the function makes.
 
 use digime_simulator::{AccessTokenStatus, Account, ErrorShape, Failure};
-use local::aws::Fault;
+use local::{aws::Fault, names::Queue};
 use serde_json::json;
-use tests::{BANK, DEMO_USER, Decision, World, broken, granted_permissions, healthy, used_permissions};
+use tests::{Answer, BANK, DEMO_USER, Decision, World, broken, granted_permissions, healthy, used_permissions};
 
 const ACCOUNTS: &str = "/v1.7/permission-access/accounts";
 const HOSPITAL: &str = "2_demo-hospital";
@@ -74,6 +74,17 @@ async fn take_in_first_results(world: &World) {
     world.sweep().await;
 }
 
+/// The webhook's endpoint refuses an event once more, and is gone. The operator is told.
+async fn post_to_an_endpoint_that_fails(world: &World) {
+    world.enqueue(Queue::Webhooks, "no event");
+    for status in [500, 410] {
+        world.webhook().answer(Answer::Status(status));
+        world.hand_in("a-new-user", None, &broken("7_second")).await;
+        world.advance(60);
+    }
+    world.sweep().await;
+}
+
 /// The application's other routes, erasure last.
 async fn list_store_and_erase(world: &World) {
     world.get("/accounts?status=reauth_required").await;
@@ -95,6 +106,7 @@ async fn every_function_is_allowed_exactly_what_it_does() {
     verify_by_the_sweep(&world).await;
     reauthorize_the_user(&world).await;
     take_in_first_results(&world).await;
+    post_to_an_endpoint_that_fails(&world).await;
     list_store_and_erase(&world).await;
     let used = used_permissions(world.system.aws.permissions());
     let granted = granted_permissions();

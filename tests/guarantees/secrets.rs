@@ -7,7 +7,7 @@ use http::StatusCode;
 use local::{
     Function, Invoke,
     aws::Fault,
-    names::{CONTRACT_SECRET_PREFIX, Queue, SERVICE_SECRET},
+    names::{self, CONTRACT_SECRET_PREFIX, Queue, SERVICE_SECRET},
 };
 use serde_json::{Value, json};
 use tests::{
@@ -89,7 +89,10 @@ impl<'a> Walk<'a> {
         let key = contract["privateKey"].as_str().unwrap().lines().nth(1).unwrap().to_owned();
         secrets.add("the private key", key);
         secrets.add("the service secret", world.system.secrets.get(SERVICE_SECRET).unwrap());
+        let private = "whsk_BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=";
+        world.system.secrets.put(names::WEBHOOK_SECRET, &format!("{WEBHOOK_SECRET}\n{private}"));
         secrets.add("the webhook's secret", WEBHOOK_SECRET);
+        secrets.add("the webhook's private key", private);
         secrets.add("the webhook's address", world.webhook().url.split_once('?').unwrap().1);
         secrets.add_tokens(world).await;
         Self { world, secrets, replies: String::new() }

@@ -168,6 +168,7 @@ pub fn options(stand_ins: Ambient, ambient: Ambient) -> Options {
 fn secrets() -> DemoSecrets {
     static SECRETS: OnceLock<DemoSecrets> = OnceLock::new();
     let generate = || DemoSecrets::generate(&Ambient::system()).expect("a key pair can be made");
-    let new = || DemoSecrets { webhook_secret: WEBHOOK_SECRET.to_owned(), ..generate() };
+    let new =
+        || DemoSecrets { webhook_secret: WEBHOOK_SECRET.to_owned(), webhook_private_key: String::new(), ..generate() };
     SECRETS.get_or_init(new).clone()
 }

@@ -42,10 +42,13 @@ pub struct Info {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Webhook {
     pub url: String,
-    /// The secret `whsec_…` that signs the posts.
+    /// The key `whsec_…` that verifies the `v1` signatures of the posts.
     pub secret: String,
+    /// The key `whpk_…` that verifies their `v1a` signatures. `None` if they have none.
+    pub public_key: Option<String>,
 }
 
 /// The credentials of the application, for AWS Signature Version 4.

@@ -19,9 +19,13 @@ pub struct DemoSecrets {
     /// The demo contract's public key in PEM.
     pub public_key_pem: String,
     pub service_secret: String,
-    /// The secret `whsec_…` that signs the posts of the webhook. Empty in a file of an earlier version.
+    /// The key `whsec_…` that signs the posts of the webhook, and that its receiver knows. Empty in a file of an earlier
+    /// version.
     #[serde(default)]
     pub webhook_secret: String,
+    /// The private key `whsk_…` that signs the posts too. Empty in a file of an earlier version.
+    #[serde(default)]
+    pub webhook_private_key: String,
     /// The application's credentials. Empty in a file of an earlier version.
     #[serde(default)]
     pub access_key_id: String,
@@ -43,6 +47,7 @@ impl DemoSecrets {
             public_key_pem: keys.public_key_pem,
             service_secret: random_hex::<32>(ambient),
             webhook_secret: String::new(),
+            webhook_private_key: String::new(),
             access_key_id: String::new(),
             secret_access_key: String::new(),
         };
@@ -56,6 +61,12 @@ impl DemoSecrets {
         Credentials::new(&self.access_key_id, &self.secret_access_key)
     }
 
+    /// The content of the webhook's secret: both of its keys.
+    #[must_use]
+    pub fn webhook_keys(&self) -> String {
+        format!("{} {}", self.webhook_secret, self.webhook_private_key).trim().to_owned()
+    }
+
     /// Generates the secrets that a file of an earlier version does not have. Returns whether there were any.
     fn complete(&mut self, ambient: &Ambient) -> bool {
         let key = || [ambient.bytes::<16>(), ambient.bytes::<16>()].concat();
@@ -63,6 +74,10 @@ impl DemoSecrets {
         if self.webhook_secret.is_empty() {
             // Standard Webhooks: 24 to 64 bytes.
             self.webhook_secret = format!("whsec_{}", STANDARD.encode(key()));
+        }
+        if self.webhook_private_key.is_empty() {
+            // The seed of an ed25519 key: 32 bytes.
+            self.webhook_private_key = format!("whsk_{}", STANDARD.encode(key()));
         }
         if self.access_key_id.is_empty() || self.secret_access_key.is_empty() {
             // The lengths are those of AWS: 20 and 40 characters.
@@ -119,9 +134,17 @@ mod tests {
         fs::write(&path, old).unwrap();
         let first = DemoSecrets::load_or_generate(&path, &ambient).unwrap();
         assert_eq!((first.private_key_pem.as_str(), first.service_secret.as_str()), ("private", "service"));
-        assert!(first.webhook_secret.starts_with("whsec_"));
+        assert!(first.webhook_secret.starts_with("whsec_") && first.webhook_private_key.starts_with("whsk_"));
         let credentials = first.credentials();
         assert_eq!((credentials.access_key_id.len(), credentials.secret_access_key.len()), (20, 40));
         assert!(first == DemoSecrets::load_or_generate(&path, &ambient).unwrap());
+        // A version that signed posts with one key.
+        let mut file: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        file.as_object_mut().unwrap().remove("webhookPrivateKey").unwrap();
+        fs::write(&path, file.to_string()).unwrap();
+        let completed = DemoSecrets::load_or_generate(&path, &ambient).unwrap();
+        assert_eq!(completed.webhook_secret, first.webhook_secret);
+        assert!(completed.webhook_private_key.starts_with("whsk_"));
+        assert!(completed == DemoSecrets::load_or_generate(&path, &ambient).unwrap());
     }
 }

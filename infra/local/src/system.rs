@@ -10,6 +10,7 @@ use reauth_core::{
     config::{ConfigError, Environment},
     services,
     store::Store,
+    webhook,
 };
 use tokio::{net::TcpListener, task::JoinHandle};
 
@@ -131,7 +132,7 @@ impl System {
         let secrets = Secrets::default();
         secrets.put(names::SERVICE_SECRET, &storage.secrets.service_secret);
         if webhook_url(&options).is_some() {
-            secrets.put(names::WEBHOOK_SECRET, &storage.secrets.webhook_secret);
+            secrets.put(names::WEBHOOK_SECRET, &storage.secrets.webhook_keys());
         }
         let aws = Aws::new(
             storage.database.clone(),
@@ -324,7 +325,12 @@ fn contracts(
 fn info(options: &Options, endpoints: &Endpoints, storage: &Storage) -> Info {
     let setting = |name: &str| endpoints.environment(Function::CreateReauthUrl).remove(name);
     let origins = setting("ALLOWED_RETURN_ORIGINS").unwrap_or_default();
-    let secret = storage.secrets.webhook_secret.clone();
+    let keys = &storage.secrets;
+    let webhook = webhook_url(options).map(|url| Webhook {
+        url: url.clone(),
+        secret: keys.webhook_secret.clone(),
+        public_key: webhook::public_key(&keys.webhook_keys().into()),
+    });
     Info {
         version: env!("CARGO_PKG_VERSION"),
         api_url: endpoints.public_base_url.clone(),
@@ -335,7 +341,7 @@ fn info(options: &Options, endpoints: &Endpoints, storage: &Storage) -> Info {
         aws_url: endpoints.aws_url.clone(),
         demo_user_id: DEMO_USER,
         contracts: Vec::new(),
-        webhook: webhook_url(options).map(|url| Webhook { url: url.clone(), secret }),
+        webhook,
         return_origins: origins.split(',').map(|origin| origin.trim().to_owned()).collect(),
         default_return_url: setting("DEFAULT_RETURN_URL"),
         credentials: storage.secrets.credentials(),

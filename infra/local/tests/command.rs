@@ -340,6 +340,8 @@ async fn a_second_start_keeps_secrets_and_contracts_and_reads_the_file() {
     let after = again.info().await;
     assert_eq!(after["credentials"], before["credentials"]);
     assert_eq!(after["webhook"]["secret"], before["webhook"]["secret"]);
+    assert_eq!(after["webhook"]["publicKey"], before["webhook"]["publicKey"]);
+    assert!(after["webhook"]["publicKey"].as_str().unwrap().starts_with("whpk_"));
     assert_eq!(after["webhook"]["url"], "http://127.0.0.1:9/file");
     assert_eq!(after["defaultReturnUrl"], Value::Null);
     let ids = |info: &Value| -> Vec<String> {

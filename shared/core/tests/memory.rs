@@ -10,7 +10,7 @@ use std::{fs::File, os::unix::fs::FileExt, process::Command};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use digime::{Contract, ambient::Ambient};
-use reauth_core::keyring::Keyring;
+use reauth_core::{keyring::Keyring, webhook};
 use secrecy::{ExposeSecret, SecretString};
 use zeroize::{Zeroize, Zeroizing};
 
@@ -86,4 +86,25 @@ fn an_opened_value_is_wiped() {
     assert_eq!(opened.expose_secret().len(), 4_000 + masked.len());
     drop(opened);
     assert!(!stands_in_memory(&masked));
+}
+
+/// The key of these bytes in base64, and the bytes after the first 16, masked: the allocator overwrites the beginning of
+/// freed memory with its own lists.
+fn key(prefix: &str, bytes: impl Iterator<Item = u8>) -> (String, Vec<u8>) {
+    let clear = Zeroizing::new(bytes.collect::<Vec<_>>());
+    (format!("{prefix}{}", STANDARD.encode(&*clear)), clear[16..].iter().map(|byte| byte ^ MASK).collect())
+}
+
+#[test]
+fn the_keys_of_a_webhook_are_wiped() {
+    let (shared, masked_shared) = key("whsec_", (0..64).map(|number| 3 * number + 1));
+    let (private, masked_private) = key("whsk_", (0..32).map(|number| 251 - 5 * number));
+    let secret = SecretString::from(format!("{shared} {private}"));
+    // The keys are decoded, used for the public key, and dropped.
+    assert!(webhook::public_key(&secret).unwrap().starts_with("whpk_"));
+    for masked in [masked_shared, masked_private] {
+        assert!(!stands_in_memory(&masked));
+        let found = Zeroizing::new(masked.iter().map(|byte| byte ^ MASK).collect::<Vec<_>>());
+        assert!(stands_in_memory(&masked), "what is there is found: {}", found.len());
+    }
 }

@@ -69,10 +69,8 @@ async fn a_post_is_one_log_line_with_its_ids_and_without_what_was_posted_or_answ
     sender.world.run_until_idle().await;
     let log = sender.world.log(Function::PostWebhook);
     let lines: Vec<Value> = log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
-    let refused: Vec<_> = lines
-        .iter()
-        .filter(|line| line["fields"]["message"] == "post-webhook: the receiver refused an event")
-        .collect();
+    let refused: Vec<_> =
+        lines.iter().filter(|line| line["fields"]["message"] == "post-webhook: could not post an event").collect();
     assert_eq!(refused.len(), 2, "{log}");
     let fields = &refused[0]["fields"];
     for (name, expected) in [

@@ -48,7 +48,9 @@ pub(super) fn introduction(info: &Info) -> String {
     let credentials = &info.credentials;
     add("Credentials", &format!("{} {} ({checked})", credentials.access_key_id, credentials.secret_access_key));
     if let Some(webhook) = &info.webhook {
-        add("Webhook", &format!("{} (signed with {})", webhook.url, webhook.secret));
+        let public_key = webhook.public_key.as_deref().map(|key| format!(", verified with {key}"));
+        let public_key = public_key.unwrap_or_default();
+        add("Webhook", &format!("{} (signed with {}{public_key})", webhook.url, webhook.secret));
     }
     add("Returns", &info.return_origins.join(", "));
     match &info.data_directory {

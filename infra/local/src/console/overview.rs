@@ -65,7 +65,7 @@ fn begin(view: &View<'_>) -> Markup {
                     dt { "Credentials" } dd { code { (info.credentials.access_key_id) } " and " code { (info.credentials.secret_access_key) } @if !info.signatures_verified { ", which are not checked: start with " code { "--verify-signatures" } } }
                     dt { "Control APIs" } dd { a href="/_local/openapi.yaml" { "OpenAPI" } }
                     @if let Some(webhook) = &info.webhook {
-                        dt { "Webhook" } dd { code { (webhook.url) } ", signed with " code { (webhook.secret) } }
+                        dt { "Webhook" } dd { code { (webhook.url) } ", signed with " code { (webhook.secret) } @if let Some(key) = &webhook.public_key { ", verified with " code { (key) } } }
                     }
                 }
                 p { "Then store a user's token pair: " code { "PUT /users/{userId}/grants/{contractId}" } ". The user and what happens to it appear here. "

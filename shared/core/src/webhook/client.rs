@@ -116,3 +116,8 @@ fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a 
         None => find(error.source()?),
     }
 }
+
+#[cfg(test)]
+mod receiver;
+#[cfg(test)]
+mod tests;

@@ -205,3 +205,159 @@ impl Resolve for System {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use ipnet::IpNet;
+
+    use super::*;
+
+    const CASES: &str = include_str!("ssrf_cases.txt");
+
+    /// The lines of a kind, without the kind.
+    fn cases(kind: &str) -> Vec<&'static str> {
+        let cases: Vec<_> = CASES.lines().filter_map(|line| line.strip_prefix(kind)?.strip_prefix(' ')).collect();
+        assert!(!cases.is_empty(), "{kind}");
+        cases
+    }
+
+    fn reach_of(url: &str, allow_loopback: bool) -> Option<Reach> {
+        Reach::of(&Url::parse(url).ok()?, allow_loopback).ok()
+    }
+
+    fn url_of(address: IpAddr) -> String {
+        format!("https://{}/hooks", if address.is_ipv6() { format!("[{address}]") } else { address.to_string() })
+    }
+
+    /// Answers each name with these addresses.
+    struct Fixed(Vec<IpAddr>);
+
+    impl Resolve for Fixed {
+        fn resolve(&self, _: Name) -> Resolving {
+            let found: Vec<_> = self.0.iter().map(|address| SocketAddr::new(*address, 0)).collect();
+            Box::pin(async { Ok(Box::new(found.into_iter()) as Addrs) })
+        }
+    }
+
+    /// The addresses that remain, or `None` if the name is refused.
+    async fn resolved(reach: Reach, name: &str, addresses: &[IpAddr]) -> Option<Vec<IpAddr>> {
+        let resolving = Guarded::new(reach, Fixed(addresses.to_vec())).resolve(name.parse().unwrap());
+        match resolving.await {
+            Ok(allowed) => Some(allowed.map(|allowed| allowed.ip()).collect()),
+            Err(error) => {
+                assert!(error.is::<AddressRefused>());
+                None
+            }
+        }
+    }
+
+    #[test]
+    fn every_line_of_the_list_is_of_a_kind() {
+        let kinds = ["url", "address", "name", "public"];
+        let lines: Vec<_> = CASES.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
+        assert_eq!(kinds.iter().map(|kind| cases(kind).len()).sum::<usize>(), lines.len());
+    }
+
+    /// So a network that is missing is noticed.
+    #[test]
+    fn each_network_has_an_address_in_the_list_that_no_other_network_contains() {
+        let addresses: Vec<IpAddr> = cases("address").iter().map(|text| text.parse().unwrap()).collect();
+        let networks = FORBIDDEN_V4.iter().chain(FORBIDDEN_V6).map(|text| text.parse::<IpNet>().unwrap());
+        let networks: Vec<_> = networks.collect();
+        for network in &networks {
+            let only_here = |address: &IpAddr| networks.iter().all(|one| one.contains(address) == (one == network));
+            assert!(addresses.iter().any(only_here), "{network}");
+        }
+    }
+
+    #[test]
+    fn a_url_that_leads_inside_is_refused_in_any_spelling() {
+        for url in cases("url") {
+            assert_eq!(reach_of(url, false), None, "{url}");
+        }
+    }
+
+    #[tokio::test]
+    async fn addresses_that_are_not_public_are_refused_in_urls_and_behind_names() {
+        for text in cases("address") {
+            let address: IpAddr = text.parse().unwrap();
+            assert_eq!(reach_of(&url_of(address), false), None, "{text}");
+            assert_eq!(resolved(Reach::Public, "app.example", &[address]).await, None, "{text}");
+            let with_loopback = resolved(Reach::PublicAndLoopback, "app.example", &[address]).await;
+            assert_eq!(with_loopback.is_some(), address.is_loopback(), "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn public_addresses_are_accepted() {
+        for text in cases("public") {
+            let address: IpAddr = text.parse().unwrap();
+            assert_eq!(reach_of(&url_of(address), false), Some(Reach::Public), "{text}");
+            assert_eq!(resolved(Reach::Public, "app.example", &[address]).await, Some(vec![address]), "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_name_is_refused_for_what_it_resolves_to() {
+        for line in cases("name") {
+            let (name, address) = line.split_once(' ').unwrap();
+            let url = format!("https://{name}/hooks");
+            assert_eq!(reach_of(&url, false), Some(Reach::Public), "{name}");
+            let host = Url::parse(&url).unwrap().host_str().unwrap().to_owned();
+            assert_eq!(resolved(Reach::Public, &host, &[address.parse().unwrap()]).await, None, "{name}");
+        }
+    }
+
+    #[tokio::test]
+    async fn of_several_addresses_only_the_public_ones_are_used() {
+        let [public, private, nat64, loopback] =
+            ["1.1.1.1", "10.0.0.1", "64:ff9b::101:101", "127.0.0.1"].map(|text| text.parse::<IpAddr>().unwrap());
+        let all = [private, nat64, public, loopback];
+        assert_eq!(resolved(Reach::Public, "app.example", &all).await, Some(vec![public]));
+        assert_eq!(resolved(Reach::PublicAndLoopback, "app.example", &all).await, Some(vec![public, loopback]));
+        assert_eq!(resolved(Reach::Loopback, "localhost", &all).await, Some(vec![loopback]));
+        assert_eq!(resolved(Reach::Public, "app.example", &[private, nat64]).await, None);
+        // A name without addresses is another error: nobody can be connected to.
+        assert_eq!(resolved(Reach::Public, "app.example", &[]).await, Some(Vec::new()));
+    }
+
+    #[test]
+    fn loopback_is_allowed_where_it_is_permitted_and_nothing_else() {
+        let cases = BTreeMap::from([
+            ("http://127.0.0.1:8000/hooks", Some(Reach::Loopback)),
+            ("http://127.1/", Some(Reach::Loopback)),
+            ("http://localhost:3000/", Some(Reach::Loopback)),
+            ("http://[::1]/", Some(Reach::Loopback)),
+            ("https://127.0.0.1/", Some(Reach::PublicAndLoopback)),
+            ("https://localhost/", Some(Reach::PublicAndLoopback)),
+            ("https://app.example/", Some(Reach::PublicAndLoopback)),
+            ("http://app.example/", None),
+            ("http://app.localhost/", None),
+            ("http://localhost./", None),
+            ("http://1.1.1.1/", None),
+            ("http://0.0.0.0/", None),
+            ("http://[::ffff:127.0.0.1]/", None),
+            ("http://[::127.0.0.1]/", None),
+            ("http://[64:ff9b::7f00:1]/", None),
+            ("https://[::ffff:127.0.0.1]/", None),
+            ("https://10.0.0.1/", None),
+            ("https://169.254.169.254/", None),
+            ("https://u:p@127.0.0.1/", None),
+            ("ftp://127.0.0.1/", None),
+        ]);
+        for (url, reach) in cases {
+            assert_eq!(reach_of(url, true), reach, "{url}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_says_what_is_wrong_without_the_url() {
+        let refusal = |url: &str, allow_loopback| Reach::of(&Url::parse(url).unwrap(), allow_loopback).unwrap_err();
+        assert_eq!(refusal("http://app.example/", false), InvalidUrl::NotHttps);
+        assert_eq!(refusal("http://app.example/", true), InvalidUrl::NotHttpsOrLoopback);
+        assert_eq!(refusal("https://u@app.example/", true), InvalidUrl::Userinfo);
+        assert_eq!(refusal("https://127.0.0.1/", false), InvalidUrl::NotPublic);
+    }
+}

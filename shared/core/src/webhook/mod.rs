@@ -8,7 +8,9 @@ mod keys;
 mod outcome;
 
 use digime::ambient::Ambient;
+use jiff::Timestamp;
 use reauth_domain::{EventId, TraceParent};
+use secrecy::SecretString;
 use url::Url;
 
 pub use self::guard::InvalidUrl;
@@ -75,15 +77,21 @@ impl Webhook {
     pub async fn post(&self, message: Outgoing<'_>) -> Result<Outcome, SecretError> {
         let keys = self.keys.get().await?;
         let began = self.ambient.now();
-        let (id, seconds) = (message.event_id.as_str(), began.as_second());
-        let mut headers = vec![
-            ("webhook-id", id.to_owned()),
-            ("webhook-timestamp", seconds.to_string()),
-            ("webhook-signature", keys.sign(id, seconds, message.body)),
-        ];
-        headers.extend(message.traceparent.map(|traceparent| ("traceparent", traceparent.to_string())));
+        let headers = headers(&keys, message, began);
         Ok(Outcome { began, result: self.client.post(headers, message.body, &self.ambient).await })
     }
+}
+
+/// The headers of Standard Webhooks, and the trace.
+fn headers(keys: &SigningKeys, message: Outgoing<'_>, at: Timestamp) -> Vec<(&'static str, String)> {
+    let (id, seconds) = (message.event_id.as_str(), at.as_second());
+    let mut headers = vec![
+        ("webhook-id", id.to_owned()),
+        ("webhook-timestamp", seconds.to_string()),
+        ("webhook-signature", keys.sign(id, seconds, message.body)),
+    ];
+    headers.extend(message.traceparent.map(|traceparent| ("traceparent", traceparent.to_string())));
+    headers
 }
 
 /// Checks the value of `WEBHOOK_URL`, as a function does at its start.
@@ -101,10 +109,106 @@ fn checked_url(url: &str, allow_loopback: bool) -> Result<(Url, Reach), InvalidU
     Ok((url, reach))
 }
 
+/// The public key `whpk_…` of a secret. `None` if the secret has no private key, or cannot be used.
+#[must_use]
+pub fn public_key(secret: &SecretString) -> Option<String> {
+    SigningKeys::read(secret, None).ok()?.public_keys().pop()
+}
+
 fn allows_loopback(environment: &Environment) -> Result<bool, ConfigError> {
     match environment.optional("WEBHOOK_ALLOW_LOOPBACK") {
         None | Some("false") => Ok(false),
         Some("true") => Ok(true),
         Some(_) => Err(ConfigError::new("WEBHOOK_ALLOW_LOOPBACK", "must be true or false")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
+    use base64::{Engine, engine::general_purpose::STANDARD};
+    use http::{HeaderMap, HeaderName};
+
+    use super::*;
+
+    const BODY: &str = r#"{"type":"account.removed","data":{"eventId":"evt_1","serviceName":"Bänk"}}"#;
+
+    /// The headers as a receiver gets them.
+    fn received(keys: &SigningKeys) -> HeaderMap {
+        let event_id = EventId::from([1; 16]);
+        let message = Outgoing { event_id: &event_id, body: BODY, traceparent: None };
+        let headers = headers(keys, message, Ambient::system().now());
+        headers.into_iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap())).collect()
+    }
+
+    fn secret(byte: u8) -> (String, String) {
+        let key = |prefix: &str| format!("{prefix}{}", STANDARD.encode([byte; 32]));
+        (key("whsec_"), key("whsk_"))
+    }
+
+    #[test]
+    fn the_library_of_the_standard_verifies_v1() {
+        let ((shared, private), (old, _)) = (secret(1), secret(2));
+        let keys = SigningKeys::read(&format!("{shared} {private}").into(), Some(&old.clone().into())).unwrap();
+        let headers = received(&keys);
+        for secret in [shared, old] {
+            let receiver = standardwebhooks::Webhook::new(&secret).unwrap();
+            receiver.verify(BODY.as_bytes(), &headers).unwrap();
+            assert!(receiver.verify(BODY.replace("removed", "healed").as_bytes(), &headers).is_err());
+            let mut other = headers.clone();
+            other.insert("webhook-id", "evt_2".parse().unwrap());
+            assert!(receiver.verify(BODY.as_bytes(), &other).is_err());
+        }
+        let stranger = standardwebhooks::Webhook::new(&secret(3).0).unwrap();
+        assert!(stranger.verify(BODY.as_bytes(), &headers).is_err());
+    }
+
+    /// The libraries of the standard do not verify `v1a`.
+    #[test]
+    fn the_public_key_verifies_v1a() {
+        let (shared, private) = secret(1);
+        let keys = SigningKeys::read(&format!("{shared} {private}").into(), None).unwrap();
+        let headers = received(&keys);
+        let text = |name: &str| headers[name].to_str().unwrap();
+        let public = STANDARD.decode(keys.public_keys()[0].strip_prefix("whpk_").unwrap()).unwrap();
+        let signature = text("webhook-signature").split(' ').find_map(|one| one.strip_prefix("v1a,")).unwrap();
+        let signature = STANDARD.decode(signature).unwrap();
+        let signed = format!("{}.{}.{BODY}", text("webhook-id"), text("webhook-timestamp"));
+        UnparsedPublicKey::new(&ED25519, public).verify(signed.as_bytes(), &signature).unwrap();
+    }
+
+    fn built(variables: &[(&str, &str)]) -> Result<Webhook, ConfigError> {
+        let common = [
+            ("AWS_REGION", "eu-west-1"),
+            ("AWS_ACCESS_KEY_ID", "a"),
+            ("AWS_SECRET_ACCESS_KEY", "s"),
+            ("WEBHOOK_SECRET_ID", "secret"),
+        ];
+        let all = common.iter().chain(variables).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let environment = all.collect();
+        Webhook::new(&Aws::new(&environment).unwrap(), &Ambient::system())
+    }
+
+    #[test]
+    fn loopback_addresses_need_the_setting() {
+        let local = ("WEBHOOK_URL", "http://127.0.0.1:8000/hooks");
+        for without in [None, Some("false"), Some("")] {
+            let setting = without.map(|value| ("WEBHOOK_ALLOW_LOOPBACK", value));
+            let variables: Vec<_> = setting.into_iter().chain([local]).collect();
+            assert_eq!(built(&variables).unwrap_err().variable, "WEBHOOK_URL");
+        }
+        let webhook = built(&[local, ("WEBHOOK_ALLOW_LOOPBACK", "true")]).unwrap();
+        assert_eq!(webhook.url().as_str(), local.1);
+        for wrong in ["TRUE", "1", "yes", "wrong-value"] {
+            let error = built(&[local, ("WEBHOOK_ALLOW_LOOPBACK", wrong)]).unwrap_err();
+            assert_eq!(error.to_string(), "WEBHOOK_ALLOW_LOOPBACK must be true or false");
+        }
+    }
+
+    #[test]
+    fn a_url_that_is_not_public_is_refused_by_name_and_not_shown() {
+        let error = built(&[("WEBHOOK_URL", "https://169.254.169.254/latest?key=k")]).unwrap_err().to_string();
+        assert!(error.starts_with("WEBHOOK_URL must ") && !error.contains("169") && !error.contains("key="), "{error}");
+        assert!(built(&[("WEBHOOK_URL", "https://app.example/hooks")]).is_ok());
     }
 }
