@@ -43,7 +43,7 @@ def call(url, body=None):
 
 
 def lose_accounts(api):
-    """Hands in a read result, so that two accounts need their user."""
+    """Hands in a read result, so that two accounts need their user. The log shows their events ten seconds later."""
     error = {"state": "partial", "error": {"code": "ServiceAuthorizationError"}}
     result = {"contractId": "demo-contract", "readResult": {account: error for account in LOST}}
     call(f"{api}/users/demo-user/read-results", result)
@@ -52,6 +52,11 @@ def lose_accounts(api):
         if time.monotonic() > deadline:
             raise RuntimeError("the read result is not processed")
         time.sleep(0.05)
+    deadline = time.monotonic() + WAIT
+    while len(call(f"{api}/events")["events"]) < len(LOST):
+        if time.monotonic() > deadline:
+            raise RuntimeError("the log does not show the events")
+        time.sleep(0.5)
 
 
 def links(description):
