@@ -86,7 +86,7 @@ def is_complete(transition):
 def follow_links():
     with local_system() as addresses:
         lose_accounts(addresses["API"])
-        options = ["--phases", "stateful", "--max-examples", "200", "--report", "ndjson", "--report-ndjson-path", REPORT]
+        options = ["--phases", "stateful", "--max-examples", "400", "--report", "ndjson", "--report-ndjson-path", REPORT]
         # An erased user has no accounts.
         options += ["--exclude-operation-id", "forgetUser"]
         checks = [*CHECKS, "ensure_resource_availability"]
