@@ -34,6 +34,8 @@ async fn every_item_of_a_journey_is_read() {
                 assert_eq!((link.user_id.as_str(), token_hash.len()), (DEMO_USER, 43));
                 "link"
             }
+            Some(StoredItem::WebhookHealth(_)) => "webhook",
+            Some(StoredItem::Attempt { .. }) => "attempt",
             None => "other",
         };
         *kinds.entry(kind).or_default() += 1;

@@ -15,6 +15,7 @@ mod respond;
 mod returned;
 mod timeline;
 mod users;
+mod webhook;
 
 use std::time::Duration;
 

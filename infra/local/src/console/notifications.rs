@@ -15,6 +15,7 @@ use super::{
     layout::{View, badge, user_link},
     queues,
     respond::Visit,
+    webhook,
 };
 use crate::{
     names::Queue,
@@ -139,6 +140,7 @@ fn receivers(view: &View<'_>, event: &StoredEvent, deliveries: &[Delivery]) -> M
             }
             dt { "Webhook" }
             dd {
+                (webhook::attempts(view, &event.event.subject.event_id))
                 (taken(view, of(Channel::Webhook)))
                 (waiting(view, Queue::Webhooks, event))
                 @if !view.has_webhook && of(Channel::Webhook).next().is_none() { span.quiet { "None is configured: start with " code { "--webhook-url" } "." } }

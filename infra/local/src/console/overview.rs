@@ -10,7 +10,7 @@ use super::{
     layout::{self, View, badge, user_link},
     notifications,
     respond::Visit,
-    timeline,
+    timeline, webhook,
 };
 use crate::{
     DEMO_USER,
@@ -36,6 +36,7 @@ pub(super) async fn show(State(console): State<Console>, visit: Visit) -> Respon
                 (recent(view))
                 (queues(view))
             }
+            (webhook::overview(view))
         };
         Some(view.document("Overview", &content))
     })

@@ -1,6 +1,6 @@
 //! What the key of an item of the table says about the item.
 
-use reauth_domain::{AccountId, ContractId, ReauthorizationId, Target, UserId};
+use reauth_domain::{AccountId, ContractId, EventId, ReauthorizationId, Target, UserId};
 use serde_json::Value;
 
 /// The key of an item that the index knows.
@@ -12,6 +12,9 @@ pub(super) enum ItemKey {
     Reauthorization(ReauthorizationId),
     /// The hash of the link's token.
     Link(String),
+    WebhookHealth,
+    /// An attempt to post an event. The text names it among the event's attempts.
+    Attempt(EventId, String),
 }
 
 impl ItemKey {
@@ -23,6 +26,12 @@ impl ItemKey {
         }
         if let Some(hash) = pk.strip_prefix("LINK#") {
             return Some(Self::Link(hash.to_owned()));
+        }
+        if let Some(event) = pk.strip_prefix("DELIVERY#") {
+            return Some(Self::Attempt(event.parse().ok()?, sk.to_owned()));
+        }
+        if pk == "WEBHOOK" {
+            return Some(Self::WebhookHealth);
         }
         let user = pk.strip_prefix("USER#")?.parse().ok()?;
         match sk.split_once('#')? {
@@ -61,6 +70,10 @@ mod tests {
         assert_eq!(of("LINK#abc", "LINK"), Some(ItemKey::Link("abc".to_owned())));
         let id = ReauthorizationId::from([1; 16]);
         assert_eq!(of(&format!("REAUTH#{id}"), "REAUTH"), Some(ItemKey::Reauthorization(id)));
+        assert_eq!(of("WEBHOOK", "WEBHOOK"), Some(ItemKey::WebhookHealth));
+        let event = EventId::from([1; 16]);
+        let attempt = of(&format!("DELIVERY#{event}"), "webhook#m#01");
+        assert_eq!(attempt, Some(ItemKey::Attempt(event, "webhook#m#01".to_owned())));
         for (pk, sk) in [("USER#u", "ACCOUNTS"), ("USER#u", "LINK#abc"), ("FORGOTTEN#x", "FORGOTTEN")] {
             assert_eq!(of(pk, sk), None, "{sk}");
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use reauth_core::store::{Link, StoredEvent};
+use reauth_core::store::{Link, StoredAttempt, StoredEvent};
 use reauth_domain::{Account, EventId, Target, UserId, reauthorization::Reauthorization};
 
 use super::{
@@ -45,6 +45,13 @@ pub(crate) enum Found<'a> {
 }
 
 impl Tables {
+    /// The attempts to post an event, oldest first.
+    pub(crate) fn attempts(&self, event: &EventId) -> Vec<&StoredAttempt> {
+        let mut attempts: Vec<_> = self.attempts.get(event).into_iter().flat_map(BTreeMap::values).collect();
+        attempts.sort_by_key(|attempt| attempt.attempted_at);
+        attempts
+    }
+
     /// The open episodes, oldest first.
     pub(crate) fn needing_attention(&self, filter: &Filter, page: usize, size: usize) -> Page<(UserId, Target)> {
         let item = |(_, user, target): &(_, UserId, Target)| (user.clone(), target.clone());

@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::Timestamp;
-use reauth_core::store::{GrantState, Link, StoredEvent, StoredItem};
+use reauth_core::store::{GrantState, Link, StoredAttempt, StoredEvent, StoredItem};
 use reauth_domain::{
     About, Account, AccountId, ContractId, EventId, ReauthorizationId, Target, UserId,
     reauthorization::{Progress, Reauthorization},
+    webhook::WebhookHealth,
 };
 
 use super::{
@@ -35,6 +36,10 @@ pub(crate) struct Tables {
     pub(super) funnel: BTreeMap<String, Counts>,
     /// The accounts and grants whose standing changes when a reauthorization expires.
     expiring: BTreeSet<(Timestamp, UserId, Target)>,
+    /// What is known of the webhook's endpoint.
+    pub(crate) webhook: WebhookHealth,
+    /// The attempts to post each event, by the names of their items.
+    pub(super) attempts: HashMap<EventId, BTreeMap<String, StoredAttempt>>,
     /// The time for which the standings are right.
     pub(super) now: Timestamp,
 }
@@ -154,6 +159,14 @@ impl Tables {
                 }
                 Vec::new()
             }
+            StoredItem::WebhookHealth(health) => {
+                self.webhook = health;
+                Vec::new()
+            }
+            StoredItem::Attempt { event_id, name, attempt } => {
+                self.attempts.entry(event_id).or_default().insert(name, attempt);
+                Vec::new()
+            }
         }
     }
 
@@ -182,6 +195,19 @@ impl Tables {
                 if let Some(link) = link {
                     self.user_mut(&link.user_id).links.remove(&hash);
                     self.drop_if_empty(&link.user_id);
+                }
+                Vec::new()
+            }
+            ItemKey::WebhookHealth => {
+                self.webhook = WebhookHealth::default();
+                Vec::new()
+            }
+            ItemKey::Attempt(event, name) => {
+                if let Some(attempts) = self.attempts.get_mut(&event) {
+                    attempts.remove(&name);
+                    if attempts.is_empty() {
+                        self.attempts.remove(&event);
+                    }
                 }
                 Vec::new()
             }

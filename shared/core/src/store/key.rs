@@ -36,6 +36,7 @@ pub(super) const ACCOUNT: &str = "ACCOUNT#";
 pub(super) const GRANT: &str = "GRANT#";
 const REAUTHORIZATION: &str = "REAUTH";
 const LINK: &str = "LINK";
+const DELIVERY: &str = "DELIVERY#";
 const WEBHOOK: &str = "WEBHOOK";
 /// The prefix of the sort keys of the attempts to post an event.
 pub(super) const ATTEMPTS: &str = "webhook#";
@@ -111,6 +112,8 @@ pub(super) enum Kind {
     Event,
     Reauthorization,
     Link,
+    WebhookHealth,
+    Attempt,
 }
 
 /// The kind of the item with this sort key. `None` for last reads, pointers and tombstones.
@@ -118,6 +121,8 @@ pub(super) fn kind(sk: &str) -> Option<Kind> {
     match sk {
         REAUTHORIZATION => Some(Kind::Reauthorization),
         LINK => Some(Kind::Link),
+        WEBHOOK => Some(Kind::WebhookHealth),
+        sk if sk.starts_with(ATTEMPTS) => Some(Kind::Attempt),
         sk if sk.starts_with(ACCOUNT) => Some(Kind::Account),
         sk if sk.starts_with(GRANT) => Some(Kind::Grant),
         sk if sk.starts_with(EVENT) => Some(Kind::Event),
@@ -143,7 +148,12 @@ pub(super) fn webhook() -> Key {
 
 /// The partition of an event's attempts.
 pub(super) fn attempts(event: &EventId) -> String {
-    format!("DELIVERY#{event}")
+    format!("{DELIVERY}{event}")
+}
+
+/// The event whose attempts are in this partition.
+pub(super) fn event_of_attempts(pk: &str) -> Option<EventId> {
+    pk.strip_prefix(DELIVERY)?.parse().ok()
 }
 
 /// The prefix of the sort keys of the attempts to post one message of the webhook's queue.

@@ -1,11 +1,11 @@
 //! An item of the table as its stream delivers it, for readers outside of the functions.
 
-use reauth_domain::{Account, reauthorization::Reauthorization};
+use reauth_domain::{Account, EventId, reauthorization::Reauthorization, webhook::WebhookHealth};
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
-    GrantState, Item, Link, StoreError, StoredEvent,
+    GrantState, Item, Link, StoreError, StoredAttempt, StoredEvent,
     item::{self, AccountItem},
     key,
 };
@@ -21,6 +21,14 @@ pub enum StoredItem {
         link: Link,
         /// The hash of the link's token, which is a part of the item's key.
         token_hash: String,
+    },
+    WebhookHealth(WebhookHealth),
+    /// An attempt to post an event.
+    Attempt {
+        event_id: EventId,
+        /// Names the attempt among those of the event.
+        name: String,
+        attempt: StoredAttempt,
     },
 }
 
@@ -45,6 +53,11 @@ impl StoredItem {
             Some(key::Kind::Link) => {
                 let token_hash = key::token_hash(&pk).ok_or_else(|| corrupt("a link with another key"))?.to_owned();
                 Self::Link { link: Link::new(&item::read(image)?)?, token_hash }
+            }
+            Some(key::Kind::WebhookHealth) => Self::WebhookHealth(item::read(image)?),
+            Some(key::Kind::Attempt) => {
+                let event_id = key::event_of_attempts(&pk).ok_or_else(|| corrupt("an attempt with another key"))?;
+                Self::Attempt { event_id, name: sk, attempt: item::read(image)? }
             }
             None => return Ok(None),
         }))
