@@ -126,6 +126,24 @@ def sweep(world):
     assert "FunctionError" not in answer and report["failed"] == 0, report
 
 
+def read_log(world):
+    """The log has what was published. Its function stops until it has back its action, and delivers an event once more."""
+    application = world.application
+    expect(500, application.call("GET", "/events"))
+    world.give_back["Events"]()
+    known = lambda: find(json.loads(expect(200, application.call("GET", "/events?limit=500")).text)["events"], REQUIRED, BANK)
+    event = until("the log shows the event", known)
+    assert event["data"]["eventId"] == world.event["data"]["eventId"], event
+    path = f"/events/{event['data']['eventId']}"
+    before = len(world.webhook.events)
+    expect(202, application.call("POST", f"{path}/redeliver", {"channel": "webhook"}))
+    until("the webhook is called again", lambda: len(world.webhook.events) > before)
+    expect(200, application.call("GET", f"{path}/deliveries"))
+    expect(200, application.call("GET", "/webhook"))
+    tested = json.loads(expect(200, application.call("POST", "/webhook/test")).text)
+    assert tested["delivered"], tested
+
+
 def leave_nothing(world):
     """No message is left on a queue, and none is a dead letter."""
     for logical in world.stack.of_type("AWS::SQS::Queue"):

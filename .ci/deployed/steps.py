@@ -7,7 +7,7 @@ import sys
 from deployed.application import BANK, CINEMA, GARDEN, HOSPITAL, LIBRARY, OTHER_ACCOUNT, OTHER_ROOT, USER
 from deployed.application import Application, allow, document, expect, new_role, read_result
 from deployed.digime import CONTRACT
-from deployed.flows import REQUIRED, heal, leave_nothing, schedule, share, sweep, take_in, tell
+from deployed.flows import REQUIRED, heal, leave_nothing, read_log, schedule, share, sweep, take_in, tell
 from deployed.pipe import Pipe
 from deployed.refusals import refuse_callers, take_actions
 from deployed.services import forbidden_routes, forbidden_rules
@@ -122,4 +122,4 @@ def deploy_another(world):
 
 
 STEPS = [deploy, set_up, let_services_in, refuse_callers, take_actions, tell, heal]
-STEPS += [take_in, share, sweep, smoke, deploy_another, schedule, leave_nothing]
+STEPS += [take_in, share, sweep, read_log, smoke, deploy_another, schedule, leave_nothing]

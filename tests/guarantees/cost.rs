@@ -7,7 +7,7 @@ use digime_simulator::{Account, ErrorShape};
 use http::StatusCode;
 use local::{Function, names::Queue};
 use serde_json::{Value, json};
-use tests::{BANK, DEMO_CONTRACT, DEMO_USER, Decision, ReadResult, World, broken, healthy};
+use tests::{Answer, BANK, DEMO_CONTRACT, DEMO_USER, Decision, ReadResult, World, broken, healthy};
 
 const HOSPITAL: &str = "2_demo-hospital";
 
@@ -118,6 +118,7 @@ async fn results_of_one_account(costs: &mut Costs<'_>) {
     hand_in(world, &broken("4_bank"), 2).await;
     costs.end("read result, one account in need", Function::RecordReadResult);
     costs.end("its notification", Function::NotifyReauth);
+    costs.end("its post to the webhook", Function::PostWebhook);
     costs.begin();
     hand_in(world, &broken("4_bank"), 3).await;
     costs.end("read result, still in need", Function::RecordReadResult);
@@ -136,6 +137,25 @@ async fn reconnect_link(costs: &mut Costs<'_>) {
     costs.begin();
     assert_eq!(costs.world.use_link(&link).await.status, StatusCode::SEE_OTHER);
     costs.end("reconnect link, the button", Function::CreateReauthUrl);
+}
+
+/// The receiver accepted events before.
+async fn refused_posts(costs: &mut Costs<'_>) {
+    let world = costs.world;
+    let event = json!({"type": "account.removed", "timestamp": "2026-11-23T09:00:00.000Z", "data": {
+        "eventId": format!("evt_{:032x}", 1), "userId": DEMO_USER, "accountId": BANK, "sequence": 1}});
+    world.webhook().answer(Answer::Status(500));
+    costs.begin();
+    world.enqueue(Queue::Webhooks, &event);
+    world.run_until_idle().await;
+    costs.end("a post to the webhook that is refused, the first", Function::PostWebhook);
+    world.advance(10);
+    costs.begin();
+    world.run_until_idle().await;
+    costs.end("a post to the webhook that is refused, a later one", Function::PostWebhook);
+    world.webhook().answer(Answer::Status(204));
+    world.advance(600);
+    world.run_until_idle().await;
 }
 
 /// The refresh token is dead, and so is an account.
@@ -229,6 +249,7 @@ async fn the_documented_costs_are_those_that_are_counted() {
     user_reauthorization(&mut costs).await;
     result_of_many_accounts(&mut costs).await;
     grants_accounts_sweep_and_erasure(&mut costs).await;
+    refused_posts(&mut costs).await;
 
     let documented = include_str!("../../docs/performance.md");
     assert!(documented.contains(&costs.lines), "docs/performance.md should say:\n{}", costs.lines);

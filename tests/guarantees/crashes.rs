@@ -317,6 +317,22 @@ async fn killed_anywhere_the_sweep_brings_what_no_channel_took() {
 }
 
 #[tokio::test]
+async fn killed_anywhere_a_redelivered_event_is_published_again() {
+    at_every_point(async |walk| {
+        walk.lose().await;
+        walk.sweep_until_nothing_is_due(1_000).await;
+        let before = walk.published();
+        let path = format!("/events/{}/redeliver", before[0].event_id);
+        walk.until(StatusCode::ACCEPTED, async || walk.world.post(&path, &Value::Null).await).await;
+        walk.sweep_until_nothing_is_due(1_000).await;
+        let published = walk.published();
+        assert!(published.len() > before.len(), "it is published again");
+        assert!(published.iter().all(|copy| *copy == before[0]), "the same id has the same link: {published:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn killed_anywhere_an_erased_user_is_gone() {
     at_every_point(async |walk| {
         walk.lose().await;

@@ -2,7 +2,7 @@
 
 use digime_simulator::{AccessTokenStatus, Account, ErrorShape, Failure};
 use http::StatusCode;
-use local::aws::Fault;
+use local::{aws::Fault, names::Queue};
 use serde_json::json;
 use tests::{Answer, BANK, DEMO_USER, Decision, World, broken, granted_permissions, healthy, used_permissions};
 
@@ -75,6 +75,17 @@ async fn take_in_first_results(world: &World) {
     world.sweep().await;
 }
 
+/// The webhook's endpoint refuses an event once more, and is gone. The operator is told.
+async fn post_to_an_endpoint_that_fails(world: &World) {
+    world.enqueue(Queue::Webhooks, "no event");
+    for status in [500, 410] {
+        world.webhook().answer(Answer::Status(status));
+        world.hand_in("a-new-user", None, &broken("7_second")).await;
+        world.advance(60);
+    }
+    world.sweep().await;
+}
+
 /// The log, redelivery on both channels, and the webhook's routes, with an endpoint that is disabled first.
 async fn use_the_log(world: &World) {
     world.webhook().answer(Answer::Status(410));
@@ -117,6 +128,7 @@ async fn every_function_is_allowed_exactly_what_it_does() {
     verify_by_the_sweep(&world).await;
     reauthorize_the_user(&world).await;
     take_in_first_results(&world).await;
+    post_to_an_endpoint_that_fails(&world).await;
     use_the_log(&world).await;
     list_store_and_erase(&world).await;
     let used = used_permissions(world.system.aws.permissions());

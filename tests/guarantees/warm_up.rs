@@ -164,7 +164,7 @@ async fn starts_all_the_same(world: &World, function: Function, address: SocketA
         Function::CreateReauthUrl | Function::ReauthCallback | Function::NotifyReauth => 4,
         Function::RecordReadResult | Function::Events => 3,
         Function::SweepAccounts => 17,
-        Function::PostWebhook => 1,
+        Function::PostWebhook => 2,
     };
     assert_eq!(failed, steps, "{}: {log}", function.name());
 }

@@ -65,6 +65,7 @@ pub struct SqsMessage {
     body: String,
     sent_at: Timestamp,
     id: String,
+    receipt_handle: String,
     queue: Queue,
     receive_count: u32,
 }
@@ -73,12 +74,20 @@ impl SqsMessage {
     /// A message of the queue of read results that is received for the first time.
     #[must_use]
     pub fn new(body: impl fmt::Display, sent_at: Timestamp) -> Self {
-        Self { body: body.to_string(), sent_at, id: "m".to_owned(), queue: Queue::ReadResults, receive_count: 1 }
+        let (id, receipt_handle) = ("m".to_owned(), "r".to_owned());
+        Self { body: body.to_string(), sent_at, id, receipt_handle, queue: Queue::ReadResults, receive_count: 1 }
     }
 
     #[must_use]
     pub fn id(mut self, id: impl fmt::Display) -> Self {
         self.id = id.to_string();
+        self
+    }
+
+    /// The handle of its receipt, with which its function can hide it.
+    #[must_use]
+    pub fn receipt_handle(mut self, handle: impl fmt::Display) -> Self {
+        self.receipt_handle = handle.to_string();
         self
     }
 
@@ -104,7 +113,7 @@ impl SqsMessage {
     fn record(&self) -> Value {
         json!({
             "messageId": self.id,
-            "receiptHandle": "r",
+            "receiptHandle": self.receipt_handle,
             "body": self.body,
             "attributes": {
                 "SentTimestamp": self.sent_at.as_millisecond().to_string(),

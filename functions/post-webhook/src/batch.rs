@@ -267,16 +267,14 @@ fn whole_seconds(duration: Duration) -> Duration {
 fn log(message: &Message, event: &Event, attempt: usize, result: &PostResult, next: Next) {
     let message_id = &*message.id;
     let Event { id: event_id, user_id, account_id } = event;
-    let next_attempt_at = next.at().map(rfc3339::text);
-    match result {
+    let (status, error) = match result {
         PostResult::Accepted { status } => {
             tracing::info!(message_id, %event_id, user_id, account_id, attempt, status, "post-webhook: posted an event");
+            return;
         }
-        PostResult::Refused(Refusal { status, .. }) => {
-            tracing::warn!(message_id, %event_id, user_id, account_id, attempt, status, next_attempt_at, "post-webhook: the receiver refused an event");
-        }
-        PostResult::Failed(error) => {
-            tracing::warn!(message_id, %event_id, user_id, account_id, attempt, error = error.code(), next_attempt_at, "post-webhook: could not post an event");
-        }
-    }
+        PostResult::Refused(refusal) => (Some(refusal.status), None),
+        PostResult::Failed(error) => (None, Some(error.code())),
+    };
+    let next_attempt_at = next.at().map(rfc3339::text);
+    tracing::warn!(message_id, %event_id, user_id, account_id, attempt, status, error, next_attempt_at, "post-webhook: could not post an event");
 }

@@ -204,11 +204,11 @@ impl WebhookHealth {
     }
 
     /// The health with the mark that the operator is being told of the state. `None` if the operator knows the state,
-    /// or another sweep is telling it.
+    /// or another sweep is telling it. A sweep that began to tell and did not end may have told another state.
     #[must_use]
     pub fn telling(&self, now: Timestamp) -> Option<Self> {
         let is_being_told = self.telling_until.is_some_and(|until| now < until);
-        let is_news = self.state.name() != self.told;
+        let is_news = self.state.name() != self.told || self.telling_until.is_some();
         (is_news && !is_being_told).then(|| Self { telling_until: Some(after(now, TELLING_TIME)), ..self.clone() })
     }
 
@@ -315,6 +315,14 @@ mod tests {
         let told = telling.told(WebhookStateName::Disabled);
         assert_eq!(told.telling(at(200)), None);
         assert!(told.enabled(at(300)).unwrap().telling(at(301)).is_some());
+    }
+
+    #[test]
+    fn the_operator_is_told_of_a_recovery_though_the_sweep_that_told_the_failure_did_not_end() {
+        let telling = disabled().telling(at(60)).unwrap();
+        let enabled = telling.enabled(at(61)).unwrap();
+        assert_eq!(enabled.telling(at(62)), None);
+        assert_eq!(enabled.telling(at(180)).unwrap().told(WebhookStateName::Active).telling(at(400)), None);
     }
 
     #[test]

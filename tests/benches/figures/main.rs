@@ -9,6 +9,7 @@ mod baseline;
 mod console;
 mod flows;
 mod local_system;
+mod log;
 mod metrics;
 mod process;
 mod queues;
@@ -33,6 +34,9 @@ async fn main() -> ExitCode {
     }
     if runs("queues") {
         queues::run(&mut table).await;
+    }
+    if runs("log") {
+        log::run(&mut table).await;
     }
     if runs("starts") {
         starts::run(&mut table).await;

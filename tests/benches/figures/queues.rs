@@ -6,7 +6,7 @@ use digime_simulator::Account;
 use http::Method;
 use local::{DEMO_CONTRACT, Function, aws::Operation, names::Queue};
 use serde_json::{Value, json};
-use tests::{ReadResult, broken};
+use tests::{ReadResult, SqsMessage, broken, sqs_batch};
 
 use crate::{
     process::{cpu, median, milliseconds, now},
@@ -21,12 +21,15 @@ const SAMPLES: usize = 40;
 const BATCH: usize = 10;
 const ACCOUNTS: usize = 500;
 const IN_NEED: usize = 5;
+/// The number of events that wait for a dead endpoint.
+const WAITING: usize = 10_000;
 
 pub(crate) async fn run(table: &mut Table) {
     let stage = Stage::new(Some(&receiver(C).await)).await;
     batches(&stage, table).await;
     many_accounts(&stage, table).await;
     notifications(&stage, table).await;
+    dead_endpoint(table).await;
 }
 
 /// The entry of an account that needs its user.
@@ -149,7 +152,58 @@ async fn notifications(stage: &Stage, table: &mut Table) {
     let calls = 2.0 * stage.aws_round_trip(A).await + milliseconds(C);
     table.overhead("`notify-reauth`, 10 events, a topic of C = 50ms", median(published), calls, "2A + C", 16.0);
     let calls = milliseconds(C);
-    table.overhead("`post-webhook`, 10 events, a receiver of C = 50ms", median(posted), calls, "C", 6.0);
+    let calls = 2.0 * stage.aws_round_trip(A).await + calls;
+    table.overhead("`post-webhook`, 10 events, a receiver of C = 50ms", median(posted), calls, "2A + C", 16.0);
+}
+
+/// Events wait for an endpoint that never answers. How much longer than without them the topic waits for its events.
+async fn dead_endpoint(table: &mut Table) {
+    let stage = Stage::new(Some(&receiver(Duration::from_secs(3_600)).await)).await;
+    stage.near();
+    let alone = times_to_publish(&stage, "alone").await;
+    for number in 0..WAITING {
+        let event = json!({"type": "account.removed", "timestamp": "2026-01-01T00:00:00.000Z", "data": {
+            "eventId": format!("evt_{number:032x}"), "userId": "u", "accountId": "1_a", "sequence": number}});
+        stage.system.queues.send(Queue::Webhooks, &event.to_string()).expect("the queue takes it");
+    }
+    let posting = async {
+        loop {
+            futures::join!(post_waiting(&stage), post_waiting(&stage));
+        }
+    };
+    let beside = tokio::select! {
+        () = posting => unreachable!("events wait for longer"),
+        times = times_to_publish(&stage, "beside") => times,
+    };
+    let (alone, beside) = (median(alone), median(beside));
+    let figure = format!("`notify-reauth`, 10 events, {WAITING} events wait for a dead webhook, beside without them");
+    table.at_most(figure, beside / alone, 1.2, "×", &format!(" ({beside:.2} ms beside {alone:.2} ms)"));
+}
+
+/// How long it takes from new events of the table to the topic, ten events in each sample.
+async fn times_to_publish(stage: &Stage, name: &str) -> Vec<Duration> {
+    let mut times = Vec::new();
+    for sample in 0..=SAMPLES {
+        let entries = || std::iter::once((format!("{sample}_{name}"), needs_user()));
+        let bodies: Vec<_> = (0..BATCH).map(|user| message(&format!("{name}-{user}"), 1, entries())).collect();
+        take_in(stage, &bodies).await;
+        let begun = now();
+        let event = stage.take_notifications().await;
+        timed(stage, Function::NotifyReauth, &event).await;
+        times.push(begun.elapsed());
+    }
+    times
+}
+
+/// Gives one batch of waiting events to the function.
+async fn post_waiting(stage: &Stage) {
+    let received = stage.system.queues.receive(Queue::Webhooks, local::batch_size(Queue::Webhooks)).expect("the queue");
+    let batch = received.iter().map(|message| {
+        let handle = message.receipt_handle.as_deref().expect("a received message");
+        let one = SqsMessage::new(&message.body, message.sent_at).id(&message.message_id).receipt_handle(handle);
+        one.queue(Queue::Webhooks).receive_count(message.receive_count)
+    });
+    stage.invoke(Function::PostWebhook, &sqs_batch(batch)).await;
 }
 
 /// How long a function takes for a batch of ten.

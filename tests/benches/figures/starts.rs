@@ -71,6 +71,7 @@ pub(crate) async fn work(
         Work::Url => drop(stage.make_url(DEMO_USER, BANK).await),
         Work::Callback(path) => drop(stage.follow(&path).await),
         Work::List => drop(stage.call(Method::GET, &format!("/users/{DEMO_USER}/accounts"), "").await),
+        Work::Log => drop(stage.call(Method::GET, "/events", "").await),
         Work::Event(event) => drop(stage.invoke(function, &event).await),
     }
     let took = begun.elapsed();
@@ -83,6 +84,8 @@ enum Work {
     /// The path of a callback.
     Callback(String),
     List,
+    /// The first page of the log.
+    Log,
     Event(Value),
 }
 
@@ -98,6 +101,7 @@ async fn prepare(stage: &Stage, function: Function, number: usize) -> Work {
         }
         Function::PostWebhook => Work::Event(batch(Queue::Webhooks, &[event(number)])),
         Function::Accounts => Work::List,
+        Function::Events => Work::Log,
         Function::SweepAccounts => Work::Event(json!({})),
     }
 }

@@ -93,8 +93,8 @@ async fn a_message_that_the_dead_letter_queue_did_not_take_is_moved_later_and_no
     sender.answer(500);
     sender.send(1);
     sender.after(0).await;
-    for _ in 1..11 {
-        sender.after(15 * HOUR).await;
+    for pause in &PAUSES[..10] {
+        sender.after(pause * 6 / 5 + 1).await;
     }
     sender.world.system.aws.fail(Fault::refuse("sqs:SendMessage", ALL));
     sender.after(15 * HOUR).await;

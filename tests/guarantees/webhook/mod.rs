@@ -25,6 +25,10 @@ const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
 
+/// In seconds: the pauses after the posts of an event.
+const PAUSES: [u64; 11] =
+    [5, 5 * MINUTE, 30 * MINUTE, 2 * HOUR, 5 * HOUR, 10 * HOUR, 12 * HOUR, 12 * HOUR, 12 * HOUR, 12 * HOUR, 10 * HOUR];
+
 /// A system with a webhook whose events come right from its queue.
 struct Sender {
     world: World,
@@ -129,8 +133,4 @@ impl Sender {
 /// The time that one message takes, moved on in steps.
 fn steps(total: u64, step: u64) -> impl Iterator<Item = u64> {
     std::iter::repeat_n(step, usize::try_from(total / step).unwrap())
-}
-
-fn seconds(duration: Duration) -> u64 {
-    duration.as_secs()
 }

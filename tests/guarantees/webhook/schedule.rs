@@ -7,9 +7,6 @@ use tests::{Answer, BANK, DEMO_USER, broken};
 
 use super::*;
 
-/// In seconds: the pauses after the posts of an event.
-const PAUSES: [u64; 11] =
-    [5, 5 * MINUTE, 30 * MINUTE, 2 * HOUR, 5 * HOUR, 10 * HOUR, 12 * HOUR, 12 * HOUR, 12 * HOUR, 12 * HOUR, 10 * HOUR];
 const ONE_WAITS: Depth = Depth { visible: 0, hidden: 1, dead: 0 };
 const ONE_IS_DEAD: Depth = Depth { visible: 0, hidden: 0, dead: 1 };
 
