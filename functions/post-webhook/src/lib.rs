@@ -2,7 +2,7 @@
 //!
 //! A message of the queue is posted at most 12 times within about three days. After a post that failed, the function hides
 //! the message until its next post, and reports it as failed, so that Lambda does not delete it. After the last post, it
-//! moves the message to the dead-letter queue. `docs/decisions/0016-webhook-schedule.md` says why.
+//! moves the message to the dead-letter queue. `docs/decisions/0017-webhook-schedule.md` says why.
 
 mod batch;
 mod message;
