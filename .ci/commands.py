@@ -27,6 +27,7 @@ import urllib.request
 
 from local_system import free_pair, free_port, local_system
 from webhook_receiver import run_receiver
+from webhook_snippets import run_snippet
 
 DOCUMENTS = ":(glob)**/*.md"
 SHELLS = {"sh", "bash", "console"}
@@ -53,6 +54,8 @@ LINES = {
     "cargo fmt --all": "cargo fmt --all --check",
     "cargo test --workspace": "$test_command",
     "cargo test --package tests --test routes callback::": "$test_command",
+    "EVENT_SCHEMAS=write cargo test --package tests --test guarantees schemas::": "$test_command",
+    "EVENT_SCHEMAS=publish cargo test --package tests --test guarantees schemas::": "$test_command",
     "BOLERO_RANDOM_TEST_TIME_MS=600000 cargo test --workspace --lib fuzz_": "BOLERO_RANDOM_TEST_TIME_MS=20000 cargo test --locked --workspace --lib fuzz_",
     "DYNAMODB_TEST_ENDPOINT=http://127.0.0.1:8000 AWS_REGION=eu-west-1 AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test cargo test --package tests --test store": "python .ci/moto.py",
     "target/ministack-venv/bin/pip install -r .ci/ministack-requirements.txt": "target/ministack-venv/bin/pip install --quiet --disable-pip-version-check -r .ci/ministack-requirements.txt",
@@ -211,6 +214,17 @@ def receiver(blocks):
         run_receiver(block.text)
 
 
+def snippets(version):
+    """The programs that verify signatures of a version. Those in Rust are tested in tests/guarantees/verify_webhook/."""
+    def run(blocks):
+        if sorted(block.language for block in blocks) != ["js", "python", "rust"]:
+            raise RuntimeError("the languages are not JavaScript, Python and Rust")
+        for block in blocks:
+            if block.language != "rust":
+                run_snippet(block.language, block.text, version)
+    return run
+
+
 def own_user(blocks):
     (block,) = blocks
     with local_system() as addresses:
@@ -223,7 +237,9 @@ RUN = {
     ("README.md", "With curl"): walk,
     ("infra/digime-simulator/README.md", "With curl"): control,
     ("infra/local/README.md", "Signatures"): signed,
-    ("docs/events.md", "Verify a webhook"): receiver,
+    ("docs/events.md", "With the shared secret"): snippets("v1"),
+    ("docs/events.md", "With the public key"): snippets("v1a"),
+    ("docs/events.md", "A receiver"): receiver,
     ("docs/examples/node/README.md", "A user of your own"): own_user,
 }
 

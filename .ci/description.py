@@ -19,7 +19,7 @@ import yaml
 OF_NO_ROUTE = {"route_not_found"}
 # The statuses by their names in Rust.
 STATUSES = {
-    "BAD_REQUEST": 400, "UNAUTHORIZED": 401, "NOT_FOUND": 404, "CONFLICT": 409, "PAYLOAD_TOO_LARGE": 413,
+    "BAD_REQUEST": 400, "UNAUTHORIZED": 401, "NOT_FOUND": 404, "CONFLICT": 409, "GONE": 410, "PAYLOAD_TOO_LARGE": 413,
     "INTERNAL_SERVER_ERROR": 500, "BAD_GATEWAY": 502, "SERVICE_UNAVAILABLE": 503,
 }
 # `Problem::new(StatusCode::X, "code", …`, or with a code from a `match` before it: `("code", "title", …`.
@@ -103,7 +103,7 @@ class Description:
 
 
 def title_is_in_sources(title):
-    sources = pathlib.Path("shared/core/src/web/problem.rs"), *pathlib.Path("functions/accounts/src").glob("*.rs")
+    sources = pathlib.Path("shared/core/src/web/problem.rs"), *pathlib.Path("functions").glob("*/src/*.rs")
     return any(f'"{title}"' in path.read_text() for path in sources)
 
 
@@ -127,7 +127,7 @@ def failure_codes():
 def sections_of_events():
     """The JSON under each heading of docs/events.md that is a type of event."""
     text = pathlib.Path("docs/events.md").read_text()
-    sections = re.findall(r"^## ((?:account|user)\.\w+)\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
+    sections = re.findall(r"^## ((?:account|user|webhook)\.\w+)\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
     return {kind: [json.loads(block) for block in re.findall(r"```json\n(.*?)```", content, re.DOTALL)] for kind, content in sections}
 
 

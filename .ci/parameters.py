@@ -54,7 +54,7 @@ MISTAKES = {
     "ReadResultsTopicArn": ["read-results", ARN.format("sqs", "read-results")],
     "ReadResultsSenders": ["app", f"{ROLE},app", "*"],
     "NotificationSubscribers": ["210987654321", "*"],
-    "WebhookUrl": ["app.example.com/hooks", "http://app.example.com/hooks", "https://user:pass@app.example.com/", "https://", "https://app/hooks"],
+    "WebhookUrl": ["app.example.com/hooks", "http://app.example.com/hooks", "https://user:pass@app.example.com/", "https://", "https://app/hooks", "http://localhost/hooks", "https://127.0.0.1/hooks"],
     # The last one is a part of an ARN, which IAM compares with the whole one.
     "WebhookSecretArn": ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "webhook", ARN.format("secretsmanager", "secret:webhook")],
     "KmsKeyArn": ["0b1c-2d3e", "alias/mine", ARN.format("kms", "alias/mine")],
@@ -68,6 +68,7 @@ MISTAKES = {
     "CreateReauthUrlReservedConcurrency": ["-1", "all", ""],
     "ReauthCallbackReservedConcurrency": ["-1"],
     "AccountsReservedConcurrency": ["1.5"],
+    "EventsReservedConcurrency": ["+1"],
     "SweepAccountsReservedConcurrency": ["-1"],
     # The queues start up to 10 invocations at once, that of webhooks 2.
     "RecordReadResultReservedConcurrency": ["1", "9"],
@@ -128,6 +129,7 @@ GOOD = {
     "CreateReauthUrlReservedConcurrency": [{"CreateReauthUrlReservedConcurrency": "1"}],
     "ReauthCallbackReservedConcurrency": [{"ReauthCallbackReservedConcurrency": "100"}],
     "AccountsReservedConcurrency": [{"AccountsReservedConcurrency": "5"}],
+    "EventsReservedConcurrency": [{"EventsReservedConcurrency": "10"}],
     "SweepAccountsReservedConcurrency": [{"SweepAccountsReservedConcurrency": "1"}],
     "RecordReadResultReservedConcurrency": [{"RecordReadResultReservedConcurrency": "10"}],
     "NotifyReauthReservedConcurrency": [{"NotifyReauthReservedConcurrency": "10"}],

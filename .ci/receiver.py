@@ -48,4 +48,6 @@ class Receiver(http.server.BaseHTTPRequestHandler):
         pass
 
 
-http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Receiver).serve_forever()
+with http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Receiver) as server:
+    print("ready", flush=True)
+    server.serve_forever()

@@ -24,6 +24,7 @@ FUNCTIONS = [
     # First, while nobody knows the example's user.
     ("CreateReauthUrl", "create-reauth-url", '"statusCode":404'),
     ("Accounts", "accounts-read-result", '"statusCode":202'),
+    ("Events", "events", '"statusCode":200'),
     ("ReauthCallback", "reauth-callback", '"statusCode":400'),
     ("RecordReadResult", "record-read-result", '"batchItemFailures":[]'),
     ("NotifyReauth", "notify-reauth", '"batchItemFailures":[]'),

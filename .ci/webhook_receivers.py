@@ -71,7 +71,10 @@ def check(name, command):
         }
         with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as receiver:
             try:
-                check_posts(name, addresses["API"], url, lines_of(receiver.stdout))
+                lines = lines_of(receiver.stdout)
+                # It listens.
+                lines.get(timeout=TIMEOUT)
+                check_posts(name, addresses["API"], url, lines)
             finally:
                 receiver.terminate()
 
@@ -88,7 +91,10 @@ def check_posts(name, api, url, lines):
     status, reply = request(f"{api}/users/demo-user/read-results", body, {"content-type": "application/json"})
     if status != 202:
         sys.exit(f"the read result is answered with {status} {reply}")
-    post = json.loads(lines.get(timeout=TIMEOUT))
+    try:
+        post = json.loads(lines.get(timeout=TIMEOUT))
+    except queue.Empty:
+        sys.exit(f"{name} got no post with two genuine signatures")
     kind = json.loads(post["body"])["type"]
     if kind != "account.reauthorization_required":
         sys.exit(f"{name}: got {kind}")

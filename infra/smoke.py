@@ -4,7 +4,8 @@ Usage: smoke.py STACK [--through-api]. Needs boto3, which comes with sam, and th
 cloudformation:ListStackResources, lambda:GetFunctionConfiguration, lambda:InvokeFunction and, with a webhook,
 secretsmanager:DescribeSecret. Region, credentials and endpoint come from the usual AWS_ variables.
 
-The events change no data: a list of an unknown user, a reauthorization and a callback that do not exist, and batches without messages.
+The events change no data: a list of an unknown user, a reauthorization, an event and a callback that do not exist, and batches without
+messages.
 The sweep does what its schedule does every minute. digi.me may be down: what the sweep could not process, and functions that cannot
 connect to digi.me, are printed and are no failures. A failed step of a function's warm-up is seen only if the call starts a new process,
 and if LogLevel lets it be logged. With --through-api, the callback is also called from outside, through the API and, if the stack has one,
@@ -25,6 +26,7 @@ EVENTS = pathlib.Path(__file__).resolve().parent / "events"
 ALIAS = "live"
 UNKNOWN_USER = "smoke-check"
 UNKNOWN_REAUTHORIZATION = "ra_" + "0" * 32
+UNKNOWN_EVENT = "evt_" + "f" * 32
 TIMEOUT = 30
 # What a function logs at its start when a step of its warm-up fails (`shared/core/src/warm_up.rs`).
 WARM_UP_FAILURES = ("warm-up: a step failed", "warm-up: a step took too long")
@@ -62,6 +64,7 @@ CALLS = {
         request("accounts", "GET", "/reauthorizations/{reauthorizationId}", {"reauthorizationId": UNKNOWN_REAUTHORIZATION}),
         replies_with(404),
     ),
+    "Events": (request("accounts", "GET", "/events/{eventId}/deliveries", {"eventId": UNKNOWN_EVENT}), replies_with(404)),
     "ReauthCallback": (sample("reauth-callback"), replies_with(400)),
     "RecordReadResult": ({"Records": []}, no_failures),
     "NotifyReauth": ({"Records": []}, no_failures),

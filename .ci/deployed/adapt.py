@@ -46,6 +46,8 @@ def adapt(translated, conditions):
             resource["Properties"] |= {"Namespace": "check", "MetricName": logical, "Statistic": "Sum", "Period": 60}
         if resource["Type"] == FUNCTION and "WEBHOOK_URL" in resource["Properties"]["Environment"]["Variables"]:
             resource["Properties"]["Environment"]["Variables"]["WEBHOOK_ALLOW_LOOPBACK"] = "true"
+    # The receiver of the check listens on a loopback address.
+    template["Parameters"].get("WebhookUrl", {}).pop("AllowedPattern", None)
     resources |= added
     secrets = {logical for logical, resource in resources.items() if resource["Type"] == SECRET}
     return (secret_arns(template, secrets) if secrets else template), set(added)

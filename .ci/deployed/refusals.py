@@ -45,6 +45,7 @@ def refused(call, name):
 # The action that is taken away from each function, and from the pipe.
 TAKEN = {
     "Accounts": "dynamodb:PutItem",
+    "Events": "dynamodb:BatchGetItem",
     "RecordReadResult": "dynamodb:PutItem",
     "NotifyReauth": "sns:Publish",
     "PostWebhook": "secretsmanager:GetSecretValue",

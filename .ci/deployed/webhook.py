@@ -15,8 +15,8 @@ SECONDS = 300
 
 class Webhook:
     def __init__(self):
-        key = os.urandom(32)
-        self.secret, self._key = f"whsec_{base64.b64encode(key).decode()}", key
+        key, seed = os.urandom(32), os.urandom(32)
+        self.secret, self._key = f"whsec_{base64.b64encode(key).decode()} whsk_{base64.b64encode(seed).decode()}", key
         self.events, self.rejected = [], []
 
     def take(self, headers, body):

@@ -77,6 +77,29 @@ export function reauth(baseUrl: string, fetch?: (request: Request) => Promise<Re
       const query = { status: "reauth_required" as const, limit: 100, ...(cursor !== undefined && { cursor }) };
       return taken(await client.GET("/accounts", { params: { query } }));
     },
+    async listEvents(after?: string): Promise<Schemas["EventLog"]> {
+      const query = { limit: 100, ...(after !== undefined && { after }) };
+      return taken(await client.GET("/events", { params: { query } }));
+    },
+    async redeliverEvents(body: Schemas["EventRange"]): Promise<Schemas["RedeliveredEvents"]> {
+      return taken(await client.POST("/events/redeliver", { body }));
+    },
+    async redeliverEvent(eventId: string, channel: Schemas["Channel"]): Promise<Schemas["RedeliveredEvent"]> {
+      const params = { path: { eventId } };
+      return taken(await client.POST("/events/{eventId}/redeliver", { params, body: { channel } }));
+    },
+    async showDeliveries(eventId: string): Promise<Schemas["EventDeliveries"]> {
+      return taken(await client.GET("/events/{eventId}/deliveries", { params: { path: { eventId } } }));
+    },
+    async showWebhook(): Promise<Schemas["Webhook"]> {
+      return taken(await client.GET("/webhook"));
+    },
+    async enableWebhook(): Promise<Schemas["Webhook"]> {
+      return taken(await client.POST("/webhook/enable"));
+    },
+    async testWebhook(): Promise<Schemas["WebhookTest"]> {
+      return taken(await client.POST("/webhook/test"));
+    },
     async forgetUser(userId: string): Promise<void> {
       taken(await client.DELETE("/users/{userId}", { params: { path: { userId } } }));
     },

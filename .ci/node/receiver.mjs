@@ -1,5 +1,6 @@
 // A receiver of webhooks that verifies both signatures of each post: `v1` with the library of Standard Webhooks, `v1a` with Node's
 // own crypto. It answers which of them are genuine, and prints each post of which both are.
+// Its first line says that it listens.
 import { createPublicKey, verify } from "node:crypto";
 import { createServer } from "node:http";
 import { Webhook } from "standardwebhooks";
@@ -31,4 +32,4 @@ createServer(async (request, response) => {
     const v1a = succeeds(() => verifiesAsymmetric(request.headers, body));
     if (v1 && v1a) console.log(JSON.stringify({ headers: request.headers, body }));
     response.writeHead(v1 && v1a ? 200 : 400, { "content-type": "application/json" }).end(JSON.stringify({ v1, v1a }));
-}).listen(Number(PORT), "127.0.0.1");
+}).listen(Number(PORT), "127.0.0.1", () => console.log("ready"));

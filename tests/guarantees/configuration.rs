@@ -20,6 +20,7 @@ fn required(function: Function) -> &'static [&'static str] {
             "AWS_REGION",
         ],
         Function::Accounts => &["TABLE_NAME", "SERVICE_SECRET_ID", "CONTRACT_SECRET_PREFIX", "READ_RESULTS_QUEUE_URL"],
+        Function::Events => &["TABLE_NAME", "SERVICE_SECRET_ID", "AWS_REGION"],
         Function::SweepAccounts => &[
             "TABLE_NAME",
             "SERVICE_SECRET_ID",
@@ -64,6 +65,8 @@ async fn a_malformed_variable_stops_the_function_and_is_named_but_not_shown() {
         (Function::PostWebhook, "WEBHOOK_URL", "http://wrong.example/"),
         (Function::PostWebhook, "WEBHOOK_URL", "https://169.254.169.254/latest/"),
         (Function::PostWebhook, "WEBHOOK_ALLOW_LOOPBACK", "TRUE"),
+        (Function::Events, "WEBHOOK_URL", "http://wrong.example/"),
+        (Function::Events, "PUBLIC_BASE_URL", "wrong-value"),
         (Function::Accounts, "AWS_ENDPOINT_URL_SQS", "wrong-value"),
         (Function::SweepAccounts, "RUST_LOG", "verbose"),
         (Function::SweepAccounts, "RUST_LOG", "warning"),
@@ -71,5 +74,14 @@ async fn a_malformed_variable_stops_the_function_and_is_named_but_not_shown() {
     ] {
         let said = refusal(&world.system.endpoints, function, variable, Some(value)).await;
         assert!(said.contains(variable) && !said.contains(value), "{}: {said}", function.name());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_function_of_the_log_needs_the_other_settings_of_a_webhook_that_has_a_url() {
+    let world = World::builder().webhook().start().await;
+    for variable in ["WEBHOOK_SECRET_ID", "WEBHOOKS_QUEUE_URL"] {
+        let said = refusal(&world.system.endpoints, Function::Events, variable, None).await;
+        assert!(said.contains(&format!("{variable} is missing")), "{said}");
     }
 }

@@ -187,6 +187,29 @@ async fn result_of_many_accounts(costs: &mut Costs<'_>) {
     costs.end("read result, 500 accounts, 5 in need", Function::RecordReadResult);
 }
 
+async fn log_and_redelivery(costs: &mut Costs<'_>) {
+    let world = costs.world;
+    world.advance(60);
+    world.run_until_idle().await;
+    // The function fetches what it caches.
+    world.get("/events?limit=10").await;
+    costs.begin();
+    let page = world.get("/events?limit=10").await.json();
+    costs.end("log, a page of 10 events", Function::Events);
+    let event = page["events"][9]["data"]["eventId"].as_str().unwrap();
+    costs.begin();
+    world.get(&format!("/events/{event}/deliveries")).await;
+    costs.end("deliveries of an event, shown", Function::Events);
+    costs.begin();
+    world.post(&format!("/events/{event}/redeliver"), &json!({})).await;
+    costs.end("event redelivered to the topic", Function::Events);
+    world.sweep().await;
+    costs.begin();
+    world.post(&format!("/events/{event}/redeliver"), &json!({"channel": "webhook"})).await;
+    costs.end("event redelivered to the webhook", Function::Events);
+    world.run_until_idle().await;
+}
+
 async fn grants_accounts_sweep_and_erasure(costs: &mut Costs<'_>) {
     let world = costs.world;
     costs.begin();
@@ -206,6 +229,7 @@ async fn grants_accounts_sweep_and_erasure(costs: &mut Costs<'_>) {
     world.get(&format!("/users/{DEMO_USER}/accounts")).await;
     costs.end("accounts of a user, listed", Function::Accounts);
 
+    log_and_redelivery(costs).await;
     costs.begin();
     world.sweep().await;
     costs.end("sweep, nothing due", Function::SweepAccounts);

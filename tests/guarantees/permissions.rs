@@ -1,6 +1,7 @@
 //! Least privilege: the role of each function in the template allows exactly the calls that the function makes.
 
 use digime_simulator::{AccessTokenStatus, Account, ErrorShape, Failure};
+use http::StatusCode;
 use local::{aws::Fault, names::Queue};
 use serde_json::json;
 use tests::{Answer, BANK, DEMO_USER, Decision, World, broken, granted_permissions, healthy, used_permissions};
@@ -85,6 +86,27 @@ async fn post_to_an_endpoint_that_fails(world: &World) {
     world.sweep().await;
 }
 
+/// The log, redelivery on both channels, and the webhook's routes, with an endpoint that is disabled first.
+async fn use_the_log(world: &World) {
+    world.webhook().answer(Answer::Status(410));
+    world.advance(60);
+    world.hand_in("a-new-user", None, &healthy("6_first")).await;
+    world.post("/webhook/enable", &json!({})).await;
+    world.webhook().answer(Answer::Status(204));
+    world.advance(3_600);
+    world.run_until_idle().await;
+    let events = world.get("/events").await.json()["events"].clone();
+    let event = events[0]["data"]["eventId"].as_str().unwrap();
+    for channel in ["webhook", "topic"] {
+        let reply = world.post(&format!("/events/{event}/redeliver"), &json!({"channel": channel})).await;
+        assert_eq!(reply.status, StatusCode::ACCEPTED, "{}", reply.body);
+    }
+    world.get(&format!("/events/{event}/deliveries")).await;
+    world.post("/webhook/test", &json!({})).await;
+    world.get("/webhook").await;
+    world.sweep().await;
+}
+
 /// The application's other routes, erasure last.
 async fn list_store_and_erase(world: &World) {
     world.get("/accounts?status=reauth_required").await;
@@ -107,6 +129,7 @@ async fn every_function_is_allowed_exactly_what_it_does() {
     reauthorize_the_user(&world).await;
     take_in_first_results(&world).await;
     post_to_an_endpoint_that_fails(&world).await;
+    use_the_log(&world).await;
     list_store_and_erase(&world).await;
     let used = used_permissions(world.system.aws.permissions());
     let granted = granted_permissions();

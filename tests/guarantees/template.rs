@@ -97,7 +97,7 @@ fn read_by<F>(
 
 #[tokio::test]
 async fn every_variable_that_a_function_reads_is_in_the_template_and_the_local_system_and_the_reverse() {
-    let world = World::builder().start().await;
+    let world = World::builder().webhook().start().await;
     let template = local::template().unwrap();
     let names = |variables: &Value| -> BTreeSet<String> {
         variables.as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect()
@@ -111,6 +111,7 @@ async fn every_variable_that_a_function_reads_is_in_the_template_and_the_local_s
             Function::NotifyReauth => read_by(&world, function, notify_reauth::NotifyReauth::new),
             Function::PostWebhook => read_by(&world, function, post_webhook::PostWebhook::new),
             Function::Accounts => read_by(&world, function, accounts::Accounts::new),
+            Function::Events => read_by(&world, function, events::Events::new),
             Function::SweepAccounts => read_by(&world, function, sweep_accounts::SweepAccounts::new),
         };
         let mut described = names(&functions(&template)[function.name()]["Environment"]["Variables"]);
@@ -139,7 +140,7 @@ async fn every_function_answers_its_sample_event() {
         let reply = world.system.functions.get(function).invoke(std::fs::read(&path).unwrap().into()).await;
         let reply: Value = serde_json::from_slice(&reply.unwrap()).unwrap();
         let expected = match name.as_str() {
-            "accounts" => ("statusCode", 200.into()),
+            "accounts" | "events" => ("statusCode", 200.into()),
             "accounts-read-result" => ("statusCode", 202.into()),
             // The example's user has no grant.
             "create-reauth-url" => ("statusCode", 409.into()),

@@ -5,6 +5,8 @@ use local::{ROUTES, names::Queue};
 use serde_json::{Value, json};
 use tests::{BANK, DEMO_USER, World, broken};
 
+const EVENT: &str = "evt_00000000000000000000000000000000";
+
 /// Everything that the table and the queues hold.
 fn state(world: &World) -> Value {
     let table = world.system.database.scan(serde_json::from_value(json!({"TableName": local::names::TABLE})).unwrap());
@@ -28,7 +30,9 @@ fn wrong_fields(problem: &Value) -> String {
 /// A path of the route with valid identifiers.
 fn example(route: &str) -> String {
     let path = route.replace("{userId}", DEMO_USER).replace("{accountId}", BANK);
-    path.replace("{contractId}", "demo-contract").replace("{reauthorizationId}", "ra_00000000000000000000000000000000")
+    path.replace("{contractId}", "demo-contract")
+        .replace("{reauthorizationId}", "ra_00000000000000000000000000000000")
+        .replace("{eventId}", EVENT)
 }
 
 pub(crate) async fn refused(world: &World, (method, path, body, status, field): Case<'_>) {
@@ -61,7 +65,7 @@ async fn bad_identifiers_in_paths_are_refused_by_name() {
     let world = World::builder().start().await;
     let long = "a".repeat(129);
     for bad in ["a%20b", "a%2Fb", "%00", "..%2F..", "%C3%A4", "%2E%2E", &long] {
-        let routes: [Case<'_>; 9] = [
+        let routes: [Case<'_>; 11] = [
             (Method::GET, format!("/users/{bad}/accounts"), "", 400, "userId"),
             (Method::GET, format!("/users/{bad}/accounts/{BANK}"), "", 400, "userId"),
             (Method::GET, format!("/users/u/accounts/{bad}"), "", 400, "accountId"),
@@ -71,6 +75,8 @@ async fn bad_identifiers_in_paths_are_refused_by_name() {
             (Method::DELETE, format!("/users/{bad}"), "", 400, "userId"),
             (Method::POST, format!("/users/u/accounts/{bad}/reauthorizations"), "{}", 400, "accountId"),
             (Method::GET, format!("/reauthorizations/{bad}"), "", 400, "reauthorizationId"),
+            (Method::GET, format!("/events/{bad}/deliveries"), "", 400, "eventId"),
+            (Method::POST, format!("/events/{bad}/redeliver"), "", 400, "eventId"),
         ];
         for route in routes {
             refused(&world, route).await;
@@ -147,6 +153,26 @@ async fn everything_that_is_wrong_is_named_at_once() {
         (Method::GET, "/accounts?limit=x&cursor=x&histroy=1", "", "status limit cursor histroy"),
         (Method::GET, "/reauthorizations/x?histroy=1", "", "reauthorizationId histroy"),
         (Method::DELETE, "/users/a%20b?histroy=1", "", "userId histroy"),
+        (
+            Method::GET,
+            "/events?after=x&types=account.lost&userId=a%20b&limit=501&before=1",
+            "",
+            "after types userId limit before",
+        ),
+        (
+            Method::POST,
+            "/events/redeliver?x=1",
+            r#"{"from":"yesterday","types":"account.removed","channel":"mail","cursor":7,"until":1}"#,
+            "from to types channel cursor x until",
+        ),
+        (
+            Method::POST,
+            "/events/redeliver",
+            r#"{"from":"2026-11-23T09:00:00Z","to":"2026-11-23T09:00:00Z","types":["account.lost"]}"#,
+            "to types",
+        ),
+        (Method::POST, "/events/x/redeliver?x=1", r#"{"channel":7,"to":1}"#, "eventId channel x to"),
+        (Method::POST, "/webhook/test?x=1", "", "x"),
     ] {
         refused(&world, (method, path.to_owned(), body, 400, fields)).await;
     }
@@ -263,5 +289,5 @@ async fn no_application_route_answers_a_caller_without_a_principal() {
         refused(&world, (method, example(route.path), "{}", 401, "unauthorized")).await;
         asked += 1;
     }
-    assert_eq!(asked, 11);
+    assert_eq!(asked, 18);
 }

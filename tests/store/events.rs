@@ -24,8 +24,9 @@ async fn a_due_event_is_given_to_one_of_those_that_ask_and_no_more_when_it_is_de
 
         table.clock.advance(2 * MINUTE);
         assert_eq!(table.store.due_events(table.now(), 10).await.unwrap().len(), 1);
-        let event = StoredEvent::from_stream_record(&given[0].stream_record).unwrap().event;
+        let event = StoredEvent::from_stream_record(&given[0].stream_record).unwrap();
         table.store.record_publication(&event, table.now()).await.unwrap();
+        let event = event.event;
         assert!(table.store.due_events(table.now(), 10).await.unwrap().is_empty());
         let stored = table.store.event(&event).await.unwrap().unwrap();
         assert_eq!(stored.published_at, Some(table.now()));

@@ -9,6 +9,7 @@ mod grants;
 mod last_reads;
 mod links;
 mod listing;
+mod log;
 mod reauthorizations;
 mod stored_items;
 mod table;

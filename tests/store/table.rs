@@ -2,12 +2,13 @@
 
 use std::panic::AssertUnwindSafe;
 
-use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::{Client, types::AttributeValue};
 use digime::ambient::{Ambient, Clock};
 use futures::FutureExt;
 use jiff::Timestamp;
 use local::{Function, names};
 use reauth_core::{aws::Aws, config::Environment, services, store::Store};
+use reauth_domain::Account;
 use tests::{ManualClock, World, create_table};
 
 /// The variable with the endpoint of a DynamoDB, such as `http://127.0.0.1:8000`. Region and credentials are those of the process.
@@ -61,6 +62,20 @@ impl Table {
     /// A store over a table of another name.
     pub(crate) fn store_of(&self, table: &str) -> Store {
         store(&self.environment, table, &self.ambient)
+    }
+
+    /// The same table, for a function with another clock.
+    pub(crate) fn store_with_clock(&self, clock: &ManualClock) -> Store {
+        store(&self.environment, &self.name, &clock.stand_ins())
+    }
+
+    /// Makes the account's last event one of a version of this service that had no log.
+    pub(crate) async fn remove_from_log(&self, account: &Account) {
+        let text = |text: String| AttributeValue::S(text);
+        let sort_key = format!("EVENT#{}#{:020}", account.account_id, account.sequence);
+        let update = self.client.update_item().table_name(&self.name).update_expression("REMOVE logShard");
+        let update = update.key("PK", text(format!("USER#{}", account.user_id))).key("SK", text(sort_key));
+        update.condition_expression("attribute_exists(PK)").send().await.expect("an event");
     }
 
     /// Everything in the table, as text.

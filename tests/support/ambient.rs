@@ -33,6 +33,12 @@ impl ManualClock {
         Self(Arc::new(Mutex::new(now)))
     }
 
+    /// Another clock, which is behind by this duration.
+    #[must_use]
+    pub fn behind(&self, by: jiff::SignedDuration) -> Self {
+        Self(Arc::new(Mutex::new(self.now() - by)))
+    }
+
     /// The clock with the system's randomness, for the stand-ins.
     #[must_use]
     pub fn stand_ins(&self) -> Ambient {

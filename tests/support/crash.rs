@@ -125,6 +125,7 @@ impl Crashes {
             notify_reauth: process(Function::NotifyReauth)?,
             post_webhook: process(Function::PostWebhook)?,
             accounts: process(Function::Accounts)?,
+            events: process(Function::Events)?,
             sweep_accounts: process(Function::SweepAccounts)?,
         })
     }

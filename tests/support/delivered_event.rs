@@ -3,6 +3,8 @@
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::event_schemas::assert_recorded;
+
 /// A delivered event, or an event of an account's history. Unknown fields are refused, so that two events are equal only
 /// if their JSON is equal.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -44,7 +46,9 @@ pub struct DeliveredError {
 }
 
 impl From<&Value> for DeliveredEvent {
+    /// Panics if the event does not conform to its schema.
     fn from(event: &Value) -> Self {
+        assert_recorded(event);
         let (mut event, shown) = (event.clone(), event.to_string());
         let mut fields = event["data"].take();
         for name in ["type", "timestamp"] {

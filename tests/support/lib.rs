@@ -7,6 +7,7 @@ mod browser;
 mod builder;
 mod crash;
 mod delivered_event;
+mod event_schemas;
 mod messages;
 mod permissions;
 mod relay;
@@ -27,6 +28,7 @@ pub use self::{
     builder::{WorldBuilder, options},
     crash::Crashes,
     delivered_event::{DeliveredError, DeliveredEvent},
+    event_schemas::{assert_delivered, assert_recorded, read_schemas},
     messages::{BANK, ReadResult, SqsMessage, broken, healthy, inserted, sqs_batch},
     permissions::{granted_permissions, used_permissions},
     relay::{Authority, HTTP1, HTTP2, Relay},

@@ -46,8 +46,13 @@ pub fn granted_permissions() -> BTreeSet<(String, String, String)> {
                 _ if resource.contains(":secret:${ContractSecretPrefix}") => "contracts".to_owned(),
                 _ => resource.replace("${Table.Arn}", "Table.Arn"),
             };
-            for action in statement["Action"].as_array().into_iter().flatten().filter_map(Value::as_str) {
-                let polling = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"].contains(&action);
+            let actions: Vec<_> =
+                statement["Action"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+            // Lambda polls a queue with the role of its function.
+            let is_source = actions.contains(&"sqs:ReceiveMessage");
+            for action in actions {
+                let of_polling = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"];
+                let polling = is_source && of_polling.contains(&action);
                 let besides = ["logs:", "xray:", "kms:"].iter().any(|service| action.starts_with(service));
                 if !(besides || polling) {
                     granted.insert((binary.to_owned(), action.to_owned(), resource.clone()));

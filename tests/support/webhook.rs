@@ -9,9 +9,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{HeaderMap, StatusCode, header};
+use serde_json::Value;
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
-use crate::{DeliveredEvent, reply};
+use crate::{DeliveredEvent, event_schemas::assert_delivered, reply};
 
 /// The signing secret of the tests' webhooks: 32 bytes of `a`.
 pub const WEBHOOK_SECRET: &str = "whsec_YWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWE=";
@@ -46,7 +47,11 @@ impl Delivery {
     /// The event in the body.
     #[must_use]
     pub fn event(&self) -> DeliveredEvent {
-        DeliveredEvent::from(&serde_json::from_str(&self.body).expect("a body in JSON"))
+        DeliveredEvent::from(&self.json())
+    }
+
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.body).expect("a body in JSON")
     }
 
     /// A header's text. Empty if there is no such header.
@@ -56,7 +61,8 @@ impl Delivery {
     }
 }
 
-/// A server that listens on a free port until it is dropped.
+/// A server that listens on a free port until it is dropped. It then fails the test if an event was posted that does not
+/// conform to its schema.
 #[derive(Debug)]
 pub struct Receiver {
     /// The URL to post to.
@@ -132,5 +138,8 @@ async fn take(State(shared): State<Arc<Shared>>, request: Request) -> Response {
 impl Drop for Receiver {
     fn drop(&mut self) {
         self.server.abort();
+        if !std::thread::panicking() {
+            self.deliveries().iter().for_each(|delivery| assert_delivered(&delivery.json()));
+        }
     }
 }

@@ -21,6 +21,7 @@ use crate::{
     builder::WorldBuilder,
     crash::Crashes,
     delivered_event::{DeliveredEvent, events},
+    event_schemas::assert_delivered,
     messages::{ReadResult, SqsMessage},
     permissions::{granted_permissions, used_permissions},
     reply::Reply,
@@ -28,7 +29,8 @@ use crate::{
 };
 
 /// The system of one test. When it is dropped, it fails the test if a message is left on a queue, unless the builder
-/// expects leftovers, or if a function did what its role in the template does not allow.
+/// expects leftovers, if a function did what its role in the template does not allow, or if an event was published that
+/// does not conform to its schema.
 pub struct World {
     pub system: System,
     /// The system's clock, unless the functions run from their binaries.
@@ -162,10 +164,17 @@ impl World {
     /// Everything in the table.
     #[must_use]
     pub fn items(&self) -> Vec<Value> {
-        let scan = serde_json::from_value(json!({"TableName": names::TABLE})).expect("a request");
-        let found = self.system.database.scan(scan).expect("the table can be read");
-        let found = serde_json::to_value(found).expect("a reply in JSON");
-        found["Items"].as_array().expect("a list of items").clone()
+        let (mut items, mut request) = (Vec::new(), json!({"TableName": names::TABLE}));
+        loop {
+            let scan = serde_json::from_value(request.clone()).expect("a request");
+            let found = self.system.database.scan(scan).expect("the table can be read");
+            let mut found = serde_json::to_value(found).expect("a reply in JSON");
+            items.extend(found["Items"].as_array().expect("a list of items").iter().cloned());
+            match found["LastEvaluatedKey"].take() {
+                Value::Null => return items,
+                last => request["ExclusiveStartKey"] = last,
+            }
+        }
     }
 
     /// The items that wait for the sweep: undelivered events, and accounts that are being verified. A grant always waits
@@ -242,6 +251,7 @@ impl Drop for World {
         let used = used_permissions(self.system.aws.permissions());
         let refused: Vec<_> = used.difference(&granted_permissions()).cloned().collect();
         assert!(refused.is_empty(), "a role in the template does not allow what its function did: {refused:#?}");
+        self.published_json().iter().for_each(assert_delivered);
         if self.leftovers_expected {
             return;
         }

@@ -46,7 +46,7 @@ impl NotifyReauth {
         metrics::delivery(Channel::Topic, published.is_ok());
         published?;
         tracing::info!("notify-reauth: published an event");
-        Ok(self.store.record_publication(&stored.event, self.ambient.now()).await?)
+        Ok(self.store.record_publication(&stored, self.ambient.now()).await?)
     }
 
     /// Writes the reconnect link, if this event carries one. The token is derived from the event, so every delivery and

@@ -70,6 +70,7 @@ impl Endpoints {
     pub fn environment(&self, function: Function) -> BTreeMap<String, String> {
         settings_of(function)
             .into_iter()
+            .filter(|name| function != Function::Events || self.has_webhook() || !name.starts_with("WEBHOOK"))
             .filter(|name| !(self.no_return_url && *name == "DEFAULT_RETURN_URL"))
             .map(|name| {
                 let other = self.overrides.get(name).cloned();
@@ -77,6 +78,10 @@ impl Endpoints {
             })
             .chain(self.overrides.get_key_value("SSL_CERT_FILE").map(|(name, value)| (name.clone(), value.clone())))
             .collect()
+    }
+
+    fn has_webhook(&self) -> bool {
+        self.overrides.contains_key("WEBHOOK_URL")
     }
 
     fn value(&self, name: &str, function: Function) -> String {
@@ -107,7 +112,7 @@ impl Endpoints {
             "NOTIFICATION_TOPIC_ARN" => self.topic_arn(),
             "ALARM_TOPIC_ARN" => names::arn("sns", names::ALARM_TOPIC),
             // `post-webhook` requires a URL to start. Without an override no webhook is configured, and nothing invokes
-            // the function.
+            // the function. `events` then gets no settings of a webhook.
             "WEBHOOK_URL" => format!("{}/webhook", self.public_base_url),
             "WEBHOOK_SECRET_ID" => names::WEBHOOK_SECRET.to_owned(),
             "WEBHOOK_ALLOW_LOOPBACK" => "true".to_owned(),
@@ -173,6 +178,11 @@ fn settings_of(function: Function) -> Vec<&'static str> {
         Function::Accounts => {
             let own = ["READ_RESULTS_QUEUE_URL", "PUBLIC_BASE_URL"];
             [COMMON, TABLE, DIGIME, &own].concat()
+        }
+        Function::Events => {
+            let own =
+                ["PUBLIC_BASE_URL", "WEBHOOK_URL", "WEBHOOK_SECRET_ID", "WEBHOOK_ALLOW_LOOPBACK", "WEBHOOKS_QUEUE_URL"];
+            [COMMON, TABLE, &own].concat()
         }
         Function::SweepAccounts => {
             let own = ["PUBLIC_BASE_URL", "NOTIFICATIONS_QUEUE_URL", "ALARM_TOPIC_ARN"];

@@ -32,6 +32,7 @@ pub fn in_process(endpoints: &Endpoints, ambient: &Ambient) -> Result<Functions,
         notify_reauth: event::<notify_reauth::NotifyReauth>(Function::NotifyReauth, endpoints, ambient)?,
         post_webhook: event::<post_webhook::PostWebhook>(Function::PostWebhook, endpoints, ambient)?,
         accounts: http::<accounts::Accounts>(Function::Accounts, endpoints, ambient)?,
+        events: http::<events::Events>(Function::Events, endpoints, ambient)?,
         sweep_accounts: event::<sweep_accounts::SweepAccounts>(Function::SweepAccounts, endpoints, ambient)?,
     })
 }

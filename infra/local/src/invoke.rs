@@ -39,17 +39,19 @@ pub enum Function {
     NotifyReauth,
     PostWebhook,
     Accounts,
+    Events,
     SweepAccounts,
 }
 
 impl Function {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::CreateReauthUrl,
         Self::ReauthCallback,
         Self::RecordReadResult,
         Self::NotifyReauth,
         Self::PostWebhook,
         Self::Accounts,
+        Self::Events,
         Self::SweepAccounts,
     ];
 
@@ -63,6 +65,7 @@ impl Function {
             Self::NotifyReauth => "notify-reauth",
             Self::PostWebhook => "post-webhook",
             Self::Accounts => "accounts",
+            Self::Events => "events",
             Self::SweepAccounts => "sweep-accounts",
         }
     }
@@ -77,6 +80,7 @@ pub struct Functions {
     /// Not invoked unless a webhook is configured.
     pub post_webhook: Arc<dyn Invoke>,
     pub accounts: Arc<dyn Invoke>,
+    pub events: Arc<dyn Invoke>,
     pub sweep_accounts: Arc<dyn Invoke>,
 }
 
@@ -91,6 +95,7 @@ impl Functions {
             notify_reauth: get(Function::NotifyReauth),
             post_webhook: get(Function::PostWebhook),
             accounts: get(Function::Accounts),
+            events: get(Function::Events),
             sweep_accounts: get(Function::SweepAccounts),
         }
     }
@@ -104,6 +109,7 @@ impl Functions {
             Function::NotifyReauth => &self.notify_reauth,
             Function::PostWebhook => &self.post_webhook,
             Function::Accounts => &self.accounts,
+            Function::Events => &self.events,
             Function::SweepAccounts => &self.sweep_accounts,
         }
     }

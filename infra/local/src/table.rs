@@ -4,7 +4,7 @@
 use dynoxide::{
     Database,
     actions::{
-        create_table::CreateTableRequest, describe_table::DescribeTableRequest,
+        create_table::CreateTableRequest, describe_table::DescribeTableRequest, update_table::UpdateTableRequest,
         update_time_to_live::UpdateTimeToLiveRequest,
     },
 };
@@ -78,11 +78,12 @@ impl TableDefinition {
         Ok(Self { create_table: Value::Object(create_table), ttl_attribute })
     }
 
-    /// Creates the table with the given name, unless it exists.
+    /// Creates the table with the given name. A table that exists gets the indexes that it does not have: an earlier
+    /// version of this system may have created it.
     pub fn create(&self, database: &Database, name: &str) -> Result<(), TableError> {
         let describe: DescribeTableRequest = serde_json::from_value(json!({"TableName": name}))?;
-        if database.describe_table(describe).is_ok() {
-            return Ok(());
+        if let Ok(existing) = database.describe_table(describe) {
+            return self.add_indexes(database, name, &serde_json::to_value(existing)?["Table"]);
         }
         let mut create_table = self.create_table.clone();
         create_table["TableName"] = json!(name);
@@ -93,6 +94,22 @@ impl TableDefinition {
                 "TimeToLiveSpecification": {"AttributeName": attribute, "Enabled": true},
             }))?;
             database.update_time_to_live(request)?;
+        }
+        Ok(())
+    }
+}
+
+impl TableDefinition {
+    fn add_indexes(&self, database: &Database, name: &str, existing: &Value) -> Result<(), TableError> {
+        let indexes = |table: &Value| table["GlobalSecondaryIndexes"].as_array().cloned().unwrap_or_default();
+        let known: Vec<Value> = indexes(existing).iter().map(|index| index["IndexName"].clone()).collect();
+        let new = indexes(&self.create_table).into_iter().filter(|index| !known.contains(&index["IndexName"]));
+        for index in new {
+            database.update_table(serde_json::from_value::<UpdateTableRequest>(json!({
+                "TableName": name,
+                "AttributeDefinitions": self.create_table["AttributeDefinitions"],
+                "GlobalSecondaryIndexUpdates": [{"Create": index}],
+            }))?)?;
         }
         Ok(())
     }
@@ -157,6 +174,28 @@ mod tests {
         definition.create(&database, "Table").unwrap();
         let get = json!({"TableName": "Table", "Key": {"PK": {"S": "a"}, "SK": {"S": "b"}}});
         assert!(database.get_item(serde_json::from_value(get).unwrap()).unwrap().item.is_some());
+    }
+
+    #[test]
+    fn a_table_of_an_earlier_version_gets_the_indexes_that_it_does_not_have() {
+        let database = Database::memory().unwrap();
+        let definition = TableDefinition::from_template().unwrap();
+        let mut earlier = definition.clone();
+        let indexes = earlier.create_table["GlobalSecondaryIndexes"].as_array_mut().unwrap();
+        indexes.retain(|index| index["IndexName"] != "byTime");
+        let attributes = earlier.create_table["AttributeDefinitions"].as_array_mut().unwrap();
+        attributes.retain(|attribute| !["logShard", "eventId"].contains(&attribute["AttributeName"].as_str().unwrap()));
+        earlier.create(&database, "Table").unwrap();
+        let put = json!({"TableName": "Table", "Item": {"PK": {"S": "a"}, "SK": {"S": "b"}, "logShard": {"S": "c"}, "eventId": {"S": "d"}}});
+        database.put_item(serde_json::from_value(put).unwrap()).unwrap();
+
+        definition.create(&database, "Table").unwrap();
+        definition.create(&database, "Table").unwrap();
+        assert_eq!(described(&database)["GlobalSecondaryIndexes"].as_array().unwrap().len(), 3);
+        let query = json!({"TableName": "Table", "IndexName": "byTime", "KeyConditionExpression": "logShard = :c",
+            "ExpressionAttributeValues": {":c": {"S": "c"}}});
+        let found = database.query(serde_json::from_value(query).unwrap()).unwrap();
+        assert_eq!(found.count, 1);
     }
 
     #[test]

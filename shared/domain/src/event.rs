@@ -149,6 +149,13 @@ pub(crate) fn next_sequence(before: u64, count: usize, now: Timestamp) -> u64 {
     (before + 1).max(milliseconds) + count as u64 - 1
 }
 
+/// The sequence number of the last of `count` new events when they are written. It was decided on as `sequence`, and is
+/// raised to the time of the write: readers of the log do not wait for an event that comes long after the time in its id.
+#[must_use]
+pub fn sequence_when_written(sequence: u64, count: usize, now: Timestamp) -> u64 {
+    next_sequence(sequence.saturating_sub(count as u64), count, now)
+}
+
 /// What happened. The serialized names are the documented event types and fields: receivers depend on them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", content = "data", rename_all_fields = "camelCase")]
@@ -252,6 +259,17 @@ pub struct ReconnectLink {
 }
 
 impl EventDetail {
+    /// All types.
+    pub const KINDS: [&str; 7] = [
+        "account.reauthorization_required",
+        "account.reauthorized",
+        "account.reauthorization_failed",
+        "account.removed",
+        "user.reauthorization_required",
+        "user.reauthorized",
+        "user.reauthorization_failed",
+    ];
+
     /// The event's `type`.
     #[must_use]
     pub fn kind(&self) -> &'static str {

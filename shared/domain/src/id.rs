@@ -1,6 +1,7 @@
 //! Identifiers and other short values, parsed where they enter the service.
 
 use digime::{InvalidValue, id::check, text_newtype, text_schema};
+use jiff::Timestamp;
 
 /// A language tag with many extensions can be long. The registered ones have up to 35 characters.
 const MAX_LOCALE_LENGTH: usize = 128;
@@ -68,6 +69,12 @@ impl EventId {
     #[must_use]
     pub fn at(position: u128) -> Self {
         Self::from(position.to_be_bytes())
+    }
+
+    /// Whether the event happened at this time or later, for ids of this version of the service.
+    #[must_use]
+    pub fn is_from(&self, time: Timestamp) -> bool {
+        (self.position() >> 64) >= u128::try_from(time.as_millisecond()).unwrap_or_default()
     }
 
     /// The position of the id in the order of all ids.

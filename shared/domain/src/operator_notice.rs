@@ -94,7 +94,8 @@ fn schema(generator: &mut SchemaGenerator, state: WebhookStateName, required: &[
         let only_if_required = |name: &str| matches!(name, "since" | "reason");
         fields.retain(|name, _| required.contains(&name.as_str()) || !only_if_required(name));
     }
-    let timestamp = Timestamp::json_schema(generator).to_value();
+    let mut timestamp = Timestamp::json_schema(generator).to_value();
+    timestamp["description"] = "When the notice was published.".into();
     json!({
         "type": "object",
         "description": description,

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::{EventId, time::rfc3339};
 
-/// The event `webhook.test`.
+/// Tests the webhook: it is posted when `POST /webhook/test` is called.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct TestEvent {
     #[serde(rename = "type")]

@@ -5,7 +5,9 @@ use std::{collections::BTreeSet, time::Duration};
 
 use jiff::Timestamp;
 use reauth_domain::{
-    About, Change, Event, LastReads, ReauthorizationId, UserId, Watermark, account::Notice, event::AboutAccount,
+    About, Change, Event, LastReads, ReauthorizationId, UserId, Watermark,
+    account::Notice,
+    event::{AboutAccount, sequence_when_written},
     time::after,
 };
 
@@ -61,10 +63,10 @@ impl Store {
         if let Some(last_reads) = commit.last_reads.take_if(|last_reads| last_reads.version == 0) {
             commit.last_reads = Some(self.first_reads(&commit.user_id, last_reads, commit.context.triggered_at).await?);
         }
-        let now = self.ambient.now();
         let mut changes = std::mem::take(&mut commit.changes).into_iter().peekable();
         while changes.peek().is_some() {
             let (mut part, mut operations) = (Vec::new(), 0);
+            let now = self.ambient.now();
             while let Some(change) = changes.next_if(|change| {
                 operations += 1 + change.change.events.len() + change.change.settled.len();
                 part.is_empty() || operations <= MAX_OPERATIONS
@@ -136,7 +138,8 @@ impl Store {
     /// The change with its events as they are stored. The episode records the event that announced it.
     async fn with_events(&self, change: AccountChange, now: Timestamp) -> Result<ChangeWithEvents, StoreError> {
         let AccountChange { mut change, read_version, read } = change;
-        let account = &change.account;
+        let account = &mut change.account;
+        account.sequence = sequence_when_written(account.sequence, change.events.len(), now);
         let about = About::Account(AboutAccount {
             account_id: account.account_id.clone(),
             contract_id: account.contract_id.clone(),

@@ -4,8 +4,9 @@
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::TransactWriteItem;
+use futures::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
-use reauth_domain::{UserId, time::after};
+use reauth_domain::{EventId, UserId, time::after};
 
 use super::{
     Item, Store, StoreError, error,
@@ -17,6 +18,13 @@ use super::{
 /// One day longer than the 14 days that a queue keeps a message, so that a message sent before the erasure is recognized
 /// and dropped. After 15 days the tombstone is gone: an older message that is redriven then is processed again.
 const KEPT: Duration = Duration::from_secs(15 * 24 * 60 * 60);
+/// Longer than an event can have attempts to post it: it can be redelivered for 30 days, is posted for 4 days then, and its
+/// attempts are kept for 7 days.
+const POSTED_WITHIN: Duration = Duration::from_secs(45 * 24 * 60 * 60);
+/// Queries for the attempts to post events that are sent at the same time.
+const CONCURRENCY: usize = 16;
+/// Deletions in one transaction that have no second one with them.
+const ATTEMPTS_CHUNK: usize = 100;
 /// A pointer is deleted together with the item that it names, and DynamoDB allows 100 operations in one transaction.
 const CHUNK: usize = 50;
 
@@ -32,6 +40,8 @@ impl Store {
                 return Ok(());
             }
             for items in items.chunks(CHUNK) {
+                // First: an event that is gone does not lead to its attempts any more.
+                self.delete_attempts(items).await?;
                 self.delete_all(items).await?;
             }
         }
@@ -58,6 +68,20 @@ impl Store {
                 async move { put.send().await.map(drop).map_err(|error| error::of_put(&error)) }
             };
             self.retry_in_progress(write).await?;
+        }
+        Ok(())
+    }
+
+    /// Deletes the attempts to post these events.
+    async fn delete_attempts(&self, items: &[Item]) -> Result<(), StoreError> {
+        let oldest = self.ambient.now().saturating_sub(POSTED_WITHIN).unwrap_or(Timestamp::MIN);
+        let events = items.iter().filter(|item| item.contains_key("logShard"));
+        let events = events.filter_map(|item| item.get("eventId")?.as_s().ok()?.parse::<EventId>().ok());
+        let events: Vec<_> = events.filter(|event| event.is_from(oldest)).collect();
+        let attempts = stream::iter(events).map(|event| self.query(key::attempts(&event), key::ATTEMPTS));
+        let attempts: Vec<Vec<Item>> = attempts.buffer_unordered(CONCURRENCY).try_collect().await?;
+        for attempts in attempts.concat().chunks(ATTEMPTS_CHUNK) {
+            self.delete_all(attempts).await?;
         }
         Ok(())
     }

@@ -17,7 +17,7 @@ use super::{
     item::{self, EventItem},
     key,
     listing::DueItem,
-    transaction::{Transaction, text},
+    transaction::{Transaction, number, text},
 };
 
 /// An event that the topic has not accepted by then is put on the queue again by the sweep.
@@ -33,6 +33,8 @@ pub struct StoredEvent {
     pub published_at: Option<Timestamp>,
     /// The trace that the event belongs to. An event of an earlier version of this service has none.
     pub traceparent: Option<TraceParent>,
+    /// How often the application asked for the event again.
+    pub redeliveries: u64,
 }
 
 /// An undelivered event that was rescheduled and is to be put on the queue again.
@@ -87,8 +89,8 @@ impl StoredEvent {
         let corrupt = |error: serde_json::Error| StoreError::Corrupt(error.to_string());
         let payload = serde_json::from_str(&item.payload).map_err(corrupt)?;
         let event = Event::from_json(payload).map_err(corrupt)?;
-        let EventItem { link_key_id, published_at, traceparent, .. } = item;
-        Ok(Self { event, link_key_id, published_at, traceparent })
+        let EventItem { link_key_id, published_at, traceparent, redeliveries, .. } = item;
+        Ok(Self { event, link_key_id, published_at, traceparent, redeliveries })
     }
 
     /// Parses the body of a `Notifications` message: one DynamoDB stream record in JSON with the new image of an event.
@@ -140,6 +142,7 @@ impl Store {
             link_key_id: self.keyring().await?.link_key_id(),
             published_at: None,
             traceparent: Some(traceparent),
+            redeliveries: 0,
             log_shard: Some(key::log_shard(event_id)),
             due_shard: Some(key::due_events_shard(user_id)),
             due_at: Some(after(event.timestamp, UNDELIVERED_AFTER)),
@@ -196,18 +199,26 @@ impl Store {
     }
 
     /// Writes the receipt of an event that the topic accepted, so that the sweep does not put it on the queue again. Does
-    /// nothing if the event was deleted with its user.
-    pub async fn record_publication(&self, event: &Event, at: Timestamp) -> Result<(), StoreError> {
-        let subject = &event.subject;
-        let update = self
+    /// nothing if the event was deleted with its user, or if the application asked for it again since `stored` was read: the
+    /// event is then still due.
+    pub async fn record_publication(&self, stored: &StoredEvent, at: Timestamp) -> Result<(), StoreError> {
+        let subject = &stored.event.subject;
+        let (condition, read) = match stored.redeliveries {
+            0 => ("eventId = :event AND attribute_not_exists(redeliveries)", None),
+            read => ("eventId = :event AND redeliveries = :read", Some(number(read))),
+        };
+        let mut update = self
             .client
             .update_item()
             .table_name(&*self.table)
             .set_key(Some(key::event(&subject.user_id, &subject.about.target(), subject.sequence).into_item()))
-            .condition_expression("eventId = :event")
+            .condition_expression(condition)
             .update_expression("SET publishedAt = :at REMOVE dueShard, dueAt")
             .expression_attribute_values(":event", text(subject.event_id.as_str()))
             .expression_attribute_values(":at", text(rfc3339::text(at)));
+        if let Some(read) = read {
+            update = update.expression_attribute_values(":read", read);
+        }
         match self.update(update).await {
             Err(StoreError::Conflict(Some(_))) => Ok(()),
             result => result.map(drop),

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use reauth_domain::{
     About, ContractId, Grant, GrantChange, GrantEpisode, GrantStatus, Target, UserId,
     account::Notice,
-    event::AboutGrant,
+    event::{AboutGrant, sequence_when_written},
     time::{after, rfc3339},
 };
 use secrecy::{ExposeSecret, SecretString};
@@ -119,6 +119,7 @@ impl Store {
     ) -> Result<u64, StoreError> {
         let now = self.ambient.now();
         let GrantChange { mut grant, events } = change;
+        grant.sequence = sequence_when_written(grant.sequence, events.len(), now);
         let about = About::Grant(AboutGrant { contract_id: grant.contract_id.clone() });
         let events = self.numbered(&grant.user_id, &about, grant.sequence, &events, now);
         let begins_episode = grant.episode.as_ref().is_some_and(|episode| episode.notice.is_none());

@@ -142,6 +142,9 @@ pub(super) struct EventItem {
     pub(super) published_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) traceparent: Option<TraceParent>,
+    /// How often the application asked for the event again.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(super) redeliveries: u64,
     /// An event of an earlier version of this service has none, and is not in the log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) log_shard: Option<String>,
@@ -149,6 +152,11 @@ pub(super) struct EventItem {
     pub(super) due_shard: Option<String>,
     #[serde(default, with = "rfc3339::option", skip_serializing_if = "Option::is_none")]
     pub(super) due_at: Option<Timestamp>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 #[derive(Debug, Serialize, Deserialize)]

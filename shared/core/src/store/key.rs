@@ -30,7 +30,7 @@ impl Key {
 }
 
 const USER: &str = "USER#";
-const EVENT: &str = "EVENT#";
+pub(super) const EVENT: &str = "EVENT#";
 const EVENTS_OF_GRANT: &str = "grant:";
 pub(super) const ACCOUNT: &str = "ACCOUNT#";
 pub(super) const GRANT: &str = "GRANT#";

@@ -1,14 +1,17 @@
 //! Reconnect links, stored under the hash of their token.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
+use aws_sdk_dynamodb::types::KeysAndAttributes;
 use jiff::Timestamp;
-use reauth_domain::{RecentUsesByName, Target, TraceParent, UserId, account::Notice, event::Subject, time::after};
+use reauth_domain::{
+    EventId, RecentUsesByName, Target, TraceParent, UserId, account::Notice, event::Subject, time::after,
+};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Condition, Store, StoreError, StoredEvent,
+    Condition, Item, Store, StoreError, StoredEvent,
     item::{self, LinkItem, PointerItem},
     key,
     transaction::text,
@@ -165,6 +168,29 @@ impl Store {
         let stored = self.link(token.expose_secret()).await?;
         let works = stored.filter(|stored| self.ambient.now() < stored.link.expires_at);
         Ok(works.map(|stored| (reconnect_path(&token), stored.link.expires_at)))
+    }
+
+    /// The reconnect links of these events, also expired ones: the path of each, and when it expires.
+    pub async fn links_of(
+        &self,
+        events: &[StoredEvent],
+    ) -> Result<HashMap<EventId, (SecretString, Timestamp)>, StoreError> {
+        let keyring = self.keyring().await?;
+        let token = |stored: &StoredEvent| {
+            let id = &stored.event.subject.event_id;
+            let token = keyring.existing_link_token(id, &stored.link_key_id)?;
+            Some((key::link(&sha256(token.expose_secret())).pk, (id.clone(), token)))
+        };
+        let with_link = events.iter().filter(|stored| stored.event.detail.carries_link());
+        let mut tokens: HashMap<String, (EventId, SecretString)> = with_link.filter_map(token).collect();
+        let keys = tokens.keys().filter_map(|pk| Some(key::link(key::token_hash(pk)?))).collect();
+        let wanted = KeysAndAttributes::builder().consistent_read(true).projection_expression("PK, expiresAt");
+        let links = self.batch(keys, &wanted).await?.into_iter().filter_map(|item| {
+            let (pk, expires_at) = key_and_expiry(&item)?;
+            let (id, token) = tokens.remove(&pk)?;
+            Some((id, (reconnect_path(&token), expires_at)))
+        });
+        Ok(links.collect())
     }
 
     /// Writes the reconnect link of an event. An existing link keeps its recorded uses, because an event can be
@@ -361,6 +387,11 @@ impl Store {
         };
         self.update(update).await.map(drop)
     }
+}
+
+fn key_and_expiry(item: &Item) -> Option<(String, Timestamp)> {
+    let field = |name: &str| item.get(name)?.as_s().ok();
+    Some((field("PK")?.clone(), field("expiresAt")?.parse().ok()?))
 }
 
 fn parsed(uses: Option<&str>) -> RecentUsesByName {

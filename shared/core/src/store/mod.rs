@@ -12,6 +12,7 @@ mod key;
 mod last_reads;
 mod links;
 mod listing;
+mod log;
 mod reauthorizations;
 mod stored_item;
 mod transaction;
@@ -32,6 +33,7 @@ pub use self::{
     grants::{GrantCondition, GrantState, Lease},
     links::{Link, LinkUse, OngoingResult, OngoingUse, RecordedUse, StoredLink},
     listing::{Cursor, DueItem, InNeed, StatusPage},
+    log::{LogCursor, LogPage, LogQuery, Redelivery},
     reauthorizations::{NewReauthorizationSecrets, ReauthorizationChange, StoredReauthorization},
     stored_item::StoredItem,
     webhook::{StoredAttempt, WebhookStore, url_hash},

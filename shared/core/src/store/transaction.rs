@@ -7,13 +7,19 @@ use aws_sdk_dynamodb::{
     types::{AttributeValue, ConditionCheck, Delete, Put, TransactWriteItem, Update},
 };
 use jiff::Timestamp;
-use reauth_domain::{UserId, time::rfc3339};
+use reauth_domain::{
+    UserId,
+    time::{after, rfc3339},
+};
 
 use super::{Condition, Item, Store, StoreError, error, key};
 use crate::retry::{Budget, retry};
 
 /// For a write that DynamoDB refuses only because a transaction is in progress on the same item.
 pub(super) const IN_PROGRESS: Budget = Budget { attempts: 6, pause: Duration::from_millis(15) };
+
+/// After this time, such a write is not attempted again.
+const LONGEST_IN_PROGRESS: Duration = Duration::from_secs(2);
 
 /// The values of an expression, by name.
 pub(super) type Values<'a> = &'a [(&'a str, AttributeValue)];
@@ -271,7 +277,10 @@ impl Store {
         &self,
         write: impl Fn() -> F,
     ) -> Result<T, StoreError> {
-        let in_progress = |error: &StoreError| matches!(error, StoreError::Conflict(None));
+        // With the time limit of the last call, a write ends within 8 seconds: the log relies on it (`SETTLED_AFTER`).
+        let until = after(self.ambient.now(), LONGEST_IN_PROGRESS);
+        let in_progress =
+            |error: &StoreError| matches!(error, StoreError::Conflict(None)) && self.ambient.now() < until;
         retry(&self.ambient, IN_PROGRESS, in_progress, write).await
     }
 }

@@ -104,6 +104,16 @@ impl<'a> Input<'a> {
         }
     }
 
+    /// An optional field of the body, parsed. `null` counts as left out.
+    pub fn optional_field<T, E: Display>(
+        &mut self,
+        name: &'static str,
+        parse: impl FnOnce(&Value) -> Result<T, E>,
+    ) -> Option<T> {
+        let value = self.take_field(name)?;
+        self.check_field(name, parse(&value))
+    }
+
     /// A required field of the body.
     pub fn required_field(&mut self, name: &'static str) -> Option<Value> {
         let value = self.take_field(name);
@@ -154,6 +164,7 @@ fn field_name(parameter: &str) -> &'static str {
         "accountId" => "account_id",
         "contractId" => "contract_id",
         "reauthorizationId" => "reauthorization_id",
+        "eventId" => "event_id",
         _ => "parameter",
     }
 }

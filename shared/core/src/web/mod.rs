@@ -85,7 +85,8 @@ pub fn service<F: HttpFunction>(function: Arc<F>, ambient: Ambient) -> impl Even
         user_id,
         account_id,
         contract_id,
-        reauthorization_id
+        reauthorization_id,
+        event_id
     )
 )]
 async fn answer<F: HttpFunction>(function: &F, mut request: Request, ambient: &Ambient) -> Response {

@@ -32,7 +32,8 @@ pub trait ApiRequest {
     /// Refuses a request that was not signed by an IAM principal, even if the gateway let it through.
     fn require_principal(&self) -> Result<(), Problem>;
 
-    /// Records an id in the span of the request: `user_id`, `account_id`, `contract_id`, `reauthorization_id` or `trace_id`.
+    /// Records an id in the span of the request: `user_id`, `account_id`, `contract_id`, `reauthorization_id`, `event_id` or
+    /// `trace_id`.
     fn record(&self, field: &str, id: &dyn fmt::Display);
 
     /// The request's input, for parsing it part by part.

@@ -32,6 +32,7 @@ fn hidden_values(url: &Url, body: &str) -> Vec<String> {
     let path_and_query = url.query().map(|query| format!("{}?{query}", url.path()));
     let of_url = [Some(url.as_str()), path_and_query.as_deref(), Some(url.path()), url.query()];
     let mut values: Vec<String> = of_url.into_iter().flatten().map(str::to_owned).collect();
+    values.extend(url.query_pairs().map(|(_, value)| value.into_owned()));
     if let Ok(Value::Object(event)) = serde_json::from_str(body)
         && let Some(Value::Object(data)) = event.get("data")
     {
@@ -84,9 +85,20 @@ mod tests {
     }
 
     #[test]
+    fn fuzz_refused_answers() {
+        let url = Url::parse("https://app.example/hooks/T01?key=k-1-secret").unwrap();
+        bolero::check!().for_each(|bytes| {
+            let line = text(bytes, &url, EVENT);
+            assert!(line.len() <= MAX_LENGTH && !line.contains(char::is_control), "{line:?}");
+            assert!(!line.contains("user-17") && !line.contains("k-1-secret"), "{line:?}");
+        });
+    }
+
+    #[test]
     fn a_receiver_that_repeats_the_request_gives_nothing_away() {
         assert_eq!(kept("Cannot POST /hooks/T01?key=k-1-secret"), "Cannot POST …");
         assert_eq!(kept("no route /hooks/T01"), "no route …");
+        assert_eq!(kept("unknown key: k-1-secret"), "unknown key: …");
         assert_eq!(kept("https://app.example/hooks/T01?key=k-1-secret is gone"), "… is gone");
         let echoed = kept(EVENT);
         for hidden in ["user-17", "Zm9yLW9uZS1wZXJzb24tb25seQ", "reconnect/", "1_account"] {

@@ -29,7 +29,13 @@ fn event(minute: i64, episode: u8, detail: EventDetail) -> StoredEvent {
         episode_id: Some(EpisodeId::from([episode; 16])),
     };
     let event = Event { timestamp: at(minute), subject, detail };
-    StoredEvent { event, link_key_id: String::new(), published_at: Some(at(minute + 1)), traceparent: None }
+    StoredEvent {
+        event,
+        link_key_id: String::new(),
+        published_at: Some(at(minute + 1)),
+        traceparent: None,
+        redeliveries: 0,
+    }
 }
 
 fn required(minute: i64, episode: u8) -> StoredEvent {

@@ -1,0 +1,115 @@
+//! The routes of the webhook: its state, and a test of it.
+
+use digime::ambient::Ambient;
+use http::StatusCode;
+use lambda_http::Request;
+use reauth_core::{
+    aws::Aws,
+    config::ConfigError,
+    error::Chain,
+    secrets::SecretError,
+    store::{WebhookStore, url_hash},
+    web::{ApiRequest, Problem, Response, response},
+    webhook::{Outgoing, PostResult, Webhook},
+};
+use reauth_domain::{EventId, TestEvent, webhook::WebhookHealth};
+use tracing::instrument;
+
+use crate::{
+    Events,
+    queue::Queue,
+    replies::{WebhookBody, WebhookTestBody},
+};
+
+/// The endpoint that events are posted to.
+#[derive(Debug)]
+pub(crate) struct Endpoint {
+    webhook: Webhook,
+    /// Names the endpoint in the item of its health.
+    url_hash: String,
+    store: WebhookStore,
+    pub(crate) queue: Queue,
+}
+
+impl Endpoint {
+    pub(crate) fn new(aws: &Aws<'_>, ambient: &Ambient) -> Result<Self, ConfigError> {
+        let webhook = Webhook::new(aws, ambient)?;
+        Ok(Self {
+            url_hash: url_hash(webhook.url()),
+            webhook,
+            store: WebhookStore::from_environment(aws, ambient)?,
+            queue: Queue::new(aws)?,
+        })
+    }
+
+    async fn body(&self, health: WebhookHealth) -> Result<WebhookBody, Problem> {
+        let waiting = async { self.queue.depth().await.map_err(Problem::unavailable) };
+        let public_keys = async { self.webhook.public_keys().await.map_err(|error| secret_problem(&error)) };
+        let (waiting, public_keys) = tokio::try_join!(waiting, public_keys)?;
+        Ok(WebhookBody {
+            url: self.webhook.url().to_string(),
+            state: health.state.name(),
+            since: health.state.since(),
+            reason: health.state.reason(),
+            last_success_at: health.last_success_at,
+            waiting,
+            public_keys,
+        })
+    }
+}
+
+impl Events {
+    /// `GET /webhook`.
+    #[instrument(skip_all)]
+    pub(crate) async fn show_webhook(&self, request: &Request) -> Result<Response, Problem> {
+        request.input().finish(|| Some(()))?;
+        let endpoint = self.endpoint()?;
+        let health = endpoint.store.health_of(&endpoint.url_hash).await?.value;
+        Ok(response::json(StatusCode::OK, &endpoint.body(health).await?))
+    }
+
+    /// `POST /webhook/enable`: events are posted again. Does nothing if the endpoint is not disabled.
+    #[instrument(skip_all)]
+    pub(crate) async fn enable_webhook(&self, request: &Request) -> Result<Response, Problem> {
+        request.input().finish(|| Some(()))?;
+        let (endpoint, now) = (self.endpoint()?, self.ambient.now());
+        let enable = |health: &WebhookHealth| health.enabled(now);
+        let deadline = request.context().deadline;
+        let health = endpoint.store.change_health(&endpoint.url_hash, deadline, enable).await?;
+        tracing::info!("webhook: the endpoint is enabled");
+        Ok(response::json(StatusCode::OK, &endpoint.body(health).await?))
+    }
+
+    /// `POST /webhook/test`: posts an event that is about nobody, once, also while the endpoint is disabled. It says nothing
+    /// about the health of the endpoint.
+    #[instrument(skip_all)]
+    pub(crate) async fn test_webhook(&self, request: &Request) -> Result<Response, Problem> {
+        request.input().finish(|| Some(()))?;
+        let (endpoint, now) = (self.endpoint()?, self.ambient.now());
+        let milliseconds = u64::try_from(now.as_millisecond()).unwrap_or_default();
+        let event_id = EventId::new(milliseconds, self.ambient.bytes());
+        let body = TestEvent::new(event_id.clone(), now).to_json().map_err(Problem::internal)?.to_string();
+        let traceparent = Some(request.context().traceparent);
+        let posted = endpoint.webhook.post(Outgoing { event_id: &event_id, body: &body, traceparent }).await;
+        let outcome = posted.map_err(|error| secret_problem(&error))?;
+        let duration = self.ambient.now().duration_since(outcome.began).as_millis();
+        let (status_code, delivered) = (outcome.status(), outcome.is_accepted());
+        let (error, response) = match outcome.result {
+            PostResult::Accepted { .. } => (None, None),
+            PostResult::Refused(refusal) => (None, Some(refusal.response)),
+            PostResult::Failed(error) => (Some(error.code()), None),
+        };
+        tracing::info!(%event_id, status_code, error, "webhook: posted a test event");
+        let duration_ms = u64::try_from(duration).unwrap_or_default();
+        let body = WebhookTestBody { event_id, delivered, status_code, error, response, duration_ms };
+        Ok(response::json(StatusCode::OK, &body))
+    }
+}
+
+/// The secret of the signatures cannot be read.
+fn secret_problem(error: &SecretError) -> Problem {
+    match error {
+        SecretError::Unavailable(_) => Problem::unavailable(Chain(error)),
+        SecretError::Unknown | SecretError::Unusable(_) => Problem::internal(Chain(error)),
+    }
+}

@@ -1,0 +1,433 @@
+//! The log: the events of all users in one order, that of their ids. The index `byTime` holds their keys in 16 shards; a
+//! page merges these, and reads the events themselves from the table. An event that was deleted with its user is not in it.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::Duration,
+};
+
+use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use futures::future::try_join_all;
+use jiff::Timestamp;
+use reauth_domain::{Event, EventId, InvalidValue, UserId, time::rfc3339};
+
+use super::{
+    Item, Store, StoreError, StoredEvent, error,
+    item::{self, EventItem},
+    key::{self, Key, SHARDS},
+    transaction::{number, text},
+};
+
+/// How far back the log goes.
+const KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// A reader that begins with the oldest events has this long to read past them before its cursor expires.
+const GRACE: Duration = Duration::from_secs(60 * 60);
+/// Readers do not see younger events. An event gets its position directly before it is written. The write takes at most 8
+/// seconds (`retry_in_progress`), and the index follows the table within a second, as DynamoDB's documentation says of its
+/// usual case. An event that comes later than this is hidden from readers that are past it.
+const SETTLED_AFTER: Duration = Duration::from_secs(10);
+/// The events that one call reads to find those of some types.
+const MAX_EXAMINED: usize = 500;
+/// DynamoDB returns up to 100 items of one `BatchGetItem` call.
+const BATCH: usize = 100;
+/// In bytes, of the stored events of a page. Lambda's replies have at most 6 MB, in which a quotation mark counts as two
+/// characters, and links are added.
+const MAX_SIZE: usize = 4 * 1024 * 1024;
+/// In bytes, what the reply adds to a stored event: at most, its link.
+const LINK_SIZE: usize = 512;
+
+/// The position of an event in the log, as its id says it.
+type Position = u128;
+
+/// A position in the log: all events up to it were read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LogCursor(Position);
+
+impl LogCursor {
+    #[must_use]
+    pub fn encode(self) -> String {
+        URL_SAFE_NO_PAD.encode(format!("log\n{:032x}", self.0))
+    }
+
+    pub fn decode(text: &str) -> Result<Self, InvalidValue> {
+        let decode = || {
+            let text = String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
+            let digits = text.strip_prefix("log\n").filter(|digits| digits.len() == 32 && !digits.starts_with('+'))?;
+            Position::from_str_radix(digits, 16).ok().map(Self)
+        };
+        decode().ok_or(InvalidValue("must be a cursor that this log gave"))
+    }
+
+    /// The cursor before the events of this time.
+    #[must_use]
+    pub fn before(time: Timestamp) -> Self {
+        Self(first(time).saturating_sub(1))
+    }
+
+    /// The cursor behind an event.
+    #[must_use]
+    pub fn behind(event: &EventId) -> Self {
+        Self(event.position())
+    }
+}
+
+/// The first position of the events of a time.
+fn first(time: Timestamp) -> Position {
+    Position::from(u64::try_from(time.as_millisecond()).unwrap_or_default()) << 64
+}
+
+/// A part of the log.
+#[derive(Debug, Clone, Default)]
+pub struct LogQuery {
+    /// Only events behind it. `None` begins with the oldest event.
+    pub after: Option<LogCursor>,
+    /// Only events before this time.
+    pub until: Option<Timestamp>,
+    /// Only events of these types. Empty for all.
+    pub types: BTreeSet<&'static str>,
+    /// Only events of this user.
+    pub user: Option<UserId>,
+    /// At most this many events.
+    pub limit: usize,
+}
+
+/// One page of the log.
+#[derive(Debug, Clone)]
+pub struct LogPage {
+    pub events: Vec<StoredEvent>,
+    /// Where the next page begins.
+    pub cursor: LogCursor,
+    /// Whether there may be more events already. The next page can be empty all the same.
+    pub has_more: bool,
+}
+
+/// What a redelivery did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Redelivery {
+    /// The sweep puts the event on its way to the topic again.
+    Rescheduled,
+    /// The event is on its way to the topic already.
+    Pending,
+    /// The event was deleted with its user.
+    Gone,
+}
+
+/// The keys, or the events, up to a position.
+struct Listed<T> {
+    /// In order.
+    found: Vec<(Position, T)>,
+    /// Everything up to it is listed.
+    complete_to: Position,
+}
+
+impl<T> Listed<T> {
+    /// Merges lists. What is behind the end of one list is left for the next page.
+    fn merge(lists: Vec<Self>, until: Position, limit: usize) -> Self {
+        let mut complete_to = lists.iter().map(|list| list.complete_to).min().unwrap_or(until);
+        let mut found: Vec<_> = lists.into_iter().flat_map(|list| list.found).collect();
+        found.retain(|(position, _)| *position <= complete_to);
+        found.sort_by_key(|(position, _)| *position);
+        if found.len() > limit {
+            found.truncate(limit);
+            complete_to = found.last().map_or(complete_to, |(position, _)| *position);
+        }
+        Self { found, complete_to }
+    }
+}
+
+/// Collects the events of a page.
+struct Collector<'a> {
+    query: &'a LogQuery,
+    events: Vec<StoredEvent>,
+    size: usize,
+    /// Everything up to it is in the page, or was left out on purpose.
+    reached: Option<Position>,
+}
+
+impl Collector<'_> {
+    /// Adds the event at a position, if there still is one. Returns whether the page is full.
+    fn add(&mut self, position: Position, item: Option<EventItem>) -> Result<bool, StoreError> {
+        if let Some(item) = item.filter(|item| item.event_id.position() == position) {
+            let size = size_in_reply(&item.payload);
+            let event = StoredEvent::new(item)?;
+            let types = &self.query.types;
+            if types.is_empty() || types.contains(event.event.detail.kind()) {
+                if !self.events.is_empty() && self.size + size > MAX_SIZE {
+                    return Ok(true);
+                }
+                self.size += size;
+                self.events.push(event);
+            }
+        }
+        self.reached = Some(position);
+        Ok(self.events.len() >= self.query.limit)
+    }
+}
+
+/// A reply is a string in Lambda's JSON: quotation marks and backslashes become two characters.
+fn size_in_reply(payload: &str) -> usize {
+    payload.len() + payload.bytes().filter(|byte| matches!(byte, b'"' | b'\\')).count() + LINK_SIZE
+}
+
+impl Store {
+    /// Whether a cursor is too old to be continued: events behind it may not be in the log any more.
+    #[must_use]
+    pub fn has_expired(&self, cursor: LogCursor) -> bool {
+        cursor < LogCursor::before(ago(self.ambient.now(), KEPT + GRACE))
+    }
+
+    /// A page of the log. The order of the events never changes, and no event comes before a cursor later on: the youngest
+    /// events are left out.
+    pub async fn log(&self, query: &LogQuery) -> Result<LogPage, StoreError> {
+        let settled = first(ago(self.ambient.now(), SETTLED_AFTER));
+        let until = query.until.map_or(settled, |until| first(until).min(settled)).saturating_sub(1);
+        let oldest = LogCursor::before(ago(self.ambient.now(), KEPT));
+        let after = query.after.unwrap_or(oldest).0;
+        // DynamoDB refuses a range whose end is before its beginning.
+        if after >= until {
+            return Ok(LogPage { events: Vec::new(), cursor: LogCursor(after), has_more: false });
+        }
+        let range = (after + 1, until);
+        let examined = if query.types.is_empty() { query.limit } else { query.limit.max(MAX_EXAMINED) };
+        let mut page = Collector { query, events: Vec::new(), size: 0, reached: None };
+        let (complete_to, is_full) = match &query.user {
+            Some(user) => {
+                let listed = self.events_of_user(user, range, examined).await?;
+                let mut found = listed.found.into_iter();
+                let is_full = loop {
+                    let Some((position, item)) = found.next() else { break false };
+                    if page.add(position, Some(item))? {
+                        break found.next().is_some() || page.reached != Some(position);
+                    }
+                };
+                (listed.complete_to, is_full)
+            }
+            None => {
+                let listed = self.keys_of_log(range, examined).await?;
+                let is_full = self.collect(&listed.found, &mut page).await?;
+                (listed.complete_to, is_full)
+            }
+        };
+        let end = if is_full { page.reached.unwrap_or(after) } else { complete_to };
+        Ok(LogPage { events: page.events, cursor: LogCursor(end), has_more: end < until })
+    }
+
+    /// Reads events into the page until it is full. Returns whether any were left out.
+    async fn collect(&self, listed: &[(Position, Key)], page: &mut Collector<'_>) -> Result<bool, StoreError> {
+        let wanted = KeysAndAttributes::builder().consistent_read(true);
+        let last = listed.last().map(|(position, _)| *position);
+        for chunk in listed.chunks(BATCH) {
+            let keys = chunk.iter().map(|(_, key)| key.clone()).collect();
+            let items = self.batch(keys, &wanted).await?.into_iter().map(item::read::<EventItem>);
+            let items: Vec<EventItem> = items.collect::<Result<_, _>>()?;
+            let mut items: HashMap<Position, EventItem> =
+                items.into_iter().map(|item| (item.event_id.position(), item)).collect();
+            for (position, _) in chunk {
+                if page.add(*position, items.remove(position))? {
+                    return Ok(page.reached != last);
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    /// The keys of the log's next events.
+    async fn keys_of_log(&self, range: (Position, Position), limit: usize) -> Result<Listed<Key>, StoreError> {
+        let each = per_part(limit, SHARDS.into());
+        let shards = (0..SHARDS).map(|shard| self.shard_of_log(key::log_partition(shard), range, each));
+        Ok(Listed::merge(try_join_all(shards).await?, range.1, limit))
+    }
+
+    async fn shard_of_log(
+        &self,
+        shard: String,
+        (first, last): (Position, Position),
+        limit: usize,
+    ) -> Result<Listed<Key>, StoreError> {
+        let query = self
+            .client
+            .query()
+            .table_name(&*self.table)
+            .index_name("byTime")
+            .key_condition_expression("logShard = :shard AND eventId BETWEEN :first AND :last")
+            .expression_attribute_values(":shard", text(shard))
+            .expression_attribute_values(":first", text(EventId::at(first).as_str()))
+            .expression_attribute_values(":last", text(EventId::at(last).as_str()))
+            .limit(i32::try_from(limit).unwrap_or(i32::MAX));
+        let answer = query.send().await.map_err(|error| error::unavailable(&error))?;
+        let end = answer.last_evaluated_key.as_ref().and_then(position);
+        let found = answer.items.unwrap_or_default().into_iter();
+        let found = found.filter_map(|item| Some((position(&item)?, key_of(&item)?))).collect();
+        Ok(Listed { found, complete_to: end.unwrap_or(last) })
+    }
+
+    /// The next events of a user. The user's partition has them by account and grant, each in order.
+    async fn events_of_user(
+        &self,
+        user: &UserId,
+        range: (Position, Position),
+        limit: usize,
+    ) -> Result<Listed<EventItem>, StoreError> {
+        let targets = self.targets_with_events(user).await?;
+        let each = per_part(limit, targets.len());
+        let lists = targets.iter().map(|prefix| self.events_of_target(user, prefix, range, each));
+        Ok(Listed::merge(try_join_all(lists).await?, range.1, limit))
+    }
+
+    /// The prefixes of the sort keys of a user's events, one for each account and grant, also of removed ones. Finds each
+    /// with one query.
+    async fn targets_with_events(&self, user: &UserId) -> Result<Vec<String>, StoreError> {
+        let mut prefixes: Vec<String> = Vec::new();
+        loop {
+            // The sequence numbers behind a prefix are digits, which sort before a colon.
+            let behind = prefixes.last().map_or_else(|| key::EVENT.to_owned(), |prefix| format!("{prefix}:"));
+            let query = self
+                .client
+                .query()
+                .table_name(&*self.table)
+                .consistent_read(true)
+                .key_condition_expression("PK = :pk AND SK BETWEEN :behind AND :last")
+                .projection_expression("SK")
+                .expression_attribute_values(":pk", text(key::user(user)))
+                .expression_attribute_values(":behind", text(behind))
+                .expression_attribute_values(":last", text(format!("{}~", key::EVENT)))
+                .limit(1);
+            let answer = query.send().await.map_err(|error| error::unavailable(&error))?;
+            let sort_key =
+                answer.items.unwrap_or_default().pop().and_then(|item| Some(item.get("SK")?.as_s().ok()?.clone()));
+            let prefix = sort_key.and_then(|key| Some(format!("{}#", key.rsplit_once('#')?.0)));
+            let Some(prefix) = prefix else { return Ok(prefixes) };
+            prefixes.push(prefix);
+        }
+    }
+
+    async fn events_of_target(
+        &self,
+        user: &UserId,
+        prefix: &str,
+        (first, last): (Position, Position),
+        limit: usize,
+    ) -> Result<Listed<EventItem>, StoreError> {
+        let sort_key = |position: Position| text(format!("{prefix}{:020}", position >> 64));
+        let query = self
+            .client
+            .query()
+            .table_name(&*self.table)
+            .consistent_read(true)
+            .key_condition_expression("PK = :pk AND SK BETWEEN :first AND :last")
+            .expression_attribute_values(":pk", text(key::user(user)))
+            .expression_attribute_values(":first", sort_key(first))
+            .expression_attribute_values(":last", sort_key(last))
+            .limit(i32::try_from(limit).unwrap_or(i32::MAX));
+        let answer = query.send().await.map_err(|error| error::unavailable(&error))?;
+        let items = answer.items.unwrap_or_default().into_iter().map(item::read::<EventItem>);
+        let items: Vec<EventItem> = items.collect::<Result<_, _>>()?;
+        // The end is that of the last event that was read, also of one of an earlier version.
+        let end = answer.last_evaluated_key.as_ref().and_then(|key| {
+            let sequence = key.get("SK")?.as_s().ok()?.rsplit_once('#')?.1.parse::<u64>().ok()?;
+            Some((Position::from(sequence) << 64) | Position::from(u64::MAX))
+        });
+        let in_log = items.into_iter().filter(|item| item.log_shard.is_some());
+        let found = in_log.map(|item| (item.event_id.position(), item));
+        let found = found.filter(|(position, _)| (first..=last).contains(position)).collect();
+        Ok(Listed { found, complete_to: end.unwrap_or(last).min(last) })
+    }
+
+    /// An event of the log. `None` if it never existed, is older than the log, or was deleted with its user.
+    pub async fn event_of_log(&self, id: &EventId) -> Result<Option<StoredEvent>, StoreError> {
+        if LogCursor::behind(id) <= LogCursor::before(ago(self.ambient.now(), KEPT)) {
+            return Ok(None);
+        }
+        let query = self
+            .client
+            .query()
+            .table_name(&*self.table)
+            .index_name("byTime")
+            .key_condition_expression("logShard = :shard AND eventId = :event")
+            .expression_attribute_values(":shard", text(key::log_shard(id)))
+            .expression_attribute_values(":event", text(id.as_str()))
+            .limit(1);
+        let answer = query.send().await.map_err(|error| error::unavailable(&error))?;
+        let Some(key) = answer.items.unwrap_or_default().first().and_then(key_of) else { return Ok(None) };
+        let stored = self.get::<EventItem>(key).await?.filter(|item| item.event_id == *id);
+        stored.map(StoredEvent::new).transpose()
+    }
+
+    /// Puts a published event on its way to the topic again: its receipt is removed, and the sweep finds it due. Doing so
+    /// twice is doing so once, until the event is published.
+    pub async fn redeliver(&self, event: &Event) -> Result<Redelivery, StoreError> {
+        let subject = &event.subject;
+        let key = key::event(&subject.user_id, &subject.about.target(), subject.sequence);
+        let update = self
+            .client
+            .update_item()
+            .table_name(&*self.table)
+            .set_key(Some(key.into_item()))
+            .condition_expression("eventId = :event AND attribute_exists(publishedAt)")
+            .update_expression("SET dueShard = :shard, dueAt = :now ADD redeliveries :one REMOVE publishedAt")
+            .expression_attribute_values(":event", text(subject.event_id.as_str()))
+            .expression_attribute_values(":shard", text(key::due_events_shard(&subject.user_id)))
+            .expression_attribute_values(":now", text(rfc3339::text(self.ambient.now())))
+            .expression_attribute_values(":one", number(1));
+        match self.update(update).await {
+            Err(StoreError::Conflict(Some(_))) => {
+                let stored = self.event(event).await?.filter(|stored| stored.event.subject == *subject);
+                Ok(if stored.is_some() { Redelivery::Pending } else { Redelivery::Gone })
+            }
+            result => result.map(|_| Redelivery::Rescheduled),
+        }
+    }
+}
+
+/// How many entries to ask of each part, so that all together most likely have as many as are wanted, and few more. A page
+/// ends where one part ends.
+fn per_part(wanted: usize, parts: usize) -> usize {
+    wanted.div_ceil(parts.max(1)).saturating_mul(2).saturating_add(8).min(wanted)
+}
+
+/// The position of an entry of the index.
+fn position(item: &Item) -> Option<Position> {
+    Some(item.get("eventId")?.as_s().ok()?.parse::<EventId>().ok()?.position())
+}
+
+fn key_of(item: &Item) -> Option<Key> {
+    let field = |name: &str| item.get(name).and_then(|value: &AttributeValue| value.as_s().ok()).cloned();
+    Some(Key { pk: field("PK")?, sk: field("SK")? })
+}
+
+fn ago(now: Timestamp, duration: Duration) -> Timestamp {
+    now.saturating_sub(duration).unwrap_or(Timestamp::MIN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_reads_back_and_nothing_else_is_one() {
+        let cursor = LogCursor(1_795_424_400_000 << 64 | 7);
+        assert_eq!(LogCursor::decode(&cursor.encode()), Ok(cursor));
+        let encode = |text: &str| URL_SAFE_NO_PAD.encode(text);
+        let signed = format!("log\n+{}", "0".repeat(31));
+        for wrong in ["", "abc", "!", &encode("log\n12"), &encode("history\n1"), &encode(&signed)] {
+            assert!(LogCursor::decode(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn lists_are_merged_up_to_the_end_of_the_shortest() {
+        let list = |positions: &[Position], complete_to| Listed {
+            found: positions.iter().map(|position| (*position, ())).collect(),
+            complete_to,
+        };
+        let merged = |lists, limit| {
+            let Listed { found, complete_to } = Listed::merge(lists, 100, limit);
+            (found.into_iter().map(|(position, ())| position).collect::<Vec<_>>(), complete_to)
+        };
+        assert_eq!(merged(vec![list(&[1, 5, 9], 9), list(&[2, 30], 100)], 10), (vec![1, 2, 5, 9], 9));
+        assert_eq!(merged(vec![list(&[1, 5, 9], 9), list(&[2, 30], 100)], 2), (vec![1, 2], 2));
+        assert_eq!(merged(vec![list(&[], 100), list(&[2], 100)], 10), (vec![2], 100));
+        assert_eq!(merged(Vec::new(), 10), (Vec::new(), 100));
+    }
+}
