@@ -44,7 +44,7 @@ fn event_id(number: usize) -> String {
 /// The event with this number.
 fn event(number: usize) -> Value {
     json!({"type": "account.removed", "timestamp": "2026-11-23T09:00:00.000Z", "data": {"eventId": event_id(number),
-        "userId": "a-user", "accountId": "an-account", "sequence": number}})
+        "userId": "a-user", "accountId": "an-account", "sequence": number + 1}})
 }
 
 impl Sender {
