@@ -1,5 +1,5 @@
 """Drives the console in a real browser, as a developer does: the five steps of a timeline, search and pages of lists, a
-notification that is sent again, a dead letter, what stays over a refresh, commands that are copied.
+notification that is sent again, a webhook that is disabled and enabled, a dead letter, what stays over a refresh, commands that are copied.
 
 Each page must be free of the errors that axe finds, in light and in dark mode, on a phone, on a desktop and at 200 % zoom,
 and must not scroll sideways. With a folder as its argument, the script also saves a picture of each page there.
@@ -179,11 +179,12 @@ def many(walk):
 
 class Receiver(http.server.BaseHTTPRequestHandler):
     events = []
+    status = 204
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.events.append(json.loads(body))
-        self.send_response(204)
+        self.send_response(self.status)
         self.end_headers()
 
     def log_message(self, *_):
@@ -220,6 +221,34 @@ def notification(walk):
     walk.press(pages.AUTHORIZE, pages.RETURNED)
     walk.open(path)
     walk.shows("a link that is over", "over", "mended", selector="#link")
+
+
+def webhook(walk):
+    """An endpoint that answers 410 is disabled. It is tested and enabled, and the event that waited comes."""
+    Receiver.events.clear()
+    Receiver.status = 410
+    walk.open("/")
+    walk.shows("a new endpoint is active", "active", "none yet", selector="#webhook")
+    walk.console(("break", BANK), "read")
+    walk.open("/")
+    walk.shows("it is disabled, and the operator was told", "disabled", "it answered 410", "webhook.disabled", selector="#webhook")
+    walk.click("Send a test event")
+    walk.shows("a test that fails", "did not accept the test event: 410", selector="#notice")
+    walk.check("the test event was posted", Receiver.events[-1]["type"] == "webhook.test", Receiver.events)
+    walk.look("webhook", "/")
+    walk.open("/console/notifications")
+    walk.press("//a[.='account.reauthorization_required']", "//h2[.='Who took it']")
+    walk.shows("the post", "answered 410", "on its way", selector="#receivers")
+    Receiver.status = 204
+    walk.open("/")
+    walk.click("Send a test event")
+    walk.shows("a test that succeeds", "accepted a test event", selector="#notice")
+    walk.click("Enable")
+    walk.shows("it is active again, and the operator was told", "active", "webhook.recovered", selector="#webhook")
+    before = len(Receiver.events)
+    put_clock(walk, {"advance": "1h"})
+    walk.check("the event that waited comes", until(lambda: len(Receiver.events) > before), Receiver.events)
+    walk.shows("nothing waits, and it has succeeded", "Waiting\n0", selector="#webhook")
 
 
 def another_start(walk):
@@ -439,7 +468,7 @@ def send_text(url):
         return answer.read().decode()
 
 
-WALKS = [timeline, many, notification, another_start, dead_letter, explanations, refresh, keyboard, commands, without_script]
+WALKS = [timeline, many, notification, webhook, another_start, dead_letter, explanations, refresh, keyboard, commands, without_script]
 
 
 def main(pictures=None, *names):
@@ -452,8 +481,8 @@ def main(pictures=None, *names):
         for walk in WALKS:
             if names and walk.__name__ not in names:
                 continue
-            webhook = ["--webhook-url", f"http://127.0.0.1:{receiver.server_port}/"] if walk is notification else []
-            with local_system(*webhook) as addresses:
+            options = ["--webhook-url", f"http://127.0.0.1:{receiver.server_port}/"] if walk in (notification, webhook) else []
+            with local_system(*options) as addresses:
                 try:
                     walk(Walk(check, chromium, addresses, pictures))
                 except (OSError, LookupError) as error:
