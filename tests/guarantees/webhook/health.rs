@@ -2,7 +2,7 @@
 
 use jiff::SignedDuration;
 use local::{Depth, aws::Fault};
-use reauth_domain::webhook::{DisabledReason, PostResult, WebhookState};
+use reauth_domain::webhook::{DisabledReason, EndpointSignal, WebhookState};
 use tests::{Answer, BANK, DEMO_USER, broken};
 
 use super::*;
@@ -42,7 +42,7 @@ async fn the_answer_to_a_post_that_began_before_the_endpoint_was_enabled_disable
     let meanwhile = async {
         sender.receiver().has_seen(1).await;
         let now = sender.world.clock_now();
-        sender.change_health(|health| health.after_post(PostResult::Gone, now, now)).await;
+        sender.change_health(|health| health.after_post(EndpointSignal::Gone, now, now)).await;
         sender.world.advance(1);
         sender.enable().await;
         sender.answer(410);

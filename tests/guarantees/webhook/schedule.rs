@@ -2,7 +2,7 @@
 
 use jiff::SignedDuration;
 use local::{Depth, Message, names::Queue};
-use reauth_domain::webhook::PostResult;
+use reauth_domain::webhook::EndpointSignal;
 use tests::{Answer, BANK, DEMO_USER, broken};
 
 use super::*;
@@ -120,7 +120,7 @@ async fn a_message_that_has_waited_for_thirteen_days_is_kept_as_a_dead_letter() 
 async fn a_message_that_would_wait_for_more_than_thirteen_days_for_its_next_post_is_given_up() {
     let sender = Sender::start().await;
     let now = sender.world.clock_now();
-    sender.change_health(|health| health.after_post(PostResult::Gone, now, now)).await;
+    sender.change_health(|health| health.after_post(EndpointSignal::Gone, now, now)).await;
     sender.send(1);
     sender.after(0).await;
     for step in steps(13 * DAY - HOUR, 15 * MINUTE) {
