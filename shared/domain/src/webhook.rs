@@ -39,7 +39,7 @@ const NOTICE_TIME: Duration = Duration::from_secs(2 * MINUTE);
 
 /// The pause before an event is posted again that was posted `posts` times. `None` if it is not posted again. `random` is
 /// in `0.0..1.0`: the pause differs by up to 20 % from the schedule, so that events that failed together are not all
-/// posted again together. Pauses that could get too long for SQS differ less upwards, and are not all the longest one.
+/// posted again together. Pauses of 10 hours and more are at most what SQS allows, and so much less that they differ.
 #[must_use]
 pub fn pause_after(posts: usize, retry_after: Option<Duration>, random: f64) -> Option<Duration> {
     let pause = Duration::from_secs(*PAUSES.get(posts.checked_sub(1)?)?);
@@ -54,7 +54,13 @@ pub fn pause_while_disabled(random: f64) -> Duration {
 }
 
 fn with_jitter(pause: Duration, random: f64) -> Duration {
-    let (shortest, longest) = (pause.mul_f64(0.8), pause.mul_f64(1.2).min(LONGEST_PAUSE));
+    let (shortest, longest) = (pause.mul_f64(0.8), pause.mul_f64(1.2));
+    let (shortest, longest) = if longest > LONGEST_PAUSE {
+        // So near to the schedule that a receiver can be down for three days.
+        (pause.min(LONGEST_PAUSE.mul_f64(0.96)), LONGEST_PAUSE)
+    } else {
+        (shortest, longest)
+    };
     shortest + (longest - shortest).mul_f64(random)
 }
 
@@ -292,10 +298,19 @@ mod tests {
     fn a_pause_differs_by_a_fifth_and_is_at_most_what_sqs_can_hide() {
         assert_eq!(pause_after(2, None, 0.0), Some(Duration::from_secs(240)));
         assert!(pause_after(2, None, 0.999).unwrap() > Duration::from_secs(359));
-        let pauses = [0.0, 0.25, 0.5, 0.75, 0.999].map(|random| pause_after(8, None, random).unwrap());
-        assert!(pauses.is_sorted_by(|a, b| *b > *a + Duration::from_secs(30 * MINUTE)), "they stay apart: {pauses:?}");
-        assert!(pauses[0] == Duration::from_secs(12 * HOUR).mul_f64(0.8) && pauses[4] <= LONGEST_PAUSE, "{pauses:?}");
+        for posts in 6..MAX_POSTS {
+            let pauses = [0.0, 0.25, 0.5, 0.75, 0.999].map(|random| pause_after(posts, None, random).unwrap());
+            assert!(pauses.is_sorted_by(|a, b| *b > *a + Duration::from_secs(7 * MINUTE)), "they stay apart: {pauses:?}");
+            assert!(pauses[4] <= LONGEST_PAUSE, "{pauses:?}");
+        }
         assert_eq!(pause_while_disabled(0.5), DISABLED_PAUSE);
+    }
+
+    #[test]
+    fn the_last_post_is_at_least_three_days_after_the_first_one() {
+        let total = |random| (1..MAX_POSTS).map(|posts| pause_after(posts, None, random).unwrap()).sum::<Duration>();
+        assert!(total(0.0) >= Duration::from_secs(3 * DAY), "{:?}", total(0.0));
+        assert!(total(0.999) <= Duration::from_secs(82 * HOUR), "{:?}", total(0.999));
     }
 
     #[test]
