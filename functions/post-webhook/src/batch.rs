@@ -177,11 +177,7 @@ impl<'a> Batch<'a> {
             return Disposition::DeadLetter(Reason::AllPostsFailed);
         };
         let at = after(self.ambient().now(), whole_seconds(pause));
-        if message.is_overdue(at) {
-            Disposition::DeadLetter(Reason::WaitedTooLong)
-        } else {
-            Disposition::WaitUntil(at)
-        }
+        if message.is_overdue(at) { Disposition::DeadLetter(Reason::WaitedTooLong) } else { Disposition::WaitUntil(at) }
     }
 
     /// If this fails, the post is not counted, so that the message is posted once more than others.

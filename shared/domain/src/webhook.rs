@@ -300,7 +300,10 @@ mod tests {
         assert!(pause_after(2, None, 0.999).unwrap() > Duration::from_secs(359));
         for posts in 6..MAX_POSTS {
             let pauses = [0.0, 0.25, 0.5, 0.75, 0.999].map(|random| pause_after(posts, None, random).unwrap());
-            assert!(pauses.is_sorted_by(|a, b| *b > *a + Duration::from_secs(7 * MINUTE)), "they stay apart: {pauses:?}");
+            assert!(
+                pauses.is_sorted_by(|a, b| *b > *a + Duration::from_secs(7 * MINUTE)),
+                "they stay apart: {pauses:?}"
+            );
             assert!(pauses[4] <= LONGEST_PAUSE, "{pauses:?}");
         }
         assert_eq!(pause_while_disabled(0.5), DISABLED_PAUSE);
@@ -326,7 +329,11 @@ mod tests {
         assert_eq!(failed(&first, 299).state, WebhookState::Active);
         let failing = first.after_post(EndpointSignal::Failed, at(299), at(300)).unwrap();
         assert_eq!(failing.state, WebhookState::Failing { since: at(0) });
-        assert_eq!(failing.after_post(EndpointSignal::Failed, at(300), at(359)), None, "the time is stored once a minute");
+        assert_eq!(
+            failing.after_post(EndpointSignal::Failed, at(300), at(359)),
+            None,
+            "the time is stored once a minute"
+        );
         let later = failing.after_post(EndpointSignal::Failed, at(400), at(401));
         assert_eq!(later, Some(WebhookHealth { last_failure_at: Some(at(401)), ..failing.clone() }));
         let healed = failing.after_post(EndpointSignal::Accepted, at(500), at(501)).unwrap();
@@ -416,7 +423,14 @@ mod tests {
         let telling = disabled().with_claimed_notice(at(60)).unwrap();
         let enabled = telling.enabled(at(61)).unwrap();
         assert_eq!(enabled.with_claimed_notice(at(62)), None);
-        assert_eq!(enabled.with_claimed_notice(at(180)).unwrap().with_sent_notice(WebhookStateName::Active).with_claimed_notice(at(400)), None);
+        assert_eq!(
+            enabled
+                .with_claimed_notice(at(180))
+                .unwrap()
+                .with_sent_notice(WebhookStateName::Active)
+                .with_claimed_notice(at(400)),
+            None
+        );
     }
 
     #[test]

@@ -17,7 +17,8 @@ const IDS: [&str; 2] = ["userId", "accountId"];
 /// What URLs leave as it is (RFC 3986, section 2.3: unreserved).
 const URL_COMPONENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 /// What JavaScript's `encodeURIComponent` leaves as it is besides.
-const JAVASCRIPT_COMPONENT: &AsciiSet = &URL_COMPONENT.remove(b'!').remove(b'*').remove(b'\'').remove(b'(').remove(b')');
+const JAVASCRIPT_COMPONENT: &AsciiSet =
+    &URL_COMPONENT.remove(b'!').remove(b'*').remove(b'\'').remove(b'(').remove(b')');
 
 /// The beginning of an answer as text on one line, cut at a character.
 ///
