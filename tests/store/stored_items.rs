@@ -34,7 +34,7 @@ async fn every_item_of_a_journey_is_read() {
                 assert_eq!((link.user_id.as_str(), token_hash.len()), (DEMO_USER, 43));
                 "link"
             }
-            Some(StoredItem::WebhookHealth(_)) => "webhook",
+            Some(StoredItem::WebhookHealth { .. }) => "webhook",
             Some(StoredItem::Attempt { .. }) => "attempt",
             None => "other",
         };

@@ -1,6 +1,9 @@
 //! The application's end of a webhook: records what is posted, and answers as the test says.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use axum::{
     Router,
@@ -30,6 +33,8 @@ pub enum Answer {
     Endless(u16),
     /// With a redirect to this address.
     Redirect(String),
+    /// The connection is closed instead.
+    None,
     /// Not until the answer is changed.
     NotYet,
 }
@@ -75,7 +80,19 @@ pub struct Receiver {
 struct Shared {
     deliveries: Mutex<Vec<Delivery>>,
     count: watch::Sender<usize>,
-    answer: watch::Sender<Answer>,
+    answers: watch::Sender<Answers>,
+}
+
+#[derive(Debug)]
+struct Answers {
+    usual: Answer,
+    of_events: HashMap<String, Answer>,
+}
+
+impl Answers {
+    fn of(&self, event_id: &str) -> &Answer {
+        self.of_events.get(event_id).unwrap_or(&self.usual)
+    }
 }
 
 impl Receiver {
@@ -86,7 +103,7 @@ impl Receiver {
         let shared = Arc::new(Shared {
             deliveries: Mutex::default(),
             count: watch::Sender::new(0),
-            answer: watch::Sender::new(Answer::Status(204)),
+            answers: watch::Sender::new(Answers { usual: Answer::Status(204), of_events: HashMap::new() }),
         });
         let router = Router::new().fallback(take).with_state(Arc::clone(&shared));
         let server = tokio::spawn(async move { axum::serve(listener, router).await.expect("it serves") });
@@ -95,7 +112,12 @@ impl Receiver {
 
     /// Sets the answer to requests from now on, and to those that wait for an answer.
     pub fn answer(&self, answer: Answer) {
-        self.shared.answer.send_replace(answer);
+        self.shared.answers.send_modify(|answers| answers.usual = answer);
+    }
+
+    /// Sets the answer to one event, also if it waits for an answer.
+    pub fn answer_event(&self, event_id: &str, answer: Answer) {
+        self.shared.answers.send_modify(|answers| drop(answers.of_events.insert(event_id.to_owned(), answer)));
     }
 
     /// The requests that were posted so far.
@@ -116,10 +138,12 @@ async fn take(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     let body = axum::body::to_bytes(body, 1_000_000).await.unwrap_or_default();
     let body = String::from_utf8_lossy(&body).into_owned();
     let delivery = Delivery { headers: parts.headers, body };
+    let event_id = delivery.header("webhook-id").to_owned();
     shared.deliveries.lock().unwrap_or_else(PoisonError::into_inner).push(delivery);
     shared.count.send_modify(|count| *count += 1);
-    let mut answers = shared.answer.subscribe();
-    let answer = answers.wait_for(|answer| !matches!(answer, Answer::NotYet)).await.map(|answer| answer.clone());
+    let mut answers = shared.answers.subscribe();
+    let answer = answers.wait_for(|answers| !matches!(answers.of(&event_id), Answer::NotYet)).await;
+    let answer = answer.map(|answers| answers.of(&event_id).clone());
     let status = |status| StatusCode::from_u16(status).unwrap_or_default();
     match answer {
         Ok(Answer::Status(code)) => status(code).into_response(),
@@ -131,6 +155,8 @@ async fn take(State(shared): State<Arc<Shared>>, request: Request) -> Response {
             (status(code), body).into_response()
         }
         Ok(Answer::Redirect(to)) => (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, to)]).into_response(),
+        // The server closes the connection. The panic is not printed.
+        Ok(Answer::None) => std::panic::resume_unwind(Box::new(())),
         Ok(Answer::NotYet) | Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }

@@ -10,7 +10,7 @@ use reauth_core::{
     secrets::SecretError,
     store::{WebhookStore, url_hash},
     web::{ApiRequest, Problem, Response, response},
-    webhook::{Outgoing, PostResult, Webhook},
+    webhook::{Outgoing, Webhook},
 };
 use reauth_domain::{EventId, TestEvent, webhook::WebhookHealth};
 use tracing::instrument;
@@ -94,11 +94,7 @@ impl Events {
         let outcome = posted.map_err(|error| secret_problem(&error))?;
         let duration = self.ambient.now().duration_since(outcome.began).as_millis();
         let (status_code, delivered) = (outcome.status(), outcome.is_accepted());
-        let (error, response) = match outcome.result {
-            PostResult::Accepted { .. } => (None, None),
-            PostResult::Refused(refusal) => (None, Some(refusal.response)),
-            PostResult::Failed(error) => (Some(error.code()), None),
-        };
+        let (error, response) = (outcome.error(), outcome.response().map(str::to_owned));
         tracing::info!(%event_id, status_code, error, "webhook: posted a test event");
         let duration_ms = u64::try_from(duration).unwrap_or_default();
         let body = WebhookTestBody { event_id, delivered, status_code, error, response, duration_ms };

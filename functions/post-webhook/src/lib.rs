@@ -59,7 +59,7 @@ impl Function for PostWebhook {
     }
 
     /// Processes all messages concurrently. A message that fails does not affect the others. Without the endpoint's health,
-    /// nothing is posted: the endpoint may be disabled.
+    /// nothing is posted, since the endpoint may be disabled. The invocation then fails, which raises an alarm.
     #[instrument(skip_all, fields(records = event.records.len()))]
     async fn handle(&self, event: SqsEvent, invocation: Invocation) -> Result<SqsBatchResponse, Error> {
         let mut reply = SqsBatchResponse::default();
@@ -67,18 +67,13 @@ impl Function for PostWebhook {
         if messages.is_empty() {
             return Ok(reply);
         }
-        match self.store.health_of(&self.url_hash).await {
-            Ok(health) => {
-                let batch = Batch::new(self, health.value, invocation.deadline);
-                let done = join_all(messages.iter().map(|message| Box::pin(batch.process(message)))).await;
-                let failed = messages.into_iter().zip(done).filter(|(_, done)| !done);
-                failed.for_each(|(message, _)| reply.add_failure(message.id));
-            }
-            Err(error) => {
-                tracing::warn!(error = %Chain(&error), "post-webhook: could not read the endpoint's health");
-                messages.into_iter().for_each(|message| reply.add_failure(message.id));
-            }
-        }
+        let health = self.store.health_of(&self.url_hash).await.inspect_err(|error| {
+            tracing::warn!(error = %Chain(error), "post-webhook: could not read the endpoint's health");
+        })?;
+        let batch = Batch::new(self, health.value, invocation.deadline);
+        let done = join_all(messages.iter().map(|message| Box::pin(batch.process(message)))).await;
+        let failed = messages.into_iter().zip(done).filter(|(_, done)| !done);
+        failed.for_each(|(message, _)| reply.add_failure(message.id));
         Ok(reply)
     }
 }

@@ -50,12 +50,13 @@ impl Operator {
     /// the notice, another sweep tells it two minutes later; if it ends after that, the operator is told twice.
     async fn try_to_tell(&self, deadline: Deadline) -> Result<(), TellError> {
         let now = self.ambient.now();
-        let Some(health) = self.store.change_known_health(deadline, |health| health.telling(now)).await? else {
+        let Some(health) = self.store.change_known_health(deadline, |health| health.with_claimed_notice(now)).await?
+        else {
             return Ok(());
         };
         let state = health.state.name();
         self.publish(&OperatorNotice::new(&health, now), state).await?;
-        self.store.change_known_health(deadline, |health| Some(health.told(state))).await?;
+        self.store.change_known_health(deadline, |health| Some(health.with_sent_notice(state))).await?;
         tracing::info!(?state, "sweep: told the operator of the endpoint's state");
         Ok(())
     }

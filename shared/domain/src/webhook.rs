@@ -12,7 +12,8 @@ const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
 
-/// In seconds: the pauses after the posts of one event. Together 75.6 hours, as Standard Webhooks 1.0.0 recommends.
+/// In seconds: the pauses after the posts of one event. Together 75.6 hours before their jitter, as Standard Webhooks 1.0.0
+/// recommends.
 const PAUSES: [u64; 11] =
     [5, 5 * MINUTE, 30 * MINUTE, 2 * HOUR, 5 * HOUR, 10 * HOUR, 12 * HOUR, 12 * HOUR, 12 * HOUR, 12 * HOUR, 10 * HOUR];
 /// An event is posted this often before it becomes a dead letter.
@@ -28,19 +29,22 @@ const DISABLED_PAUSE: Duration = Duration::from_secs(20 * MINUTE);
 const FAILING_AFTER: Duration = Duration::from_secs(5 * MINUTE);
 /// An endpoint without a success for this long is disabled.
 const DISABLED_AFTER: Duration = Duration::from_secs(5 * DAY);
-/// The time of the last success is stored at most this often.
-const SUCCESS_INTERVAL: Duration = Duration::from_secs(MINUTE);
+/// Longer than the longest pause, after which an event that waits is posted again. A failure after a longer time without a
+/// post says nothing about that time.
+const LONGEST_QUIET_TIME: Duration = Duration::from_secs(15 * HOUR);
+/// The times of the last success and of the last failure are stored at most this often.
+const TIMES_INTERVAL: Duration = Duration::from_secs(MINUTE);
 /// How long one sweep has for telling the operator. Publishing takes a few seconds.
-const TELLING_TIME: Duration = Duration::from_secs(2 * MINUTE);
+const NOTICE_TIME: Duration = Duration::from_secs(2 * MINUTE);
 
 /// The pause before an event is posted again that was posted `posts` times. `None` if it is not posted again. `random` is
 /// in `0.0..1.0`: the pause differs by up to 20 % from the schedule, so that events that failed together are not all
-/// posted again together.
+/// posted again together. Pauses of 10 hours and more are at most what SQS allows, and so much less that they differ.
 #[must_use]
 pub fn pause_after(posts: usize, retry_after: Option<Duration>, random: f64) -> Option<Duration> {
     let pause = Duration::from_secs(*PAUSES.get(posts.checked_sub(1)?)?);
     let asked = retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER);
-    Some(with_jitter(pause, random).max(asked).min(LONGEST_PAUSE))
+    Some(with_jitter(pause, random).max(asked))
 }
 
 /// The pause before an event is received again while the endpoint is disabled.
@@ -50,7 +54,14 @@ pub fn pause_while_disabled(random: f64) -> Duration {
 }
 
 fn with_jitter(pause: Duration, random: f64) -> Duration {
-    pause.mul_f64(0.8 + 0.4 * random)
+    let (shortest, longest) = (pause.mul_f64(0.8), pause.mul_f64(1.2));
+    let (shortest, longest) = if longest > LONGEST_PAUSE {
+        // So near to the schedule that a receiver can be down for three days.
+        (pause.min(LONGEST_PAUSE.mul_f64(0.96)), LONGEST_PAUSE)
+    } else {
+        (shortest, longest)
+    };
+    shortest + (longest - shortest).mul_f64(random)
 }
 
 /// The health of the webhook's endpoint, as posts show it.
@@ -59,9 +70,12 @@ fn with_jitter(pause: Duration, random: f64) -> Duration {
 pub struct WebhookHealth {
     #[serde(flatten)]
     pub state: WebhookState,
-    /// The first failed post since the last success.
+    /// The first failed post since the last success, or since the last time of 15 hours without a failure.
     #[serde(default, with = "rfc3339::option", skip_serializing_if = "Option::is_none")]
     pub failing_since: Option<Timestamp>,
+    /// At most a minute older than the last failed post since the last success.
+    #[serde(default, with = "rfc3339::option", skip_serializing_if = "Option::is_none")]
+    pub last_failure_at: Option<Timestamp>,
     /// At most a minute older than the last success.
     #[serde(default, with = "rfc3339::option", skip_serializing_if = "Option::is_none")]
     pub last_success_at: Option<Timestamp>,
@@ -70,10 +84,10 @@ pub struct WebhookHealth {
     pub enabled_at: Option<Timestamp>,
     /// The state that the operator was told last.
     #[serde(default)]
-    pub told: WebhookStateName,
+    pub notified_state: WebhookStateName,
     /// A sweep is telling the operator until then.
     #[serde(default, with = "rfc3339::option", skip_serializing_if = "Option::is_none")]
-    pub telling_until: Option<Timestamp>,
+    pub notice_claimed_until: Option<Timestamp>,
 }
 
 /// Whether events are posted, and since when not or without success.
@@ -117,7 +131,7 @@ pub enum DisabledReason {
 
 /// What a post shows of the endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PostResult {
+pub enum EndpointSignal {
     Accepted,
     /// The answer is 410 Gone.
     Gone,
@@ -160,36 +174,51 @@ impl WebhookState {
 impl WebhookHealth {
     /// The health after a post that began at `began_at` and ended at `now`. `None` if it is the same.
     #[must_use]
-    pub fn after_post(&self, result: PostResult, began_at: Timestamp, now: Timestamp) -> Option<Self> {
+    pub fn after_post(&self, signal: EndpointSignal, began_at: Timestamp, now: Timestamp) -> Option<Self> {
         let is_outdated = self.enabled_at.is_some_and(|enabled_at| began_at < enabled_at);
         if self.state.is_disabled() || is_outdated {
             return None;
         }
-        match result {
-            PostResult::Accepted => self.after_success(now),
-            PostResult::Gone => Some(self.disabled(DisabledReason::Gone, now)),
-            PostResult::Failed => self.after_failure(began_at, now),
+        match signal {
+            EndpointSignal::Accepted => self.after_success(now),
+            EndpointSignal::Gone => Some(self.disabled(DisabledReason::Gone, now)),
+            EndpointSignal::Failed => self.after_failure(began_at, now),
         }
     }
 
     fn after_success(&self, now: Timestamp) -> Option<Self> {
-        let is_recent = self.last_success_at.is_some_and(|last| now < after(last, SUCCESS_INTERVAL));
+        // The failure came later, though it was stored first.
+        if self.failing_since.is_some_and(|since| since > now) {
+            return None;
+        }
+        let is_recent = self.last_success_at.is_some_and(|last| now < after(last, TIMES_INTERVAL));
         if self.state == WebhookState::Active && self.failing_since.is_none() && is_recent {
             return None;
         }
         let last_success_at = self.last_success_at.max(Some(now));
-        Some(Self { state: WebhookState::Active, failing_since: None, last_success_at, ..self.clone() })
+        let state = WebhookState::Active;
+        Some(Self { state, failing_since: None, last_failure_at: None, last_success_at, ..self.clone() })
     }
 
+    /// An endpoint that is failing stays so after a long time without a post: it has accepted nothing since.
     fn after_failure(&self, began_at: Timestamp, now: Timestamp) -> Option<Self> {
-        let Some(since) = self.failing_since else {
-            return Some(Self { failing_since: Some(began_at), ..self.clone() });
+        let continues = self.last_failure_at.is_some_and(|last| began_at < after(last, LONGEST_QUIET_TIME));
+        let failed = Self { last_failure_at: self.last_failure_at.max(Some(now)), ..self.clone() };
+        let Some(since) = self.failing_since.filter(|_| continues) else {
+            return Some(Self { failing_since: self.last_success_at.max(Some(began_at)), ..failed });
         };
         if now >= after(since, DISABLED_AFTER) {
-            return Some(self.disabled(DisabledReason::NoSuccess, now));
+            return Some(failed.disabled(DisabledReason::NoSuccess, now));
         }
-        let begins_to_fail = self.state == WebhookState::Active && now >= after(since, FAILING_AFTER);
-        begins_to_fail.then(|| Self { state: WebhookState::Failing { since }, ..self.clone() })
+        let is_recent = self.last_failure_at.is_some_and(|last| now < after(last, TIMES_INTERVAL));
+        failed.failing(now).or_else(|| (!is_recent).then_some(failed))
+    }
+
+    /// The health of an active endpoint that has had no success for too long. `None` of others.
+    fn failing(&self, now: Timestamp) -> Option<Self> {
+        let since = self.failing_since.filter(|since| now >= after(*since, FAILING_AFTER))?;
+        let is_active = self.state == WebhookState::Active;
+        is_active.then(|| Self { state: WebhookState::Failing { since }, ..self.clone() })
     }
 
     fn disabled(&self, reason: DisabledReason, now: Timestamp) -> Self {
@@ -199,23 +228,39 @@ impl WebhookHealth {
     /// The health after the endpoint was enabled by hand. `None` if it is not disabled.
     #[must_use]
     pub fn enabled(&self, now: Timestamp) -> Option<Self> {
-        let enabled = Self { state: WebhookState::Active, failing_since: None, enabled_at: Some(now), ..self.clone() };
+        let (state, enabled_at) = (WebhookState::Active, Some(now));
+        let enabled = Self { state, failing_since: None, last_failure_at: None, enabled_at, ..self.clone() };
         self.state.is_disabled().then_some(enabled)
     }
 
-    /// The health with the mark that the operator is being told of the state. `None` if the operator knows the state,
-    /// or another sweep is telling it. A sweep that began to tell and did not end may have told another state.
+    /// The health of another endpoint of which nothing is known. The operator is told of its state.
     #[must_use]
-    pub fn telling(&self, now: Timestamp) -> Option<Self> {
-        let is_being_told = self.telling_until.is_some_and(|until| now < until);
-        let is_news = self.state.name() != self.told || self.telling_until.is_some();
-        (is_news && !is_being_told).then(|| Self { telling_until: Some(after(now, TELLING_TIME)), ..self.clone() })
+    pub fn of_new_endpoint(&self) -> Self {
+        Self { notified_state: self.notified_state, ..Self::default() }
+    }
+
+    /// The health with the mark that a sweep tells the operator of the state. `None` if the operator knows the state, or
+    /// another sweep is telling it. A sweep that began to tell and did not end may have told another state.
+    ///
+    /// An endpoint becomes failing here too: its next post can be later.
+    #[must_use]
+    pub fn with_claimed_notice(&self, now: Timestamp) -> Option<Self> {
+        let is_claimed = self.notice_claimed_until.is_some_and(|until| now < until);
+        let health = self.failing(now).unwrap_or_else(|| self.clone());
+        let is_news = health.is_known() && health.state.name() != self.notified_state;
+        let is_due = !is_claimed && (is_news || self.notice_claimed_until.is_some());
+        is_due.then(|| Self { notice_claimed_until: Some(after(now, NOTICE_TIME)), ..health })
+    }
+
+    /// Whether something shows the state. An endpoint that was not posted to is active, but not recovered.
+    fn is_known(&self) -> bool {
+        self.state != WebhookState::Active || self.last_success_at.is_some() || self.enabled_at.is_some()
     }
 
     /// The health after the operator was told of `state`.
     #[must_use]
-    pub fn told(&self, state: WebhookStateName) -> Self {
-        Self { told: state, telling_until: None, ..self.clone() }
+    pub fn with_sent_notice(&self, state: WebhookStateName) -> Self {
+        Self { notified_state: state, notice_claimed_until: None, ..self.clone() }
     }
 }
 
@@ -228,17 +273,23 @@ mod tests {
     }
 
     fn failing_since(seconds: u64) -> WebhookHealth {
-        WebhookHealth { failing_since: Some(at(seconds)), ..WebhookHealth::default() }
+        let since = Some(at(seconds));
+        WebhookHealth { failing_since: since, last_failure_at: since, ..WebhookHealth::default() }
+    }
+
+    fn failed(health: &WebhookHealth, seconds: u64) -> WebhookHealth {
+        let after = health.after_post(EndpointSignal::Failed, at(seconds), at(seconds));
+        after.unwrap_or_else(|| health.clone())
     }
 
     fn disabled() -> WebhookHealth {
-        WebhookHealth::default().after_post(PostResult::Gone, at(0), at(1)).unwrap()
+        WebhookHealth::default().after_post(EndpointSignal::Gone, at(0), at(1)).unwrap()
     }
 
     #[test]
     fn the_schedule_takes_75_6_hours_and_then_ends() {
         let pauses: Vec<_> = (1..MAX_POSTS).map(|posts| pause_after(posts, None, 0.5).unwrap().as_secs()).collect();
-        assert_eq!(pauses[..6], [5, 300, 1_800, 7_200, 18_000, 36_000]);
+        assert_eq!(pauses[..5], [5, 300, 1_800, 7_200, 18_000]);
         assert_eq!(PAUSES.iter().sum::<u64>(), 272_105);
         assert_eq!((pause_after(MAX_POSTS, None, 0.5), pause_after(0, None, 0.5)), (None, None));
     }
@@ -247,8 +298,22 @@ mod tests {
     fn a_pause_differs_by_a_fifth_and_is_at_most_what_sqs_can_hide() {
         assert_eq!(pause_after(2, None, 0.0), Some(Duration::from_secs(240)));
         assert!(pause_after(2, None, 0.999).unwrap() > Duration::from_secs(359));
-        assert_eq!(pause_after(8, None, 0.999), Some(LONGEST_PAUSE));
+        for posts in 6..MAX_POSTS {
+            let pauses = [0.0, 0.25, 0.5, 0.75, 0.999].map(|random| pause_after(posts, None, random).unwrap());
+            assert!(
+                pauses.is_sorted_by(|a, b| *b > *a + Duration::from_secs(7 * MINUTE)),
+                "they stay apart: {pauses:?}"
+            );
+            assert!(pauses[4] <= LONGEST_PAUSE, "{pauses:?}");
+        }
         assert_eq!(pause_while_disabled(0.5), DISABLED_PAUSE);
+    }
+
+    #[test]
+    fn the_last_post_is_at_least_three_days_after_the_first_one() {
+        let total = |random| (1..MAX_POSTS).map(|posts| pause_after(posts, None, random).unwrap()).sum::<Duration>();
+        assert!(total(0.0) >= Duration::from_secs(3 * DAY), "{:?}", total(0.0));
+        assert!(total(0.999) <= Duration::from_secs(82 * HOUR), "{:?}", total(0.999));
     }
 
     #[test]
@@ -259,31 +324,67 @@ mod tests {
 
     #[test]
     fn an_endpoint_without_a_success_for_five_minutes_is_failing_until_one() {
-        let first = WebhookHealth::default().after_post(PostResult::Failed, at(0), at(1)).unwrap();
+        let first = WebhookHealth::default().after_post(EndpointSignal::Failed, at(0), at(1)).unwrap();
         assert_eq!((first.state, first.failing_since), (WebhookState::Active, Some(at(0))));
-        assert_eq!(first.after_post(PostResult::Failed, at(298), at(299)), None);
-        let failing = first.after_post(PostResult::Failed, at(299), at(300)).unwrap();
+        assert_eq!(failed(&first, 299).state, WebhookState::Active);
+        let failing = first.after_post(EndpointSignal::Failed, at(299), at(300)).unwrap();
         assert_eq!(failing.state, WebhookState::Failing { since: at(0) });
-        assert_eq!(failing.after_post(PostResult::Failed, at(400), at(401)), None);
-        let healed = failing.after_post(PostResult::Accepted, at(500), at(501)).unwrap();
+        assert_eq!(
+            failing.after_post(EndpointSignal::Failed, at(300), at(359)),
+            None,
+            "the time is stored once a minute"
+        );
+        let later = failing.after_post(EndpointSignal::Failed, at(400), at(401));
+        assert_eq!(later, Some(WebhookHealth { last_failure_at: Some(at(401)), ..failing.clone() }));
+        let healed = failing.after_post(EndpointSignal::Accepted, at(500), at(501)).unwrap();
         let expected = WebhookHealth { last_success_at: Some(at(501)), ..WebhookHealth::default() };
         assert_eq!(healed, expected);
     }
 
     #[test]
     fn an_endpoint_without_a_success_for_five_days_is_disabled() {
-        let health = failing_since(0);
         let until = 5 * DAY;
-        assert!(!health.after_post(PostResult::Failed, at(until), at(until - 1)).unwrap().state.is_disabled());
-        let disabled = health.after_post(PostResult::Failed, at(until), at(until)).unwrap();
+        let health = (1..10).map(|number| number * 12 * HOUR).fold(failing_since(0), |health, at| failed(&health, at));
+        assert!(!failed(&health, until - 1).state.is_disabled());
+        let disabled = failed(&health, until);
         assert_eq!(disabled.state, WebhookState::Disabled { since: at(until), reason: DisabledReason::NoSuccess });
+    }
+
+    /// One event becomes a dead letter after three days. Another one fails on the sixth day.
+    #[test]
+    fn a_failure_after_a_long_time_without_posts_begins_anew() {
+        let mut seconds = 0;
+        let mut health = failed(&WebhookHealth::default(), 0);
+        for pause in PAUSES {
+            seconds += pause;
+            health = failed(&health, seconds);
+        }
+        assert_eq!(health.state, WebhookState::Failing { since: at(0) });
+        let later = failed(&health, 6 * DAY);
+        assert_eq!((later.state, later.failing_since), (health.state, Some(at(6 * DAY))));
+        let disabled = (1..=10).fold(later, |health, number| failed(&health, 6 * DAY + number * 12 * HOUR));
+        assert!(disabled.state.is_disabled());
+        // The longest pause is no such time.
+        assert_eq!(failed(&failing_since(0), 12 * HOUR).state, WebhookState::Failing { since: at(0) });
+        // A failure that nothing followed does not make the next one an endpoint that fails.
+        assert_eq!(failed(&failing_since(0), DAY).state, WebhookState::Active);
+    }
+
+    #[test]
+    fn a_success_ends_only_the_failures_before_it() {
+        let health = failing_since(10);
+        assert_eq!(health.after_post(EndpointSignal::Accepted, at(0), at(9)), None);
+        assert!(health.after_post(EndpointSignal::Accepted, at(0), at(10)).unwrap().failing_since.is_none());
+        let accepted = WebhookHealth { last_success_at: Some(at(5)), ..WebhookHealth::default() };
+        let failed = accepted.after_post(EndpointSignal::Failed, at(0), at(15)).unwrap();
+        assert_eq!(failed.failing_since, Some(at(5)), "there was a success meanwhile");
     }
 
     #[test]
     fn a_disabled_endpoint_stays_disabled_until_it_is_enabled() {
         let disabled = disabled();
         assert_eq!(disabled.state, WebhookState::Disabled { since: at(1), reason: DisabledReason::Gone });
-        for result in [PostResult::Accepted, PostResult::Gone, PostResult::Failed] {
+        for result in [EndpointSignal::Accepted, EndpointSignal::Gone, EndpointSignal::Failed] {
             assert_eq!(disabled.after_post(result, at(2), at(3)), None, "{result:?}");
         }
         let enabled = disabled.enabled(at(10)).unwrap();
@@ -294,42 +395,66 @@ mod tests {
     #[test]
     fn a_post_that_began_before_the_endpoint_was_enabled_says_nothing() {
         let enabled = disabled().enabled(at(10)).unwrap();
-        assert_eq!(enabled.after_post(PostResult::Gone, at(9), at(12)), None);
-        assert!(enabled.after_post(PostResult::Gone, at(10), at(12)).unwrap().state.is_disabled());
+        assert_eq!(enabled.after_post(EndpointSignal::Gone, at(9), at(12)), None);
+        assert!(enabled.after_post(EndpointSignal::Gone, at(10), at(12)).unwrap().state.is_disabled());
     }
 
     #[test]
     fn successes_are_stored_once_a_minute() {
-        let health = WebhookHealth::default().after_post(PostResult::Accepted, at(0), at(0)).unwrap();
-        assert_eq!(health.after_post(PostResult::Accepted, at(59), at(59)), None);
-        let later = health.after_post(PostResult::Accepted, at(60), at(60)).unwrap();
+        let health = WebhookHealth::default().after_post(EndpointSignal::Accepted, at(0), at(0)).unwrap();
+        assert_eq!(health.after_post(EndpointSignal::Accepted, at(59), at(59)), None);
+        let later = health.after_post(EndpointSignal::Accepted, at(60), at(60)).unwrap();
         assert_eq!(later.last_success_at, Some(at(60)));
     }
 
     #[test]
     fn the_operator_is_told_of_each_new_state_by_one_sweep() {
-        assert_eq!(WebhookHealth::default().telling(at(0)), None);
-        let telling = disabled().telling(at(60)).unwrap();
-        assert_eq!(telling.telling(at(61)), None);
-        assert!(telling.telling(at(180)).is_some(), "the sweep that was telling did not end");
-        let told = telling.told(WebhookStateName::Disabled);
-        assert_eq!(told.telling(at(200)), None);
-        assert!(told.enabled(at(300)).unwrap().telling(at(301)).is_some());
+        assert_eq!(WebhookHealth::default().with_claimed_notice(at(0)), None);
+        let telling = disabled().with_claimed_notice(at(60)).unwrap();
+        assert_eq!(telling.with_claimed_notice(at(61)), None);
+        assert!(telling.with_claimed_notice(at(180)).is_some(), "the sweep that was telling did not end");
+        let told = telling.with_sent_notice(WebhookStateName::Disabled);
+        assert_eq!(told.with_claimed_notice(at(200)), None);
+        assert!(told.enabled(at(300)).unwrap().with_claimed_notice(at(301)).is_some());
     }
 
     #[test]
     fn the_operator_is_told_of_a_recovery_though_the_sweep_that_told_the_failure_did_not_end() {
-        let telling = disabled().telling(at(60)).unwrap();
+        let telling = disabled().with_claimed_notice(at(60)).unwrap();
         let enabled = telling.enabled(at(61)).unwrap();
-        assert_eq!(enabled.telling(at(62)), None);
-        assert_eq!(enabled.telling(at(180)).unwrap().told(WebhookStateName::Active).telling(at(400)), None);
+        assert_eq!(enabled.with_claimed_notice(at(62)), None);
+        assert_eq!(
+            enabled
+                .with_claimed_notice(at(180))
+                .unwrap()
+                .with_sent_notice(WebhookStateName::Active)
+                .with_claimed_notice(at(400)),
+            None
+        );
+    }
+
+    #[test]
+    fn the_operator_is_told_of_a_failing_endpoint_though_no_post_says_so() {
+        let health = failing_since(0);
+        assert_eq!(health.with_claimed_notice(at(299)), None);
+        assert_eq!(health.with_claimed_notice(at(300)).unwrap().state, WebhookState::Failing { since: at(0) });
+    }
+
+    #[test]
+    fn another_endpoint_is_told_as_recovered_only_after_its_first_success() {
+        let other = disabled().with_sent_notice(WebhookStateName::Disabled).of_new_endpoint();
+        let failed = failed(&other, 0);
+        assert_eq!((other.with_claimed_notice(at(1)), failed.with_claimed_notice(at(1))), (None, None));
+        assert_eq!(failed.with_claimed_notice(at(300)).unwrap().state, WebhookState::Failing { since: at(0) });
+        let accepted = other.after_post(EndpointSignal::Accepted, at(0), at(1)).unwrap();
+        assert_eq!(accepted.with_claimed_notice(at(2)).unwrap().state, WebhookState::Active);
     }
 
     #[test]
     fn a_short_failure_that_nobody_was_told_of_ends_untold() {
-        let failing = failing_since(0).after_post(PostResult::Failed, at(300), at(300)).unwrap();
-        let healed = failing.after_post(PostResult::Accepted, at(310), at(310)).unwrap();
-        assert_eq!(healed.telling(at(311)), None);
+        let failing = failing_since(0).after_post(EndpointSignal::Failed, at(300), at(300)).unwrap();
+        let healed = failing.after_post(EndpointSignal::Accepted, at(310), at(310)).unwrap();
+        assert_eq!(healed.with_claimed_notice(at(311)), None);
     }
 
     #[test]

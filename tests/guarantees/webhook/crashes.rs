@@ -1,6 +1,7 @@
 //! The function's process is killed before and after every call that it sends, at one point in each run.
 
 use local::{Depth, names::Queue};
+use tests::Answer;
 
 use super::*;
 
@@ -42,6 +43,38 @@ async fn killed_anywhere_an_event_is_posted_until_it_is_accepted() {
         assert!((3..=5).contains(&posts), "{posts} posts");
         assert!(attempts.len() <= posts && attempts.len() + 1 >= posts, "{posts} posts, {attempts:?}");
         assert_eq!(attempts.last().unwrap().status_code, Some(204), "{attempts:?}");
+    })
+    .await;
+}
+
+/// Of a batch of five, four are accepted while the receiver does not answer to the fifth.
+#[tokio::test]
+async fn killed_anywhere_an_event_whose_acceptance_is_recorded_is_not_posted_again() {
+    at_every_point(10, async |sender, number| {
+        let numbers = number * 5..number * 5 + 5;
+        let hanging = number * 5;
+        sender.receiver().answer_event(&event_id(hanging), Answer::NotYet);
+        numbers.clone().for_each(|number| sender.send(number));
+        let until_four_are_recorded = async {
+            for number in numbers.clone().skip(1) {
+                while sender.attempts(number).await.is_empty() {}
+            }
+            sender.receiver().answer_event(&event_id(hanging), Answer::Status(204));
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            () = sender.after(0) => {}
+            () = until_four_are_recorded => {}
+        }
+        sender.receiver().answer_event(&event_id(hanging), Answer::Status(204));
+        for _ in 0..3 {
+            sender.after(5 * MINUTE).await;
+        }
+        assert_eq!(sender.depth(), Depth::default(), "nothing is left");
+        for number in numbers {
+            let (posts, attempts) = (sender.posts_of(number).len(), sender.attempts(number).await);
+            assert!((1..=2).contains(&posts) && attempts.len() == 1, "{posts} posts, {attempts:?}");
+        }
     })
     .await;
 }

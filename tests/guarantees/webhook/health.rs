@@ -2,7 +2,7 @@
 
 use jiff::SignedDuration;
 use local::{Depth, aws::Fault};
-use reauth_domain::webhook::{DisabledReason, PostResult, WebhookState};
+use reauth_domain::webhook::{DisabledReason, EndpointSignal, WebhookState};
 use tests::{Answer, BANK, DEMO_USER, broken};
 
 use super::*;
@@ -42,7 +42,7 @@ async fn the_answer_to_a_post_that_began_before_the_endpoint_was_enabled_disable
     let meanwhile = async {
         sender.receiver().has_seen(1).await;
         let now = sender.world.clock_now();
-        sender.change_health(|health| health.after_post(PostResult::Gone, now, now)).await;
+        sender.change_health(|health| health.after_post(EndpointSignal::Gone, now, now)).await;
         sender.world.advance(1);
         sender.enable().await;
         sender.answer(410);
@@ -119,6 +119,80 @@ async fn the_operator_is_told_once_when_the_endpoint_begins_to_fail_and_once_whe
     }
     assert_eq!(sender.kinds_of_notices(), ["webhook.failing", "webhook.recovered"]);
     assert!(sender.notices()[1]["data"]["lastSuccessAt"].is_string());
+}
+
+/// The next post can be half an hour later.
+#[tokio::test]
+async fn the_operator_is_told_within_a_minute_of_five_minutes_without_a_success() {
+    let sender = Sender::start().await;
+    sender.answer(500);
+    sender.send(1);
+    sender.after(0).await;
+    for step in steps(5 * MINUTE - 20, 20) {
+        sender.after(step).await;
+        sender.world.sweep().await;
+    }
+    assert!(sender.notices().is_empty(), "{:?}", sender.notices());
+    for step in steps(MINUTE, 20) {
+        sender.after(step).await;
+        sender.world.sweep().await;
+    }
+    assert_eq!(sender.kinds_of_notices(), ["webhook.failing"]);
+    assert_eq!(sender.state().await, WebhookStateName::Failing);
+}
+
+/// The endpoint dies, an event of it becomes a dead letter, and on the sixth day another event is refused once.
+#[tokio::test]
+async fn days_without_an_event_do_not_disable_an_endpoint() {
+    let sender = Sender::start().await;
+    sender.answer(500);
+    sender.send(1);
+    sender.after(0).await;
+    for pause in PAUSES {
+        sender.after(pause * 6 / 5 + 1).await;
+    }
+    assert_eq!(sender.depth(), Depth { visible: 0, hidden: 0, dead: 1 });
+    sender.after(3 * DAY).await;
+    sender.send(2);
+    sender.after(0).await;
+    assert_eq!((sender.posts(), sender.state().await), (13, WebhookStateName::Failing));
+    recover(&sender).await;
+}
+
+#[tokio::test]
+async fn a_success_ends_a_failure_that_another_function_has_stored_meanwhile() {
+    let sender = Sender::start().await;
+    sender.send(1);
+    sender.after(0).await;
+    sender.receiver().answer(Answer::NotYet);
+    sender.send(2);
+    let meanwhile = async {
+        sender.receiver().has_seen(2).await;
+        let now = sender.world.clock_now();
+        sender.change_health(|health| health.after_post(EndpointSignal::Failed, now, now)).await;
+        sender.answer(204);
+    };
+    futures::join!(sender.world.run_until_idle(), meanwhile);
+    assert_eq!((sender.posts(), sender.health().await.failing_since), (2, None));
+}
+
+#[tokio::test]
+async fn another_endpoint_is_told_as_recovered_only_after_its_first_success() {
+    let sender = Sender::start().await;
+    sender.answer(410);
+    sender.send(1);
+    sender.after(0).await;
+    sender.world.sweep().await;
+    let post = async |signal| {
+        let now = sender.world.clock_now();
+        let decide = |health: &WebhookHealth| health.after_post(signal, now, now);
+        sender.store.change_health("the hash of another URL", NO_DEADLINE, decide).await.unwrap();
+        sender.world.sweep().await;
+    };
+    post(EndpointSignal::Failed).await;
+    assert_eq!(sender.kinds_of_notices(), ["webhook.disabled"]);
+    post(EndpointSignal::Accepted).await;
+    assert_eq!(sender.kinds_of_notices(), ["webhook.disabled", "webhook.recovered"]);
 }
 
 #[tokio::test]

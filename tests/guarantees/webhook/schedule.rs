@@ -2,7 +2,7 @@
 
 use jiff::SignedDuration;
 use local::{Depth, Message, names::Queue};
-use reauth_domain::webhook::PostResult;
+use reauth_domain::webhook::EndpointSignal;
 use tests::{Answer, BANK, DEMO_USER, broken};
 
 use super::*;
@@ -100,6 +100,27 @@ async fn a_shorter_time_than_the_schedules_does_not_count() {
 }
 
 #[tokio::test]
+async fn the_posts_of_an_event_are_counted_as_long_as_its_message_lives() {
+    let sender = Sender::start().await;
+    sender.answer(503);
+    sender.send(1);
+    sender.after(0).await;
+    for pause in &PAUSES[..10] {
+        sender.after(pause * 6 / 5 + 1).await;
+    }
+    assert_eq!((sender.posts(), sender.depth()), (11, ONE_WAITS));
+    let now = sender.world.clock_now();
+    sender.change_health(|health| health.after_post(EndpointSignal::Gone, now, now)).await;
+    for step in steps(8 * DAY, 15 * MINUTE) {
+        sender.after(step).await;
+    }
+    assert_eq!((sender.posts(), sender.attempts(1).await.len()), (11, 0), "attempts of the last seven days are shown");
+    sender.enable().await;
+    sender.after(25 * MINUTE).await;
+    assert_eq!((sender.posts(), sender.depth(), sender.attempts(1).await.len()), (12, ONE_IS_DEAD, 1));
+}
+
+#[tokio::test]
 async fn a_message_that_has_waited_for_thirteen_days_is_kept_as_a_dead_letter() {
     let sender = Sender::start().await;
     sender.answer(410);
@@ -120,7 +141,7 @@ async fn a_message_that_has_waited_for_thirteen_days_is_kept_as_a_dead_letter() 
 async fn a_message_that_would_wait_for_more_than_thirteen_days_for_its_next_post_is_given_up() {
     let sender = Sender::start().await;
     let now = sender.world.clock_now();
-    sender.change_health(|health| health.after_post(PostResult::Gone, now, now)).await;
+    sender.change_health(|health| health.after_post(EndpointSignal::Gone, now, now)).await;
     sender.send(1);
     sender.after(0).await;
     for step in steps(13 * DAY - HOUR, 15 * MINUTE) {

@@ -138,7 +138,7 @@ actions! {
         "The application asked for the event again. The next sweep puts it on its way, within 5 seconds.";
     ENABLE_WEBHOOK = "enable-webhook", "Enable",
         |bases, _| bases.local(Method::POST, "webhook/enable", None),
-        "Events are posted again. Those that wait come within 24 minutes: move the clock to see them at once.";
+        "Events are posted again. Those that came meanwhile follow within 24 minutes, those that wait for their next post in its time.";
     TEST_WEBHOOK = "test-webhook", "Send a test event",
         |bases, _| bases.local(Method::POST, "webhook/test", None),
         "The endpoint accepted a test event.";

@@ -22,10 +22,10 @@ const NOTICES: usize = 3;
 /// The state of the endpoint, what waits for it, and what can be done. Nothing if no webhook is configured.
 pub(super) fn overview(view: &View<'_>) -> Markup {
     let info = view.console.info.read();
-    let health = &view.tables.webhook;
     let depth = view.console.operations.queues.depth(Queue::Webhooks).unwrap_or_default();
     html! {
         @if let Some(webhook) = &info.webhook {
+            @let health = view.tables.webhook_health(&webhook.url);
             section id="webhook" data-live aria-labelledby="webhook-title" {
                 h2 id="webhook-title" { "Webhook" }
                 p { (state(view, health.state)) " " code.url { (webhook.url) } }

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use reauth_core::store::{Link, StoredAttempt, StoredEvent};
-use reauth_domain::{Account, EventId, Target, UserId, reauthorization::Reauthorization};
+use reauth_core::store::{Link, StoredAttempt, StoredEvent, url_hash};
+use reauth_domain::{Account, EventId, Target, UserId, reauthorization::Reauthorization, webhook::WebhookHealth};
+use url::Url;
 
 use super::{
     tables::{Counts, Tables, User},
@@ -45,6 +46,13 @@ pub(crate) enum Found<'a> {
 }
 
 impl Tables {
+    /// What is known of the webhook's endpoint with this URL.
+    pub(crate) fn webhook_health(&self, url: &str) -> WebhookHealth {
+        let hash = Url::parse(url).ok().map(|url| url_hash(&url));
+        let of_endpoint = self.webhook.as_ref().filter(|(of, _)| Some(of) == hash.as_ref());
+        of_endpoint.map(|(_, health)| health.clone()).unwrap_or_default()
+    }
+
     /// The attempts to post an event, oldest first.
     pub(crate) fn attempts(&self, event: &EventId) -> Vec<&StoredAttempt> {
         let mut attempts: Vec<_> = self.attempts.get(event).into_iter().flat_map(BTreeMap::values).collect();

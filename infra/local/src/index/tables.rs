@@ -36,8 +36,8 @@ pub(crate) struct Tables {
     pub(super) funnel: BTreeMap<String, Counts>,
     /// The accounts and grants whose standing changes when a reauthorization expires.
     expiring: BTreeSet<(Timestamp, UserId, Target)>,
-    /// What is known of the webhook's endpoint.
-    pub(crate) webhook: WebhookHealth,
+    /// What is known of a webhook's endpoint, with the hash of its URL.
+    pub(super) webhook: Option<(String, WebhookHealth)>,
     /// The attempts to post each event, by the names of their items.
     pub(super) attempts: HashMap<EventId, BTreeMap<String, StoredAttempt>>,
     /// The time for which the standings are right.
@@ -159,8 +159,8 @@ impl Tables {
                 }
                 Vec::new()
             }
-            StoredItem::WebhookHealth(health) => {
-                self.webhook = health;
+            StoredItem::WebhookHealth { health, url_hash } => {
+                self.webhook = Some((url_hash, health));
                 Vec::new()
             }
             StoredItem::Attempt { event_id, name, attempt } => {
@@ -199,7 +199,7 @@ impl Tables {
                 Vec::new()
             }
             ItemKey::WebhookHealth => {
-                self.webhook = WebhookHealth::default();
+                self.webhook = None;
                 Vec::new()
             }
             ItemKey::Attempt(event, name) => {

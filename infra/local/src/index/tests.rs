@@ -1,9 +1,10 @@
 use digime::ambient::Ambient;
 use digime_simulator::ErrorShape;
 use http::Method;
-use reauth_domain::{Target, UserId};
+use reauth_core::store::{StoredItem, url_hash};
+use reauth_domain::{Target, UserId, webhook::WebhookHealth};
 
-use super::{timeline::Step, *};
+use super::{tables::Tables, timeline::Step, *};
 use crate::{DEMO_CONTRACT, DEMO_USER, Options, System, in_process, names};
 
 const BANK: &str = "1_demo-bank";
@@ -172,4 +173,15 @@ async fn the_demo_is_reset_and_the_limit_of_links_too() {
 async fn a_read_within_a_read_is_noticed_before_it_can_wait_for_ever() {
     let index = &system().await.operations.index;
     index.read(|_| index.read(|_| ()));
+}
+
+#[test]
+fn the_health_of_another_endpoint_is_not_that_of_the_configured_one() {
+    let url = |path: &str| format!("http://127.0.0.1:8000/{path}");
+    let health = WebhookHealth { failing_since: Some(Ambient::system().now()), ..WebhookHealth::default() };
+    let url_hash = url_hash(&url("old").parse().unwrap());
+    let mut tables = Tables::default();
+    tables.put(StoredItem::WebhookHealth { health: health.clone(), url_hash });
+    assert_eq!(tables.webhook_health(&url("old")), health);
+    assert_eq!(tables.webhook_health(&url("new")), WebhookHealth::default());
 }

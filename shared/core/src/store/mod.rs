@@ -20,7 +20,7 @@ mod webhook;
 
 use std::{collections::HashMap, sync::Arc};
 
-use aws_sdk_dynamodb::{Client, types::AttributeValue};
+use aws_sdk_dynamodb::{Client, operation::query::builders::QueryFluentBuilder, types::AttributeValue};
 use digime::ambient::Ambient;
 use reauth_domain::UserId;
 use serde::de::DeserializeOwned;
@@ -36,7 +36,7 @@ pub use self::{
     log::{LogCursor, LogPage, LogQuery, Redelivery},
     reauthorizations::{NewReauthorizationSecrets, ReauthorizationChange, StoredReauthorization},
     stored_item::StoredItem,
-    webhook::{StoredAttempt, WebhookStore, url_hash},
+    webhook::{ATTEMPTS_SHOWN, StoredAttempt, WebhookStore, url_hash},
 };
 use crate::{keyring::Keyring, secrets::Rotating, warm_up::Step};
 
@@ -129,15 +129,20 @@ impl Store {
                 .key_condition_expression("PK = :pk AND begins_with(SK, :prefix)")
                 .expression_attribute_values(":prefix", AttributeValue::S(prefix.to_owned()))
         };
-        let (mut items, mut start) = (Vec::new(), None);
-        loop {
-            let page = query.clone().set_exclusive_start_key(start).send().await;
-            let page = page.map_err(|error| error::unavailable(&error))?;
-            items.extend(page.items.unwrap_or_default());
-            start = page.last_evaluated_key;
-            if start.is_none() {
-                return Ok(items);
-            }
+        all_pages(&query).await
+    }
+}
+
+/// The items of all pages of a query.
+async fn all_pages(query: &QueryFluentBuilder) -> Result<Vec<Item>, StoreError> {
+    let (mut items, mut start) = (Vec::new(), None);
+    loop {
+        let page = query.clone().set_exclusive_start_key(start).send().await;
+        let page = page.map_err(|error| error::unavailable(&error))?;
+        items.extend(page.items.unwrap_or_default());
+        start = page.last_evaluated_key;
+        if start.is_none() {
+            return Ok(items);
         }
     }
 }

@@ -14,7 +14,7 @@ use reauth_domain::{
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{
-    Condition, Store, StoreError, error,
+    Condition, Item, Store, StoreError, all_pages,
     item::{self, PointerItem, ReauthorizationItem},
     key,
     transaction::{Transaction, number, text},
@@ -256,21 +256,13 @@ impl Store {
             .expression_attribute_values(":pk", text(key::user(user)))
             .expression_attribute_values(":prefix", text(key::REAUTHORIZATIONS))
             .expression_attribute_values(":account", text(account.as_str()));
-        let (mut pointers, mut start) = (Vec::<(bool, i64, key::Key)>::new(), None);
-        loop {
-            let page = query.clone().set_exclusive_start_key(start).send().await;
-            let page = page.map_err(|error| error::unavailable(&error))?;
-            pointers.extend(page.items.unwrap_or_default().into_iter().filter_map(|item| {
-                // A reauthorization expires from the table a fixed time after its creation, so `ttl` sorts them by age.
-                let ttl: i64 = item.get("ttl")?.as_n().ok()?.parse().ok()?;
-                let is_own = item.contains_key("accountId");
-                Some((is_own, ttl, key::pointed_to(item.get("SK")?.as_s().ok()?)?))
-            }));
-            start = page.last_evaluated_key;
-            if start.is_none() {
-                break;
-            }
-        }
+        let pointer = |item: Item| {
+            // A reauthorization expires from the table a fixed time after its creation, so `ttl` sorts them by age.
+            let ttl: i64 = item.get("ttl")?.as_n().ok()?.parse().ok()?;
+            let is_own = item.contains_key("accountId");
+            Some((is_own, ttl, key::pointed_to(item.get("SK")?.as_s().ok()?)?))
+        };
+        let mut pointers: Vec<_> = all_pages(&query).await?.into_iter().filter_map(pointer).collect();
         pointers.sort_by_key(|(_, ttl, _)| std::cmp::Reverse(*ttl));
         let (own, unknown): (Vec<_>, Vec<_>) = pointers.into_iter().partition(|(is_own, ..)| *is_own);
         let own = own.into_iter().take(limit);

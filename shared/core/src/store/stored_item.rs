@@ -8,6 +8,7 @@ use super::{
     GrantState, Item, Link, StoreError, StoredAttempt, StoredEvent,
     item::{self, AccountItem},
     key,
+    webhook::HealthItem,
 };
 
 /// An item of the table, without its secrets.
@@ -22,7 +23,11 @@ pub enum StoredItem {
         /// The hash of the link's token, which is a part of the item's key.
         token_hash: String,
     },
-    WebhookHealth(WebhookHealth),
+    WebhookHealth {
+        health: WebhookHealth,
+        /// Names the endpoint.
+        url_hash: String,
+    },
     /// An attempt to post an event.
     Attempt {
         event_id: EventId,
@@ -54,7 +59,10 @@ impl StoredItem {
                 let token_hash = key::token_hash(&pk).ok_or_else(|| corrupt("a link with another key"))?.to_owned();
                 Self::Link { link: Link::new(&item::read(image)?)?, token_hash }
             }
-            Some(key::Kind::WebhookHealth) => Self::WebhookHealth(item::read(image)?),
+            Some(key::Kind::WebhookHealth) => {
+                let HealthItem { health, url_hash, .. } = item::read(image)?;
+                Self::WebhookHealth { health, url_hash }
+            }
             Some(key::Kind::Attempt) => {
                 let event_id = key::event_of_attempts(&pk).ok_or_else(|| corrupt("an attempt with another key"))?;
                 Self::Attempt { event_id, name: sk, attempt: item::read(image)? }

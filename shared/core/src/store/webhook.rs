@@ -3,7 +3,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use aws_sdk_dynamodb::{Client, types::AttributeValue};
+use aws_sdk_dynamodb::Client;
 use digime::ambient::{Ambient, Deadline};
 use jiff::Timestamp;
 use reauth_domain::{
@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::{
-    Condition, Item, Store, StoreError, Versioned, error, item, key,
+    Condition, Item, Store, StoreError, Versioned, all_pages, error, item, key,
     transaction::{IN_PROGRESS, next_version, number, text, unchanged},
 };
 use crate::{
@@ -26,8 +26,10 @@ use crate::{
     warm_up::Step,
 };
 
-/// How long an attempt is kept.
-const KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// How long attempts are shown.
+pub const ATTEMPTS_SHOWN: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// How long an attempt is kept: as long as SQS keeps a message, whose posts are counted by its attempts.
+const KEPT: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 
 /// The items of the webhook. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -57,6 +59,14 @@ pub struct StoredAttempt {
     pub next_attempt_at: Option<Timestamp>,
 }
 
+impl StoredAttempt {
+    /// Whether the receiver accepted the event.
+    #[must_use]
+    pub fn is_accepted(&self) -> bool {
+        self.status_code.is_some_and(|status| (200..300).contains(&status))
+    }
+}
+
 #[derive(Serialize)]
 struct AttemptItem<'a> {
     #[serde(flatten)]
@@ -66,12 +76,12 @@ struct AttemptItem<'a> {
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct HealthItem {
+pub(super) struct HealthItem {
     version: u64,
     /// Names the endpoint that the health is that of. Other endpoints start anew.
-    url_hash: String,
+    pub(super) url_hash: String,
     #[serde(flatten)]
-    health: WebhookHealth,
+    pub(super) health: WebhookHealth,
 }
 
 /// Names an endpoint in the item of its health. The URL can contain a secret.
@@ -103,11 +113,7 @@ impl WebhookStore {
     /// The health of the endpoint with this hash of its URL. An endpoint that was not posted to is active.
     pub async fn health_of(&self, url_hash: &str) -> Result<Versioned<WebhookHealth>, StoreError> {
         let Some(item) = self.health_item().await? else { return Ok(Versioned::default()) };
-        let value = if item.url_hash == url_hash {
-            item.health
-        } else {
-            WebhookHealth { told: item.health.told, ..WebhookHealth::default() }
-        };
+        let value = if item.url_hash == url_hash { item.health } else { item.health.of_new_endpoint() };
         Ok(Versioned { value, version: item.version })
     }
 
@@ -182,7 +188,7 @@ impl WebhookStore {
         items.into_iter().map(item::read).collect()
     }
 
-    /// Records an attempt to post a message, for seven days. `number` counts the attempts of the message from 1. An attempt
+    /// Records an attempt to post a message, for 14 days. `number` counts the attempts of the message from 1. An attempt
     /// with the same number is replaced.
     pub async fn record_attempt(
         &self,
@@ -201,10 +207,12 @@ impl WebhookStore {
         retry(&self.ambient, IN_PROGRESS, |error| matches!(error, StoreError::Conflict(None)), write).await
     }
 
-    /// All recorded attempts to post an event, oldest first.
+    /// The attempts to post an event within [`ATTEMPTS_SHOWN`], oldest first.
     pub async fn attempts(&self, event: &EventId) -> Result<Vec<StoredAttempt>, StoreError> {
         let items = self.attempt_items(event, key::ATTEMPTS).await?;
         let mut attempts: Vec<StoredAttempt> = items.into_iter().map(item::read).collect::<Result<_, _>>()?;
+        let now = self.ambient.now();
+        attempts.retain(|attempt| now < after(attempt.attempted_at, ATTEMPTS_SHOWN));
         attempts.sort_by_key(|attempt| attempt.attempted_at);
         Ok(attempts)
     }
@@ -222,16 +230,7 @@ impl WebhookStore {
             .expression_attribute_values(":pk", text(key::attempts(event)))
             .expression_attribute_values(":prefix", text(prefix))
             .expression_attribute_values(":now", number(self.ambient.now().as_second()));
-        let (mut items, mut start) = (Vec::new(), None::<HashMap<String, AttributeValue>>);
-        loop {
-            let page = query.clone().set_exclusive_start_key(start).send().await;
-            let page = page.map_err(|error| error::unavailable(&error))?;
-            items.extend(page.items.unwrap_or_default());
-            start = page.last_evaluated_key;
-            if start.is_none() {
-                return Ok(items);
-            }
-        }
+        all_pages(&query).await
     }
 }
 

@@ -1,14 +1,24 @@
 //! What is kept of a refused answer's body.
 
+use std::cmp::Reverse;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
-use url::Url;
+use url::{Url, form_urlencoded};
 
 /// The kept part, in bytes.
 const MAX_LENGTH: usize = 512;
 /// Replaces what must not be kept.
 const HIDDEN: &str = "…";
-/// Shorter values identify nobody, and are parts of many words.
+/// Shorter values are parts of many words. Ids are hidden whatever their length.
 const MIN_HIDDEN_LENGTH: usize = 6;
+/// The values of the event's `data` that identify a person.
+const IDS: [&str; 2] = ["userId", "accountId"];
+/// What URLs leave as it is (RFC 3986, section 2.3: unreserved).
+const URL_COMPONENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+/// What JavaScript's `encodeURIComponent` leaves as it is besides.
+const JAVASCRIPT_COMPONENT: &AsciiSet =
+    &URL_COMPONENT.remove(b'!').remove(b'*').remove(b'\'').remove(b'(').remove(b')');
 
 /// The beginning of an answer as text on one line, cut at a character.
 ///
@@ -33,14 +43,40 @@ fn hidden_values(url: &Url, body: &str) -> Vec<String> {
     let of_url = [Some(url.as_str()), path_and_query.as_deref(), Some(url.path()), url.query()];
     let mut values: Vec<String> = of_url.into_iter().flatten().map(str::to_owned).collect();
     values.extend(url.query_pairs().map(|(_, value)| value.into_owned()));
-    if let Ok(Value::Object(event)) = serde_json::from_str(body)
-        && let Some(Value::Object(data)) = event.get("data")
-    {
+    let event = serde_json::from_str(body).unwrap_or(Value::Null);
+    if let Some(Value::Object(data)) = event.get("data") {
         data.iter().filter(|(name, _)| *name != "eventId").for_each(|(_, value)| add_strings(value, &mut values));
     }
     values.retain(|value| value.len() >= MIN_HIDDEN_LENGTH);
-    values.sort_by_key(|value| std::cmp::Reverse(value.len()));
+    values.extend(IDS.iter().filter_map(|name| event["data"][name].as_str()).flat_map(written_forms));
+    values.sort_unstable_by(|a, b| (Reverse(a.len()), a).cmp(&(Reverse(b.len()), b)));
+    values.dedup();
     values
+}
+
+/// An id as it stands in a text, in JSON and in URLs. None of an empty one.
+fn written_forms(id: &str) -> Vec<String> {
+    let json = Value::from(id).to_string();
+    let component = utf8_percent_encode(id, URL_COMPONENT).to_string();
+    let path = component.replace("%2F", "/");
+    let javascript = utf8_percent_encode(id, JAVASCRIPT_COMPONENT).to_string();
+    let form = form_urlencoded::byte_serialize(id.as_bytes()).collect();
+    let encoded = [component, path, javascript, form];
+    let lower_case = encoded.clone().map(|text| with_lower_case_escapes(&text));
+    let mut forms = vec![id.to_owned(), json[1..json.len() - 1].to_owned()];
+    forms.extend(encoded.into_iter().chain(lower_case));
+    forms.retain(|form| !form.is_empty());
+    forms
+}
+
+/// `%2F` as `%2f`.
+fn with_lower_case_escapes(encoded: &str) -> String {
+    let mut parts = encoded.split('%');
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, part| {
+        let (digits, rest) = part.split_at_checked(2).unwrap_or((part, ""));
+        format!("{text}%{}{rest}", digits.to_ascii_lowercase())
+    })
 }
 
 fn add_strings(value: &Value, values: &mut Vec<String>) {
@@ -105,6 +141,13 @@ mod tests {
             assert!(!echoed.contains(hidden), "{echoed}");
         }
         assert_eq!(kept("bad token Zm9yLW9uZS1wZXJzb24tb25seQ"), "bad token …");
+        let short = |id: &str, answer: &str| {
+            let event = serde_json::json!({"data": {"eventId": "evt_1", "userId": id, "accountId": ""}}).to_string();
+            text(answer.as_bytes(), &Url::parse("https://app.example/hooks").unwrap(), &event)
+        };
+        assert_eq!(short("u-7", "no user u-7"), "no user …");
+        assert_eq!(short("é/@ b", "/users/%C3%A9%2F%40%20b or %c3%a9%2f%40+b: é/@ b"), "/users/… or …: …");
+        assert_eq!(short("a\"b(c)", r#"{"a\"b(c)": "a%22b(c)"}"#), r#"{"…": "…"}"#);
         // What helps to find the error stays.
         let error = "evt_00000000000000000000000000000001: unknown type account.reauthorization_required";
         assert_eq!(kept(error), error);

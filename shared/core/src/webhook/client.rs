@@ -23,6 +23,8 @@ const TIMEOUT: Duration = Duration::from_secs(15);
 const MAX_BODY: usize = 16 * 1_024;
 /// How long the body of a 2xx answer is read. The connection can be used again only after its end.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
+/// What a post takes at most.
+pub const LONGEST_POST: Duration = TIMEOUT.saturating_add(DRAIN_TIMEOUT);
 
 /// Posts to one URL. It follows no redirects, since the event contains the reconnect link, and uses no proxy.
 #[derive(Debug)]

@@ -7,12 +7,15 @@ mod guard;
 mod keys;
 mod outcome;
 
+use std::sync::Arc;
+
 use digime::ambient::Ambient;
 use jiff::Timestamp;
 use reauth_domain::{EventId, TraceParent};
 use secrecy::SecretString;
 use url::Url;
 
+pub use self::client::LONGEST_POST;
 pub use self::guard::InvalidUrl;
 pub use self::outcome::{Outcome, PostError, PostResult, Refusal};
 use self::{client::Client, guard::Reach, keys::SigningKeys};
@@ -30,6 +33,13 @@ pub struct Webhook {
     client: Client,
     keys: Rotating<SigningKeys>,
     ambient: Ambient,
+}
+
+/// A webhook with its keys at hand, so that a post waits for the receiver only.
+#[derive(Debug)]
+pub struct ReadyWebhook<'a> {
+    webhook: &'a Webhook,
+    keys: Arc<SigningKeys>,
 }
 
 /// What is posted.
@@ -70,15 +80,27 @@ impl Webhook {
         Ok(self.keys.get().await?.public_keys())
     }
 
-    /// Posts an event once. Takes at most 15 seconds, and the time that the secret takes.
+    /// Fetches the keys, if they are not known.
+    pub async fn ready(&self) -> Result<ReadyWebhook<'_>, SecretError> {
+        Ok(ReadyWebhook { webhook: self, keys: self.keys.get().await? })
+    }
+
+    /// Posts an event once, when the keys are at hand.
     ///
     /// # Errors
     /// When the secret cannot be read. Nothing was posted then.
     pub async fn post(&self, message: Outgoing<'_>) -> Result<Outcome, SecretError> {
-        let keys = self.keys.get().await?;
-        let began = self.ambient.now();
-        let headers = headers(&keys, message, began);
-        Ok(Outcome { began, result: self.client.post(headers, message.body, &self.ambient).await })
+        Ok(self.ready().await?.post(message).await)
+    }
+}
+
+impl ReadyWebhook<'_> {
+    /// Posts an event once. Takes at most [`LONGEST_POST`].
+    pub async fn post(&self, message: Outgoing<'_>) -> Outcome {
+        let Webhook { client, ambient, .. } = self.webhook;
+        let began = ambient.now();
+        let headers = headers(&self.keys, message, began);
+        Outcome { began, result: client.post(headers, message.body, ambient).await }
     }
 }
 

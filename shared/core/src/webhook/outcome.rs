@@ -4,6 +4,7 @@ use std::{fmt, time::Duration};
 
 use http::HeaderMap;
 use jiff::Timestamp;
+use reauth_domain::webhook::EndpointSignal;
 
 /// The most of a `Retry-After` that is reported. No schedule counts more than an hour of it.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
@@ -62,6 +63,44 @@ impl Outcome {
         match &self.result {
             PostResult::Accepted { status } | PostResult::Refused(Refusal { status, .. }) => Some(*status),
             PostResult::Failed(_) => None,
+        }
+    }
+
+    /// Why there is no answer: the code of a [`PostError`].
+    #[must_use]
+    pub fn error(&self) -> Option<&'static str> {
+        match &self.result {
+            PostResult::Failed(error) => Some(error.code()),
+            PostResult::Accepted { .. } | PostResult::Refused(_) => None,
+        }
+    }
+
+    /// The beginning of a refused answer.
+    #[must_use]
+    pub fn response(&self) -> Option<&str> {
+        self.refusal().map(|refusal| &*refusal.response)
+    }
+
+    /// How long the receiver asks to wait.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.refusal()?.retry_after
+    }
+
+    /// What the post shows of the endpoint.
+    #[must_use]
+    pub fn signal(&self) -> EndpointSignal {
+        match &self.result {
+            PostResult::Accepted { .. } => EndpointSignal::Accepted,
+            PostResult::Refused(Refusal { status: 410, .. }) => EndpointSignal::Gone,
+            PostResult::Refused(_) | PostResult::Failed(_) => EndpointSignal::Failed,
+        }
+    }
+
+    fn refusal(&self) -> Option<&Refusal> {
+        match &self.result {
+            PostResult::Refused(refusal) => Some(refusal),
+            PostResult::Accepted { .. } | PostResult::Failed(_) => None,
         }
     }
 }
