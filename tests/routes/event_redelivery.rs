@@ -148,7 +148,7 @@ async fn a_failed_call_does_not_skip_an_event() {
     world.system.aws.fail(Fault::refuse("sqs:SendMessageBatch", 3));
     let refused = slice(&world, "webhook", None).await;
     assert_eq!((refused.status, &refused.json()["code"]), (StatusCode::SERVICE_UNAVAILABLE, &json!("unavailable")));
-    // The third batch fails, and what is done is reported.
+    // Nothing was done. The application begins again.
     world.system.aws.clear_faults();
     let mut reports = vec![slice(&world, "webhook", None).await.json()];
     while let Some(cursor) = reports.last().unwrap()["cursor"].as_str().map(str::to_owned) {
