@@ -189,6 +189,26 @@ fn the_role_of_the_sender_allows_its_own_items_only() {
     assert_eq!(keys, &serde_json::json!(["WEBHOOK", "DELIVERY#*"]));
 }
 
+/// A redelivery changes items of users, and enabling the endpoint its health.
+#[test]
+fn the_role_of_the_log_writes_items_of_users_and_the_health_of_the_endpoint_only() {
+    let role = &local::template().unwrap()["Resources"]["EventsRole"]["Properties"];
+    let statements = role["Policies"][0]["PolicyDocument"]["Statement"].as_array().unwrap().clone();
+    let allows = |action: &str| {
+        let text = statements.iter().filter(|statement| statement.to_string().contains(action));
+        text.cloned().collect::<Vec<_>>()
+    };
+    let updates = allows("dynamodb:UpdateItem");
+    assert_eq!(updates.len(), 1);
+    let keys = &updates[0]["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"];
+    assert_eq!(
+        (keys, &updates[0]["Action"]),
+        (&serde_json::json!(["USER#*"]), &serde_json::json!(["dynamodb:UpdateItem"]))
+    );
+    assert!(allows("dynamodb:PutItem").iter().all(|statement| statement.to_string().contains("WEBHOOK")));
+    assert!(allows("dynamodb:DeleteItem").is_empty());
+}
+
 #[test]
 fn a_run_of_the_sweep_that_failed_is_not_repeated() {
     let sweep = &functions(&local::template().unwrap())["sweep-accounts"];

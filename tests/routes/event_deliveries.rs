@@ -68,3 +68,38 @@ async fn an_event_that_is_not_in_the_log_is_not_found() {
         }
     }
 }
+
+#[tokio::test]
+async fn the_times_of_earlier_deliveries_are_kept_while_an_event_is_delivered_again() {
+    let world = World::builder().webhook().start().await;
+    world.hand_in(DEMO_USER, None, &broken(BANK)).await;
+    world.advance(60);
+    let event = world.last_published().event_id;
+    world.webhook().answer(Answer::Status(503));
+    world.post(&format!("/events/{event}/redeliver"), &json!({})).await;
+    let first = json!("2026-11-23T09:00:00.000Z");
+    let topic = deliveries(&world).await.remove(0);
+    assert_eq!((&topic["status"], &topic["deliveredAt"]), (&json!("pending"), &first));
+    world.sweep().await;
+    let [topic, webhook] = <[Value; 2]>::try_from(deliveries(&world).await).unwrap();
+    assert_eq!((&topic["status"], &topic["deliveredAt"]), (&json!("delivered"), &json!("2026-11-23T09:01:00.000Z")));
+    assert_eq!((&webhook["status"], &webhook["deliveredAt"]), (&json!("pending"), &first));
+    world.webhook().answer(Answer::Status(204));
+    world.advance(60);
+    world.run_until_idle().await;
+    assert_eq!(deliveries(&world).await[1]["status"], "delivered");
+}
+
+#[tokio::test]
+async fn an_event_without_attempts_is_not_pending_for_ever() {
+    let world = World::builder().webhook().expect_leftovers().start().await;
+    world.hand_in(DEMO_USER, None, &broken(BANK)).await;
+    let is_attempt = |item: &&Value| item["PK"]["S"].as_str().is_some_and(|key| key.starts_with("DELIVERY#"));
+    let attempt = world.items().iter().find(is_attempt).unwrap().clone();
+    let delete = json!({"TableName": local::names::TABLE, "Key": {"PK": attempt["PK"], "SK": attempt["SK"]}});
+    world.system.database.delete_item(serde_json::from_value(delete).unwrap()).unwrap();
+    world.advance(60);
+    assert_eq!(deliveries(&world).await[1]["status"], "pending");
+    world.advance(2 * 60 * 60);
+    assert_eq!(deliveries(&world).await.len(), 1);
+}

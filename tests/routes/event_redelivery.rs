@@ -77,7 +77,7 @@ async fn an_event_that_is_on_its_way_is_left_alone_and_the_reply_says_so() {
         let expected = json!({"eventId": event.event_id, "channel": channel, "pending": true});
         assert_eq!((reply.status, reply.json()), (StatusCode::ACCEPTED, expected));
         let report = slice(&world, channel, None).await.json();
-        assert_eq!(report, json!({"redelivered": 0, "pending": 1}));
+        assert_eq!(report, json!({"redelivered": 0, "pending": 1, "skipped": 0}));
     }
     assert_eq!(world.system.queues.depth(Queue::Webhooks).unwrap(), local::Depth::default());
 }
@@ -131,12 +131,12 @@ async fn a_range_is_redelivered_by_types_and_ends() {
     world.advance(HOUR);
     let body = |types: &[&str], to: &str| json!({"from": FROM, "to": to, "types": types});
     let none = world.post("/events/redeliver", &body(&["account.removed"], "2026-11-24T00:00:00Z")).await;
-    assert_eq!(none.json(), json!({"redelivered": 0, "pending": 0}));
+    assert_eq!(none.json(), json!({"redelivered": 0, "pending": 0, "skipped": 0}));
     let earlier = world.post("/events/redeliver", &body(&[], "2026-11-23T08:59:59Z")).await;
-    assert_eq!(earlier.json(), json!({"redelivered": 0, "pending": 0}));
+    assert_eq!(earlier.json(), json!({"redelivered": 0, "pending": 0, "skipped": 0}));
     let kinds = [event.kind.as_str(), "user.reauthorized"];
     let found = world.post("/events/redeliver", &body(&kinds, "2026-11-24T00:00:00Z")).await;
-    assert_eq!(found.json(), json!({"redelivered": 1, "pending": 0}));
+    assert_eq!(found.json(), json!({"redelivered": 1, "pending": 0, "skipped": 0}));
     world.sweep().await;
     assert_eq!(world.published().len(), 2);
 }
@@ -148,7 +148,7 @@ async fn a_failed_call_does_not_skip_an_event() {
     world.system.aws.fail(Fault::refuse("sqs:SendMessageBatch", 3));
     let refused = slice(&world, "webhook", None).await;
     assert_eq!((refused.status, &refused.json()["code"]), (StatusCode::SERVICE_UNAVAILABLE, &json!("unavailable")));
-    // The third batch fails, and what is done is reported.
+    // Nothing was done. The application begins again.
     world.system.aws.clear_faults();
     let mut reports = vec![slice(&world, "webhook", None).await.json()];
     while let Some(cursor) = reports.last().unwrap()["cursor"].as_str().map(str::to_owned) {
@@ -252,4 +252,63 @@ async fn events_are_redelivered_to_the_webhook_also_if_the_function_is_killed_on
         bodies.entry(message.attributes["eventId"].clone()).or_default().insert(message.body);
     }
     assert!(bodies.values().all(|bodies| bodies.len() == 1), "copies of an event are equal");
+}
+
+#[tokio::test]
+async fn events_that_are_older_than_the_log_are_left_out_of_a_range() {
+    let world = World::builder().start().await;
+    published(&world).await;
+    world.advance(31 * 24 * HOUR);
+    let body = json!({"from": FROM, "to": "2026-12-31T09:00:00Z"});
+    let report = world.post("/events/redeliver", &body).await;
+    assert_eq!(report.json(), json!({"redelivered": 0, "pending": 0, "skipped": 0}));
+    assert!(due(&world).is_empty());
+}
+
+#[tokio::test]
+async fn an_event_that_waits_for_its_next_post_is_not_put_on_the_queue_again() {
+    let world = World::builder().webhook().expect_leftovers().start().await;
+    world.webhook().answer(Answer::Status(503));
+    let event = published(&world).await;
+    world.run_until_idle().await;
+    let before = world.system.queues.depth(Queue::Webhooks).unwrap();
+    let reply = redeliver(&world, &event, json!({"channel": "webhook"})).await;
+    assert_eq!((reply.status, &reply.json()["pending"]), (StatusCode::ACCEPTED, &json!(true)), "{}", reply.body);
+    let report = slice(&world, "webhook", None).await.json();
+    assert_eq!(report, json!({"redelivered": 0, "pending": 1, "skipped": 0}));
+    assert_eq!(world.system.queues.depth(Queue::Webhooks).unwrap(), before);
+}
+
+#[tokio::test]
+async fn an_event_whose_link_cannot_be_derived_any_more_is_not_posted_without_it() {
+    let world = World::builder().webhook().start().await;
+    let event = published(&world).await;
+    for secret in ["b", "c"] {
+        world.system.secrets.put(names::SERVICE_SECRET, &secret.repeat(40));
+    }
+    world.advance(16 * MINUTE);
+    let reply = redeliver(&world, &event, json!({"channel": "webhook"})).await;
+    assert_eq!((reply.status, &reply.json()["code"]), (StatusCode::CONFLICT, &json!("link_not_available")));
+    let report = slice(&world, "webhook", None).await.json();
+    assert_eq!(report, json!({"redelivered": 0, "pending": 0, "skipped": 1}));
+    assert_eq!(world.system.queues.depth(Queue::Webhooks).unwrap(), local::Depth::default());
+}
+
+#[tokio::test]
+async fn an_event_of_a_later_version_is_read_and_posted_again() {
+    let world = World::builder().webhook().expect_leftovers().start().await;
+    let event = published(&world).await;
+    let is_event = |item: &Value| item["eventId"]["S"] == json!(event.event_id) && item.get("payload").is_some();
+    let mut item = world.items().into_iter().find(is_event).unwrap();
+    let payload =
+        json!({"type": "account.paused", "timestamp": FROM, "data": {"eventId": event.event_id, "later": [1]}});
+    item["payload"] = json!({"S": payload.to_string()});
+    item["eventType"] = json!({"S": "account.paused"});
+    let put = json!({"TableName": names::TABLE, "Item": item});
+    world.system.database.put_item(serde_json::from_value(put).unwrap()).unwrap();
+    assert_eq!(world.get("/events").await.json()["events"], json!([payload]));
+    let reply = redeliver(&world, &event, json!({"channel": "webhook"})).await;
+    assert_eq!(reply.status, StatusCode::ACCEPTED, "{}", reply.body);
+    let message = world.system.queues.messages(Queue::Webhooks, 10).unwrap().remove(0);
+    assert_eq!((message.body, &*message.attributes["eventType"]), (payload.to_string(), "account.paused"));
 }

@@ -1,7 +1,8 @@
 //! `GET /webhook`, `POST /webhook/enable` and `POST /webhook/test`.
 
+use digime_simulator::Moment;
 use http::StatusCode;
-use local::names::Queue;
+use local::{aws::Fault, names::Queue};
 use serde_json::{Value, json};
 use tests::{Answer, BANK, DEMO_USER, Reply, World, broken, healthy};
 
@@ -107,4 +108,32 @@ async fn an_endpoint_that_cannot_be_reached_is_an_outcome_too() {
     let outcome = test(&world).await;
     assert_eq!((&outcome["delivered"], &outcome["error"]), (&json!(false), &json!("connection_failed")));
     assert_eq!((outcome.get("statusCode"), outcome.get("response")), (None, None));
+}
+
+#[tokio::test]
+async fn the_state_is_shown_and_enabled_without_the_secret_and_a_test_is_not_posted() {
+    let world = World::builder().webhook().start().await;
+    world.system.aws.fail(Fault::refuse("secretsmanager:GetSecretValue", 1_000));
+    let state = shown(&world).await;
+    assert_eq!((&state["state"], state.get("publicKeys")), (&json!("active"), None));
+    assert_eq!(world.post("/webhook/enable", &Value::Null).await.status, StatusCode::OK);
+    assert_eq!(world.post("/webhook/test", &Value::Null).await.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(world.webhook().deliveries().is_empty());
+}
+
+#[tokio::test]
+async fn a_test_that_could_be_cut_off_is_not_posted() {
+    let world = World::builder().webhook().start().await;
+    let clock = world.clock.clone();
+    world.system.aws.observe(Some(std::sync::Arc::new(move |moment, name| {
+        if moment == Moment::Before && name == "events secretsmanager:GetSecretValue" {
+            clock.advance(std::time::Duration::from_secs(8));
+        }
+        Box::pin(async {})
+    })));
+    let reply = world.post("/webhook/test", &Value::Null).await;
+    assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE, "{}", reply.body);
+    assert!(world.webhook().deliveries().is_empty());
+    world.system.aws.observe(None);
+    assert_eq!(test(&world).await["delivered"], true);
 }

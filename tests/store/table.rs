@@ -1,14 +1,16 @@
 //! The table of one test, created from the template's definition.
 
-use std::panic::AssertUnwindSafe;
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use aws_sdk_dynamodb::{Client, types::AttributeValue};
 use digime::ambient::{Ambient, Clock};
+use digime_simulator::Moment;
 use futures::FutureExt;
 use jiff::Timestamp;
 use local::{Function, names};
 use reauth_core::{aws::Aws, config::Environment, services, store::Store};
-use reauth_domain::Account;
+use reauth_domain::{Account, UserId};
+use serde_json::Value;
 use tests::{ManualClock, World, create_table};
 
 /// The variable with the endpoint of a DynamoDB, such as `http://127.0.0.1:8000`. Region and credentials are those of the process.
@@ -23,7 +25,7 @@ pub(crate) struct Table {
     client: Client,
     name: String,
     // The service secret, and the embedded DynamoDB where no other is given.
-    _world: World,
+    world: World,
 }
 
 impl Table {
@@ -48,7 +50,7 @@ impl Table {
         let client = Client::new(&aws.service("AWS_ENDPOINT_URL_DYNAMODB").expect("an endpoint"));
         let ambient = clock.ambient();
         let store = store(&environment, &name, &ambient);
-        let table = Self { store, clock, ambient, environment, client, name, _world: world };
+        let table = Self { store, clock, ambient, environment, client, name, world };
         if endpoint.is_some() {
             create_table(&table.client, &table.name).await;
         }
@@ -76,6 +78,33 @@ impl Table {
         let update = self.client.update_item().table_name(&self.name).update_expression("REMOVE logShard");
         let update = update.key("PK", text(format!("USER#{}", account.user_id))).key("SK", text(sort_key));
         update.condition_expression("attribute_exists(PK)").send().await.expect("an event");
+    }
+
+    /// Replaces the payload of the user's only event, as if a later version of this service had written it.
+    pub(crate) async fn replace_payload(&self, user: &UserId, payload: &Value) {
+        let text = |text: &str| AttributeValue::S(text.to_owned());
+        let query = self.client.query().table_name(&self.name).consistent_read(true);
+        let query = query.key_condition_expression("PK = :pk AND begins_with(SK, :event)");
+        let pk = format!("USER#{user}");
+        let query = query.expression_attribute_values(":pk", text(&pk));
+        let found = query.expression_attribute_values(":event", text("EVENT#")).send().await.expect("an answer");
+        let key = found.items()[0]["SK"].clone();
+        let update = self.client.update_item().table_name(&self.name).key("PK", text(&pk)).key("SK", key);
+        let update = update.update_expression("SET payload = :payload, eventType = :type");
+        let update = update.expression_attribute_values(":payload", text(&payload.to_string()));
+        let kind = payload["type"].as_str().expect("a type");
+        update.expression_attribute_values(":type", text(kind)).send().await.expect("an event");
+    }
+
+    /// Each call of Secrets Manager takes so long.
+    pub(crate) fn slow_secrets(&self, delay: Duration) {
+        let clock = self.clock.clone();
+        self.world.system.aws.observe(Some(Arc::new(move |moment, name| {
+            if moment == Moment::Before && name.ends_with("secretsmanager:GetSecretValue") {
+                clock.advance(delay);
+            }
+            Box::pin(async {})
+        })));
     }
 
     /// Everything in the table, as text.

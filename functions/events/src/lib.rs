@@ -15,11 +15,11 @@ use reauth_core::{
     aws::Aws,
     config::{ConfigError, Environment},
     services,
-    store::{Store, StoredEvent},
+    store::{LoggedEvent, Store},
     warm_up::Step,
     web::{ApiRequest, HttpFunction, Problem, Response},
 };
-use reauth_domain::EventId;
+use reauth_domain::{EventId, event::ReconnectLink};
 use secrecy::ExposeSecret;
 use serde_json::Value;
 use url::Url;
@@ -37,8 +37,10 @@ pub struct Events {
 
 /// An event in JSON, with its reconnect link.
 struct EventWithLink {
-    stored: StoredEvent,
+    stored: LoggedEvent,
     body: Value,
+    /// Whether the event lacks the link that it must be delivered with.
+    lacks_link: bool,
 }
 
 /// Which links a list of events contains.
@@ -87,7 +89,7 @@ impl Events {
     ///
     /// # Errors
     /// 404 when it is not in the log.
-    async fn find(&self, id: &EventId) -> Result<StoredEvent, Problem> {
+    async fn find(&self, id: &EventId) -> Result<LoggedEvent, Problem> {
         self.store.event_of_log(id).await?.ok_or_else(event_not_found)
     }
 
@@ -103,7 +105,7 @@ impl Events {
     async fn with_links(
         &self,
         request: &Request,
-        events: Vec<StoredEvent>,
+        events: Vec<LoggedEvent>,
         wanted: Links,
     ) -> Result<Vec<EventWithLink>, Problem> {
         let mut links = self.store.links_of(&events).await?;
@@ -113,14 +115,15 @@ impl Events {
         }
         // Without a link, the address of the API need not be known.
         let base = if links.is_empty() { None } else { Some(request.public_base_url(self.public_base_url.as_ref())?) };
-        let with_link = |stored: StoredEvent| {
-            let link = links.remove(&stored.event.subject.event_id).zip(base.as_ref());
-            let link = link.map(|((path, expires_at), base)| {
-                let url = base.join(path.expose_secret()).map_err(Problem::internal)?;
-                Ok::<_, Problem>(reauth_domain::event::ReconnectLink { url: url.into(), expires_at })
-            });
-            let body = stored.event.to_json(link.transpose()?.as_ref()).map_err(Problem::internal)?;
-            Ok(EventWithLink { stored, body })
+        let with_link = |stored: LoggedEvent| {
+            let mut body = stored.payload.clone();
+            let link = links.remove(&stored.event_id).zip(base.as_ref());
+            let lacks_link = stored.carries_link() && link.is_none();
+            if let Some(((path, expires_at), base)) = link {
+                let url = base.join(path.expose_secret()).map_err(Problem::internal)?.into();
+                ReconnectLink { url, expires_at }.add_to(&mut body).map_err(Problem::internal)?;
+            }
+            Ok(EventWithLink { stored, body, lacks_link })
         };
         events.into_iter().map(with_link).collect()
     }
@@ -128,7 +131,7 @@ impl Events {
 
 fn event_not_found() -> Problem {
     let detail = "It never existed, it is older than 30 days, its user was erased, or an earlier version of the service \
-                  wrote it.";
+                  wrote it. An event can be found a second after it was delivered.";
     Problem::new(StatusCode::NOT_FOUND, "event_not_found", "The event is not known.", detail)
 }
 

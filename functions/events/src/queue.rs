@@ -8,7 +8,7 @@ use aws_sdk_sqs::{
 use reauth_core::{
     aws::{Aws, AwsError},
     config::ConfigError,
-    store::StoredEvent,
+    store::LoggedEvent,
 };
 use reauth_domain::EventId;
 
@@ -30,8 +30,20 @@ pub(crate) struct Queue {
 
 /// An event as a message of the queue. Its form is that which the topic's subscription with raw delivery gives it.
 pub(crate) struct Message {
-    pub(crate) stored: StoredEvent,
+    pub(crate) stored: LoggedEvent,
     body: String,
+    /// What becomes of the event, if its message is sent.
+    pub(crate) fate: Fate,
+}
+
+/// What becomes of an event that is asked for again on the webhook.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Sent,
+    /// It is on its way to the topic, or waits for its next post.
+    Pending,
+    /// Its link was derived with a service secret that has been rotated twice since. Without it, it is not valid.
+    Skipped,
 }
 
 /// A message that SQS did not take. All before it are on the queue.
@@ -42,19 +54,19 @@ pub(crate) struct NotSent {
     reason: String,
 }
 
-impl From<EventWithLink> for Message {
-    fn from(event: EventWithLink) -> Self {
-        Self { body: event.body.to_string(), stored: event.stored }
-    }
-}
-
 impl Message {
     pub(crate) fn event_id(&self) -> &EventId {
-        &self.stored.event.subject.event_id
+        &self.stored.event_id
     }
 
-    pub(crate) fn is_published(&self) -> bool {
-        self.stored.published_at.is_some()
+    /// `is_waiting`: a message of the event waits for its next post.
+    pub(crate) fn new(event: EventWithLink, is_waiting: bool) -> Self {
+        let fate = match event.stored.published_at {
+            Some(_) if event.lacks_link => Fate::Skipped,
+            Some(_) if !is_waiting => Fate::Sent,
+            _ => Fate::Pending,
+        };
+        Self { body: event.body.to_string(), stored: event.stored, fate }
     }
 
     /// `id` names it within its batch.
@@ -63,7 +75,7 @@ impl Message {
         let mut entry = SendMessageBatchRequestEntry::builder()
             .id(id.to_string())
             .message_body(&self.body)
-            .message_attributes("eventType", attribute(self.stored.event.detail.kind())?)
+            .message_attributes("eventType", attribute(self.stored.kind())?)
             .message_attributes("eventId", attribute(self.event_id().as_str())?);
         if let Some(traceparent) = self.stored.traceparent {
             entry = entry.message_attributes("traceparent", attribute(&traceparent.to_string())?);

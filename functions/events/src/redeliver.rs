@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use digime::ambient::Deadline;
-use futures::future::join_all;
+use futures::future::{join_all, try_join_all};
 use http::StatusCode;
 use jiff::Timestamp;
 use lambda_http::Request;
 use reauth_core::{
-    store::{LogCursor, LogQuery, Redelivery, StoredEvent},
+    store::{LogCursor, LogQuery, LoggedEvent, Redelivery, StoreError},
     web::{ApiRequest, Input, Problem, Response, response},
 };
 use reauth_domain::{EventId, InvalidField};
@@ -18,7 +18,7 @@ use tracing::instrument;
 use crate::{
     Events, Links,
     list::known_types,
-    queue::{Message, in_batches},
+    queue::{Fate, Message, in_batches},
     replies::{Channel, RedeliveredBody, RedeliveredEventBody},
 };
 
@@ -34,6 +34,7 @@ const RESERVE: Duration = Duration::from_secs(8);
 struct Progress {
     redelivered: usize,
     pending: usize,
+    skipped: usize,
     /// All events up to this one are done.
     last: Option<EventId>,
     /// Whether all events are done.
@@ -43,13 +44,18 @@ struct Progress {
 }
 
 impl Progress {
-    fn add(&mut self, stored: &StoredEvent, done: Redelivery) {
+    fn add(&mut self, stored: &LoggedEvent, done: Redelivery) {
         match done {
             Redelivery::Rescheduled => self.redelivered += 1,
             Redelivery::Pending => self.pending += 1,
             Redelivery::Gone => {}
         }
-        self.last = Some(stored.event.subject.event_id.clone());
+        self.last = Some(stored.event_id.clone());
+    }
+
+    fn skip(&mut self, stored: &LoggedEvent) {
+        self.skipped += 1;
+        self.last = Some(stored.event_id.clone());
     }
 
     fn failed(self, error: Problem) -> Self {
@@ -74,6 +80,9 @@ impl Events {
         if let Some(error) = progress.error {
             return Err(error);
         }
+        if progress.skipped > 0 {
+            return Err(link_not_available());
+        }
         if progress.redelivered + progress.pending == 0 {
             return Err(crate::event_not_found());
         }
@@ -85,7 +94,8 @@ impl Events {
     /// `POST /events/redeliver`: one slice of the events of a time.
     #[instrument(skip_all)]
     pub(crate) async fn redeliver_range(&self, request: &Request) -> Result<Response, Problem> {
-        let (query, channel) = read_range(request)?;
+        let (mut query, channel) = read_range(request)?;
+        query.after = query.after.max(Some(self.store.beginning_of_log()));
         self.check_channel(channel)?;
         let page = self.store.log(&query).await?;
         let progress = self.redeliver(request, page.events, channel).await?;
@@ -101,9 +111,15 @@ impl Events {
             }
             error.log();
         }
-        let Progress { redelivered, pending, .. } = progress;
-        tracing::info!(channel = channel.name(), redelivered, pending, "redeliver: put events on their way again");
-        let body = RedeliveredBody { redelivered, pending, cursor: next.map(LogCursor::encode) };
+        let Progress { redelivered, pending, skipped, .. } = progress;
+        tracing::info!(
+            channel = channel.name(),
+            redelivered,
+            pending,
+            skipped,
+            "redeliver: put events on their way again"
+        );
+        let body = RedeliveredBody { redelivered, pending, skipped, cursor: next.map(LogCursor::encode) };
         Ok(response::json(StatusCode::OK, &body))
     }
 
@@ -117,7 +133,7 @@ impl Events {
     async fn redeliver(
         &self,
         request: &Request,
-        events: Vec<StoredEvent>,
+        events: Vec<LoggedEvent>,
         channel: Channel,
     ) -> Result<Progress, Problem> {
         match channel {
@@ -126,13 +142,13 @@ impl Events {
         }
     }
 
-    async fn redeliver_to_topic(&self, events: &[StoredEvent], deadline: Deadline) -> Progress {
+    async fn redeliver_to_topic(&self, events: &[LoggedEvent], deadline: Deadline) -> Progress {
         let mut progress = Progress::default();
         for events in events.chunks(CONCURRENCY) {
             if self.ambient.remaining(deadline) < RESERVE {
                 return progress;
             }
-            let done = events.iter().map(|stored| Box::pin(self.store.redeliver(&stored.event)));
+            let done = events.iter().map(|stored| Box::pin(self.store.redeliver(stored)));
             for (stored, done) in events.iter().zip(join_all(done).await) {
                 match done {
                     Ok(done) => progress.add(stored, done),
@@ -143,24 +159,46 @@ impl Events {
         progress.completed()
     }
 
+    /// Whether a message of each event waits for its next post: there is never more than one.
+    async fn are_waiting(&self, events: &[LoggedEvent]) -> Result<Vec<bool>, StoreError> {
+        let ids: Vec<EventId> = events.iter().map(|stored| stored.event_id.clone()).collect();
+        let mut waiting = Vec::new();
+        for ids in ids.chunks(CONCURRENCY) {
+            let asked = ids.iter().map(|id| Box::pin(self.is_waiting(id)));
+            waiting.extend(try_join_all(asked).await?);
+        }
+        Ok(waiting)
+    }
+
+    async fn is_waiting(&self, event: &EventId) -> Result<bool, StoreError> {
+        let messages = self.store.attempts_by_message(event).await?;
+        let next = messages.iter().filter_map(|message| message.last()?.next_attempt_at).max();
+        Ok(next.is_some_and(|next| next > self.ambient.now()))
+    }
+
     /// An event that was not published yet comes to the webhook by the topic.
-    async fn redeliver_to_webhook(&self, request: &Request, events: Vec<StoredEvent>) -> Result<Progress, Problem> {
+    async fn redeliver_to_webhook(&self, request: &Request, events: Vec<LoggedEvent>) -> Result<Progress, Problem> {
         let (endpoint, deadline) = (self.endpoint()?, request.context().deadline);
         let mut progress = Progress::default();
+        let waiting = self.are_waiting(&events).await?;
         let events = self.with_links(request, events, Links::All).await?;
-        let messages: Vec<Message> = events.into_iter().map(Message::from).collect();
+        let messages = events.into_iter().zip(waiting);
+        let messages: Vec<Message> = messages.map(|(event, is_waiting)| Message::new(event, is_waiting)).collect();
         for batch in in_batches(&messages) {
             if self.ambient.remaining(deadline) < RESERVE {
                 return Ok(progress);
             }
-            let published: Vec<&Message> = batch.iter().filter(|message| message.is_published()).collect();
-            let failed = endpoint.queue.send(&published).await.err();
+            let sent: Vec<&Message> = batch.iter().filter(|message| message.fate == Fate::Sent).collect();
+            let failed = endpoint.queue.send(&sent).await.err();
             for message in batch {
                 if failed.as_ref().is_some_and(|failed| failed.event_id == *message.event_id()) {
                     break;
                 }
-                let done = if message.is_published() { Redelivery::Rescheduled } else { Redelivery::Pending };
-                progress.add(&message.stored, done);
+                match message.fate {
+                    Fate::Sent => progress.add(&message.stored, Redelivery::Rescheduled),
+                    Fate::Pending => progress.add(&message.stored, Redelivery::Pending),
+                    Fate::Skipped => progress.skip(&message.stored),
+                }
             }
             if let Some(failed) = failed {
                 return Ok(progress.failed(Problem::unavailable(failed)));
@@ -168,6 +206,12 @@ impl Events {
         }
         Ok(progress.completed())
     }
+}
+
+fn link_not_available() -> Problem {
+    let detail = "The service secret was rotated twice since the event, so that its reconnect link cannot be derived any \
+                  more. Deliver it to the topic: it gets a new link there.";
+    Problem::new(StatusCode::CONFLICT, "link_not_available", "The event's reconnect link is not available.", detail)
 }
 
 fn read_range(request: &Request) -> Result<(LogQuery, Channel), Problem> {

@@ -55,7 +55,7 @@ impl Channel {
 pub struct RedeliveredEventBody {
     pub(crate) event_id: EventId,
     pub(crate) channel: Channel,
-    /// Whether the event was still on its way to the topic, so that nothing had to be done.
+    /// Whether the event was still on its way to the topic, or waited for its next post, so that nothing had to be done.
     pub(crate) pending: bool,
 }
 
@@ -66,8 +66,11 @@ pub struct RedeliveredEventBody {
 pub struct RedeliveredBody {
     /// The number of events that are on their way again.
     pub(crate) redelivered: usize,
-    /// The number of events that were still on their way to the topic, so that nothing had to be done.
+    /// The number of events that were still on their way to the topic, or waited for their next post, so that nothing had to
+    /// be done.
     pub(crate) pending: usize,
+    /// The number of events that were not posted again, because their reconnect link cannot be derived any more.
+    pub(crate) skipped: usize,
     /// Set if there is more to do: call again with it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) cursor: Option<String>,
@@ -168,8 +171,9 @@ pub struct WebhookBody {
     pub(crate) last_success_at: Option<Timestamp>,
     /// The number of events that were not accepted yet, as SQS counts its messages: approximately.
     pub(crate) waiting: u64,
-    /// The public keys of the signatures `v1a`. Empty if the secret has no private key.
-    pub(crate) public_keys: Vec<String>,
+    /// The public keys of the signatures `v1a`. Empty if the secret has no private key, left out if the secret cannot be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) public_keys: Option<Vec<String>>,
 }
 
 /// `POST /webhook/test`.

@@ -1,5 +1,10 @@
 //! The routes of the webhook: its state, and a test of it.
 
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+
 use digime::ambient::Ambient;
 use http::StatusCode;
 use lambda_http::Request;
@@ -8,11 +13,14 @@ use reauth_core::{
     config::ConfigError,
     error::Chain,
     secrets::SecretError,
-    store::{WebhookStore, url_hash},
+    store::{StoreError, WebhookStore, url_hash},
     web::{ApiRequest, Problem, Response, response},
     webhook::{Outgoing, Webhook},
 };
-use reauth_domain::{EventId, TestEvent, webhook::WebhookHealth};
+use reauth_domain::{
+    EventId, TestEvent,
+    webhook::{WebhookHealth, WebhookStateName},
+};
 use tracing::instrument;
 
 use crate::{
@@ -20,6 +28,9 @@ use crate::{
     queue::Queue,
     replies::{WebhookBody, WebhookTestBody},
 };
+
+/// The time that a test requires: that of a post, and of the reply.
+const TEST_TIME: Duration = Duration::from_secs(16);
 
 /// The endpoint that events are posted to.
 #[derive(Debug)]
@@ -42,10 +53,24 @@ impl Endpoint {
         })
     }
 
+    pub(crate) async fn is_disabled(&self) -> Result<bool, StoreError> {
+        let health = self.store.health_of(&self.url_hash).await?.value;
+        Ok(health.state.name() == WebhookStateName::Disabled)
+    }
+
+    /// Without the secret, the state can be shown all the same. The public keys are then left out.
+    async fn public_keys(&self) -> Option<Vec<String>> {
+        let keys = self.webhook.public_keys().await;
+        let warn = |error: &SecretError| {
+            tracing::warn!(error = %Chain(error), "webhook: could not read the secret for the public keys");
+        };
+        keys.inspect_err(warn).ok()
+    }
+
     async fn body(&self, health: WebhookHealth) -> Result<WebhookBody, Problem> {
         let waiting = async { self.queue.depth().await.map_err(Problem::unavailable) };
-        let public_keys = async { self.webhook.public_keys().await.map_err(|error| secret_problem(&error)) };
-        let (waiting, public_keys) = tokio::try_join!(waiting, public_keys)?;
+        let (waiting, public_keys) = tokio::join!(waiting, self.public_keys());
+        let waiting = waiting?;
         Ok(WebhookBody {
             url: self.webhook.url().to_string(),
             state: health.state.name(),
@@ -73,10 +98,17 @@ impl Events {
     pub(crate) async fn enable_webhook(&self, request: &Request) -> Result<Response, Problem> {
         request.input().finish(|| Some(()))?;
         let (endpoint, now) = (self.endpoint()?, self.ambient.now());
-        let enable = |health: &WebhookHealth| health.enabled(now);
+        let changed = AtomicBool::new(false);
+        let enable = |health: &WebhookHealth| {
+            let enabled = health.enabled(now);
+            changed.store(enabled.is_some(), Ordering::Relaxed);
+            enabled
+        };
         let deadline = request.context().deadline;
         let health = endpoint.store.change_health(&endpoint.url_hash, deadline, enable).await?;
-        tracing::info!("webhook: the endpoint is enabled");
+        if changed.into_inner() {
+            tracing::info!("webhook: the endpoint is enabled");
+        }
         Ok(response::json(StatusCode::OK, &endpoint.body(health).await?))
     }
 
@@ -85,7 +117,13 @@ impl Events {
     #[instrument(skip_all)]
     pub(crate) async fn test_webhook(&self, request: &Request) -> Result<Response, Problem> {
         request.input().finish(|| Some(()))?;
-        let (endpoint, now) = (self.endpoint()?, self.ambient.now());
+        let endpoint = self.endpoint()?;
+        // Fetched and cached before the time is looked at: the post itself does not wait for them.
+        endpoint.webhook.public_keys().await.map_err(|error| secret_problem(&error))?;
+        if self.ambient.remaining(request.context().deadline) < TEST_TIME {
+            return Err(Problem::unavailable("too little time is left to post a test"));
+        }
+        let now = self.ambient.now();
         let milliseconds = u64::try_from(now.as_millisecond()).unwrap_or_default();
         let event_id = EventId::new(milliseconds, self.ambient.bytes());
         let body = TestEvent::new(event_id.clone(), now).to_json().map_err(Problem::internal)?.to_string();

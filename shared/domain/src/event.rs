@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::event_schema::WITH_LINK;
 use crate::time::rfc3339;
 use crate::{AccountId, ContractId, EpisodeId, EventId, FailureCode, ReauthorizationId, UserId};
 
@@ -258,6 +259,19 @@ pub struct ReconnectLink {
     pub expires_at: Timestamp,
 }
 
+impl ReconnectLink {
+    /// Adds the link to an event in JSON.
+    ///
+    /// # Errors
+    /// None is expected: a link can be written as JSON.
+    pub fn add_to(&self, event: &mut Value) -> Result<(), serde_json::Error> {
+        if let Some(Value::Object(data)) = event.get_mut("data") {
+            data.extend(object(serde_json::to_value(self)?));
+        }
+        Ok(())
+    }
+}
+
 impl EventDetail {
     /// All types.
     pub const KINDS: [&str; 7] = [
@@ -288,6 +302,12 @@ impl EventDetail {
     #[must_use]
     pub fn carries_link(&self) -> bool {
         matches!(self, Self::ReauthorizationRequired { .. } | Self::UserReauthorizationRequired { .. })
+    }
+
+    /// As [`EventDetail::carries_link`], of the event's type.
+    #[must_use]
+    pub fn kind_carries_link(kind: &str) -> bool {
+        WITH_LINK.contains(&kind)
     }
 }
 
@@ -373,6 +393,14 @@ mod tests {
     }
 
     #[test]
+    fn the_types_are_those_of_the_schema() {
+        let schema = schemars::SchemaGenerator::default().into_root_schema_for::<EventDetail>().to_value();
+        let types = schema["oneOf"].as_array().unwrap().iter();
+        let types: Vec<_> = types.map(|one| one["properties"]["type"]["const"].as_str().unwrap()).collect();
+        assert_eq!(types, EventDetail::KINDS);
+    }
+
+    #[test]
     fn every_event_reads_back_what_it_wrote() {
         let details = [
             EventDetail::ReauthorizationRequired {
@@ -390,6 +418,7 @@ mod tests {
         ];
         for detail in details {
             let event = event(detail);
+            assert_eq!(event.detail.carries_link(), EventDetail::kind_carries_link(event.detail.kind()));
             let json = event.to_json(None).unwrap();
             assert_eq!(json["type"], event.detail.kind());
             assert_eq!(Event::from_json(json).unwrap(), event);

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// The types for which [`EventDetail::carries_link`] is true.
-const WITH_LINK: [&str; 2] = ["account.reauthorization_required", "user.reauthorization_required"];
+pub(crate) const WITH_LINK: [&str; 2] = ["account.reauthorization_required", "user.reauthorization_required"];
 
 impl JsonSchema for Event {
     fn schema_name() -> Cow<'static, str> {

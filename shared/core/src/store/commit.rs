@@ -66,14 +66,13 @@ impl Store {
         let mut changes = std::mem::take(&mut commit.changes).into_iter().peekable();
         while changes.peek().is_some() {
             let (mut part, mut operations) = (Vec::new(), 0);
-            let now = self.ambient.now();
             while let Some(change) = changes.next_if(|change| {
                 operations += 1 + change.change.events.len() + change.change.settled.len();
                 part.is_empty() || operations <= MAX_OPERATIONS
             }) {
-                part.push(self.with_events(change, now).await?);
+                part.push(change);
             }
-            self.commit_part(&commit, &part, now).await?;
+            let Written { part, now } = self.commit_part(&commit, &part).await?;
             if let Some(last_reads) = &mut commit.last_reads {
                 part.iter().for_each(|part| part.record_in(&mut last_reads.value));
                 last_reads.version = next_version(last_reads.version, now);
@@ -82,31 +81,30 @@ impl Store {
         Ok(())
     }
 
-    async fn commit_part(&self, commit: &Commit, part: &[ChangeWithEvents], now: Timestamp) -> Result<(), StoreError> {
+    async fn commit_part(&self, commit: &Commit, part: &[AccountChange]) -> Result<Written, StoreError> {
         let mut gone = BTreeSet::new();
-        loop {
-            match self.try_commit(commit, part, &gone, now).await {
+        let written = loop {
+            match self.try_commit(commit, part, &gone).await {
                 // The reauthorization was deleted. The account must not wait for it: write the change without it.
                 Err(StoreError::Conflict(Some(Condition::Settled(id)))) if gone.insert(id.clone()) => {}
                 Err(error) => return Err(error),
-                Ok(()) => break,
+                Ok(written) => break written,
             }
-        }
-        for one in part {
+        };
+        for one in &written.part {
             one.events.iter().for_each(log_recorded);
             let settled = one.change.settled.iter().filter(|(id, _)| !gone.contains(id));
             metrics::account_change(&one.events, one.change.ended_episode_since, settled.map(|(_, settled)| settled));
         }
-        Ok(())
+        Ok(written)
     }
 
     async fn try_commit(
         &self,
         commit: &Commit,
-        part: &[ChangeWithEvents],
+        part: &[AccountChange],
         gone: &BTreeSet<ReauthorizationId>,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Written, StoreError> {
         let reads_exist = commit.last_reads.as_ref().is_some_and(|last_reads| last_reads.version > 0);
         let depends_on_existing_item =
             reads_exist || commit.reauthorization.is_some() || part.iter().any(|one| one.read_version > 0);
@@ -115,10 +113,15 @@ impl Store {
         } else {
             self.unless_erased(&commit.user_id, commit.context.triggered_at).await?
         };
-        for one in part {
+        let link_key_id = self.keyring().await?.link_key_id();
+        // Nothing but the write comes between this time, which the ids of the events begin with, and their appearance: the
+        // log relies on it (`SETTLED_AFTER`).
+        let now = self.ambient.now();
+        let part: Vec<_> = part.iter().map(|change| self.with_events(change.clone(), now, &link_key_id)).collect();
+        for one in &part {
             write_account(&mut transaction, one, now)?;
             for event in &one.events {
-                self.put_event(&mut transaction, event, commit.context.traceparent).await?;
+                transaction.put_event(event, &link_key_id, commit.context.traceparent)?;
             }
             for (id, settlement) in &one.change.settled {
                 let own = commit.reauthorization.as_ref().filter(|(own, _)| own == id).map(|(_, version)| *version);
@@ -132,11 +135,12 @@ impl Store {
             part.iter().for_each(|one| one.record_in(&mut afterwards.value));
             add_last_reads(&mut transaction, &commit.user_id, &afterwards, now)?;
         }
-        transaction.commit().await
+        transaction.commit().await?;
+        Ok(Written { part, now })
     }
 
     /// The change with its events as they are stored. The episode records the event that announced it.
-    async fn with_events(&self, change: AccountChange, now: Timestamp) -> Result<ChangeWithEvents, StoreError> {
+    fn with_events(&self, change: AccountChange, now: Timestamp, link_key_id: &str) -> ChangeWithEvents {
         let AccountChange { mut change, read_version, read } = change;
         let account = &mut change.account;
         account.sequence = sequence_when_written(account.sequence, change.events.len(), now);
@@ -148,12 +152,18 @@ impl Store {
         let events = self.numbered(&account.user_id, &about, account.sequence, &change.events, now);
         let is_notice = |event: &&Event| event.detail.carries_link();
         if let Some(event) = events.iter().rfind(is_notice) {
-            let link_key_id = self.keyring().await?.link_key_id();
             let event_id = event.subject.event_id.clone();
-            change.account.set_notice(Notice { event_id, link_key_id });
+            change.account.set_notice(Notice { event_id, link_key_id: link_key_id.to_owned() });
         }
-        Ok(ChangeWithEvents { version: next_version(read_version, now), change, events, read_version, read })
+        ChangeWithEvents { version: next_version(read_version, now), change, events, read_version, read }
     }
+}
+
+/// Changes that were written.
+struct Written {
+    part: Vec<ChangeWithEvents>,
+    /// The time of the write.
+    now: Timestamp,
 }
 
 /// A change with its events as they are stored.

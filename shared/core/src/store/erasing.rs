@@ -75,8 +75,7 @@ impl Store {
     /// Deletes the attempts to post these events.
     async fn delete_attempts(&self, items: &[Item]) -> Result<(), StoreError> {
         let oldest = self.ambient.now().saturating_sub(POSTED_WITHIN).unwrap_or(Timestamp::MIN);
-        let events = items.iter().filter(|item| item.contains_key("logShard"));
-        let events = events.filter_map(|item| item.get("eventId")?.as_s().ok()?.parse::<EventId>().ok());
+        let events = items.iter().filter_map(|item| item.get("eventId")?.as_s().ok()?.parse::<EventId>().ok());
         let events: Vec<_> = events.filter(|event| event.is_from(oldest)).collect();
         let attempts = stream::iter(events).map(|event| self.query(key::attempts(&event), key::ATTEMPTS));
         let attempts: Vec<Vec<Item>> = attempts.buffer_unordered(CONCURRENCY).try_collect().await?;

@@ -104,6 +104,34 @@ impl StoredEvent {
     }
 }
 
+impl Transaction<'_> {
+    /// Writes a new event.
+    pub(super) fn put_event(
+        &mut self,
+        event: &Event,
+        link_key_id: &str,
+        traceparent: TraceParent,
+    ) -> Result<(), StoreError> {
+        let Subject { user_id, about, sequence, event_id, .. } = &event.subject;
+        let payload = event.to_json(None).map_err(|error| StoreError::Corrupt(error.to_string()))?;
+        let item = EventItem {
+            event_id: event_id.clone(),
+            event_type: Some(event.detail.kind().to_owned()),
+            payload: payload.to_string(),
+            link_key_id: link_key_id.to_owned(),
+            published_at: None,
+            last_published_at: None,
+            traceparent: Some(traceparent),
+            redeliveries: 0,
+            log_shard: Some(key::log_shard(event_id)),
+            due_shard: Some(key::due_events_shard(user_id)),
+            due_at: Some(after(event.timestamp, UNDELIVERED_AFTER)),
+        };
+        let item = item::write(key::event(user_id, &about.target(), *sequence), &item)?;
+        self.put(Condition::Event, item, "attribute_not_exists(PK)", &[])
+    }
+}
+
 impl Store {
     /// New events as they are stored. `last` is the sequence number of the last one.
     pub(super) fn numbered(
@@ -126,29 +154,6 @@ impl Store {
             detail: event.detail.clone(),
         };
         (last + 1 - events.len() as u64..).zip(events).map(event).collect()
-    }
-
-    pub(super) async fn put_event(
-        &self,
-        transaction: &mut Transaction<'_>,
-        event: &Event,
-        traceparent: TraceParent,
-    ) -> Result<(), StoreError> {
-        let Subject { user_id, about, sequence, event_id, .. } = &event.subject;
-        let payload = event.to_json(None).map_err(|error| StoreError::Corrupt(error.to_string()))?;
-        let item = EventItem {
-            event_id: event_id.clone(),
-            payload: payload.to_string(),
-            link_key_id: self.keyring().await?.link_key_id(),
-            published_at: None,
-            traceparent: Some(traceparent),
-            redeliveries: 0,
-            log_shard: Some(key::log_shard(event_id)),
-            due_shard: Some(key::due_events_shard(user_id)),
-            due_at: Some(after(event.timestamp, UNDELIVERED_AFTER)),
-        };
-        let item = item::write(key::event(user_id, &about.target(), *sequence), &item)?;
-        transaction.put(Condition::Event, item, "attribute_not_exists(PK)", &[])
     }
 
     /// The newest `limit` events of an account before the cursor, oldest first. Each is as it was delivered, without
@@ -213,7 +218,7 @@ impl Store {
             .table_name(&*self.table)
             .set_key(Some(key::event(&subject.user_id, &subject.about.target(), subject.sequence).into_item()))
             .condition_expression(condition)
-            .update_expression("SET publishedAt = :at REMOVE dueShard, dueAt")
+            .update_expression("SET publishedAt = :at, lastPublishedAt = :at REMOVE dueShard, dueAt")
             .expression_attribute_values(":event", text(subject.event_id.as_str()))
             .expression_attribute_values(":at", text(rfc3339::text(at)));
         if let Some(read) = read {

@@ -22,7 +22,7 @@ use super::{
     reauthorizations::ReauthorizationChange,
     transaction::{next_version, number, text},
 };
-use crate::{lambda::RequestContext, metrics};
+use crate::{keyring::Keyring, lambda::RequestContext, metrics};
 
 /// Longer than a refresh can take with its retries and the write of the new pair.
 const LEASE: Duration = Duration::from_secs(30);
@@ -117,6 +117,16 @@ impl Store {
         reauthorization: Option<&ReauthorizationChange>,
         context: RequestContext,
     ) -> Result<u64, StoreError> {
+        let is_new = matches!(condition, GrantCondition::Version(0));
+        let mut transaction = if is_new {
+            self.restoring(&change.grant.user_id, context.triggered_at).await?
+        } else {
+            self.transaction()
+        };
+        let keyring = self.keyring().await?;
+        let link_key_id = keyring.link_key_id();
+        // Nothing but the write comes between this time, which the ids of the events begin with, and their appearance: the
+        // log relies on it (`SETTLED_AFTER`).
         let now = self.ambient.now();
         let GrantChange { mut grant, events } = change;
         grant.sequence = sequence_when_written(grant.sequence, events.len(), now);
@@ -126,10 +136,9 @@ impl Store {
         if let (Some(event), Some(episode)) =
             (events.iter().rfind(|event| event.detail.carries_link()), &mut grant.episode)
         {
-            let link_key_id = self.keyring().await?.link_key_id();
-            episode.notice = Some(Notice { event_id: event.subject.event_id.clone(), link_key_id });
+            let event_id = event.subject.event_id.clone();
+            episode.notice = Some(Notice { event_id, link_key_id: link_key_id.clone() });
         }
-        let is_new = matches!(condition, GrantCondition::Version(0));
         let (version, condition, values) = match condition {
             GrantCondition::Version(0) => (next_version(0, now), "attribute_not_exists(PK)", Vec::new()),
             GrantCondition::Version(read) => (read + 1, "version = :read", vec![(":read", number(read))]),
@@ -138,16 +147,14 @@ impl Store {
                 (lease.version + 1, "version = :read AND leaseId = :id", values)
             }
         };
-        let item = self.sealed(&grant, version).await?;
+        let item = self.sealed(&keyring, &grant, version)?;
         if !is_new && events.is_empty() && reauthorization.is_none() {
             self.put_if(Condition::Grant, item, condition, &values).await?;
             return Ok(version);
         }
-        let mut transaction =
-            if is_new { self.restoring(&grant.user_id, context.triggered_at).await? } else { self.transaction() };
         transaction.put(Condition::Grant, item, condition, &values)?;
         for event in &events {
-            self.put_event(&mut transaction, event, context.traceparent).await?;
+            transaction.put_event(event, &link_key_id, context.traceparent)?;
         }
         if let Some(change) = reauthorization {
             change.add_to(&mut transaction, now)?;
@@ -236,7 +243,7 @@ impl Store {
         self.update(update).await.map(drop).map_err(|error| error.about(Condition::Grant))
     }
 
-    async fn sealed(&self, grant: &Grant, version: u64) -> Result<Item, StoreError> {
+    fn sealed(&self, keyring: &Keyring, grant: &Grant, version: u64) -> Result<Item, StoreError> {
         let key = key::grant(&grant.user_id, &grant.contract_id);
         let tokens = Zeroizing::new(
             serde_json::to_string(&grant.tokens.to_node_form())
@@ -246,7 +253,7 @@ impl Store {
             version,
             user_id: grant.user_id.clone(),
             contract_id: grant.contract_id.clone(),
-            tokens: self.keyring().await?.seal(&key.associated(), &tokens, &self.ambient),
+            tokens: keyring.seal(&key.associated(), &tokens, &self.ambient),
             episode: grant.episode.clone(),
             sequence: grant.sequence,
             lease_id: None,

@@ -133,6 +133,9 @@ impl AccountItem {
 #[serde(rename_all = "camelCase")]
 pub(super) struct EventItem {
     pub(super) event_id: EventId,
+    /// The event's type, which the index `byTime` contains too. The first events of the log have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) event_type: Option<String>,
     /// The event as it is delivered, without its reconnect link.
     pub(super) payload: String,
     /// The id of the key that the reconnect link's token is derived with.
@@ -140,6 +143,9 @@ pub(super) struct EventItem {
     /// The receipt: when the topic accepted the event.
     #[serde(default, with = "rfc3339::option", skip_serializing_if = "Option::is_none")]
     pub(super) published_at: Option<Timestamp>,
+    /// When the topic accepted the event last. Also kept while it is delivered again.
+    #[serde(default, with = "rfc3339::option", skip_serializing_if = "Option::is_none")]
+    pub(super) last_published_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) traceparent: Option<TraceParent>,
     /// How often the application asked for the event again.

@@ -208,6 +208,11 @@ pub(super) fn due_events_shard(user: &UserId) -> String {
     due_events_partition(shard(user))
 }
 
+/// The shard of the event with this key. `None` for a key that is not of a user.
+pub(super) fn due_events_shard_of(key: &Key) -> Option<String> {
+    Some(due_events_shard(&key.pk.strip_prefix(USER)?.parse().ok()?))
+}
+
 pub(super) fn due_accounts_shard(user: &UserId) -> String {
     due_accounts_partition(shard(user))
 }

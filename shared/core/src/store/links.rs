@@ -11,7 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Condition, Item, Store, StoreError, StoredEvent,
+    Condition, Item, LoggedEvent, Store, StoreError, StoredEvent,
     item::{self, LinkItem, PointerItem},
     key,
     transaction::text,
@@ -173,15 +173,15 @@ impl Store {
     /// The reconnect links of these events, also expired ones: the path of each, and when it expires.
     pub async fn links_of(
         &self,
-        events: &[StoredEvent],
+        events: &[LoggedEvent],
     ) -> Result<HashMap<EventId, (SecretString, Timestamp)>, StoreError> {
         let keyring = self.keyring().await?;
-        let token = |stored: &StoredEvent| {
-            let id = &stored.event.subject.event_id;
+        let token = |stored: &LoggedEvent| {
+            let id = &stored.event_id;
             let token = keyring.existing_link_token(id, &stored.link_key_id)?;
             Some((key::link(&sha256(token.expose_secret())).pk, (id.clone(), token)))
         };
-        let with_link = events.iter().filter(|stored| stored.event.detail.carries_link());
+        let with_link = events.iter().filter(|stored| stored.carries_link());
         let mut tokens: HashMap<String, (EventId, SecretString)> = with_link.filter_map(token).collect();
         let keys = tokens.keys().filter_map(|pk| Some(key::link(key::token_hash(pk)?))).collect();
         let wanted = KeysAndAttributes::builder().consistent_read(true).projection_expression("PK, expiresAt");

@@ -10,7 +10,8 @@ use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use futures::future::try_join_all;
 use jiff::Timestamp;
-use reauth_domain::{Event, EventId, InvalidValue, UserId, time::rfc3339};
+use reauth_domain::{Event, EventDetail, EventId, InvalidValue, TraceParent, UserId, time::rfc3339};
+use serde_json::Value;
 
 use super::{
     Item, Store, StoreError, StoredEvent, error,
@@ -77,6 +78,62 @@ fn first(time: Timestamp) -> Position {
     Position::from(u64::try_from(time.as_millisecond()).unwrap_or_default()) << 64
 }
 
+/// An event of the log. A later version of this service may have written it: its payload is not parsed, so that such an
+/// event does not stop readers.
+#[derive(Debug, Clone)]
+pub struct LoggedEvent {
+    key: Key,
+    pub event_id: EventId,
+    /// The event as it is delivered, without its reconnect link.
+    pub payload: Value,
+    pub(super) link_key_id: String,
+    /// The receipt: when the topic accepted the event. None while it is delivered again.
+    pub published_at: Option<Timestamp>,
+    /// When the topic accepted the event last.
+    pub last_published_at: Option<Timestamp>,
+    pub traceparent: Option<TraceParent>,
+    /// How often the application asked for the event again.
+    pub redeliveries: u64,
+}
+
+impl LoggedEvent {
+    fn new(key: Key, item: EventItem) -> Result<Self, StoreError> {
+        let payload = serde_json::from_str(&item.payload).map_err(|error| StoreError::Corrupt(error.to_string()))?;
+        Ok(Self {
+            key,
+            event_id: item.event_id.clone(),
+            payload,
+            link_key_id: item.link_key_id.clone(),
+            published_at: item.published_at,
+            last_published_at: item.last_published_at.or(item.published_at),
+            traceparent: item.traceparent,
+            redeliveries: item.redeliveries,
+        })
+    }
+
+    /// The event's type.
+    #[must_use]
+    pub fn kind(&self) -> &str {
+        self.payload["type"].as_str().unwrap_or_default()
+    }
+
+    /// Whether the delivered event must contain a reconnect link.
+    #[must_use]
+    pub fn carries_link(&self) -> bool {
+        EventDetail::kind_carries_link(self.kind())
+    }
+
+    /// The event in the types of this version.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] when this version does not know its type or a value of its fields.
+    pub fn parse(&self) -> Result<StoredEvent, StoreError> {
+        let event = Event::from_json(self.payload.clone()).map_err(|error| StoreError::Corrupt(error.to_string()))?;
+        let Self { link_key_id, published_at, traceparent, redeliveries, .. } = self.clone();
+        Ok(StoredEvent { event, link_key_id, published_at, traceparent, redeliveries })
+    }
+}
+
 /// A part of the log.
 #[derive(Debug, Clone, Default)]
 pub struct LogQuery {
@@ -92,10 +149,16 @@ pub struct LogQuery {
     pub limit: usize,
 }
 
+impl LogQuery {
+    fn wants(&self, kind: &str) -> bool {
+        self.types.is_empty() || self.types.contains(kind)
+    }
+}
+
 /// One page of the log.
 #[derive(Debug, Clone)]
 pub struct LogPage {
-    pub events: Vec<StoredEvent>,
+    pub events: Vec<LoggedEvent>,
     /// Where the next page begins.
     pub cursor: LogCursor,
     /// Whether there may be more events already. The next page can be empty all the same.
@@ -122,6 +185,11 @@ struct Listed<T> {
 }
 
 impl<T> Listed<T> {
+    fn map<U>(self, change: impl Fn(T) -> U) -> Listed<U> {
+        let found = self.found.into_iter().map(|(position, entry)| (position, change(entry))).collect();
+        Listed { found, complete_to: self.complete_to }
+    }
+
     /// Merges lists. What is behind the end of one list is left for the next page.
     fn merge(lists: Vec<Self>, until: Position, limit: usize) -> Self {
         let mut complete_to = lists.iter().map(|list| list.complete_to).min().unwrap_or(until);
@@ -139,7 +207,7 @@ impl<T> Listed<T> {
 /// Collects the events of a page.
 struct Collector<'a> {
     query: &'a LogQuery,
-    events: Vec<StoredEvent>,
+    events: Vec<LoggedEvent>,
     size: usize,
     /// Everything up to it is in the page, or was left out on purpose.
     reached: Option<Position>,
@@ -147,12 +215,11 @@ struct Collector<'a> {
 
 impl Collector<'_> {
     /// Adds the event at a position, if there still is one. Returns whether the page is full.
-    fn add(&mut self, position: Position, item: Option<EventItem>) -> Result<bool, StoreError> {
-        if let Some(item) = item.filter(|item| item.event_id.position() == position) {
+    fn add(&mut self, position: Position, item: Option<(Key, EventItem)>) -> Result<bool, StoreError> {
+        if let Some((key, item)) = item.filter(|(_, item)| item.event_id.position() == position) {
             let size = size_in_reply(&item.payload);
-            let event = StoredEvent::new(item)?;
-            let types = &self.query.types;
-            if types.is_empty() || types.contains(event.event.detail.kind()) {
+            let event = LoggedEvent::new(key, item)?;
+            if self.query.wants(event.kind()) {
                 if !self.events.is_empty() && self.size + size > MAX_SIZE {
                     return Ok(true);
                 }
@@ -177,13 +244,18 @@ impl Store {
         cursor < LogCursor::before(ago(self.ambient.now(), KEPT + GRACE))
     }
 
+    /// The cursor before the oldest event of the log.
+    #[must_use]
+    pub fn beginning_of_log(&self) -> LogCursor {
+        LogCursor::before(ago(self.ambient.now(), KEPT))
+    }
+
     /// A page of the log. The order of the events never changes, and no event comes before a cursor later on: the youngest
     /// events are left out.
     pub async fn log(&self, query: &LogQuery) -> Result<LogPage, StoreError> {
         let settled = first(ago(self.ambient.now(), SETTLED_AFTER));
         let until = query.until.map_or(settled, |until| first(until).min(settled)).saturating_sub(1);
-        let oldest = LogCursor::before(ago(self.ambient.now(), KEPT));
-        let after = query.after.unwrap_or(oldest).0;
+        let after = query.after.unwrap_or_else(|| self.beginning_of_log()).0;
         // DynamoDB refuses a range whose end is before its beginning.
         if after >= until {
             return Ok(LogPage { events: Vec::new(), cursor: LogCursor(after), has_more: false });
@@ -204,7 +276,9 @@ impl Store {
                 (listed.complete_to, is_full)
             }
             None => {
-                let listed = self.keys_of_log(range, examined).await?;
+                let mut listed = self.keys_of_log(range, examined).await?;
+                listed.found.retain(|(_, entry)| entry.kind.as_deref().is_none_or(|kind| query.wants(kind)));
+                let listed = listed.map(|entry| entry.key);
                 let is_full = self.collect(&listed.found, &mut page).await?;
                 (listed.complete_to, is_full)
             }
@@ -219,10 +293,10 @@ impl Store {
         let last = listed.last().map(|(position, _)| *position);
         for chunk in listed.chunks(BATCH) {
             let keys = chunk.iter().map(|(_, key)| key.clone()).collect();
-            let items = self.batch(keys, &wanted).await?.into_iter().map(item::read::<EventItem>);
-            let items: Vec<EventItem> = items.collect::<Result<_, _>>()?;
-            let mut items: HashMap<Position, EventItem> =
-                items.into_iter().map(|item| (item.event_id.position(), item)).collect();
+            let items = self.batch(keys, &wanted).await?.into_iter().filter_map(with_key);
+            let items: Vec<(Key, EventItem)> = items.collect::<Result<_, _>>()?;
+            let mut items: HashMap<Position, (Key, EventItem)> =
+                items.into_iter().map(|(key, item)| (item.event_id.position(), (key, item))).collect();
             for (position, _) in chunk {
                 if page.add(*position, items.remove(position))? {
                     return Ok(page.reached != last);
@@ -233,7 +307,7 @@ impl Store {
     }
 
     /// The keys of the log's next events.
-    async fn keys_of_log(&self, range: (Position, Position), limit: usize) -> Result<Listed<Key>, StoreError> {
+    async fn keys_of_log(&self, range: (Position, Position), limit: usize) -> Result<Listed<Entry>, StoreError> {
         let each = per_part(limit, SHARDS.into());
         let shards = (0..SHARDS).map(|shard| self.shard_of_log(key::log_partition(shard), range, each));
         Ok(Listed::merge(try_join_all(shards).await?, range.1, limit))
@@ -244,7 +318,7 @@ impl Store {
         shard: String,
         (first, last): (Position, Position),
         limit: usize,
-    ) -> Result<Listed<Key>, StoreError> {
+    ) -> Result<Listed<Entry>, StoreError> {
         let query = self
             .client
             .query()
@@ -258,85 +332,47 @@ impl Store {
         let answer = query.send().await.map_err(|error| error::unavailable(&error))?;
         let end = answer.last_evaluated_key.as_ref().and_then(position);
         let found = answer.items.unwrap_or_default().into_iter();
-        let found = found.filter_map(|item| Some((position(&item)?, key_of(&item)?))).collect();
+        let found = found.filter_map(|item| Some((position(&item)?, Entry::of(&item)?))).collect();
         Ok(Listed { found, complete_to: end.unwrap_or(last) })
     }
 
-    /// The next events of a user. The user's partition has them by account and grant, each in order.
+    /// The next events of a user. The user's partition has them by account and grant: all are read, and sorted here.
     async fn events_of_user(
         &self,
         user: &UserId,
-        range: (Position, Position),
-        limit: usize,
-    ) -> Result<Listed<EventItem>, StoreError> {
-        let targets = self.targets_with_events(user).await?;
-        let each = per_part(limit, targets.len());
-        let lists = targets.iter().map(|prefix| self.events_of_target(user, prefix, range, each));
-        Ok(Listed::merge(try_join_all(lists).await?, range.1, limit))
-    }
-
-    /// The prefixes of the sort keys of a user's events, one for each account and grant, also of removed ones. Finds each
-    /// with one query.
-    async fn targets_with_events(&self, user: &UserId) -> Result<Vec<String>, StoreError> {
-        let mut prefixes: Vec<String> = Vec::new();
-        loop {
-            // The sequence numbers behind a prefix are digits, which sort before a colon.
-            let behind = prefixes.last().map_or_else(|| key::EVENT.to_owned(), |prefix| format!("{prefix}:"));
-            let query = self
-                .client
-                .query()
-                .table_name(&*self.table)
-                .consistent_read(true)
-                .key_condition_expression("PK = :pk AND SK BETWEEN :behind AND :last")
-                .projection_expression("SK")
-                .expression_attribute_values(":pk", text(key::user(user)))
-                .expression_attribute_values(":behind", text(behind))
-                .expression_attribute_values(":last", text(format!("{}~", key::EVENT)))
-                .limit(1);
-            let answer = query.send().await.map_err(|error| error::unavailable(&error))?;
-            let sort_key =
-                answer.items.unwrap_or_default().pop().and_then(|item| Some(item.get("SK")?.as_s().ok()?.clone()));
-            let prefix = sort_key.and_then(|key| Some(format!("{}#", key.rsplit_once('#')?.0)));
-            let Some(prefix) = prefix else { return Ok(prefixes) };
-            prefixes.push(prefix);
-        }
-    }
-
-    async fn events_of_target(
-        &self,
-        user: &UserId,
-        prefix: &str,
         (first, last): (Position, Position),
         limit: usize,
-    ) -> Result<Listed<EventItem>, StoreError> {
-        let sort_key = |position: Position| text(format!("{prefix}{:020}", position >> 64));
+    ) -> Result<Listed<(Key, EventItem)>, StoreError> {
         let query = self
             .client
             .query()
             .table_name(&*self.table)
             .consistent_read(true)
-            .key_condition_expression("PK = :pk AND SK BETWEEN :first AND :last")
+            .key_condition_expression("PK = :pk AND begins_with(SK, :event)")
+            .filter_expression("attribute_exists(logShard) AND eventId BETWEEN :first AND :last")
             .expression_attribute_values(":pk", text(key::user(user)))
-            .expression_attribute_values(":first", sort_key(first))
-            .expression_attribute_values(":last", sort_key(last))
-            .limit(i32::try_from(limit).unwrap_or(i32::MAX));
-        let answer = query.send().await.map_err(|error| error::unavailable(&error))?;
-        let items = answer.items.unwrap_or_default().into_iter().map(item::read::<EventItem>);
-        let items: Vec<EventItem> = items.collect::<Result<_, _>>()?;
-        // The end is that of the last event that was read, also of one of an earlier version.
-        let end = answer.last_evaluated_key.as_ref().and_then(|key| {
-            let sequence = key.get("SK")?.as_s().ok()?.rsplit_once('#')?.1.parse::<u64>().ok()?;
-            Some((Position::from(sequence) << 64) | Position::from(u64::MAX))
-        });
-        let in_log = items.into_iter().filter(|item| item.log_shard.is_some());
-        let found = in_log.map(|item| (item.event_id.position(), item));
-        let found = found.filter(|(position, _)| (first..=last).contains(position)).collect();
-        Ok(Listed { found, complete_to: end.unwrap_or(last).min(last) })
+            .expression_attribute_values(":event", text(key::EVENT))
+            .expression_attribute_values(":first", text(EventId::at(first).as_str()))
+            .expression_attribute_values(":last", text(EventId::at(last).as_str()));
+        let (mut listed, mut start) = (Listed { found: Vec::new(), complete_to: last }, None);
+        loop {
+            let page = query.clone().set_exclusive_start_key(start).send().await;
+            let page = page.map_err(|error| error::unavailable(&error))?;
+            let items = page.items.unwrap_or_default().into_iter().filter_map(with_key);
+            let items: Vec<(Key, EventItem)> = items.collect::<Result<_, _>>()?;
+            let found = items.into_iter().map(|(key, item)| (item.event_id.position(), (key, item))).collect();
+            // Cut after each page, so that a user with many events takes no more memory.
+            listed = Listed::merge(vec![listed, Listed { found, complete_to: last }], last, limit);
+            start = page.last_evaluated_key;
+            if start.is_none() {
+                return Ok(listed);
+            }
+        }
     }
 
     /// An event of the log. `None` if it never existed, is older than the log, or was deleted with its user.
-    pub async fn event_of_log(&self, id: &EventId) -> Result<Option<StoredEvent>, StoreError> {
-        if LogCursor::behind(id) <= LogCursor::before(ago(self.ambient.now(), KEPT)) {
+    pub async fn event_of_log(&self, id: &EventId) -> Result<Option<LoggedEvent>, StoreError> {
+        if LogCursor::behind(id) <= self.beginning_of_log() {
             return Ok(None);
         }
         let query = self
@@ -350,30 +386,30 @@ impl Store {
             .limit(1);
         let answer = query.send().await.map_err(|error| error::unavailable(&error))?;
         let Some(key) = answer.items.unwrap_or_default().first().and_then(key_of) else { return Ok(None) };
-        let stored = self.get::<EventItem>(key).await?.filter(|item| item.event_id == *id);
-        stored.map(StoredEvent::new).transpose()
+        let stored = self.get::<EventItem>(key.clone()).await?.filter(|item| item.event_id == *id);
+        stored.map(|item| LoggedEvent::new(key, item)).transpose()
     }
 
     /// Puts a published event on its way to the topic again: its receipt is removed, and the sweep finds it due. Doing so
     /// twice is doing so once, until the event is published.
-    pub async fn redeliver(&self, event: &Event) -> Result<Redelivery, StoreError> {
-        let subject = &event.subject;
-        let key = key::event(&subject.user_id, &subject.about.target(), subject.sequence);
+    pub async fn redeliver(&self, event: &LoggedEvent) -> Result<Redelivery, StoreError> {
+        let shard = key::due_events_shard_of(&event.key).ok_or_else(|| StoreError::Corrupt("an event's key".into()))?;
         let update = self
             .client
             .update_item()
             .table_name(&*self.table)
-            .set_key(Some(key.into_item()))
+            .set_key(Some(event.key.clone().into_item()))
             .condition_expression("eventId = :event AND attribute_exists(publishedAt)")
             .update_expression("SET dueShard = :shard, dueAt = :now ADD redeliveries :one REMOVE publishedAt")
-            .expression_attribute_values(":event", text(subject.event_id.as_str()))
-            .expression_attribute_values(":shard", text(key::due_events_shard(&subject.user_id)))
+            .expression_attribute_values(":event", text(event.event_id.as_str()))
+            .expression_attribute_values(":shard", text(shard))
             .expression_attribute_values(":now", text(rfc3339::text(self.ambient.now())))
             .expression_attribute_values(":one", number(1));
         match self.update(update).await {
             Err(StoreError::Conflict(Some(_))) => {
-                let stored = self.event(event).await?.filter(|stored| stored.event.subject == *subject);
-                Ok(if stored.is_some() { Redelivery::Pending } else { Redelivery::Gone })
+                let stored = self.get::<EventItem>(event.key.clone()).await?;
+                let is_there = stored.is_some_and(|stored| stored.event_id == event.event_id);
+                Ok(if is_there { Redelivery::Pending } else { Redelivery::Gone })
             }
             result => result.map(|_| Redelivery::Rescheduled),
         }
@@ -384,6 +420,25 @@ impl Store {
 /// ends where one part ends.
 fn per_part(wanted: usize, parts: usize) -> usize {
     wanted.div_ceil(parts.max(1)).saturating_mul(2).saturating_add(8).min(wanted)
+}
+
+/// An entry of the index.
+struct Entry {
+    key: Key,
+    /// The event's type. The first events of the log have none.
+    kind: Option<String>,
+}
+
+impl Entry {
+    fn of(item: &Item) -> Option<Self> {
+        let kind = item.get("eventType").and_then(|kind| kind.as_s().ok()).cloned();
+        Some(Self { key: key_of(item)?, kind })
+    }
+}
+
+fn with_key(item: Item) -> Option<Result<(Key, EventItem), StoreError>> {
+    let key = key_of(&item)?;
+    Some(item::read(item).map(|item| (key, item)))
 }
 
 /// The position of an entry of the index.

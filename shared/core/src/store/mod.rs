@@ -3,6 +3,7 @@
 
 mod accounts;
 mod commit;
+mod deliveries;
 mod erasing;
 mod error;
 mod events;
@@ -28,12 +29,13 @@ use serde::de::DeserializeOwned;
 pub use self::{
     accounts::UserAccounts,
     commit::{AccountChange, Commit},
+    deliveries::MessageAttempts,
     error::{Condition, StoreError, Unavailable},
     events::{DueEvent, HistoryCursor, HistoryPage, StoredEvent},
     grants::{GrantCondition, GrantState, Lease},
     links::{Link, LinkUse, OngoingResult, OngoingUse, RecordedUse, StoredLink},
     listing::{Cursor, DueItem, InNeed, StatusPage},
-    log::{LogCursor, LogPage, LogQuery, Redelivery},
+    log::{LogCursor, LogPage, LogQuery, LoggedEvent, Redelivery},
     reauthorizations::{NewReauthorizationSecrets, ReauthorizationChange, StoredReauthorization},
     stored_item::StoredItem,
     webhook::{ATTEMPTS_SHOWN, StoredAttempt, WebhookStore, url_hash},
