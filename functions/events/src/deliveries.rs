@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use http::StatusCode;
+use jiff::Timestamp;
 use lambda_http::Request;
 use reauth_core::{
     store::{LoggedEvent, MessageAttempts, StoredAttempt},
@@ -28,7 +29,8 @@ impl Events {
         let mut input = request.input();
         let id: Option<EventId> = input.path("eventId");
         let event_id = input.finish(|| id)?;
-        let messages = self.store.attempts_by_message(&event_id);
+        let webhook = self.store.webhook();
+        let messages = webhook.attempts_by_message(&event_id);
         let (stored, messages) = tokio::join!(Box::pin(self.find(&event_id)), messages);
         let (stored, messages) = (stored?, messages?);
         let mut deliveries = vec![to_topic(&stored)];
@@ -36,7 +38,7 @@ impl Events {
             let waits = self.waits_for_its_first_post(&stored).await?;
             deliveries.extend(waits.then(|| DeliveryBody::new(Channel::Webhook, DeliveryStatus::Pending)));
         } else {
-            deliveries.push(to_webhook(messages));
+            deliveries.push(to_webhook(messages, self.ambient.now()));
         }
         Ok(response::json(StatusCode::OK, &DeliveriesBody { event_id, deliveries }))
     }
@@ -51,7 +53,7 @@ impl Events {
 }
 
 /// The event waits while one of its messages does. Otherwise, the message that was posted last decides.
-fn to_webhook(messages: Vec<MessageAttempts>) -> DeliveryBody {
+fn to_webhook(messages: Vec<MessageAttempts>, now: Timestamp) -> DeliveryBody {
     let last = messages.iter().filter_map(MessageAttempts::last);
     let next_attempt_at = last.clone().filter_map(|last| last.next_attempt_at).min();
     let is_delivered = last.max_by_key(|last| last.attempted_at).is_some_and(is_accepted);
@@ -63,7 +65,7 @@ fn to_webhook(messages: Vec<MessageAttempts>) -> DeliveryBody {
     let mut attempts: Vec<_> = messages.into_iter().flat_map(|message| message.0).collect();
     attempts.sort_by_key(|attempt| attempt.attempted_at);
     let delivered_at = attempts.iter().rfind(|attempt| is_accepted(attempt)).map(|attempt| attempt.attempted_at);
-    let attempts = attempts.into_iter().map(AttemptBody::from).collect();
+    let attempts = attempts.into_iter().filter(|attempt| attempt.is_shown(now)).map(AttemptBody::from).collect();
     DeliveryBody { delivered_at, attempts, next_attempt_at, ..DeliveryBody::new(Channel::Webhook, status) }
 }
 

@@ -171,7 +171,7 @@ impl Events {
     }
 
     async fn is_waiting(&self, event: &EventId) -> Result<bool, StoreError> {
-        let messages = self.store.attempts_by_message(event).await?;
+        let messages = self.store.webhook().attempts_by_message(event).await?;
         let next = messages.iter().filter_map(|message| message.last()?.next_attempt_at).max();
         Ok(next.is_some_and(|next| next > self.ambient.now()))
     }

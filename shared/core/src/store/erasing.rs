@@ -18,9 +18,9 @@ use super::{
 /// One day longer than the 14 days that a queue keeps a message, so that a message sent before the erasure is recognized
 /// and dropped. After 15 days the tombstone is gone: an older message that is redriven then is processed again.
 const KEPT: Duration = Duration::from_secs(15 * 24 * 60 * 60);
-/// Longer than an event can have attempts to post it: it can be redelivered for 30 days, is posted for 4 days then, and its
-/// attempts are kept for 7 days.
-const POSTED_WITHIN: Duration = Duration::from_secs(45 * 24 * 60 * 60);
+/// Longer than an event can have attempts to post it: it can be redelivered for 30 days, its message lives for 14 days
+/// then, and the attempts are kept for 14 days.
+const POSTED_WITHIN: Duration = Duration::from_secs(60 * 24 * 60 * 60);
 /// Queries for the attempts to post events that are sent at the same time.
 const CONCURRENCY: usize = 16;
 /// Deletions in one transaction that have no second one with them.

@@ -3,7 +3,6 @@
 
 mod accounts;
 mod commit;
-mod deliveries;
 mod erasing;
 mod error;
 mod events;
@@ -29,7 +28,6 @@ use serde::de::DeserializeOwned;
 pub use self::{
     accounts::UserAccounts,
     commit::{AccountChange, Commit},
-    deliveries::MessageAttempts,
     error::{Condition, StoreError, Unavailable},
     events::{DueEvent, HistoryCursor, HistoryPage, StoredEvent},
     grants::{GrantCondition, GrantState, Lease},
@@ -38,7 +36,7 @@ pub use self::{
     log::{LogCursor, LogPage, LogQuery, LoggedEvent, Redelivery},
     reauthorizations::{NewReauthorizationSecrets, ReauthorizationChange, StoredReauthorization},
     stored_item::StoredItem,
-    webhook::{ATTEMPTS_SHOWN, StoredAttempt, WebhookStore, url_hash},
+    webhook::{MessageAttempts, StoredAttempt, WebhookStore, url_hash},
 };
 use crate::{keyring::Keyring, secrets::Rotating, warm_up::Step};
 

@@ -1,7 +1,11 @@
 //! What is stored about the webhook: the health of its endpoint, and the attempts to post each event. These items hold
 //! nothing sealed, so that their functions need no service secret.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
 
 use aws_sdk_dynamodb::Client;
 use digime::ambient::{Ambient, Deadline};
@@ -27,7 +31,7 @@ use crate::{
 };
 
 /// How long attempts are shown.
-pub const ATTEMPTS_SHOWN: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+const SHOWN: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// How long an attempt is kept: as long as SQS keeps a message, whose posts are counted by its attempts.
 const KEPT: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 
@@ -88,6 +92,25 @@ pub(super) struct HealthItem {
 #[must_use]
 pub fn url_hash(url: &Url) -> String {
     sha256(url.as_str())
+}
+
+impl StoredAttempt {
+    /// Whether the attempt is recent enough to be shown.
+    #[must_use]
+    pub fn is_shown(&self, now: Timestamp) -> bool {
+        now < after(self.attempted_at, SHOWN)
+    }
+}
+
+/// The attempts to post one message of the webhook's queue, oldest first. There is at least one.
+#[derive(Debug, Clone)]
+pub struct MessageAttempts(pub Vec<StoredAttempt>);
+
+impl MessageAttempts {
+    #[must_use]
+    pub fn last(&self) -> Option<&StoredAttempt> {
+        self.0.last()
+    }
 }
 
 impl WebhookStore {
@@ -207,12 +230,22 @@ impl WebhookStore {
         retry(&self.ambient, IN_PROGRESS, |error| matches!(error, StoreError::Conflict(None)), write).await
     }
 
-    /// The attempts to post an event within [`ATTEMPTS_SHOWN`], oldest first.
+    /// The recorded attempts to post an event, message by message. Each redelivery is another message.
+    pub async fn attempts_by_message(&self, event: &EventId) -> Result<Vec<MessageAttempts>, StoreError> {
+        let mut messages: BTreeMap<String, Vec<StoredAttempt>> = BTreeMap::new();
+        for item in self.attempt_items(event, key::ATTEMPTS).await? {
+            let sort_key = item.get("SK").and_then(|key| key.as_s().ok());
+            let message = sort_key.and_then(|key| Some(key.rsplit_once('#')?.0.to_owned())).unwrap_or_default();
+            messages.entry(message).or_default().push(item::read(item)?);
+        }
+        Ok(messages.into_values().map(MessageAttempts).collect())
+    }
+
+    /// The attempts to post an event that are shown, oldest first.
     pub async fn attempts(&self, event: &EventId) -> Result<Vec<StoredAttempt>, StoreError> {
-        let items = self.attempt_items(event, key::ATTEMPTS).await?;
-        let mut attempts: Vec<StoredAttempt> = items.into_iter().map(item::read).collect::<Result<_, _>>()?;
-        let now = self.ambient.now();
-        attempts.retain(|attempt| now < after(attempt.attempted_at, ATTEMPTS_SHOWN));
+        let (messages, now) = (self.attempts_by_message(event).await?, self.ambient.now());
+        let mut attempts: Vec<_> = messages.into_iter().flat_map(|message| message.0).collect();
+        attempts.retain(|attempt| attempt.is_shown(now));
         attempts.sort_by_key(|attempt| attempt.attempted_at);
         Ok(attempts)
     }
