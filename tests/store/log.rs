@@ -219,7 +219,7 @@ async fn the_log_goes_back_thirty_days_and_a_cursor_that_is_older_is_known_as_su
         assert_eq!(events.len(), 2);
         table.clock.advance(MINUTE);
         let (events, _) = read_all(table, query(None, 10)).await;
-        assert_eq!(events.iter().map(|stored| owner(stored)).collect::<Vec<_>>(), [user(2)]);
+        assert_eq!(events.iter().map(owner).collect::<Vec<_>>(), [user(2)]);
         assert!(!table.store.has_expired(first.cursor), "a reader that began with the oldest event can go on");
         assert!(table.store.event_of_log(&id(&first.events[0])).await.unwrap().is_none());
         table.clock.advance(60 * MINUTE);
