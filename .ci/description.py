@@ -5,6 +5,7 @@
 - Each problem of the sources is an example of some reply, with the status, the title and the form of that problem. docs/errors.md lists
   the same problems.
 - docs/errors.md lists the error codes of `FailureCode`, and whether another attempt can succeed.
+- The id of each example of an event begins with its sequence number, as those that the service writes.
 - docs/events.md has a section for each event of the description, with the description's example.
 """
 
@@ -131,6 +132,16 @@ def sections_of_events():
     return {kind: [json.loads(block) for block in re.findall(r"```json\n(.*?)```", content, re.DOTALL)] for kind, content in sections}
 
 
+def wrong_ids(part):
+    """The ids of events, anywhere in the part, that do not begin with the event's sequence number."""
+    if isinstance(part, dict):
+        event_id, sequence = part.get("eventId"), part.get("sequence")
+        is_wrong = isinstance(event_id, str) and isinstance(sequence, int) and not event_id.startswith(f"evt_{sequence:016x}")
+        own = [f"{event_id} does not begin with its sequence number, {sequence:016x}"] if is_wrong else []
+        return own + [wrong for value in part.values() for wrong in wrong_ids(value)]
+    return [wrong for value in part for wrong in wrong_ids(value)] if isinstance(part, list) else []
+
+
 def main():
     description = Description()
     description.check()
@@ -143,6 +154,7 @@ def main():
     description.wrong += [f"no source has the title {title}" for title in sorted(titles) if not title_is_in_sources(title)]
     codes = {(code, cells[2]) for code, cells in rows("Error codes of a reauthorization").items()}
     description.compare("error codes of docs/errors.md and of failure.rs", codes, set(failure_codes().items()))
+    description.wrong += wrong_ids(description.document)
     sections = sections_of_events()
     description.compare("events of docs/events.md and of the description", set(sections), set(description.document["webhooks"]))
     for kind, webhook in description.document["webhooks"].items():

@@ -180,6 +180,9 @@ async fn copies(world: &World, count: u64) -> BTreeSet<String> {
         let id = format!("evt_{sequence:016x}{number:016x}");
         let user = format!("copy-{number}");
         let mut payload: Value = serde_json::from_str(original["payload"]["S"].as_str().unwrap()).unwrap();
+        // Of a type without a link: a copy has none.
+        payload["type"] = json!("account.removed");
+        payload["data"].as_object_mut().unwrap().retain(|name, _| !["error", "since", "reminder"].contains(&&**name));
         payload["data"]["eventId"] = json!(id);
         payload["data"]["userId"] = json!(user);
         payload["data"]["sequence"] = json!(sequence);
@@ -189,6 +192,7 @@ async fn copies(world: &World, count: u64) -> BTreeSet<String> {
         item["eventId"] = json!({"S": id});
         item["logShard"] = json!({"S": format!("log#{:02}", number % 16)});
         item["payload"] = json!({"S": payload.to_string()});
+        item["eventType"] = json!({"S": "account.removed"});
         requests.push(json!({"PutRequest": {"Item": item}}));
         ids.insert(id);
     }

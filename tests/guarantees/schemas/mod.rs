@@ -68,7 +68,7 @@ fn the_document_shows_every_event_as_its_schema_describes_it() {
 #[should_panic(expected = "conform to infra/schemas/events/account.removed.json")]
 fn an_event_without_a_field_of_its_schema_is_refused() {
     assert_delivered(&json!({"type": "account.removed", "timestamp": "2026-03-02T08:15:04.512Z", "data": {
-        "eventId": "evt_9c8b7a6f5e4d3c2b1a09f8e7d6c5b4a3", "userId": "u", "accountId": "1_a",
+        "eventId": "evt_0000019cad9d79401a09f8e7d6c5b4a3", "userId": "u", "accountId": "1_a",
     }}));
 }
 
@@ -76,7 +76,7 @@ fn an_event_without_a_field_of_its_schema_is_refused() {
 #[should_panic(expected = "conform to infra/schemas/events/webhook.test.json")]
 fn an_event_with_a_field_that_its_schema_does_not_name_is_refused() {
     assert_delivered(&json!({"type": "webhook.test", "timestamp": "2026-03-02T08:15:04.512Z", "data": {
-        "eventId": "evt_9c8b7a6f5e4d3c2b1a09f8e7d6c5b4a3", "userId": "u",
+        "eventId": "evt_0000019cad9d79401a09f8e7d6c5b4a3", "userId": "u",
     }}));
 }
 
