@@ -39,6 +39,7 @@ def adapt(translated, conditions):
     resources = template["Resources"]
     template["Conditions"] = {name: {"Fn::Equals": ["true", str(holds).lower()]} for name, holds in conditions.items()}
     added = topic_policies(resources, conditions)
+    allow_batches(resources)
     for logical, resource in resources.items():
         if resource["Type"] == API and "Body" in resource["Properties"]:
             added |= routes_of(logical, resource)
@@ -46,11 +47,19 @@ def adapt(translated, conditions):
             resource["Properties"] |= {"Namespace": "check", "MetricName": logical, "Statistic": "Sum", "Period": 60}
         if resource["Type"] == FUNCTION and "WEBHOOK_URL" in resource["Properties"]["Environment"]["Variables"]:
             resource["Properties"]["Environment"]["Variables"]["WEBHOOK_ALLOW_LOOPBACK"] = "true"
-    # The receiver of the check listens on a loopback address.
-    template["Parameters"].get("WebhookUrl", {}).pop("AllowedPattern", None)
     resources |= added
     secrets = {logical for logical, resource in resources.items() if resource["Type"] == SECRET}
     return (secret_arns(template, secrets) if secrets else template), set(added)
+
+
+def allow_batches(value):
+    """On AWS, `sqs:SendMessage` allows SendMessageBatch too. MiniStack wants an action of that name, which AWS does not have."""
+    if isinstance(value, dict):
+        if isinstance(actions := value.get("Action"), list) and "sqs:SendMessage" in actions:
+            actions.append("sqs:SendMessageBatch")
+        value = list(value.values())
+    for one in value if isinstance(value, list) else []:
+        allow_batches(one)
 
 
 def topic_policies(resources, conditions):

@@ -129,7 +129,8 @@ def sweep(world):
 def read_log(world):
     """The log has what was published. Its function stops until it has back its action, and delivers an event once more."""
     application = world.application
-    expect(500, application.call("GET", "/events"))
+    # The log shows no event of the last seconds.
+    until("the function stops", lambda: application.call("GET", "/events").status >= 500)
     world.give_back["Events"]()
     known = lambda: find(json.loads(expect(200, application.call("GET", "/events?limit=500")).text)["events"], REQUIRED, BANK)
     event = until("the log shows the event", known)
