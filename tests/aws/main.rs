@@ -129,7 +129,8 @@ async fn an_erased_user_leaves_a_hash_behind_and_nothing_else() {
 
     let reply = aws.call(Method::DELETE, &format!("/users/{USER}"), &Value::Null).await;
     assert_eq!(reply.status, StatusCode::NO_CONTENT, "{}", reply.body);
-    let keys = aws.keys().await;
+    // The health of the webhook's endpoint is nobody's.
+    let keys: Vec<_> = aws.keys().await.into_iter().filter(|key| key != "WEBHOOK WEBHOOK").collect();
     assert!(!keys.is_empty() && keys.iter().all(|key| key.starts_with("FORGOTTEN#")), "{keys:?}");
     let reply = aws.call(Method::GET, &format!("/users/{USER}/accounts"), &Value::Null).await;
     assert_eq!(reply.status, StatusCode::NOT_FOUND, "{}", reply.body);

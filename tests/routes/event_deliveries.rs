@@ -39,7 +39,10 @@ async fn the_attempts_of_a_post_are_shown_with_what_the_receiver_said() {
     assert_eq!(statuses, [503, 204]);
 
     world.advance(8 * DAY);
-    assert_eq!(deliveries(&world).await.len(), 1, "the attempts are kept for seven days");
+    let later = deliveries(&world).await.remove(1);
+    assert_eq!((&later["status"], &later["attempts"]), (&json!("delivered"), &json!([])), "shown for seven days");
+    world.advance(7 * DAY);
+    assert_eq!(deliveries(&world).await.len(), 1, "kept for fourteen days");
 }
 
 #[tokio::test]
