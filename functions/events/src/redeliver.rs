@@ -39,7 +39,7 @@ struct Progress {
     last: Option<EventId>,
     /// Whether all events are done.
     is_complete: bool,
-    /// Why they are not.
+    /// What stopped the redelivery before the last event.
     error: Option<Problem>,
 }
 

@@ -42,7 +42,7 @@ pub struct ReadyWebhook<'a> {
     keys: Arc<SigningKeys>,
 }
 
-/// What is posted.
+/// An event on its way to the endpoint.
 #[derive(Clone, Copy)]
 pub struct Outgoing<'a> {
     /// Sent as the `webhook-id` header.
