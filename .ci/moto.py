@@ -9,7 +9,7 @@ import subprocess
 from moto_server import moto
 
 SUITES = [
-    # With a thousand writes a second, moto answers so late that the SDK sends transactions again. moto carries them out twice: it does not
+    # With thirty writes at the same time, moto answers so late that the SDK sends transactions again. moto carries them out twice: it does not
     # compare their tokens.
     ("DYNAMODB_TEST_ENDPOINT", ["--test", "store", "--", "--skip", "three_readers"]),
     ("AWS_TEST_ENDPOINT", ["--test", "aws", "--", "--ignored"]),
