@@ -64,9 +64,9 @@ impl HttpFunction for Events {
         })
     }
 
-    /// Without the webhook's secret and a connection of SQS, which few requests need.
+    /// For a page of the log. Without the webhook's secret and a connection of SQS, which few requests need.
     fn warm_up(&self) -> Vec<Step<'_>> {
-        self.store.warm_up()
+        self.store.warm_up().into_iter().chain(self.store.warm_up_lists()).collect()
     }
 
     async fn handle(&self, request: Request) -> Result<Response, Problem> {

@@ -28,6 +28,7 @@ const SCHEMA: &str = "
         cause TEXT
     );
     CREATE INDEX IF NOT EXISTS messages_by_queue ON messages (queue, dead_at, sequence);
+    CREATE INDEX IF NOT EXISTS messages_by_receipt ON messages (receipt_handle) WHERE receipt_handle IS NOT NULL;
     CREATE TABLE IF NOT EXISTS deliveries (
         sequence INTEGER PRIMARY KEY AUTOINCREMENT,
         event_id TEXT NOT NULL,
