@@ -10,6 +10,7 @@ pub mod failure;
 pub mod grant;
 pub mod id;
 pub mod last_reads;
+pub mod notices;
 pub mod operator_notice;
 pub mod person;
 pub mod rate_limit;
