@@ -131,6 +131,13 @@ export function message(event: Event): string {
       return `${event.data.errorCode}${event.data.retryable ? ", can be tried again" : ""}`;
     case "account.removed":
       return `${event.data.accountId} is gone`;
+    case "account.dismissed":
+      return `${event.data.serviceName ?? "An account"} is no longer used, lost since ${event.data.since}`;
+    case "account.authorization_expiring":
+    case "user.authorization_expiring":
+      return `Expires in ${event.data.daysLeft} days: ${event.data.reconnectUrl}`;
+    case "user.emails_stopped":
+      return `No more e-mails: ${event.data.reason}`;
     case "user.reauthorization_required":
       return event.data.recoverable ? `Reconnect: ${event.data.reconnectUrl}` : "Authorize from scratch";
     case "user.reauthorized":

@@ -157,6 +157,7 @@ fn next_grant(
             contract_id: contract.clone(),
             tokens: tokens.clone(),
             episode: None,
+            warned: None,
             sequence: 0,
             leased_until: None,
             accounts_listed_at: None,

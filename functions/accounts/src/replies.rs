@@ -79,7 +79,7 @@ pub struct AccountBody {
     contract_id: Option<ContractId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     service_name: Option<String>,
-    #[schemars(extend("enum" = ["active", "reauth_required", "verifying"]))]
+    #[schemars(extend("enum" = ["active", "reauth_required", "dismissed", "verifying"]))]
     status: &'static str,
     /// When the failed read session was started.
     #[serde(with = "rfc3339::option", skip_serializing_if = "Option::is_none")]
@@ -133,7 +133,7 @@ impl AccountBody {
         let episode = account.episode();
         let (verified, authorization_expires_at) = match account.status {
             Status::Active { verified, authorization_expires_at } => (verified, authorization_expires_at),
-            Status::ReauthRequired(_) | Status::Verifying { .. } => (None, None),
+            Status::ReauthRequired(_) | Status::Dismissed { .. } | Status::Verifying { .. } => (None, None),
         };
         let mismatch = account.identity_mismatch.as_ref();
         Self {

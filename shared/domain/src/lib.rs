@@ -25,7 +25,7 @@ pub mod webhook;
 
 pub use account::{Account, Attempt, Change, Outcome, Signal, Status};
 pub use digime::{AccountId, ContractId, InvalidField, InvalidFields, InvalidValue};
-pub use event::{About, Event, EventDetail, NewEvent, Target, UserVia, Via};
+pub use event::{About, EmailStop, Event, EventDetail, ExpiryBasis, NewEvent, Target, UserVia, Via};
 pub use event_schema::DeliveredForm;
 pub use failure::FailureCode;
 pub use grant::{Grant, GrantChange, GrantEpisode, GrantStatus};

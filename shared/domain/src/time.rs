@@ -1,6 +1,16 @@
 //! Times, and their form in JSON and in the table.
 
+use std::time::Duration;
+
 pub use digime::time::{after, whole_milliseconds};
+use jiff::{SignedDuration, Timestamp};
+
+/// `time - duration`, or [`Timestamp::MIN`] if the difference is earlier.
+#[must_use]
+pub fn before(time: Timestamp, duration: Duration) -> Timestamp {
+    let duration = SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX);
+    time.saturating_sub(duration).unwrap_or(Timestamp::MIN)
+}
 
 /// RFC 3339 in UTC with milliseconds, always 24 characters, so that the texts sort by time.
 pub mod rfc3339 {

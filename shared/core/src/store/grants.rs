@@ -9,7 +9,7 @@ use reauth_domain::{
     About, ContractId, Grant, GrantChange, GrantEpisode, GrantStatus, Target, UserId,
     account::Notice,
     event::{AboutGrant, sequence_when_written},
-    time::{after, rfc3339},
+    time::{after, before, rfc3339},
 };
 use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
@@ -26,6 +26,9 @@ use crate::{keyring::Keyring, lambda::RequestContext, metrics};
 
 /// Longer than a refresh can take with its retries and the write of the new pair.
 const LEASE: Duration = Duration::from_secs(30);
+/// The first warning comes on the day 14 days before the refresh token expires. The sweep, which knows the user's time zone,
+/// plans its time. Before, a grant is not due.
+const PLANNED_BEFORE_EXPIRY: Duration = Duration::from_secs(16 * 24 * 60 * 60);
 
 /// The right to refresh a grant for a limited time.
 #[derive(Debug, Clone)]
@@ -164,11 +167,9 @@ impl Store {
         let about = About::Grant(AboutGrant { contract_id: grant.contract_id.clone() });
         let events = self.numbered(&grant.user_id, &about, grant.sequence, &events, now);
         let begins_episode = grant.episode.as_ref().is_some_and(|episode| episode.notice.is_none());
-        if let (Some(event), Some(episode)) =
-            (events.iter().rfind(|event| event.detail.carries_link()), &mut grant.episode)
-        {
+        if let Some(event) = events.iter().rfind(|event| event.detail.carries_link()) {
             let event_id = event.subject.event_id.clone();
-            episode.notice = Some(Notice { event_id, link_key_id: link_key_id.clone() });
+            grant.set_notice(Notice { event_id, link_key_id: link_key_id.clone() });
         }
         let (version, condition, values) = match condition {
             GrantCondition::Version(0) => (next_version(0, now), "attribute_not_exists(PK)", Vec::new()),
@@ -289,6 +290,7 @@ impl Store {
             contract_id: grant.contract_id.clone(),
             tokens: keyring.seal(&key.associated(), &tokens, &self.ambient),
             episode: grant.episode.clone(),
+            warned: grant.warned.clone(),
             sequence: grant.sequence,
             lease_id: None,
             lease_until: None,
@@ -299,7 +301,7 @@ impl Store {
             }),
             refresh_expires_at: Some(grant.tokens.refresh.expires_at),
             due_shard: grant.episode.is_none().then(|| key::due_grants_shard(&grant.user_id)),
-            due_at: grant.episode.is_none().then_some(grant.tokens.refresh.expires_at),
+            due_at: grant.episode.is_none().then(|| before(grant.tokens.refresh.expires_at, PLANNED_BEFORE_EXPIRY)),
         };
         item::write(key, &item)
     }
@@ -314,6 +316,7 @@ impl Store {
             contract_id: item.contract_id,
             tokens: TokenPair::parse(&tokens).map_err(|_| corrupt())?,
             episode: item.episode,
+            warned: item.warned,
             sequence: item.sequence,
             leased_until: item.lease_until,
             accounts_listed_at: item.accounts_listed_at,

@@ -198,6 +198,11 @@ pub(super) fn due_accounts_partition(shard: u8) -> String {
     format!("due-account#{shard:02}")
 }
 
+/// Accounts with a reminder or a warning to come.
+pub(super) fn due_notices_partition(shard: u8) -> String {
+    format!("due-notice#{shard:02}")
+}
+
 pub(super) fn due_grants_partition(shard: u8) -> String {
     format!("due-grant#{shard:02}")
 }
@@ -230,6 +235,10 @@ pub(super) fn due_events_shard_of(key: &Key) -> Option<String> {
 
 pub(super) fn due_accounts_shard(user: &UserId) -> String {
     due_accounts_partition(shard(user))
+}
+
+pub(super) fn due_notices_shard(user: &UserId) -> String {
+    due_notices_partition(shard(user))
 }
 
 pub(super) fn due_grants_shard(user: &UserId) -> String {
