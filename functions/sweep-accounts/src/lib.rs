@@ -1,6 +1,7 @@
 //! The sweep: puts undelivered events on the queue again, notices refresh tokens that have expired, and verifies accounts
 //! that digi.me has not confirmed. It also tells the operator when the webhook's endpoint begins or ends to fail.
 
+pub mod budget;
 mod operator;
 mod verify;
 
@@ -22,7 +23,7 @@ use reauth_core::{
     error::Chain,
     lambda::{Function, Invocation, RequestContext},
     metrics,
-    store::{DueItem, StoreError},
+    store::{DueItem, NoticeKind, StoreError},
     warm_up::Step,
 };
 use reauth_domain::{Target, time::after};
@@ -30,7 +31,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tracing::instrument;
 
-use crate::operator::Operator;
+use crate::{budget::Budget, operator::Operator};
 
 /// Items that one pass reads from each of the 16 shards.
 const PER_SHARD: usize = 25;
@@ -53,6 +54,11 @@ pub struct SweepAccounts {
     queue: aws_sdk_sqs::Client,
     notifications_queue: Arc<str>,
     operator: Operator,
+    /// Of reminders and warnings.
+    #[expect(dead_code, reason = "reminders and warnings take from it")]
+    notice_budget: Budget,
+    #[expect(dead_code, reason = "mails take from it")]
+    mail_budget: Budget,
 }
 
 /// The result of processing one due item.
@@ -132,7 +138,11 @@ impl Function for SweepAccounts {
         environment.base_url("PUBLIC_BASE_URL")?.ok_or_else(|| ConfigError::new("PUBLIC_BASE_URL", "is missing"))?;
         let aws = Aws::new(environment)?;
         let authorized = AuthorizedClient::new(&aws, ambient)?;
+        let rate = environment.parsed("NOTICE_RATE")?.unwrap_or_default();
+        let budget = |kind| Budget::new(authorized.store.clone(), kind, rate, ambient);
         Ok(Self {
+            notice_budget: budget(NoticeKind::Event),
+            mail_budget: budget(NoticeKind::Mail),
             operator: Operator::new(&aws, authorized.store.webhook(), ambient)?,
             authorized,
             ambient: ambient.clone(),

@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use reauth_domain::{AccountId, ContractId, EventId, ReauthorizationId, Target, UserId, time::rfc3339};
 
-use super::Item;
+use super::{Item, NoticeKind};
 
 /// The number of partitions of each index.
 pub(super) const SHARDS: u8 = 16;
@@ -179,6 +179,11 @@ pub(super) fn attempt(event: &EventId, message_id: &str, number: usize) -> Key {
 
 pub(super) fn tombstone(tombstone_id: &str) -> Key {
     Key { pk: format!("FORGOTTEN#{tombstone_id}"), sk: "FORGOTTEN".to_owned() }
+}
+
+/// The counter of the notices of one kind that were started in one minute.
+pub(super) fn notice_budget(kind: NoticeKind, minute: Timestamp) -> Key {
+    Key { pk: format!("NOTICES#{}#{}", kind.name(), rfc3339::text(minute)), sk: "NOTICES".to_owned() }
 }
 
 fn shard(user: &UserId) -> u8 {

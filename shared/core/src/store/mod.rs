@@ -14,6 +14,7 @@ mod last_reads;
 mod links;
 mod listing;
 mod log;
+mod notice_budget;
 mod reauthorizations;
 mod stored_item;
 mod transaction;
@@ -36,6 +37,7 @@ pub use self::{
     links::{Link, LinkUse, OngoingResult, OngoingUse, RecordedUse, StoredLink},
     listing::{Cursor, DueItem, InNeed, StatusPage},
     log::{LogCursor, LogPage, LogQuery, LoggedEvent, Redelivery},
+    notice_budget::NoticeKind,
     reauthorizations::{NewReauthorizationSecrets, ReauthorizationChange, StoredReauthorization},
     stored_item::StoredItem,
     webhook::{MessageAttempts, StoredAttempt, WebhookStore, url_hash},
