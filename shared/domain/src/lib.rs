@@ -4,6 +4,7 @@
 //! that could do otherwise.
 
 pub mod account;
+pub mod contact;
 pub mod event;
 mod event_schema;
 pub mod failure;

@@ -37,6 +37,7 @@ pub(super) const GRANT: &str = "GRANT#";
 const REAUTHORIZATION: &str = "REAUTH";
 const LINK: &str = "LINK";
 const DELIVERY: &str = "DELIVERY#";
+const CONTACT: &str = "CONTACT";
 const WEBHOOK: &str = "WEBHOOK";
 /// The prefix of the sort keys of the attempts to post an event.
 pub(super) const ATTEMPTS: &str = "webhook#";
@@ -85,6 +86,16 @@ pub(super) fn user_and_target(key: &Key) -> Option<(UserId, Target)> {
         id.strip_prefix(EVENTS_OF_GRANT).map_or_else(|| account(id), grant)
     };
     Some((user, target?))
+}
+
+/// The user's contact.
+pub(super) fn contact(user_id: &UserId) -> Key {
+    Key { pk: user(user_id), sk: CONTACT.to_owned() }
+}
+
+/// The user of a contact's item.
+pub(super) fn user_of_contact(key: &Key) -> Option<UserId> {
+    key.pk.strip_prefix(USER).filter(|_| key.sk == CONTACT)?.parse().ok()
 }
 
 pub(super) fn last_reads(user_id: &UserId) -> Key {
@@ -201,6 +212,10 @@ pub(super) fn due_grants_partition(shard: u8) -> String {
     format!("due-grant#{shard:02}")
 }
 
+pub(super) fn due_mails_partition(shard: u8) -> String {
+    format!("due-mail#{shard:02}")
+}
+
 pub(super) fn log_partition(shard: u8) -> String {
     format!("log#{shard:02}")
 }
@@ -233,6 +248,10 @@ pub(super) fn due_notices_shard(user: &UserId) -> String {
 
 pub(super) fn due_grants_shard(user: &UserId) -> String {
     due_grants_partition(shard(user))
+}
+
+pub(super) fn due_mails_shard(user: &UserId) -> String {
+    due_mails_partition(shard(user))
 }
 
 /// Sorts by time, then by user and account or grant, so that every position is unique and a page can end anywhere.
