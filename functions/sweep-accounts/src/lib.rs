@@ -1,8 +1,10 @@
 //! The sweep: puts undelivered events on the queue again, notices refresh tokens that have expired, and verifies accounts
-//! that digi.me has not confirmed. It also tells the operator when the webhook's endpoint begins or ends to fail.
+//! that digi.me has not confirmed. It also tells the operator when the webhook's endpoint begins or ends to fail, and when a
+//! service is probably down.
 
 pub mod budget;
 mod operator;
+mod outages;
 mod verify;
 
 use std::{
@@ -31,7 +33,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tracing::instrument;
 
-use crate::{budget::Budget, operator::Operator};
+use crate::{budget::Budget, operator::Operator, outages::Outages};
 
 /// Items that one pass reads from each of the 16 shards.
 const PER_SHARD: usize = 25;
@@ -143,7 +145,7 @@ impl Function for SweepAccounts {
         Ok(Self {
             notice_budget: budget(NoticeKind::Event),
             mail_budget: budget(NoticeKind::Mail),
-            operator: Operator::new(&aws, authorized.store.webhook(), ambient)?,
+            operator: Operator::new(&aws, authorized.store.clone(), ambient)?,
             authorized,
             ambient: ambient.clone(),
             queue: aws_sdk_sqs::Client::new(&aws.service("AWS_ENDPOINT_URL_SQS")?),
@@ -157,10 +159,15 @@ impl Function for SweepAccounts {
         store.warm_up().into_iter().chain(store.warm_up_lists()).collect()
     }
 
-    /// Processes due items, and tells the operator. Neither waits for the other, or fails because of it.
+    /// Processes due items, looks at the outages of services, and tells the operator. None waits for another, or fails
+    /// because of it.
     #[instrument(skip_all)]
     async fn handle(&self, _event: Value, invocation: Invocation) -> Result<Value, Error> {
-        let (summary, ()) = join(self.process_due_items(&invocation), self.operator.tell(invocation.deadline)).await;
+        let deadline = invocation.deadline;
+        let (store, operator, ambient) = (&self.authorized.store, &self.operator, &self.ambient);
+        let outages = Outages { store, operator, ambient, deadline };
+        let told = join(operator.tell_of_webhook(deadline), outages.look_at_due());
+        let (summary, _) = join(self.process_due_items(&invocation), told).await;
         let summary = summary?;
         let Summary { requeued, settled, expired, failed, left } = summary;
         metrics::sweep_run(left);

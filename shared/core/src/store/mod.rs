@@ -15,6 +15,7 @@ mod links;
 mod listing;
 mod log;
 mod notice_budget;
+mod outage;
 mod reauthorizations;
 mod stored_item;
 mod transaction;
