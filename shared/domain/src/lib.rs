@@ -14,6 +14,7 @@ pub mod last_reads;
 pub mod notice_rate;
 pub mod operator_notice;
 pub mod person;
+pub mod quiet_hours;
 pub mod rate_limit;
 pub mod reauthorization;
 pub mod return_url;
