@@ -15,6 +15,7 @@ pub mod notice_rate;
 pub mod operator_notice;
 pub mod outage;
 pub mod person;
+pub mod quiet_hours;
 pub mod rate_limit;
 pub mod reauthorization;
 pub mod return_url;

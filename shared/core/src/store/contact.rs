@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use futures::future::try_join_all;
 use jiff::{Timestamp, tz::TimeZone};
 use reauth_domain::{
-    ContractId, EpisodeId, Locale, UserId,
+    ContractId, EmailStop, EpisodeId, Locale, Target, UserId,
     contact::{Contact, ContactState, Stopped},
     time::rfc3339,
 };
@@ -18,10 +18,14 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::{
-    Condition, Item, Store, StoreError, Versioned, error, item,
+    Condition, GrantCondition, Item, Store, StoreError, Versioned, error, item,
     key::{self, SHARDS},
-    transaction::{Transaction, next_version, text},
+    transaction::{Transaction, next_version, number, text},
 };
+use crate::{lambda::RequestContext, retry::retry_on_conflict};
+
+/// DynamoDB takes 100 operations in one transaction.
+const MOST_CHECKED: usize = 99;
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -42,6 +46,8 @@ pub(super) struct ContactItem {
     due_shard: Option<String>,
     #[serde(default, with = "rfc3339::option", skip_serializing_if = "Option::is_none")]
     due_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    asks: bool,
 }
 
 /// A contact to whom a mail is due.
@@ -68,8 +74,8 @@ impl Store {
             Some(sealed) => Some(self.open_contact(&associated, sealed).await?),
             None => None,
         };
-        let ContactItem { version, contract_id, stopped, last_sent_at, told, due_at, .. } = item;
-        let state = ContactState { contact, contract_id, stopped, last_sent_at, told, due_at };
+        let ContactItem { version, contract_id, stopped, last_sent_at, told, due_at, asks, .. } = item;
+        let state = ContactState { contact, contract_id, stopped, last_sent_at, told, due_at, asks };
         Ok(Some(Versioned { value: state, version }))
     }
 
@@ -101,6 +107,56 @@ impl Store {
         Ok(version)
     }
 
+    /// Claims a mail: writes the contact, if it has the version that was read, and so has everything that the mail names.
+    /// Returns the new version. So no mail is claimed about an account that works again.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when one of them changed.
+    pub async fn claim_mail(
+        &self,
+        user: &UserId,
+        change: &ContactChange,
+        named: &[(Target, u64)],
+    ) -> Result<u64, StoreError> {
+        let now = self.ambient.now();
+        let mut transaction = self.transaction();
+        self.add_contact(&mut transaction, user, change, now).await?;
+        for (target, version) in named.iter().take(MOST_CHECKED) {
+            let (condition, key) = match target {
+                Target::Account(account) => (Condition::Account, key::account(user, account)),
+                Target::Grant(contract) => (Condition::Grant, key::grant(user, contract)),
+            };
+            transaction.check(condition, key, "version = :read", &[(":read", number(*version))])?;
+        }
+        transaction.commit().await?;
+        Ok(next_version(change.read_version, now))
+    }
+
+    /// Stops the mails to a user, with the event `user.emails_stopped` in the same transaction. With an address, only if it is
+    /// still the user's. Returns whether that changed anything.
+    pub async fn stop_emails(
+        &self,
+        user: &UserId,
+        reason: EmailStop,
+        address: Option<&str>,
+        context: RequestContext,
+    ) -> Result<bool, StoreError> {
+        retry_on_conflict(&self.ambient, context.deadline, || async move {
+            let Some(read) = self.contact(user).await? else { return Ok(false) };
+            let now = self.ambient.now();
+            let Some(state) = read.value.with_stop(reason, address, now) else { return Ok(false) };
+            let change = ContactChange { state, read_version: read.version };
+            let Some(grant) = self.grant(user, &change.state.contract_id).await? else {
+                return self.put_contact(user, &change).await.map(|_| true);
+            };
+            let condition = GrantCondition::Version(grant.version);
+            let stopped = grant.value.emails_stopped(reason, now);
+            self.put_grant_and_contact(stopped, condition, Some(&change), context).await?;
+            Ok(true)
+        })
+        .await
+    }
+
     async fn sealed_contact(&self, user: &UserId, state: &ContactState, version: u64) -> Result<Item, StoreError> {
         let key = key::contact(user);
         let contact = match &state.contact {
@@ -120,6 +176,7 @@ impl Store {
             told: state.told.clone(),
             due_shard: state.due_at.map(|_| key::due_mails_shard(user)),
             due_at: state.due_at,
+            asks: state.asks,
         };
         item::write(key, &item)
     }

@@ -7,7 +7,7 @@ use digime::TokenPair;
 use jiff::Timestamp;
 use reauth_domain::{
     About, ContractId, Grant, GrantChange, GrantEpisode, GrantStatus, Target, UserId,
-    account::Notice,
+    account::{Notice, Warned},
     event::{AboutGrant, sequence_when_written},
     time::{after, before, rfc3339},
 };
@@ -60,6 +60,9 @@ pub struct GrantState {
     pub user_id: UserId,
     pub contract_id: ContractId,
     pub episode: Option<GrantEpisode>,
+    /// The expiry of the refresh token that the user is warned of.
+    pub warned: Option<Warned>,
+    pub version: u64,
     refresh_expires_at: Option<Timestamp>,
 }
 
@@ -85,6 +88,8 @@ impl GrantState {
             user_id: item.user_id,
             contract_id: item.contract_id,
             episode: item.episode,
+            warned: item.warned,
+            version: item.version,
             refresh_expires_at: item.refresh_expires_at,
         }
     }

@@ -9,40 +9,17 @@ use serde::{Deserialize, Serialize};
 
 use super::{Contact, ContactInput};
 use crate::{
-    ContractId, EpisodeId, Target,
+    ContractId, EmailStop, EpisodeId, Target,
     time::{after, rfc3339},
 };
 
 /// The shortest time between two mails to a user. Only a mail that says that a connection works again comes earlier.
 pub const SHORTEST_PAUSE: Duration = Duration::from_secs(48 * 60 * 60);
 
-/// Why this service writes no mails to a contact any more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum StoppedReason {
-    /// The user does not want mails. They stay stopped until the application says that the user wants them again.
-    Unsubscribed,
-    /// The address does not exist. Another address is written to again.
-    Bounced,
-    /// The user reported a mail as unwanted. Another address is written to again.
-    Complained,
-}
-
-impl StoppedReason {
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Unsubscribed => "unsubscribed",
-            Self::Bounced => "bounced",
-            Self::Complained => "complained",
-        }
-    }
-}
-
 /// Since when and why mails are stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Stopped {
-    pub reason: StoppedReason,
+    pub reason: EmailStop,
     #[serde(with = "rfc3339")]
     #[schemars(with = "Timestamp")]
     pub at: Timestamp,
@@ -61,6 +38,8 @@ pub struct ContactState {
     pub told: BTreeMap<String, EpisodeId>,
     /// When a mail is due. `None` while there is nothing to write.
     pub due_at: Option<Timestamp>,
+    /// Whether the mail that is due asks the user for something. If not, it says that a connection works again.
+    pub asks: bool,
 }
 
 impl ContactState {
@@ -77,6 +56,7 @@ impl ContactState {
                 last_sent_at: None,
                 told: BTreeMap::new(),
                 due_at: None,
+                asks: false,
             }),
             (ContactInput::Put { contact, resubscribe }, Some(known)) => {
                 let next = known.clone().with_contact(contact, *resubscribe, contract);
@@ -86,16 +66,16 @@ impl ContactState {
     }
 
     fn without_contact(self) -> Self {
-        let is_the_users_will = |stopped: &Stopped| stopped.reason == StoppedReason::Unsubscribed;
+        let is_the_users_will = |stopped: &Stopped| stopped.reason == EmailStop::Unsubscribed;
         let stopped = self.stopped.filter(is_the_users_will);
-        Self { contact: None, stopped, told: BTreeMap::new(), due_at: None, ..self }
+        Self { contact: None, stopped, told: BTreeMap::new(), due_at: None, asks: false, ..self }
     }
 
     fn with_contact(self, contact: &Contact, resubscribe: bool, contract: &ContractId) -> Self {
         let is_same_address = self.contact.as_ref().is_some_and(|known| known.email.is(contact.email.as_str()));
         let remains = |stopped: &Stopped| match stopped.reason {
-            StoppedReason::Unsubscribed => !resubscribe,
-            StoppedReason::Bounced | StoppedReason::Complained => is_same_address,
+            EmailStop::Unsubscribed => !resubscribe,
+            EmailStop::Bounced | EmailStop::Complained => is_same_address,
         };
         let stopped = self.stopped.filter(remains);
         Self { contact: Some(contact.clone()), contract_id: contract.clone(), stopped, ..self }
@@ -113,12 +93,12 @@ impl ContactState {
         self.last_sent_at.map(|at| after(at, SHORTEST_PAUSE))
     }
 
-    /// The state when the user needs to be told of something, not before `earliest`. `daytime` moves a time out of the
-    /// night of the user. `None` if nothing is to be written: an earlier mail tells it too.
+    /// The state when the user is to be asked for something, not before `earliest`. `daytime` moves a time out of the night of
+    /// the user. `None` if nothing is to be written: an earlier mail asks for it too.
     #[must_use]
     pub fn with_need(&self, earliest: Timestamp, daytime: impl Fn(Timestamp) -> Timestamp) -> Option<Self> {
         let earliest = self.pause_ends_at().map_or(earliest, |ends_at| ends_at.max(earliest));
-        self.due_by(daytime(earliest))
+        self.due_by(daytime(earliest), true)
     }
 
     /// The state when an episode has ended. `None` if no mail named this episode.
@@ -131,31 +111,39 @@ impl ContactState {
         daytime: impl Fn(Timestamp) -> Timestamp,
     ) -> Option<Self> {
         let was_told = self.told.get(&target.to_string()) == Some(episode);
-        was_told.then(|| self.due_by(daytime(now))).flatten()
+        was_told.then(|| self.due_by(daytime(now), false)).flatten()
     }
 
-    fn due_by(&self, at: Timestamp) -> Option<Self> {
+    fn due_by(&self, at: Timestamp, asks: bool) -> Option<Self> {
         self.recipient()?;
-        let is_earlier = self.due_at.is_none_or(|due_at| at < due_at);
-        is_earlier.then(|| Self { due_at: Some(at), ..self.clone() })
+        let due_at = self.due_at.map_or(at, |due_at| due_at.min(at));
+        let next = Self { due_at: Some(due_at), asks: self.asks || asks, ..self.clone() };
+        (next != *self).then_some(next)
     }
 
-    /// The state while a mail is being sent. `told` are the open episodes that the user knows of afterwards.
+    /// The state while a mail is being sent. `told` are the open episodes that the user knows of afterwards. `again_at` is when
+    /// the user is to be asked for what this mail leaves out.
     #[must_use]
-    pub fn claimed(&self, now: Timestamp, told: BTreeMap<String, EpisodeId>, due_at: Option<Timestamp>) -> Self {
-        Self { last_sent_at: Some(now), told, due_at, ..self.clone() }
+    pub fn claimed(&self, now: Timestamp, told: BTreeMap<String, EpisodeId>, again_at: Option<Timestamp>) -> Self {
+        Self { last_sent_at: Some(now), ..self.without_mail(told, again_at) }
     }
 
-    /// The state without a mail that is due.
+    /// The state when no mail is sent now.
     #[must_use]
-    pub fn with_due_at(&self, due_at: Option<Timestamp>, told: BTreeMap<String, EpisodeId>) -> Self {
-        Self { due_at, told, ..self.clone() }
+    pub fn without_mail(&self, told: BTreeMap<String, EpisodeId>, again_at: Option<Timestamp>) -> Self {
+        Self { told, due_at: again_at, asks: again_at.is_some(), ..self.clone() }
+    }
+
+    /// The state with the mail that is due at another time.
+    #[must_use]
+    pub fn due_again(&self, at: Timestamp) -> Self {
+        Self { due_at: Some(at), ..self.clone() }
     }
 
     /// The state after the user unsubscribed, or a mail to `address` came back or was reported. `None` if that changes
     /// nothing, or the address is no longer the user's.
     #[must_use]
-    pub fn with_stop(&self, reason: StoppedReason, address: Option<&str>, now: Timestamp) -> Option<Self> {
+    pub fn with_stop(&self, reason: EmailStop, address: Option<&str>, now: Timestamp) -> Option<Self> {
         let is_current = |address: &str| self.contact.as_ref().is_some_and(|known| known.email.is(address));
         if !address.is_none_or(is_current) {
             return None;
@@ -163,10 +151,10 @@ impl ContactState {
         // An unsubscription replaces another reason: it stays when the address changes.
         let is_news = match self.stopped {
             None => true,
-            Some(stopped) => reason == StoppedReason::Unsubscribed && stopped.reason != reason,
+            Some(stopped) => reason == EmailStop::Unsubscribed && stopped.reason != reason,
         };
         let stopped = Some(Stopped { reason, at: now });
-        is_news.then(|| Self { stopped, due_at: None, told: BTreeMap::new(), ..self.clone() })
+        is_news.then(|| Self { stopped, due_at: None, told: BTreeMap::new(), asks: false, ..self.clone() })
     }
 }
 
@@ -221,7 +209,7 @@ mod tests {
 
     #[test]
     fn an_unsubscription_stays_until_the_user_wants_mails_again() {
-        let stopped = state().with_stop(StoppedReason::Unsubscribed, None, at(0)).unwrap();
+        let stopped = state().with_stop(EmailStop::Unsubscribed, None, at(0)).unwrap();
         assert_eq!(stopped.recipient(), None);
         let other = put(Some(&stopped), &input(json!({"email": "bob@example.org"}))).unwrap();
         assert_eq!(other.recipient(), None, "with another address");
@@ -234,15 +222,15 @@ mod tests {
 
     #[test]
     fn a_bounce_or_a_complaint_stops_the_address_that_it_is_about() {
-        for reason in [StoppedReason::Bounced, StoppedReason::Complained] {
+        for reason in [EmailStop::Bounced, EmailStop::Complained] {
             assert_eq!(state().with_stop(reason, Some("bob@example.org"), at(0)), None, "an earlier address");
             let stopped = state().with_stop(reason, Some("Ann@Example.org"), at(0)).unwrap();
             assert_eq!(stopped.with_stop(reason, Some("ann@example.org"), at(1)), None, "once");
             let renamed = input(json!({"email": "ann@example.org", "name": "Ann", "resubscribe": true}));
             assert_eq!(put(Some(&stopped), &renamed).unwrap().recipient(), None, "the address is the same");
             assert!(put(Some(&stopped), &input(json!({"email": "bob@example.org"}))).unwrap().recipient().is_some());
-            let unsubscribed = stopped.with_stop(StoppedReason::Unsubscribed, None, at(2)).unwrap();
-            assert_eq!(unsubscribed.stopped.unwrap().reason, StoppedReason::Unsubscribed);
+            let unsubscribed = stopped.with_stop(EmailStop::Unsubscribed, None, at(2)).unwrap();
+            assert_eq!(unsubscribed.stopped.unwrap().reason, EmailStop::Unsubscribed);
         }
     }
 
@@ -257,7 +245,7 @@ mod tests {
         assert_eq!(due(&sent, 60).unwrap().due_at, Some(at(60)));
         let night = sent.with_need(at(2), |at| after(at, Duration::from_secs(5 * 3_600))).unwrap();
         assert_eq!(night.due_at, Some(at(54)), "the pause ends in the night");
-        let stopped = first.with_stop(StoppedReason::Unsubscribed, None, at(1)).unwrap();
+        let stopped = first.with_stop(EmailStop::Unsubscribed, None, at(1)).unwrap();
         assert_eq!((stopped.due_at, due(&stopped, 2)), (None, None));
     }
 
