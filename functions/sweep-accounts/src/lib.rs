@@ -1,7 +1,10 @@
 //! The sweep: puts undelivered events on the queue again, notices refresh tokens that have expired, and verifies accounts
-//! that digi.me has not confirmed. It also tells the operator when the webhook's endpoint begins or ends to fail.
+//! that digi.me has not confirmed. It also tells the operator when the webhook's endpoint begins or ends to fail, and when a
+//! service is probably down.
 
+pub mod budget;
 mod operator;
+mod outages;
 mod verify;
 
 use std::{
@@ -22,7 +25,7 @@ use reauth_core::{
     error::Chain,
     lambda::{Function, Invocation, RequestContext},
     metrics,
-    store::{DueItem, StoreError},
+    store::{DueItem, NoticeKind, StoreError},
     warm_up::Step,
 };
 use reauth_domain::{Target, time::after};
@@ -30,7 +33,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tracing::instrument;
 
-use crate::operator::Operator;
+use crate::{budget::Budget, operator::Operator, outages::Outages};
 
 /// Items that one pass reads from each of the 16 shards.
 const PER_SHARD: usize = 25;
@@ -53,6 +56,11 @@ pub struct SweepAccounts {
     queue: aws_sdk_sqs::Client,
     notifications_queue: Arc<str>,
     operator: Operator,
+    /// Of reminders and warnings.
+    #[expect(dead_code, reason = "reminders and warnings take from it")]
+    notice_budget: Budget,
+    #[expect(dead_code, reason = "mails take from it")]
+    mail_budget: Budget,
 }
 
 /// The result of processing one due item.
@@ -132,8 +140,12 @@ impl Function for SweepAccounts {
         environment.base_url("PUBLIC_BASE_URL")?.ok_or_else(|| ConfigError::new("PUBLIC_BASE_URL", "is missing"))?;
         let aws = Aws::new(environment)?;
         let authorized = AuthorizedClient::new(&aws, ambient)?;
+        let rate = environment.parsed("NOTICE_RATE")?.unwrap_or_default();
+        let budget = |kind| Budget::new(authorized.store.clone(), kind, rate, ambient);
         Ok(Self {
-            operator: Operator::new(&aws, authorized.store.webhook(), ambient)?,
+            notice_budget: budget(NoticeKind::Event),
+            mail_budget: budget(NoticeKind::Mail),
+            operator: Operator::new(&aws, authorized.store.clone(), ambient)?,
             authorized,
             ambient: ambient.clone(),
             queue: aws_sdk_sqs::Client::new(&aws.service("AWS_ENDPOINT_URL_SQS")?),
@@ -147,10 +159,15 @@ impl Function for SweepAccounts {
         store.warm_up().into_iter().chain(store.warm_up_lists()).collect()
     }
 
-    /// Processes due items, and tells the operator. Neither waits for the other, or fails because of it.
+    /// Processes due items, looks at the outages of services, and tells the operator. None waits for another, or fails
+    /// because of it.
     #[instrument(skip_all)]
     async fn handle(&self, _event: Value, invocation: Invocation) -> Result<Value, Error> {
-        let (summary, ()) = join(self.process_due_items(&invocation), self.operator.tell(invocation.deadline)).await;
+        let deadline = invocation.deadline;
+        let (store, operator, ambient) = (&self.authorized.store, &self.operator, &self.ambient);
+        let outages = Outages { store, operator, ambient, deadline };
+        let told = join(operator.tell_of_webhook(deadline), outages.look_at_due());
+        let (summary, _) = join(self.process_due_items(&invocation), told).await;
         let summary = summary?;
         let Summary { requeued, settled, expired, failed, left } = summary;
         metrics::sweep_run(left);

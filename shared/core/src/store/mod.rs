@@ -3,6 +3,7 @@
 
 mod accounts;
 mod commit;
+mod contact;
 mod erasing;
 mod error;
 mod events;
@@ -13,6 +14,8 @@ mod last_reads;
 mod links;
 mod listing;
 mod log;
+mod notice_budget;
+mod outage;
 mod reauthorizations;
 mod stored_item;
 mod transaction;
@@ -28,12 +31,14 @@ use serde::de::DeserializeOwned;
 pub use self::{
     accounts::UserAccounts,
     commit::{AccountChange, Commit},
+    contact::{ContactChange, DueMail},
     error::{Condition, StoreError, Unavailable},
     events::{DueEvent, HistoryCursor, HistoryPage, StoredEvent},
     grants::{GrantCondition, GrantState, Lease},
     links::{Link, LinkUse, OngoingResult, OngoingUse, RecordedUse, StoredLink},
     listing::{Cursor, DueItem, InNeed, StatusPage},
     log::{LogCursor, LogPage, LogQuery, LoggedEvent, Redelivery},
+    notice_budget::NoticeKind,
     reauthorizations::{NewReauthorizationSecrets, ReauthorizationChange, StoredReauthorization},
     stored_item::StoredItem,
     webhook::{MessageAttempts, StoredAttempt, WebhookStore, url_hash},

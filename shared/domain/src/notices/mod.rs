@@ -1,7 +1,6 @@
 //! When a user is reminded of an account that needs the user, and warned of an authorization that expires. The code is pure:
 //! the time, the user's time zone and the configuration are passed in.
 
-mod daytime;
 mod lifetimes;
 mod reminders;
 mod warnings;
@@ -9,7 +8,6 @@ mod warnings;
 use jiff::{Timestamp, tz::TimeZone};
 
 pub use self::{
-    daytime::{in_daytime, is_daytime},
     lifetimes::{Expiry, Lifetimes, expires_at, is_due_for_renewal},
     reminders::{ReminderSchedule, next_reminder},
     warnings::{NextWarning, WARNING_DAYS, next_warning},

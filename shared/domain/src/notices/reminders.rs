@@ -4,10 +4,10 @@ use std::{str::FromStr, time::Duration};
 
 use jiff::{Timestamp, tz::TimeZone};
 
-use super::daytime::in_daytime;
 use crate::{
     InvalidValue, UserId,
     account::Episode,
+    quiet_hours::daytime,
     time::{after, parse_duration},
 };
 
@@ -58,7 +58,7 @@ pub fn next_reminder(
     // What passed while reminders were held back is covered by the reminder that came after.
     let ahead = planned.filter(|at| episode.reminded_at.is_none_or(|reminded_at| reminded_at < *at));
     let held_back = episode.postponed_until.max(not_before);
-    let mut due = ahead.map(|at| in_daytime(held_back.map_or(at, |until| at.max(until)), zone, user));
+    let mut due = ahead.map(|at| daytime(held_back.map_or(at, |until| at.max(until)), zone, user));
     let next = due.find(|at| now <= after(*at, LATEST))?;
-    Some(in_daytime(next.max(now), zone, user)).map(|at| if at <= now { next } else { at })
+    Some(daytime(next.max(now), zone, user)).map(|at| if at <= now { next } else { at })
 }

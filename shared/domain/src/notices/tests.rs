@@ -4,7 +4,13 @@ use jiff::{Timestamp, tz::TimeZone};
 use proptest::{collection::vec, prelude::*};
 
 use super::*;
-use crate::{EpisodeId, ExpiryBasis, UserId, account::Episode, time::after};
+use crate::{
+    EpisodeId, ExpiryBasis, UserId,
+    account::Episode,
+    contact::TimeZoneName,
+    quiet_hours::{daytime, is_daytime},
+    time::after,
+};
 
 /// Zones with odd changes of the clock: by half an hour, by two hours, around Ramadan, at midnight, with quarters of an hour,
 /// and one that skipped a day.
@@ -28,7 +34,7 @@ const HOUR: u64 = 60 * 60;
 const DAY: u64 = 24 * HOUR;
 
 fn zone(name: &str) -> TimeZone {
-    TimeZone::get(name).unwrap()
+    name.parse::<TimeZoneName>().unwrap().time_zone()
 }
 
 fn time(text: &str) -> Timestamp {
@@ -105,7 +111,7 @@ fn the_night_is_from_nine_until_eight_and_the_morning_is_spread_over_an_hour() {
         ("2026-10-25T06:59:59Z", 8),
         ("2026-10-25T07:00:00Z", 8),
     ] {
-        let moved: Vec<_> = (0..200).map(|number| in_daytime(time(at), &amsterdam, &user(number))).collect();
+        let moved: Vec<_> = (0..200).map(|number| daytime(time(at), &amsterdam, &user(number))).collect();
         assert!(
             moved.iter().all(|moved| local_hour(*moved, &amsterdam) == hour && *moved >= time(at)),
             "{at}: {moved:?}"
@@ -120,7 +126,7 @@ fn the_night_is_from_nine_until_eight_and_the_morning_is_spread_over_an_hour() {
 #[test]
 fn a_night_that_ends_in_a_skipped_day_ends_on_the_day_after() {
     let apia = zone("Pacific/Apia");
-    let moved = in_daytime(time("2011-12-30T07:30:00Z"), &apia, &user(1));
+    let moved = daytime(time("2011-12-30T07:30:00Z"), &apia, &user(1));
     let local = apia.to_datetime(moved);
     assert_eq!((local.date().to_string(), local.hour()), ("2011-12-31".to_owned(), 8));
 }

@@ -2,8 +2,11 @@
 
 use jiff::{Span, Timestamp, tz::TimeZone};
 
-use super::daytime::{WHOLE_DAY, in_daytime, on_day};
-use crate::{UserId, account::Warned};
+use crate::{
+    UserId,
+    account::Warned,
+    quiet_hours::{WHOLE_DAY, daytime, on_day},
+};
 
 /// How many days before the expiry the user is warned, in days of the user's calendar.
 pub const WARNING_DAYS: [u32; 3] = [14, 7, 1];
@@ -50,7 +53,7 @@ pub fn next_warning(
     };
     let is_ahead = |days: u32| warned.days_left.is_none_or(|done| days < done);
     let at = match all.into_iter().find(|(days, _)| is_ahead(*days)) {
-        Some((_, at)) if at <= now => in_daytime(now, zone, user),
+        Some((_, at)) if at <= now => daytime(now, zone, user),
         Some((_, at)) => at,
         None => return NextWarning::Never,
     };
