@@ -12,6 +12,7 @@ pub mod grant;
 pub mod id;
 pub mod last_reads;
 pub mod notice_rate;
+pub mod notices;
 pub mod operator_notice;
 pub mod outage;
 pub mod person;
