@@ -2,6 +2,7 @@
 //! that digi.me has not confirmed. It also tells the operator when the webhook's endpoint begins or ends to fail.
 
 pub mod budget;
+mod mails;
 mod operator;
 mod verify;
 
@@ -31,7 +32,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tracing::instrument;
 
-use crate::{budget::Budget, operator::Operator};
+use crate::{budget::Budget, mails::Mails, operator::Operator};
 
 /// Items that one pass reads from each of the 16 shards.
 const PER_SHARD: usize = 25;
@@ -57,8 +58,7 @@ pub struct SweepAccounts {
     /// Of reminders and warnings.
     #[expect(dead_code, reason = "reminders and warnings take from it")]
     notice_budget: Budget,
-    #[expect(dead_code, reason = "mails take from it")]
-    mail_budget: Budget,
+    mails: Mails,
 }
 
 /// The result of processing one due item.
@@ -142,7 +142,7 @@ impl Function for SweepAccounts {
         let budget = |kind| Budget::new(authorized.store.clone(), kind, rate, ambient);
         Ok(Self {
             notice_budget: budget(NoticeKind::Event),
-            mail_budget: budget(NoticeKind::Mail),
+            mails: Mails::new(&aws, authorized.store.clone(), budget(NoticeKind::Mail), ambient)?,
             operator: Operator::new(&aws, authorized.store.webhook(), ambient)?,
             authorized,
             ambient: ambient.clone(),
@@ -176,6 +176,7 @@ impl SweepAccounts {
         let mut summary = Summary::default();
         while summary.add(&self.requeue_events(invocation).await?) {}
         while summary.add(&self.notice_expired_grants(invocation).await?) {}
+        while summary.add(&self.mails.start(invocation).await?) {}
         while summary.add(&self.verify_accounts(invocation).await?) {}
         Ok(summary)
     }
