@@ -31,12 +31,15 @@ function taken<T>({ data, error, response }: Reply<T>): T {
 export function reauth(baseUrl: string, fetch?: (request: Request) => Promise<Response>) {
   const client = createClient<paths>({ baseUrl, ...(fetch && { fetch }) });
   return {
-    async putGrant(userId: string, contractId: string, body: Schemas["NodeGrant"] | Schemas["ApiGrant"]): Promise<void> {
+    async putGrant(userId: string, contractId: string, body: Schemas["NodeGrant"] | Schemas["ApiGrant"] | Schemas["GrantWithContact"]): Promise<void> {
       const params = { path: { userId, contractId }, query: { replace: false } };
       taken(await client.PUT("/users/{userId}/grants/{contractId}", { params, body }));
     },
     async getGrant(userId: string, contractId: string): Promise<Schemas["StoredGrant"]> {
       return taken(await client.GET("/users/{userId}/grants/{contractId}", { params: { path: { userId, contractId } } }));
+    },
+    async getContact(userId: string): Promise<Schemas["StoredContact"]> {
+      return taken(await client.GET("/users/{userId}/contact", { params: { path: { userId } } }));
     },
     async listAccountsOfUser(userId: string): Promise<Schemas["AccountList"]> {
       const params = { path: { userId }, query: { refresh: true } };
@@ -128,6 +131,13 @@ export function message(event: Event): string {
       return `${event.data.errorCode}${event.data.retryable ? ", can be tried again" : ""}`;
     case "account.removed":
       return `${event.data.accountId} is gone`;
+    case "account.dismissed":
+      return `${event.data.serviceName ?? "An account"} is no longer used, lost since ${event.data.since}`;
+    case "account.authorization_expiring":
+    case "user.authorization_expiring":
+      return `Expires in ${event.data.daysLeft} days: ${event.data.reconnectUrl}`;
+    case "user.emails_stopped":
+      return `No more e-mails: ${event.data.reason}`;
     case "user.reauthorization_required":
       return event.data.recoverable ? `Reconnect: ${event.data.reconnectUrl}` : "Authorize from scratch";
     case "user.reauthorized":

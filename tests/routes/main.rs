@@ -6,6 +6,7 @@ mod accept_identity;
 mod accounts;
 mod bad_input;
 mod callback;
+mod contacts;
 mod event_deliveries;
 mod event_redelivery;
 mod events;

@@ -86,6 +86,7 @@ pub(crate) fn grant(user: &UserId, token: &str, now: Timestamp) -> Grant {
         contract_id: contract(),
         tokens: TokenPair::parse(&tokens).unwrap(),
         episode: None,
+        warned: None,
         sequence: 0,
         leased_until: None,
         accounts_listed_at: None,

@@ -34,6 +34,10 @@ pub struct DeliveredEvent {
     pub error_code: Option<String>,
     pub retryable: Option<bool>,
     pub recoverable: Option<bool>,
+    pub expires_at: Option<String>,
+    pub days_left: Option<u32>,
+    pub basis: Option<String>,
+    pub reason: Option<String>,
 }
 
 /// The error of the read that an event tells of.

@@ -234,7 +234,7 @@ fn accounts_under<'a>(known: &'a UserAccounts, contract: &ContractId) -> impl It
 fn first_in_need(known: &UserAccounts, contract: &ContractId) -> Option<AccountId> {
     let in_need = accounts_under(known, contract).filter_map(|account| match &account.status {
         Status::ReauthRequired(episode) => Some((episode.since, account.account_id.clone())),
-        Status::Active { .. } | Status::Verifying { .. } => None,
+        Status::Active { .. } | Status::Dismissed { .. } | Status::Verifying { .. } => None,
     });
     in_need.min().map(|(_, account)| account)
 }

@@ -15,6 +15,10 @@ pub struct ListedAccount {
     pub username: Option<String>,
     /// The source's name.
     pub service_name: Option<String>,
+    /// The URL of the source's logo: `providerLogo`, else `providerFavIcon`. Only https.
+    pub service_logo: Option<String>,
+    /// `createdDate`: when the user linked the account.
+    pub created_at: Option<Timestamp>,
     /// `accessTokenStatus.authorized`, which digi.me does not always send.
     pub authorized: Option<bool>,
     /// `accessTokenStatus.expiresAt`.

@@ -194,6 +194,26 @@ pub enum EventDetail {
     /// digi.me's list under the account's contract no longer contains the account.
     #[serde(rename = "account.removed")]
     Removed {},
+    /// The user said that the account is no longer used. Nobody is reminded of it any more.
+    #[serde(rename = "account.dismissed")]
+    Dismissed {
+        /// When the failed read session was started.
+        #[serde(with = "rfc3339")]
+        #[schemars(with = "Timestamp")]
+        since: Timestamp,
+    },
+    /// The authorization of an active account expires soon.
+    #[serde(rename = "account.authorization_expiring")]
+    AuthorizationExpiring {
+        /// When it expires.
+        #[serde(with = "rfc3339")]
+        #[schemars(with = "Timestamp")]
+        expires_at: Timestamp,
+        /// In days of the user's calendar.
+        days_left: u32,
+        /// How the expiry is known.
+        basis: ExpiryBasis,
+    },
     /// The refresh token is dead: only the user can authorize a new token pair.
     #[serde(rename = "user.reauthorization_required")]
     UserReauthorizationRequired {
@@ -220,6 +240,44 @@ pub enum EventDetail {
         /// Whether another attempt can succeed.
         retryable: bool,
     },
+    /// The refresh token expires soon.
+    #[serde(rename = "user.authorization_expiring")]
+    UserAuthorizationExpiring {
+        /// When it expires.
+        #[serde(with = "rfc3339")]
+        #[schemars(with = "Timestamp")]
+        expires_at: Timestamp,
+        /// In days of the user's calendar.
+        days_left: u32,
+    },
+    /// The service no longer sends e-mails to the user.
+    #[serde(rename = "user.emails_stopped")]
+    UserEmailsStopped {
+        /// Why not.
+        reason: EmailStop,
+    },
+}
+
+/// How the expiry of an account's authorization is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ExpiryBasis {
+    /// digi.me names the time.
+    Source,
+    /// It follows from the lifetime that is configured for the service.
+    Service,
+}
+
+/// Why the service no longer sends e-mails to a user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EmailStop {
+    /// The user unsubscribed.
+    Unsubscribed,
+    /// The address does not exist, or refuses e-mails for good.
+    Bounced,
+    /// The user marked an e-mail as spam.
+    Complained,
 }
 
 /// How a new token pair arrived.
@@ -274,14 +332,18 @@ impl ReconnectLink {
 
 impl EventDetail {
     /// All types.
-    pub const KINDS: [&str; 7] = [
+    pub const KINDS: [&str; 11] = [
         "account.reauthorization_required",
         "account.reauthorized",
         "account.reauthorization_failed",
         "account.removed",
+        "account.dismissed",
+        "account.authorization_expiring",
         "user.reauthorization_required",
         "user.reauthorized",
         "user.reauthorization_failed",
+        "user.authorization_expiring",
+        "user.emails_stopped",
     ];
 
     /// The event's `type`.
@@ -292,16 +354,26 @@ impl EventDetail {
             Self::Reauthorized { .. } => "account.reauthorized",
             Self::ReauthorizationFailed { .. } => "account.reauthorization_failed",
             Self::Removed {} => "account.removed",
+            Self::Dismissed { .. } => "account.dismissed",
+            Self::AuthorizationExpiring { .. } => "account.authorization_expiring",
             Self::UserReauthorizationRequired { .. } => "user.reauthorization_required",
             Self::UserReauthorized { .. } => "user.reauthorized",
             Self::UserReauthorizationFailed { .. } => "user.reauthorization_failed",
+            Self::UserAuthorizationExpiring { .. } => "user.authorization_expiring",
+            Self::UserEmailsStopped { .. } => "user.emails_stopped",
         }
     }
 
     /// Whether the delivered event contains a reconnect link.
     #[must_use]
     pub fn carries_link(&self) -> bool {
-        matches!(self, Self::ReauthorizationRequired { .. } | Self::UserReauthorizationRequired { .. })
+        matches!(
+            self,
+            Self::ReauthorizationRequired { .. }
+                | Self::AuthorizationExpiring { .. }
+                | Self::UserReauthorizationRequired { .. }
+                | Self::UserAuthorizationExpiring { .. }
+        )
     }
 
     /// As [`EventDetail::carries_link`], of the event's type.
@@ -415,6 +487,12 @@ mod tests {
                 retryable: true,
             },
             EventDetail::Removed {},
+            EventDetail::Dismissed { since: Timestamp::UNIX_EPOCH },
+            EventDetail::AuthorizationExpiring {
+                expires_at: Timestamp::UNIX_EPOCH,
+                days_left: 7,
+                basis: ExpiryBasis::Service,
+            },
         ];
         for detail in details {
             let event = event(detail);
@@ -435,9 +513,12 @@ mod tests {
                 error_code: FailureCode::WrongUser,
                 retryable: true,
             },
+            EventDetail::UserAuthorizationExpiring { expires_at: Timestamp::UNIX_EPOCH, days_left: 1 },
+            EventDetail::UserEmailsStopped { reason: EmailStop::Complained },
         ];
         for detail in details {
             let mut event = event(detail);
+            assert_eq!(event.detail.carries_link(), EventDetail::kind_carries_link(event.detail.kind()));
             event.subject.about = About::Grant(AboutGrant { contract_id: "c".parse().unwrap() });
             let json = event.to_json(None).unwrap();
             assert_eq!((json["data"].get("accountId"), &json["data"]["contractId"]), (None, &"c".into()));

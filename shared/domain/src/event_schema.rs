@@ -12,7 +12,12 @@ use crate::{
 };
 
 /// The types for which [`EventDetail::carries_link`] is true.
-pub(crate) const WITH_LINK: [&str; 2] = ["account.reauthorization_required", "user.reauthorization_required"];
+pub(crate) const WITH_LINK: [&str; 4] = [
+    "account.reauthorization_required",
+    "account.authorization_expiring",
+    "user.reauthorization_required",
+    "user.authorization_expiring",
+];
 
 impl JsonSchema for Event {
     fn schema_name() -> Cow<'static, str> {

@@ -6,8 +6,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Attempt, ContractId, EpisodeId, EventDetail, FailureCode, NewEvent, UserId, UserVia, account::Notice,
-    event::next_sequence, time::rfc3339,
+    Attempt, ContractId, EmailStop, EpisodeId, EventDetail, FailureCode, NewEvent, UserId, UserVia,
+    account::{Notice, Warned},
+    event::next_sequence,
+    time::rfc3339,
 };
 
 /// A user's token pair under a contract.
@@ -20,6 +22,8 @@ pub struct Grant {
     pub tokens: TokenPair,
     /// Set while the refresh token is known to be dead.
     pub episode: Option<GrantEpisode>,
+    /// The expiry of the refresh token that the user is warned of.
+    pub warned: Option<Warned>,
     /// The sequence number of the grant's last event; 0 before the first event.
     pub sequence: u64,
     /// Until when an invocation holds the lease to refresh the grant.
@@ -148,6 +152,34 @@ impl Grant {
         self.change(is_new.then_some(event).into_iter().collect(), now)
     }
 
+    /// The time has come to warn of the expiry of the refresh token. `None` if the token is known to be dead.
+    #[must_use]
+    pub fn warned_of(mut self, days_left: u32, now: Timestamp) -> Option<GrantChange> {
+        if self.episode.is_some() {
+            return None;
+        }
+        let expires_at = self.tokens.refresh.expires_at;
+        self.warned = Some(Warned { expires_at, days_left: Some(days_left), notice: None });
+        let detail = EventDetail::UserAuthorizationExpiring { expires_at, days_left };
+        Some(self.change(vec![NewEvent { detail, episode_id: None }], now))
+    }
+
+    /// This service writes no mails to the user any more.
+    #[must_use]
+    pub fn emails_stopped(self, reason: EmailStop, now: Timestamp) -> GrantChange {
+        let detail = EventDetail::UserEmailsStopped { reason };
+        self.change(vec![NewEvent { detail, episode_id: None }], now)
+    }
+
+    /// Records the event that announced the current episode, or else warned of an expiry.
+    pub fn set_notice(&mut self, notice: Notice) {
+        match (&mut self.episode, &mut self.warned) {
+            (Some(episode), _) => episode.notice = Some(notice),
+            (None, Some(warned)) => warned.notice = Some(notice),
+            (None, None) => {}
+        }
+    }
+
     /// The grant as it is, with no event.
     #[must_use]
     pub fn unchanged(self) -> GrantChange {
@@ -183,6 +215,7 @@ mod tests {
             contract_id: "c".parse().unwrap(),
             tokens: pair("old", 100),
             episode: None,
+            warned: None,
             sequence: 0,
             leased_until: None,
             accounts_listed_at: None,

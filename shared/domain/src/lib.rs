@@ -4,6 +4,7 @@
 //! that could do otherwise.
 
 pub mod account;
+pub mod contact;
 pub mod event;
 mod event_schema;
 pub mod failure;
@@ -11,9 +12,11 @@ pub mod grant;
 pub mod id;
 pub mod last_reads;
 pub mod notice_rate;
+pub mod notices;
 pub mod operator_notice;
 pub mod outage;
 pub mod person;
+pub mod quiet_hours;
 pub mod rate_limit;
 pub mod reauthorization;
 pub mod return_url;
@@ -27,7 +30,7 @@ pub mod webhook;
 
 pub use account::{Account, Attempt, Change, Outcome, Signal, Status};
 pub use digime::{AccountId, ContractId, InvalidField, InvalidFields, InvalidValue};
-pub use event::{About, Event, EventDetail, NewEvent, Target, UserVia, Via};
+pub use event::{About, EmailStop, Event, EventDetail, ExpiryBasis, NewEvent, Target, UserVia, Via};
 pub use event_schema::DeliveredForm;
 pub use failure::FailureCode;
 pub use grant::{Grant, GrantChange, GrantEpisode, GrantStatus};

@@ -80,6 +80,8 @@ mod tests {
             id: id.parse().unwrap(),
             username: username.map(Into::into),
             service_name: None,
+            service_logo: None,
+            created_at: None,
             authorized: None,
             authorization_expires_at: None,
         }

@@ -104,6 +104,8 @@ mod tests {
             id: "1_a".parse().unwrap(),
             username: username.map(Into::into),
             service_name: None,
+            service_logo: None,
+            created_at: None,
             authorized,
             authorization_expires_at: None,
         }

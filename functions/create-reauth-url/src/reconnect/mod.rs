@@ -239,6 +239,7 @@ enum UseResult {
 }
 
 /// What the user chose to mend, as it was read.
+#[expect(clippy::large_enum_variant, reason = "one per request")]
 enum ReadTarget {
     Account(Vec<Versioned<Grant>>, Option<Versioned<Account>>),
     Grant(Option<Versioned<Grant>>),

@@ -80,6 +80,7 @@ impl Overview {
                 Status::Verifying { episode: Some(_), .. } => AccountState::Checking,
                 Status::Verifying { episode: None, .. } if is_own(&account) => AccountState::CheckingOnly,
                 Status::Verifying { episode: None, .. } => continue,
+                Status::Dismissed { .. } => continue,
                 Status::Active { .. } => {
                     let since_link = account.reauthorized_at.is_some_and(|at| link.created_at <= at);
                     if since_link || is_own(&account) {

@@ -109,6 +109,10 @@ fn what(event: &Value) -> String {
             format!("reauthorization failed {}", text("errorCode"))
         }
         "account.removed" => "removed at digi.me".to_owned(),
+        "account.dismissed" => "dismissed by the user".to_owned(),
+        "account.authorization_expiring" => format!("expires in {} days{}", data["daysLeft"], told()),
+        "user.authorization_expiring" => format!("digi.me consent expires in {} days{}", data["daysLeft"], told()),
+        "user.emails_stopped" => format!("no more e-mails ({})", text("reason")),
         "user.reauthorization_required" if data["recoverable"] == false => {
             "digi.me consent needed, by a first authorization".to_owned()
         }
@@ -177,6 +181,18 @@ mod tests {
                 "Meadow Bank reauthorization failed USER_CANCEL",
             ),
             ("account.removed", bank(json!({})), "Meadow Bank removed at digi.me"),
+            ("account.dismissed", bank(json!({})), "Meadow Bank dismissed by the user"),
+            (
+                "account.authorization_expiring",
+                bank(json!({"daysLeft": 7, "reconnectUrl": url})),
+                "Meadow Bank expires in 7 days → told http://127.0.0.1:9000/reconnect/token",
+            ),
+            (
+                "user.authorization_expiring",
+                json!({"daysLeft": 14, "reconnectUrl": url}),
+                "digi.me consent expires in 14 days → told http://127.0.0.1:9000/reconnect/token",
+            ),
+            ("user.emails_stopped", json!({"reason": "bounced"}), "no more e-mails (bounced)"),
             (
                 "user.reauthorization_required",
                 json!({"recoverable": true, "reconnectUrl": url}),

@@ -84,7 +84,11 @@ pub(super) fn details(event: &StoredEvent) -> Markup {
             },
             EventDetail::UserReauthorizationRequired { recoverable, .. } => { @if !recoverable { "not recoverable" } },
             EventDetail::UserReauthorized { via } => { "via " (name(via)) },
-            EventDetail::Removed {} => "",
+            EventDetail::AuthorizationExpiring { days_left, .. } | EventDetail::UserAuthorizationExpiring { days_left, .. } => {
+                "in " (days_left) @if *days_left == 1 { " day" } @else { " days" }
+            },
+            EventDetail::UserEmailsStopped { reason } => (name(reason)),
+            EventDetail::Removed {} | EventDetail::Dismissed { .. } => "",
         }
     }
 }

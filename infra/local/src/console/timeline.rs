@@ -196,7 +196,7 @@ fn stages(view: &View<'_>, timeline: &Timeline) -> [Stage; 5] {
             End::Verifying { .. } => State::Current,
             End::Healed { how: How::Unverified, .. } => State::Unconfirmed,
             End::Healed { .. } => State::Done,
-            End::Removed { .. } => State::Failed,
+            End::Removed { .. } | End::Dismissed { .. } => State::Failed,
         },
         note: html! { @if timeline.end != End::Open { (end(view, timeline)) } },
     };
@@ -209,6 +209,7 @@ const fn last_name(timeline: &Timeline) -> &'static str {
         End::Healed { how: How::Elsewhere(_), .. } => "Mended elsewhere",
         End::Healed { how: How::Unverified, .. } => "Not confirmed",
         End::Removed { .. } => "Removed",
+        End::Dismissed { .. } => "Dismissed",
         End::Open | End::Verifying { .. } | End::Healed { .. } => "Verified",
     }
 }
@@ -243,6 +244,7 @@ fn end(view: &View<'_>, timeline: &Timeline) -> Markup {
             End::Open => "",
             End::Verifying { since } => { "Verifying since " (view.time(*since)) },
             End::Removed { at } => { (view.time(*at)) br; small { "digi.me no longer lists the account" } },
+            End::Dismissed { at } => { (view.time(*at)) br; small { "the user no longer uses the account" } },
             End::Healed { at, how } => { (view.time(*at)) br; small title=(exact(*at)) { (by(*how)) } },
         }
     }

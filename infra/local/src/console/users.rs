@@ -61,7 +61,7 @@ fn found_row(view: &View<'_>, found: &Found<'_>) -> Markup {
 fn since(account: &Account) -> Option<jiff::Timestamp> {
     match &account.status {
         Status::Active { .. } => None,
-        Status::ReauthRequired(episode) => Some(episode.since),
+        Status::ReauthRequired(episode) | Status::Dismissed { episode, .. } => Some(episode.since),
         Status::Verifying { since, .. } => Some(*since),
     }
 }

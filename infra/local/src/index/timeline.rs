@@ -73,6 +73,10 @@ pub(crate) enum End {
     Removed {
         at: Timestamp,
     },
+    /// The user no longer uses the account. A completed read or a reauthorization can still heal it.
+    Dismissed {
+        at: Timestamp,
+    },
 }
 
 /// What ended an episode.
@@ -123,7 +127,7 @@ impl Timeline {
     /// `None` if the episode is over.
     pub(crate) fn step(&self) -> Option<Step> {
         match self.end {
-            End::Healed { .. } | End::Removed { .. } => return None,
+            End::Healed { .. } | End::Removed { .. } | End::Dismissed { .. } => return None,
             End::Verifying { .. } => return Some(Step::Verifying),
             End::Open => {}
         }
@@ -161,7 +165,7 @@ impl Timeline {
     pub(crate) fn is_forgotten(&self, now: Timestamp) -> bool {
         match self.end {
             End::Healed { at, .. } | End::Removed { at } => at + KEPT <= now,
-            End::Open | End::Verifying { .. } => false,
+            End::Open | End::Verifying { .. } | End::Dismissed { .. } => false,
         }
     }
 
@@ -272,7 +276,7 @@ impl Timeline {
         let begun = self.since().is_some_and(|since| since <= at);
         let ended = match self.end {
             End::Healed { at: end, .. } | End::Removed { at: end } => end < at,
-            End::Open | End::Verifying { .. } => false,
+            End::Open | End::Verifying { .. } | End::Dismissed { .. } => false,
         };
         begun && !ended
     }
@@ -306,7 +310,12 @@ impl Timeline {
             }
             EventDetail::UserReauthorized { via } => self.end = End::Healed { at, how: How::NewPair(*via) },
             EventDetail::Removed {} => self.end = End::Removed { at },
-            EventDetail::ReauthorizationFailed { .. } | EventDetail::UserReauthorizationFailed { .. } => {}
+            EventDetail::Dismissed { .. } => self.end = End::Dismissed { at },
+            EventDetail::ReauthorizationFailed { .. }
+            | EventDetail::AuthorizationExpiring { .. }
+            | EventDetail::UserReauthorizationFailed { .. }
+            | EventDetail::UserAuthorizationExpiring { .. }
+            | EventDetail::UserEmailsStopped { .. } => {}
         }
     }
 }

@@ -139,7 +139,7 @@ impl Store {
         Ok(Written { part, now })
     }
 
-    /// The change with its events as they are stored. The episode records the event that announced it.
+    /// The change with its events as they are stored. The episode records the event that announced it or reminded of it.
     fn with_events(&self, change: AccountChange, now: Timestamp, link_key_id: &str) -> ChangeWithEvents {
         let AccountChange { mut change, read_version, read } = change;
         let account = &mut change.account;
@@ -195,6 +195,7 @@ fn write_account(transaction: &mut Transaction<'_>, one: &ChangeWithEvents, now:
     if one.change.removes {
         return transaction.delete_version(Condition::Account, key, one.read_version);
     }
-    let item = item::write(key, &AccountItem::new(account, one.version, after(now, FIRST_VERIFICATION)))?;
+    let item = AccountItem::new(account, one.version, now, after(now, FIRST_VERIFICATION));
+    let item = item::write(key, &item)?;
     transaction.put_version(Condition::Account, item, one.read_version)
 }

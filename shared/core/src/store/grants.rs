@@ -7,15 +7,15 @@ use digime::TokenPair;
 use jiff::Timestamp;
 use reauth_domain::{
     About, ContractId, Grant, GrantChange, GrantEpisode, GrantStatus, Target, UserId,
-    account::Notice,
+    account::{Notice, Warned},
     event::{AboutGrant, sequence_when_written},
-    time::{after, rfc3339},
+    time::{after, before, rfc3339},
 };
 use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
 use super::{
-    Condition, Item, Store, StoreError, Unavailable, Versioned,
+    Condition, ContactChange, Item, Store, StoreError, Unavailable, Versioned,
     events::log_recorded,
     item::{self, GrantItem},
     key,
@@ -26,6 +26,9 @@ use crate::{keyring::Keyring, lambda::RequestContext, metrics};
 
 /// Longer than a refresh can take with its retries and the write of the new pair.
 const LEASE: Duration = Duration::from_secs(30);
+/// The first warning comes on the day 14 days before the refresh token expires. The sweep, which knows the user's time zone,
+/// plans its time. Before, a grant is not due.
+const PLANNED_BEFORE_EXPIRY: Duration = Duration::from_secs(16 * 24 * 60 * 60);
 
 /// The right to refresh a grant for a limited time.
 #[derive(Debug, Clone)]
@@ -45,12 +48,21 @@ pub enum GrantCondition<'a> {
     Lease(&'a Lease),
 }
 
+/// What is written with a grant.
+struct GrantWrite<'a> {
+    reauthorization: Option<&'a ReauthorizationChange>,
+    contact: Option<&'a ContactChange>,
+}
+
 /// A grant without its tokens.
 #[derive(Debug, Clone)]
 pub struct GrantState {
     pub user_id: UserId,
     pub contract_id: ContractId,
     pub episode: Option<GrantEpisode>,
+    /// The expiry of the refresh token that the user is warned of.
+    pub warned: Option<Warned>,
+    pub version: u64,
     refresh_expires_at: Option<Timestamp>,
 }
 
@@ -76,6 +88,8 @@ impl GrantState {
             user_id: item.user_id,
             contract_id: item.contract_id,
             episode: item.episode,
+            warned: item.warned,
+            version: item.version,
             refresh_expires_at: item.refresh_expires_at,
         }
     }
@@ -117,6 +131,31 @@ impl Store {
         reauthorization: Option<&ReauthorizationChange>,
         context: RequestContext,
     ) -> Result<u64, StoreError> {
+        Box::pin(self.put_grant_with(change, condition, GrantWrite { reauthorization, contact: None }, context)).await
+    }
+
+    /// Writes a change of a grant as [`Store::put_grant`] does, and the user's contact in the same transaction.
+    ///
+    /// # Errors
+    /// Those of [`Store::put_grant`]; [`StoreError::Conflict`] also when the contact changed.
+    pub async fn put_grant_and_contact(
+        &self,
+        change: GrantChange,
+        condition: GrantCondition<'_>,
+        contact: Option<&ContactChange>,
+        context: RequestContext,
+    ) -> Result<u64, StoreError> {
+        Box::pin(self.put_grant_with(change, condition, GrantWrite { reauthorization: None, contact }, context)).await
+    }
+
+    async fn put_grant_with(
+        &self,
+        change: GrantChange,
+        condition: GrantCondition<'_>,
+        with: GrantWrite<'_>,
+        context: RequestContext,
+    ) -> Result<u64, StoreError> {
+        let GrantWrite { reauthorization, contact } = with;
         let is_new = matches!(condition, GrantCondition::Version(0));
         let mut transaction = if is_new {
             self.restoring(&change.grant.user_id, context.triggered_at).await?
@@ -133,11 +172,9 @@ impl Store {
         let about = About::Grant(AboutGrant { contract_id: grant.contract_id.clone() });
         let events = self.numbered(&grant.user_id, &about, grant.sequence, &events, now);
         let begins_episode = grant.episode.as_ref().is_some_and(|episode| episode.notice.is_none());
-        if let (Some(event), Some(episode)) =
-            (events.iter().rfind(|event| event.detail.carries_link()), &mut grant.episode)
-        {
+        if let Some(event) = events.iter().rfind(|event| event.detail.carries_link()) {
             let event_id = event.subject.event_id.clone();
-            episode.notice = Some(Notice { event_id, link_key_id: link_key_id.clone() });
+            grant.set_notice(Notice { event_id, link_key_id: link_key_id.clone() });
         }
         let (version, condition, values) = match condition {
             GrantCondition::Version(0) => (next_version(0, now), "attribute_not_exists(PK)", Vec::new()),
@@ -148,7 +185,7 @@ impl Store {
             }
         };
         let item = self.sealed(&keyring, &grant, version)?;
-        if !is_new && events.is_empty() && reauthorization.is_none() {
+        if !is_new && events.is_empty() && reauthorization.is_none() && contact.is_none() {
             self.put_if(Condition::Grant, item, condition, &values).await?;
             return Ok(version);
         }
@@ -158,6 +195,9 @@ impl Store {
         }
         if let Some(change) = reauthorization {
             change.add_to(&mut transaction, now)?;
+        }
+        if let Some(contact) = contact {
+            self.add_contact(&mut transaction, &grant.user_id, contact, now).await?;
         }
         transaction.commit().await?;
         if begins_episode {
@@ -255,6 +295,7 @@ impl Store {
             contract_id: grant.contract_id.clone(),
             tokens: keyring.seal(&key.associated(), &tokens, &self.ambient),
             episode: grant.episode.clone(),
+            warned: grant.warned.clone(),
             sequence: grant.sequence,
             lease_id: None,
             lease_until: None,
@@ -265,7 +306,7 @@ impl Store {
             }),
             refresh_expires_at: Some(grant.tokens.refresh.expires_at),
             due_shard: grant.episode.is_none().then(|| key::due_grants_shard(&grant.user_id)),
-            due_at: grant.episode.is_none().then_some(grant.tokens.refresh.expires_at),
+            due_at: grant.episode.is_none().then(|| before(grant.tokens.refresh.expires_at, PLANNED_BEFORE_EXPIRY)),
         };
         item::write(key, &item)
     }
@@ -280,6 +321,7 @@ impl Store {
             contract_id: item.contract_id,
             tokens: TokenPair::parse(&tokens).map_err(|_| corrupt())?,
             episode: item.episode,
+            warned: item.warned,
             sequence: item.sequence,
             leased_until: item.lease_until,
             accounts_listed_at: item.accounts_listed_at,

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use reauth_domain::{
     Account, AccountId, Attempt, ContractId, EventId, FailureCode, GrantEpisode, Locale, ReauthorizationId, ReturnUrl,
     Status, Target, TraceParent, UserId,
-    account::{Episode, IdentityMismatch, Notice},
+    account::{ActiveBefore, Episode, IdentityMismatch, Notice, NoticePlan, Warned},
     reauthorization::{Exchange, Flow, Kind, Progress, Reauthorization},
     time::rfc3339,
 };
@@ -35,11 +35,17 @@ pub(super) struct AccountItem {
     service_name: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     username: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    service_logo: Option<String>,
+    #[serde(default, with = "rfc3339::option", skip_serializing_if = "Option::is_none")]
+    created_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     listed: bool,
     status: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     episode: Option<Episode>,
+    #[serde(default, with = "rfc3339::option", skip_serializing_if = "Option::is_none")]
+    dismissed_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     claims: Vec<Attempt>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -52,6 +58,8 @@ pub(super) struct AccountItem {
     verified: Option<bool>,
     #[serde(default, with = "rfc3339::option", skip_serializing_if = "Option::is_none")]
     authorization_expires_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    warned: Option<Warned>,
     sequence: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     status_shard: Option<String>,
@@ -64,17 +72,26 @@ pub(super) struct AccountItem {
 }
 
 impl AccountItem {
-    /// `due_at` is when the sweep verifies the account. It is stored only while the account is `verifying`.
-    pub(super) fn new(account: &Account, version: u64, due_at: Timestamp) -> Self {
-        let (mut claims, mut verifying_since, mut required) = (Vec::new(), None, None);
+    /// The item of a write at the time `now`. The sweep first verifies a `verifying` account at `verify_at`.
+    pub(super) fn new(account: &Account, version: u64, now: Timestamp, verify_at: Timestamp) -> Self {
+        let (mut claims, mut verifying_since, mut required, mut dismissed) = (Vec::new(), None, None, None);
         let (mut verified, mut authorization_expires_at) = (None, None);
+        let user = &account.user_id;
+        let (mut due_shard, mut due_at) = match account.notices {
+            NoticePlan::Nothing => (None, None),
+            NoticePlan::Unplanned => (Some(key::due_notices_shard(user)), Some(now)),
+            NoticePlan::At(at) => (Some(key::due_notices_shard(user)), Some(at)),
+        };
         match &account.status {
             Status::Active { verified: known, authorization_expires_at: at } => {
                 (verified, authorization_expires_at) = (*known, *at);
             }
             Status::ReauthRequired(episode) => required = Some(episode),
-            Status::Verifying { claims: waiting, since, .. } => {
-                (claims, verifying_since) = (waiting.clone(), Some(*since));
+            Status::Dismissed { dismissed_at, .. } => dismissed = Some(*dismissed_at),
+            Status::Verifying { claims: waiting, since, dismissed_at, before, .. } => {
+                (claims, verifying_since, dismissed) = (waiting.clone(), Some(*since), *dismissed_at);
+                (verified, authorization_expires_at) = (before.verified, before.authorization_expires_at);
+                (due_shard, due_at) = (Some(key::due_accounts_shard(user)), Some(verify_at));
             }
         }
         Self {
@@ -84,32 +101,41 @@ impl AccountItem {
             contract_id: account.contract_id.clone(),
             service_name: account.service_name.clone(),
             username: account.username.clone(),
+            service_logo: account.service_logo.clone(),
+            created_at: account.created_at,
             listed: account.listed,
             status: account.status.name().to_owned(),
             episode: account.episode().cloned(),
+            dismissed_at: dismissed,
             claims,
             identity_mismatch: account.identity_mismatch.clone(),
             verifying_since,
             reauthorized_at: account.reauthorized_at,
             verified,
             authorization_expires_at,
+            warned: account.warned.clone(),
             sequence: account.sequence,
             status_shard: required.map(|_| key::status_shard(&account.user_id)),
             status_since: required.map(|episode| {
                 key::status_position(episode.since, &account.user_id, &Target::Account(account.account_id.clone()))
             }),
-            due_shard: verifying_since.map(|_| key::due_accounts_shard(&account.user_id)),
-            due_at: verifying_since.map(|_| due_at),
+            due_shard,
+            due_at,
         }
     }
 
     pub(super) fn into_account(self) -> Result<Account, StoreError> {
+        let Self { verified, authorization_expires_at, dismissed_at, .. } = self;
         let status = match (self.status.as_str(), self.episode, self.verifying_since) {
-            ("active", _, _) => {
-                Status::Active { verified: self.verified, authorization_expires_at: self.authorization_expires_at }
-            }
+            ("active", _, _) => Status::Active { verified, authorization_expires_at },
             ("reauth_required", Some(episode), _) => Status::ReauthRequired(episode),
-            ("verifying", episode, Some(since)) => Status::Verifying { episode, claims: self.claims, since },
+            ("dismissed", Some(episode), _) => {
+                Status::Dismissed { dismissed_at: dismissed_at.unwrap_or(episode.since), episode }
+            }
+            ("verifying", episode, Some(since)) => {
+                let before = ActiveBefore { verified, authorization_expires_at };
+                Status::Verifying { episode, dismissed_at, claims: self.claims, since, before }
+            }
             _ => {
                 return Err(StoreError::Corrupt("an account's status does not fit its other fields".into()));
             }
@@ -120,10 +146,17 @@ impl AccountItem {
             contract_id: self.contract_id,
             service_name: self.service_name,
             username: self.username,
+            service_logo: self.service_logo,
+            created_at: self.created_at,
             listed: self.listed,
+            notices: match (&status, self.due_at) {
+                (Status::Verifying { .. }, _) | (_, None) => NoticePlan::Nothing,
+                (_, Some(at)) => NoticePlan::At(at),
+            },
             status,
             identity_mismatch: self.identity_mismatch,
             reauthorized_at: self.reauthorized_at,
+            warned: self.warned,
             sequence: self.sequence,
         })
     }
@@ -176,6 +209,9 @@ pub(super) struct GrantItem {
     /// Set while the refresh token is known to be dead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) episode: Option<GrantEpisode>,
+    /// The expiry of the refresh token that the user is warned of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) warned: Option<Warned>,
     /// The sequence number of the grant's last event.
     #[serde(default)]
     pub(super) sequence: u64,
@@ -195,7 +231,8 @@ pub(super) struct GrantItem {
     pub(super) refresh_expires_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) due_shard: Option<String>,
-    /// When the sweep looks whether the refresh token has expired. Not stored while the token is known to be dead.
+    /// When the sweep looks whether the refresh token has expired, or its user is to be warned. Not stored while the token
+    /// is known to be dead.
     #[serde(default, with = "rfc3339::option", skip_serializing_if = "Option::is_none")]
     pub(super) due_at: Option<Timestamp>,
 }

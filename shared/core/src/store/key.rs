@@ -37,6 +37,7 @@ pub(super) const GRANT: &str = "GRANT#";
 const REAUTHORIZATION: &str = "REAUTH";
 const LINK: &str = "LINK";
 const DELIVERY: &str = "DELIVERY#";
+const CONTACT: &str = "CONTACT";
 const WEBHOOK: &str = "WEBHOOK";
 const SERVICE: &str = "SERVICE#";
 const OUTAGE: &str = "OUTAGE";
@@ -90,6 +91,16 @@ pub(super) fn user_and_target(key: &Key) -> Option<(UserId, Target)> {
         id.strip_prefix(EVENTS_OF_GRANT).map_or_else(|| account(id), grant)
     };
     Some((user, target?))
+}
+
+/// The user's contact.
+pub(super) fn contact(user_id: &UserId) -> Key {
+    Key { pk: user(user_id), sk: CONTACT.to_owned() }
+}
+
+/// The user of a contact's item.
+pub(super) fn user_of_contact(key: &Key) -> Option<UserId> {
+    key.pk.strip_prefix(USER).filter(|_| key.sk == CONTACT)?.parse().ok()
 }
 
 pub(super) fn last_reads(user_id: &UserId) -> Key {
@@ -224,8 +235,17 @@ pub(super) fn due_accounts_partition(shard: u8) -> String {
     format!("due-account#{shard:02}")
 }
 
+/// Accounts with a reminder or a warning to come.
+pub(super) fn due_notices_partition(shard: u8) -> String {
+    format!("due-notice#{shard:02}")
+}
+
 pub(super) fn due_grants_partition(shard: u8) -> String {
     format!("due-grant#{shard:02}")
+}
+
+pub(super) fn due_mails_partition(shard: u8) -> String {
+    format!("due-mail#{shard:02}")
 }
 
 pub(super) fn log_partition(shard: u8) -> String {
@@ -254,8 +274,16 @@ pub(super) fn due_accounts_shard(user: &UserId) -> String {
     due_accounts_partition(shard(user))
 }
 
+pub(super) fn due_notices_shard(user: &UserId) -> String {
+    due_notices_partition(shard(user))
+}
+
 pub(super) fn due_grants_shard(user: &UserId) -> String {
     due_grants_partition(shard(user))
+}
+
+pub(super) fn due_mails_shard(user: &UserId) -> String {
+    due_mails_partition(shard(user))
 }
 
 /// Sorts by time, then by user and account or grant, so that every position is unique and a page can end anywhere.

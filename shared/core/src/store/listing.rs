@@ -54,6 +54,7 @@ pub struct StatusPage {
 
 /// An account or a grant that needs its user.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "most entries are accounts")]
 pub enum InNeed {
     Account(Account),
     Grant(GrantState),

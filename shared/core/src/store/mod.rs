@@ -3,6 +3,7 @@
 
 mod accounts;
 mod commit;
+mod contact;
 mod erasing;
 mod error;
 mod events;
@@ -30,6 +31,7 @@ use serde::de::DeserializeOwned;
 pub use self::{
     accounts::UserAccounts,
     commit::{AccountChange, Commit},
+    contact::{ContactChange, DueMail},
     error::{Condition, StoreError, Unavailable},
     events::{DueEvent, HistoryCursor, HistoryPage, StoredEvent},
     grants::{GrantCondition, GrantState, Lease},

@@ -37,6 +37,8 @@ pub(super) fn accounts(value: &Value) -> Result<Vec<ListedAccount>, Error> {
 
 /// In characters. Names of accounts and services are stored and shown; longer ones are cut.
 const MAX_NAME: usize = 300;
+/// In characters. A longer URL of a logo is left out.
+const MAX_LOGO_URL: usize = 2_048;
 
 fn account(value: &Value) -> Option<ListedAccount> {
     let text = |name: &str| {
@@ -49,15 +51,27 @@ fn account(value: &Value) -> Option<ListedAccount> {
         id: value.get("id")?.as_str()?.parse().ok()?,
         username: text("username"),
         service_name: text("serviceTypeName").or_else(|| text("serviceGroupName")),
+        service_logo: logo(value, "providerLogo").or_else(|| logo(value, "providerFavIcon")),
+        created_at: value.get("createdDate").and_then(Value::as_f64).and_then(milliseconds),
         authorized: field("authorized").and_then(Value::as_bool),
         authorization_expires_at: field("expiresAt").and_then(Value::as_f64).and_then(moment),
     })
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "what does not fit is no timestamp")]
+/// The URL of a logo, unless it is too long or not an https URL.
+fn logo(value: &Value, name: &str) -> Option<String> {
+    let text = value.get(name)?.as_str().filter(|text| text.len() <= MAX_LOGO_URL)?;
+    let url = url::Url::parse(text).ok().filter(|url| url.scheme() == "https")?;
+    Some(url.into()).filter(|url: &String| url.len() <= MAX_LOGO_URL)
+}
+
 fn moment(number: f64) -> Option<Timestamp> {
-    let milliseconds = if number > FIRST_MILLISECONDS { number } else { number * 1_000.0 };
-    if milliseconds > 0.0 { Timestamp::from_millisecond(milliseconds as i64).ok() } else { None }
+    milliseconds(if number > FIRST_MILLISECONDS { number } else { number * 1_000.0 })
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "what does not fit is no timestamp")]
+fn milliseconds(number: f64) -> Option<Timestamp> {
+    if number > 0.0 { Timestamp::from_millisecond(number as i64).ok() } else { None }
 }
 
 #[cfg(test)]
@@ -70,9 +84,11 @@ mod tests {
     fn one_odd_account_never_fails_the_list() {
         let list = json!([
             {"id": "40_abc", "username": "ann", "serviceTypeName": "Instagram", "type": "NEW",
+             "createdDate": 1_700_000_000_000_i64, "providerLogo": "http://logo.example/", "providerFavIcon": "https://icon.example/i.png",
              "accessTokenStatus": {"authorized": true, "expiresAt": 1_800_000_000}},
             {"id": 7}, "text", null, {"id": "not an id!"}, {"id": "41_x", "username": "before"},
-            {"id": "41_x", "username": 5, "accessTokenStatus": {"authorized": "yes", "expiresAt": 1_800_000_000_000_i64}}
+            {"id": "41_x", "username": 5, "createdDate": "yesterday", "providerLogo": format!("https://logo.example/{}", "a".repeat(MAX_LOGO_URL)),
+             "accessTokenStatus": {"authorized": "yes", "expiresAt": 1_800_000_000_000_i64}}
         ]);
         let accounts = accounts(&list).unwrap();
         assert_eq!(accounts.len(), 2);
@@ -80,6 +96,9 @@ mod tests {
         assert_eq!(accounts[0].service_name.as_deref(), Some("Instagram"));
         assert_eq!((accounts[1].authorized, accounts[1].username.as_deref()), (None, None));
         assert_eq!(accounts[0].authorization_expires_at, accounts[1].authorization_expires_at);
+        assert_eq!(accounts[0].created_at, Timestamp::from_second(1_700_000_000).ok());
+        assert_eq!(accounts[0].service_logo.as_deref(), Some("https://icon.example/i.png"));
+        assert_eq!((accounts[1].created_at, accounts[1].service_logo.as_deref()), (None, None));
     }
 
     #[test]

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AccountId, ContractId, EpisodeId, EventId, FailureCode, NewEvent, ReauthorizationId, UserId, Via, time::rfc3339,
-    verification::Refusal,
+    AccountId, ContractId, EpisodeId, EventId, ExpiryBasis, FailureCode, NewEvent, ReauthorizationId, UserId, Via,
+    time::rfc3339, verification::Refusal,
 };
 
 /// An account of a user, as this service knows it.
@@ -24,6 +24,10 @@ pub struct Account {
     /// The name of the account at the source, as digi.me shows it. After a reauthorization the account must still have
     /// this name.
     pub username: Option<String>,
+    /// The URL of the source's logo, as digi.me names it.
+    pub service_logo: Option<String>,
+    /// When the user linked the account, as digi.me says it.
+    pub created_at: Option<Timestamp>,
     /// Whether digi.me's list of accounts has ever contained the account. An account that was never listed is not
     /// removed when the list does not contain it.
     pub listed: bool,
@@ -33,8 +37,38 @@ pub struct Account {
     pub identity_mismatch: Option<IdentityMismatch>,
     /// When the user last reauthorized the account.
     pub reauthorized_at: Option<Timestamp>,
+    /// The expiry of the authorization that the user is warned of.
+    pub warned: Option<Warned>,
+    /// When the sweep looks at the account for reminders and warnings.
+    pub notices: NoticePlan,
     /// The sequence number of the account's last event; 0 before the first event.
     pub sequence: u64,
+}
+
+/// When the sweep looks at an account for its next reminder or warning. Only the sweep knows the schedule and the user's time
+/// zone: every other write leaves the planning to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum NoticePlan {
+    /// Never.
+    #[default]
+    Nothing,
+    /// As soon as possible: what the plan depends on has changed.
+    Unplanned,
+    At(Timestamp),
+}
+
+/// An expiry that the user is warned of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Warned {
+    #[serde(with = "rfc3339")]
+    pub expires_at: Timestamp,
+    /// The last warning: it was sent, or its time had passed when the expiry became known. Earlier warnings are not sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub days_left: Option<u32>,
+    /// The event of the last warning that was sent. The store sets it when it numbers the events.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notice: Option<Notice>,
 }
 
 /// The status of an account.
@@ -49,19 +83,33 @@ pub enum Status {
     },
     /// The source no longer authorizes digi.me: the user must reauthorize.
     ReauthRequired(Episode),
+    /// The user no longer uses the account: the episode is open, and nobody is reminded of it. A completed read or a
+    /// reauthorization brings the account back.
+    Dismissed { episode: Episode, dismissed_at: Timestamp },
     /// A callback reported success, and digi.me has not confirmed it yet.
     Verifying {
         /// The episode that the reauthorization is meant to end. `None` when an active account was reauthorized.
         episode: Option<Episode>,
+        /// When the user dismissed the episode. A reauthorization that fails leaves it dismissed.
+        dismissed_at: Option<Timestamp>,
         /// The reauthorizations that wait for digi.me's confirmation, oldest first.
         claims: Vec<Attempt>,
         /// When the last callback arrived.
         since: Timestamp,
+        /// What was known of the active account that was reauthorized. A reauthorization that fails changes none of it.
+        before: ActiveBefore,
     },
 }
 
+/// What was known of an account that was reauthorized while it was active.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ActiveBefore {
+    pub verified: Option<bool>,
+    pub authorization_expires_at: Option<Timestamp>,
+}
+
 /// The time from an account's authorization error until it is active again. The application is notified once for each
-/// episode.
+/// episode, and reminded by the schedule.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Episode {
@@ -73,12 +121,52 @@ pub struct Episode {
     /// The error that the read returned.
     #[serde(default)]
     pub error: AccountError,
-    /// The event that announced the episode. The store sets it when it numbers the events.
+    /// When the episode was recorded. An episode of an earlier version of this service has none.
+    #[serde(default, with = "rfc3339::option", skip_serializing_if = "Option::is_none")]
+    pub told_at: Option<Timestamp>,
+    /// The number of reminders that were sent.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub reminders: u32,
+    /// When the last reminder was sent.
+    #[serde(default, with = "rfc3339::option", skip_serializing_if = "Option::is_none")]
+    pub reminded_at: Option<Timestamp>,
+    /// Until when the user wants no reminder.
+    #[serde(default, with = "rfc3339::option", skip_serializing_if = "Option::is_none")]
+    pub postponed_until: Option<Timestamp>,
+    /// The event that announced the episode, or the last reminder of it. The store sets it when it numbers the events.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notice: Option<Notice>,
 }
 
-/// The event that announced an episode. The episode's reconnect link is derived from it.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
+}
+
+impl Episode {
+    /// A new episode that is recorded at `told_at`.
+    #[must_use]
+    pub fn new(episode_id: EpisodeId, since: Timestamp, error: AccountError, told_at: Timestamp) -> Self {
+        Self {
+            episode_id,
+            since,
+            error,
+            told_at: Some(told_at),
+            reminders: 0,
+            reminded_at: None,
+            postponed_until: None,
+            notice: None,
+        }
+    }
+
+    /// When the application was notified of the episode: the time from which reminders are counted.
+    #[must_use]
+    pub fn told_at(&self) -> Timestamp {
+        self.told_at.unwrap_or(self.since)
+    }
+}
+
+/// The event that announced an episode, or reminded of it, or warned of an expiry. A reconnect link is derived from it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Notice {
@@ -146,10 +234,27 @@ pub enum Signal {
     },
     /// A claimed reauthorization was not confirmed in time.
     NeverConfirmed,
+    /// The user no longer uses the account.
+    Dismissed,
+    /// The user does not want to reauthorize the account now: no reminder for seven days.
+    Postponed,
+    /// The time of the next reminder has come.
+    ReminderDue,
+    /// The time has come to warn of the expiry of the authorization.
+    ExpiryDue(ExpiryWarning),
     /// The application accepts the login that digi.me names now.
     IdentityAccepted { listed: ListedAccount },
     /// digi.me's list under the account's contract no longer contains the account.
     Unlisted,
+}
+
+/// What the user is warned of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ExpiryWarning {
+    pub expires_at: Timestamp,
+    /// In whole days of the user's calendar.
+    pub days_left: u32,
+    pub basis: ExpiryBasis,
 }
 
 /// The new progress of a reauthorization.
@@ -207,10 +312,14 @@ impl Account {
             contract_id: None,
             service_name: None,
             username: None,
+            service_logo: None,
+            created_at: None,
             listed: false,
             status: Status::Active { verified: None, authorization_expires_at: None },
             identity_mismatch: None,
             reauthorized_at: None,
+            warned: None,
+            notices: NoticePlan::Nothing,
             sequence: 0,
         }
     }
@@ -220,18 +329,22 @@ impl Account {
     pub fn episode(&self) -> Option<&Episode> {
         match &self.status {
             Status::Active { .. } => None,
-            Status::ReauthRequired(episode) => Some(episode),
+            Status::ReauthRequired(episode) | Status::Dismissed { episode, .. } => Some(episode),
             Status::Verifying { episode, .. } => episode.as_ref(),
         }
     }
 
-    /// Records the event that announced the current episode.
+    /// Records the event that announced the current episode or reminded of it, or else warned of an expiry.
     pub fn set_notice(&mut self, notice: Notice) {
         match &mut self.status {
-            Status::ReauthRequired(episode) | Status::Verifying { episode: Some(episode), .. } => {
-                episode.notice = Some(notice);
+            Status::ReauthRequired(episode)
+            | Status::Dismissed { episode, .. }
+            | Status::Verifying { episode: Some(episode), .. } => episode.notice = Some(notice),
+            Status::Active { .. } | Status::Verifying { episode: None, .. } => {
+                if let Some(warned) = &mut self.warned {
+                    warned.notice = Some(notice);
+                }
             }
-            Status::Active { .. } | Status::Verifying { episode: None, .. } => {}
         }
     }
 
@@ -245,7 +358,7 @@ impl Account {
     pub fn last_reauthorization(&self) -> Option<Timestamp> {
         match &self.status {
             Status::Verifying { since, .. } => self.reauthorized_at.max(Some(*since)),
-            Status::Active { .. } | Status::ReauthRequired(_) => self.reauthorized_at,
+            Status::Active { .. } | Status::ReauthRequired(_) | Status::Dismissed { .. } => self.reauthorized_at,
         }
     }
 
@@ -272,10 +385,16 @@ impl Account {
     /// not `active` or has an identity mismatch: the next reauthorization is compared with it.
     #[must_use]
     pub fn described(mut self, listed: &ListedAccount) -> Self {
+        let before = self.expiry_inputs();
         self.listed = true;
-        if listed.service_name.is_some() {
-            self.service_name.clone_from(&listed.service_name);
+        for (known, new) in
+            [(&mut self.service_name, &listed.service_name), (&mut self.service_logo, &listed.service_logo)]
+        {
+            if new.is_some() {
+                known.clone_from(new);
+            }
         }
+        self.created_at = listed.created_at.or(self.created_at);
         let identity_matches = self.identity_mismatch.is_none();
         if let Status::Active { authorization_expires_at, .. } = &mut self.status {
             *authorization_expires_at = listed.authorization_expires_at;
@@ -286,7 +405,19 @@ impl Account {
         if self.username.is_none() {
             self.username.clone_from(&listed.username);
         }
+        if matches!(self.status, Status::Active { .. }) && before != self.expiry_inputs() {
+            self.notices = NoticePlan::Unplanned;
+        }
         self
+    }
+
+    /// What the expiry of an active account's authorization depends on, besides its reads.
+    fn expiry_inputs(&self) -> (Option<String>, [Option<Timestamp>; 3]) {
+        let of_source = match self.status {
+            Status::Active { authorization_expires_at, .. } => authorization_expires_at,
+            Status::ReauthRequired(_) | Status::Dismissed { .. } | Status::Verifying { .. } => None,
+        };
+        (self.service_name.clone(), [of_source, self.created_at, self.reauthorized_at])
     }
 }
 
@@ -315,6 +446,7 @@ impl Status {
         match self {
             Self::Active { .. } => "active",
             Self::ReauthRequired(_) => "reauth_required",
+            Self::Dismissed { .. } => "dismissed",
             Self::Verifying { .. } => "verifying",
         }
     }

@@ -1,18 +1,26 @@
 //! The state machine of an account: each signal in each status.
 
+use std::time::Duration;
+
 use digime::ListedAccount;
 use jiff::Timestamp;
 
-use super::{Account, Attempt, Change, Episode, IdentityMismatch, Outcome, Settlement, Signal, Status};
+use super::{
+    Account, ActiveBefore, Attempt, Change, Episode, ExpiryWarning, IdentityMismatch, NoticePlan, Outcome, Settlement,
+    Signal, Status, Warned,
+};
 use crate::{
     EpisodeId, EventDetail, FailureCode, NewEvent, ReauthorizationId, Via,
     event::next_sequence,
+    time::after,
     verification::{Refusal, is_acceptable},
 };
 
 /// How many reauthorizations of one account may wait for digi.me's confirmation at the same time. When there is one
 /// more, the oldest one fails.
 pub(super) const MAX_CLAIMS: usize = 20;
+/// How long the user is not reminded after *not now*.
+const POSTPONEMENT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 impl Account {
     /// Applies a signal at the time `now`.
@@ -20,7 +28,7 @@ impl Account {
     pub fn take(self, signal: Signal, now: Timestamp) -> Outcome {
         match signal {
             Signal::AuthorizationLost { error, observed_at, new_episode } => {
-                self.lost(Episode { episode_id: new_episode, since: observed_at, error, notice: None }, now)
+                self.lost(Episode::new(new_episode, observed_at, error, now), now)
             }
             Signal::ReadCompleted { observed_at, username } => {
                 let identified = self.read_can_heal() || (username.is_some() && username == self.username);
@@ -40,11 +48,18 @@ impl Account {
             Signal::Failed { attempt, code } => self.failed(attempt, code, now),
             Signal::Denied { attempt, refusal } => self.denied(attempt, refusal, now),
             Signal::NeverConfirmed => match &self.status {
-                Status::Verifying { .. } => {
-                    self.healed(Healing { verified: false, ..Healing::new(Via::Sweep, now) }, None, now)
+                Status::Verifying { before, .. } => {
+                    let expires_at = before.authorization_expires_at;
+                    self.healed(Healing { verified: false, expires_at, ..Healing::new(Via::Sweep, now) }, None, now)
                 }
-                Status::Active { .. } | Status::ReauthRequired(_) => Outcome::Unchanged(self),
+                Status::Active { .. } | Status::ReauthRequired(_) | Status::Dismissed { .. } => {
+                    Outcome::Unchanged(self)
+                }
             },
+            Signal::Dismissed => self.dismissed(now),
+            Signal::Postponed => self.postponed(now),
+            Signal::ReminderDue => self.reminded(now),
+            Signal::ExpiryDue(warning) => self.warned_of(warning, now),
             Signal::IdentityAccepted { listed } => self.identity_accepted(&listed, now),
             Signal::Unlisted => self.unlisted(now),
         }
@@ -56,24 +71,75 @@ impl Account {
         match std::mem::replace(&mut self.status, ACTIVE) {
             Status::Active { .. } => {
                 let events = vec![required_event(&new)];
-                self.status = Status::ReauthRequired(new);
+                self.set_status(needing(new, None));
                 Outcome::Changed(self.change(events, Vec::new(), now))
             }
-            Status::ReauthRequired(episode) => {
-                self.status = Status::ReauthRequired(episode);
+            status @ (Status::ReauthRequired(_) | Status::Dismissed { .. }) => {
+                self.status = status;
                 Outcome::Unchanged(self)
             }
-            Status::Verifying { episode, claims, .. } => {
+            Status::Verifying { episode, dismissed_at, claims, .. } => {
                 let was_notified = episode.is_some();
                 let episode = episode.unwrap_or(new);
                 let (mut events, settled) = failures(claims, &FailureCode::NotAuthorized, Some(&episode.episode_id));
                 if !was_notified {
                     events.push(required_event(&episode));
                 }
-                self.status = Status::ReauthRequired(episode);
+                self.set_status(needing(episode, dismissed_at));
                 Outcome::Changed(self.change(events, settled, now))
             }
         }
+    }
+
+    /// Changes the status. What the sweep planned before does not hold any more.
+    fn set_status(&mut self, status: Status) {
+        self.notices = match status {
+            Status::Active { .. } | Status::ReauthRequired(_) => NoticePlan::Unplanned,
+            Status::Dismissed { .. } | Status::Verifying { .. } => NoticePlan::Nothing,
+        };
+        self.status = status;
+    }
+
+    /// The user no longer uses the account. The application is notified, and nobody is reminded any more.
+    fn dismissed(mut self, now: Timestamp) -> Outcome {
+        match std::mem::replace(&mut self.status, ACTIVE) {
+            Status::ReauthRequired(episode) => {
+                let detail = EventDetail::Dismissed { since: episode.since };
+                let event = NewEvent { detail, episode_id: Some(episode.episode_id.clone()) };
+                self.set_status(Status::Dismissed { episode, dismissed_at: now });
+                Outcome::Changed(self.change(vec![event], Vec::new(), now))
+            }
+            status => {
+                self.status = status;
+                Outcome::Unchanged(self)
+            }
+        }
+    }
+
+    /// *Not now*: the reminders pause.
+    fn postponed(mut self, now: Timestamp) -> Outcome {
+        let Status::ReauthRequired(episode) = &mut self.status else { return Outcome::Unchanged(self) };
+        episode.postponed_until = Some(after(now, POSTPONEMENT));
+        self.notices = NoticePlan::Unplanned;
+        Outcome::Changed(self.change(Vec::new(), Vec::new(), now))
+    }
+
+    fn reminded(mut self, now: Timestamp) -> Outcome {
+        let Status::ReauthRequired(episode) = &mut self.status else { return Outcome::Unchanged(self) };
+        episode.reminders += 1;
+        episode.reminded_at = Some(now);
+        let event = required_event(episode);
+        self.notices = NoticePlan::Unplanned;
+        Outcome::Changed(self.change(vec![event], Vec::new(), now))
+    }
+
+    fn warned_of(mut self, warning: ExpiryWarning, now: Timestamp) -> Outcome {
+        let Status::Active { .. } = self.status else { return Outcome::Unchanged(self) };
+        let ExpiryWarning { expires_at, days_left, basis } = warning;
+        self.warned = Some(Warned { expires_at, days_left: Some(days_left), notice: None });
+        self.notices = NoticePlan::Unplanned;
+        let detail = EventDetail::AuthorizationExpiring { expires_at, days_left, basis };
+        Outcome::Changed(self.change(vec![NewEvent { detail, episode_id: None }], Vec::new(), now))
     }
 
     fn healed(mut self, healing: Healing, own: Option<Attempt>, now: Timestamp) -> Outcome {
@@ -88,7 +154,7 @@ impl Account {
         let succeeded = Settlement::Succeeded { verified };
         let settled = with_own(self.take_claims(), own).into_iter().map(|attempt| (attempt.id, succeeded.clone()));
         let settled = settled.collect();
-        self.status = Status::Active { verified: Some(verified), authorization_expires_at: expires_at };
+        self.set_status(Status::Active { verified: Some(verified), authorization_expires_at: expires_at });
         self.reauthorized_at = Some(at);
         if verified {
             self.identity_mismatch = None;
@@ -98,23 +164,25 @@ impl Account {
     }
 
     fn claimed(mut self, attempt: Attempt, now: Timestamp) -> Outcome {
-        let (episode, mut claims) = match std::mem::replace(&mut self.status, ACTIVE) {
-            Status::Active { .. } => (None, Vec::new()),
-            Status::ReauthRequired(episode) => (Some(episode), Vec::new()),
-            Status::Verifying { episode, claims, since } => {
-                if claims.iter().any(|claim| claim.id == attempt.id) {
-                    self.status = Status::Verifying { episode, claims, since };
-                    return Outcome::Unchanged(self);
-                }
-                (episode, claims)
+        if matches!(&self.status, Status::Verifying { claims, .. } if claims.iter().any(|claim| claim.id == attempt.id))
+        {
+            return Outcome::Unchanged(self);
+        }
+        let none = ActiveBefore::default();
+        let (episode, dismissed_at, before, mut claims) = match std::mem::replace(&mut self.status, ACTIVE) {
+            Status::Active { verified, authorization_expires_at } => {
+                (None, None, ActiveBefore { verified, authorization_expires_at }, Vec::new())
             }
+            Status::ReauthRequired(episode) => (Some(episode), None, none, Vec::new()),
+            Status::Dismissed { episode, dismissed_at } => (Some(episode), Some(dismissed_at), none, Vec::new()),
+            Status::Verifying { episode, dismissed_at, before, claims, .. } => (episode, dismissed_at, before, claims),
         };
         let mut settled = vec![(attempt.id.clone(), Settlement::Claimed)];
         if claims.len() == MAX_CLAIMS {
             settled.push((claims.remove(0).id, Settlement::Failed(FailureCode::Unknown)));
         }
         claims.push(Attempt { failure: None, ..attempt });
-        self.status = Status::Verifying { episode, claims, since: now };
+        self.set_status(Status::Verifying { episode, dismissed_at, claims, since: now, before });
         Outcome::Changed(self.change(Vec::new(), settled, now))
     }
 
@@ -166,8 +234,10 @@ impl Account {
     /// Ends the wait for confirmation: returns the claims, and restores the status from before the first claim.
     fn take_claims(&mut self) -> Vec<Attempt> {
         match std::mem::replace(&mut self.status, ACTIVE) {
-            Status::Verifying { episode, claims, .. } => {
-                self.status = episode.map_or(ACTIVE, Status::ReauthRequired);
+            Status::Verifying { episode, dismissed_at, claims, before, .. } => {
+                let ActiveBefore { verified, authorization_expires_at } = before;
+                let active = Status::Active { verified, authorization_expires_at };
+                self.set_status(episode.map_or(active, |episode| needing(episode, dismissed_at)));
                 claims
             }
             status => {
@@ -191,6 +261,14 @@ impl Account {
 /// The status of an active account of which nothing else is known.
 pub(super) const ACTIVE: Status = Status::Active { verified: None, authorization_expires_at: None };
 
+/// The status of an account in an episode that nobody is verifying.
+fn needing(episode: Episode, dismissed_at: Option<Timestamp>) -> Status {
+    match dismissed_at {
+        None => Status::ReauthRequired(episode),
+        Some(dismissed_at) => Status::Dismissed { episode, dismissed_at },
+    }
+}
+
 /// How an account becomes active again.
 struct Healing {
     via: Via,
@@ -208,9 +286,10 @@ impl Healing {
     }
 }
 
+/// The event that announces the episode or reminds of it.
 fn required_event(episode: &Episode) -> NewEvent {
-    let detail =
-        EventDetail::ReauthorizationRequired { error: episode.error.clone(), since: episode.since, reminder: 0 };
+    let Episode { error, since, reminders, .. } = episode;
+    let detail = EventDetail::ReauthorizationRequired { error: error.clone(), since: *since, reminder: *reminders };
     NewEvent { detail, episode_id: Some(episode.episode_id.clone()) }
 }
 

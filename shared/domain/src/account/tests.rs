@@ -20,12 +20,8 @@ fn account(status: Status) -> Account {
 }
 
 fn episode(n: u8) -> Episode {
-    Episode {
-        episode_id: EpisodeId::from([n; 16]),
-        since: time("2026-11-23T08:00:00Z"),
-        error: AccountError::default(),
-        notice: None,
-    }
+    let since = time("2026-11-23T08:00:00Z");
+    Episode::new(EpisodeId::from([n; 16]), since, AccountError::default(), since)
 }
 
 fn claim(n: u8) -> Attempt {
@@ -42,6 +38,8 @@ fn listed(username: &str, authorized: bool) -> ListedAccount {
         id: "1_a".parse().unwrap(),
         username: Some(username.to_owned()),
         service_name: None,
+        service_logo: None,
+        created_at: None,
         authorized: Some(authorized),
         authorization_expires_at: None,
     }
@@ -51,13 +49,20 @@ fn wrong_account() -> Refusal {
     Refusal { code: FailureCode::WrongAccount, found: Some("bob".to_owned()) }
 }
 
+fn verifying(episode: Option<Episode>, dismissed_at: Option<Timestamp>) -> Status {
+    let (claims, since, before) = (vec![claim(1)], time(CLAIMED), ActiveBefore::default());
+    Status::Verifying { episode, dismissed_at, claims, since, before }
+}
+
 fn states() -> Vec<(&'static str, Status)> {
-    let verifying = |episode| Status::Verifying { episode, claims: vec![claim(1)], since: time(CLAIMED) };
+    let dismissed_at = time("2026-11-23T09:00:00Z");
     vec![
         ("active", ACTIVE),
         ("reauth_required", Status::ReauthRequired(episode(1))),
-        ("verifying (episode)", verifying(Some(episode(1)))),
-        ("verifying (none)", verifying(None)),
+        ("dismissed", Status::Dismissed { episode: episode(1), dismissed_at }),
+        ("verifying (episode)", verifying(Some(episode(1)), None)),
+        ("verifying (dismissed)", verifying(Some(episode(1)), Some(dismissed_at))),
+        ("verifying (none)", verifying(None, None)),
     ]
 }
 
@@ -80,9 +85,17 @@ fn signals() -> Vec<(&'static str, Signal)> {
         ("denied to callback", Signal::Denied { attempt: Some(claim(2)), refusal: wrong_account() }),
         ("denied to sweep", Signal::Denied { attempt: None, refusal: FailureCode::NotAuthorized.into() }),
         ("never confirmed", Signal::NeverConfirmed),
+        ("dismissed by the user", Signal::Dismissed),
+        ("postponed", Signal::Postponed),
+        ("reminder due", Signal::ReminderDue),
+        ("expiry due", Signal::ExpiryDue(warning())),
         ("identity accepted", Signal::IdentityAccepted { listed: listed("bob", true) }),
         ("unlisted", Signal::Unlisted),
     ]
+}
+
+fn warning() -> ExpiryWarning {
+    ExpiryWarning { expires_at: time("2026-11-30T10:00:00Z"), days_left: 7, basis: ExpiryBasis::Source }
 }
 
 fn show_id(id: &&str) -> String {
@@ -103,7 +116,8 @@ fn line(result: Outcome) -> String {
         .map(|NewEvent { detail, episode_id }| {
             let episode = episode_id.as_ref().map_or("-".into(), |id| show_id(&id.as_str()));
             let what = match detail {
-                EventDetail::ReauthorizationRequired { .. } => "required".to_owned(),
+                EventDetail::ReauthorizationRequired { reminder: 0, .. } => "required".to_owned(),
+                EventDetail::ReauthorizationRequired { reminder, .. } => format!("reminder {reminder}"),
                 EventDetail::Reauthorized { via, verified } => {
                     format!("reauthorized({via:?}, {verified})")
                 }
@@ -111,9 +125,13 @@ fn line(result: Outcome) -> String {
                     format!("failed({}, {error_code})", show_id(&reauthorization_id.as_str()))
                 }
                 EventDetail::Removed {} => "removed".to_owned(),
+                EventDetail::Dismissed { .. } => "dismissed".to_owned(),
+                EventDetail::AuthorizationExpiring { days_left, .. } => format!("expiring in {days_left} days"),
                 EventDetail::UserReauthorizationRequired { .. }
                 | EventDetail::UserReauthorized { .. }
-                | EventDetail::UserReauthorizationFailed { .. } => unreachable!("an event of a grant"),
+                | EventDetail::UserReauthorizationFailed { .. }
+                | EventDetail::UserAuthorizationExpiring { .. }
+                | EventDetail::UserEmailsStopped { .. } => unreachable!("an event of a grant"),
             };
             format!("{what} of episode {episode}")
         })
@@ -128,7 +146,8 @@ fn line(result: Outcome) -> String {
     };
     let mismatch = account.identity_mismatch.as_ref().map_or("-", |mismatch| &mismatch.found);
     format!(
-        "{status} (episode {episode}, reauthorized at {at}, mismatch {mismatch}) | {} | {}",
+        "{status} (episode {episode}, reauthorized at {at}, mismatch {mismatch}, notices {:?}) | {} | {}",
+        account.notices,
         events.join(", "),
         settled.join(", ")
     )
@@ -213,7 +232,7 @@ fn a_failure_that_was_told_before_the_claim_is_not_told_after_it() {
 #[test]
 fn sequence_numbers_never_fall_behind_the_milliseconds_of_their_time() {
     let now = time(NOW);
-    let mut account = account(Status::Verifying { episode: None, claims: vec![claim(1)], since: time(CLAIMED) });
+    let mut account = account(verifying(None, None));
     let lost = Signal::AuthorizationLost {
         error: AccountError::default(),
         observed_at: now,

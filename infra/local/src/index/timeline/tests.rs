@@ -49,6 +49,10 @@ fn reauthorized(minute: i64, episode: u8, via: Via, verified: bool) -> StoredEve
     event(minute, episode, EventDetail::Reauthorized { via, verified })
 }
 
+fn verifying(episode: Option<Episode>, since: Timestamp) -> Status {
+    Status::Verifying { episode, dismissed_at: None, claims: Vec::new(), since, before: Default::default() }
+}
+
 /// A reauthorization that was created in minute `minute` from a link.
 fn attempt(number: u8, minute: i64, progress: Progress) -> Reauthorization {
     Reauthorization {
@@ -151,17 +155,16 @@ fn each_episode_has_the_reauthorizations_of_its_time() {
 #[test]
 fn the_state_of_the_account_adds_what_no_event_tells() {
     let mut account = Account::new("u".parse().unwrap(), "1_a".parse().unwrap());
-    let episode =
-        Episode { episode_id: EpisodeId::from([1; 16]), since: at(9), error: Default::default(), notice: None };
+    let episode = Episode::new(EpisodeId::from([1; 16]), at(9), Default::default(), at(9));
     account.status = Status::ReauthRequired(episode.clone());
     let timelines = Timelines::of_account(Some(&account), [].iter(), [].iter(), at(30));
     assert_eq!(timelines.open().and_then(Timeline::step), Some(Step::Lost));
 
-    account.status = Status::Verifying { episode: Some(episode), claims: Vec::new(), since: at(14) };
+    account.status = verifying(Some(episode), at(14));
     let timelines = Timelines::of_account(Some(&account), [required(10, 1)].iter(), [].iter(), at(30));
     assert_eq!((timelines.episodes.len(), &timelines.episodes[0].end), (1, &End::Verifying { since: at(14) }));
 
-    account.status = Status::Verifying { episode: None, claims: Vec::new(), since: at(14) };
+    account.status = verifying(None, at(14));
     let ended = [required(10, 1), reauthorized(12, 1, Via::Callback, true)];
     let timelines =
         Timelines::of_account(Some(&account), ended.iter(), [attempt(1, 13, Progress::Claimed)].iter(), at(30));
@@ -195,7 +198,7 @@ fn an_episode_that_begins_with_a_failure_is_lost_all_the_same() {
 #[test]
 fn verifying_without_an_episode_takes_no_attempt_of_an_earlier_one() {
     let mut account = Account::new("u".parse().unwrap(), "1_a".parse().unwrap());
-    account.status = Status::Verifying { episode: None, claims: Vec::new(), since: at(20) };
+    account.status = verifying(None, at(20));
     let events = [required(10, 1), reauthorized(15, 1, Via::Callback, true)];
     let attempts = [attempt(1, 12, succeeded(15)), attempt(2, 18, Progress::Claimed)];
     let timelines = Timelines::of_account(Some(&account), events.iter(), attempts.iter(), at(30));
