@@ -3,13 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use digime_simulator::{ErrorShape, Failure};
+use digime_simulator::{Account, ErrorShape, Failure};
 use local::{
     Function,
     aws::Fault,
     names::{self, Queue},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use tests::{Answer, BANK, DEMO_USER, Decision, World, broken, healthy};
 
 /// A metric and one of its dimension sets, with its unit.
