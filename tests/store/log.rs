@@ -13,7 +13,7 @@ use futures::{
 };
 use jiff::{SignedDuration, Timestamp};
 use reauth_core::store::{
-    Commit, GrantCondition, LogCursor, LogPage, LogQuery, LoggedEvent, Redelivery, Store, StoredAttempt,
+    Commit, DueKind, GrantCondition, LogCursor, LogPage, LogQuery, LoggedEvent, Redelivery, Store, StoredAttempt,
 };
 use reauth_domain::{
     Account, AccountId, EpisodeId, Event, EventDetail, EventId, GrantChange, NewEvent, Signal, Status, UserId, UserVia,
@@ -429,19 +429,19 @@ async fn a_redelivered_event_is_due_at_once_and_the_receipt_of_an_earlier_public
         let unpublished = read().await;
         assert_eq!(table.store.redeliver(&unpublished).await.unwrap(), Redelivery::Pending);
         table.store.record_publication(&unpublished.parse().unwrap(), table.now()).await.unwrap();
-        assert!(table.store.due_events(table.now(), 10).await.unwrap().is_empty());
+        assert!(table.due(DueKind::Event).await.is_empty());
 
         assert_eq!(table.store.redeliver(&unpublished).await.unwrap(), Redelivery::Rescheduled);
         assert_eq!(table.store.redeliver(&unpublished).await.unwrap(), Redelivery::Pending);
         // A second copy of the first publication was under way all the time.
         table.store.record_publication(&unpublished.parse().unwrap(), table.now()).await.unwrap();
-        let due = table.store.due_events(table.now(), 10).await.unwrap();
+        let due = table.due(DueKind::Event).await;
         assert_eq!(due.len(), 1, "the redelivery is not lost");
         table.store.reschedule_event(&due[0], table.now()).await.unwrap().unwrap();
         let again = read().await;
         assert_eq!((again.published_at, again.redeliveries), (None, 1));
         table.store.record_publication(&again.parse().unwrap(), table.now()).await.unwrap();
-        assert!(table.store.due_events(table.now(), 10).await.unwrap().is_empty());
+        assert!(table.due(DueKind::Event).await.is_empty());
         assert_eq!(table.store.redeliver(&again).await.unwrap(), Redelivery::Rescheduled);
     })
     .await;

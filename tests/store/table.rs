@@ -11,7 +11,12 @@ use local::{
     Function, System,
     names::{self, Queue},
 };
-use reauth_core::{aws::Aws, config::Environment, services, store::Store};
+use reauth_core::{
+    aws::Aws,
+    config::Environment,
+    services,
+    store::{DueItem, DueKind, Store},
+};
 use reauth_domain::{Account, UserId};
 use serde_json::Value;
 use tests::{ManualClock, World, create_table};
@@ -58,6 +63,12 @@ impl Table {
             create_table(&table.client, &table.name).await;
         }
         table
+    }
+
+    /// The due items of a kind.
+    pub(crate) async fn due(&self, kind: DueKind) -> Vec<DueItem> {
+        let shards = self.store.due(kind, self.now(), 10).await.expect("the index can be read");
+        shards.into_iter().flat_map(|shard| shard.items).collect()
     }
 
     pub(crate) fn now(&self) -> Timestamp {

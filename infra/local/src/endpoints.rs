@@ -117,6 +117,9 @@ impl Endpoints {
             "WEBHOOK_SECRET_ID" => names::WEBHOOK_SECRET.to_owned(),
             "WEBHOOK_ALLOW_LOOPBACK" => "true".to_owned(),
             "RECONNECT_LINK_TTL" => "14d".to_owned(),
+            "REMINDER_SCHEDULE" => "1d,3d,7d".to_owned(),
+            "DEFAULT_TIME_ZONE" => "UTC".to_owned(),
+            "SERVICE_LIFETIMES" => "Spotify=180d,MedMij=idle 90d".to_owned(),
             "NOTICE_RATE" => "1000".to_owned(),
             "OUTAGE_MIN_ACCOUNTS" => "50".to_owned(),
             "OUTAGE_FACTOR" => "10".to_owned(),
@@ -196,7 +199,15 @@ fn settings_of(function: Function) -> Vec<&'static str> {
             [COMMON, TABLE, &own].concat()
         }
         Function::SweepAccounts => {
-            let own = ["PUBLIC_BASE_URL", "NOTIFICATIONS_QUEUE_URL", "ALARM_TOPIC_ARN", "NOTICE_RATE"];
+            let own = [
+                "PUBLIC_BASE_URL",
+                "NOTIFICATIONS_QUEUE_URL",
+                "ALARM_TOPIC_ARN",
+                "REMINDER_SCHEDULE",
+                "DEFAULT_TIME_ZONE",
+                "SERVICE_LIFETIMES",
+                "NOTICE_RATE",
+            ];
             [COMMON, TABLE, DIGIME, &own].concat()
         }
     }
