@@ -19,6 +19,7 @@ mod logs;
 mod metrics;
 mod model;
 mod openapi;
+mod outages;
 mod permissions;
 mod proxies;
 mod races;
