@@ -20,6 +20,7 @@ mod mails;
 mod metrics;
 mod model;
 mod openapi;
+mod outages;
 mod permissions;
 mod proxies;
 mod races;

@@ -13,7 +13,15 @@ use reauth_domain::time::after;
 use serde_json::json;
 use tracing::instrument;
 
-use crate::{CONCURRENCY, EVENT_TIME, PER_SHARD, RETRY_INTERVAL, SweepError, SweepOutcome, budget::Budget};
+use crate::{
+    RETRY_INTERVAL, SweepError,
+    budget::Budget,
+    slices::{CHANGE_TIME, CONCURRENCY},
+    summary::SweepOutcome,
+};
+
+/// Items that one pass reads from each of the 16 shards.
+const PER_SHARD: usize = 25;
 
 /// The queue of mails. Does nothing if this service writes to nobody.
 #[derive(Debug)]
@@ -37,7 +45,7 @@ impl Mails {
         let Some(queue_url) = &self.queue_url else { return Ok(Vec::new()) };
         let due = self.store.due_mails(self.ambient.now(), PER_SHARD).await?;
         let started = stream::iter(due).map(|mail| async move {
-            if self.ambient.remaining(invocation.deadline) < EVENT_TIME {
+            if self.ambient.remaining(invocation.deadline) < CHANGE_TIME {
                 return SweepOutcome::Left;
             }
             self.start_one(queue_url, &mail).await.unwrap_or_else(|error| {
@@ -53,7 +61,7 @@ impl Mails {
     #[instrument(skip_all, fields(user_id = %mail.user_id))]
     async fn start_one(&self, queue_url: &str, mail: &DueMail) -> Result<SweepOutcome, SweepError> {
         if !self.budget.take().await? {
-            return Ok(SweepOutcome::Left);
+            return Ok(SweepOutcome::Held);
         }
         let next = after(self.ambient.now(), RETRY_INTERVAL);
         if !self.store.reschedule_mail(mail, next).await? {
@@ -63,6 +71,6 @@ impl Mails {
         let message = json!({"type": "mail.due", "userId": mail.user_id});
         let sent = self.queue.send_message().queue_url(queue_url).message_body(message.to_string()).send().await;
         sent.map_err(|error| SweepError::Queue(AwsError::from(&error)))?;
-        Ok(SweepOutcome::Requeued)
+        Ok(SweepOutcome::Mailed)
     }
 }

@@ -96,7 +96,7 @@ impl Metrics {
 }
 
 /// The metrics that are counted. The others are measured.
-const COUNTS: [&str; 21] = [
+const COUNTS: [&str; 22] = [
     "AccountsHealed",
     "AccountsLost",
     "CacheHits",
@@ -108,6 +108,7 @@ const COUNTS: [&str; 21] = [
     "EmailsStopped",
     "ForeignKeySets",
     "Mails",
+    "OutagesSuspected",
     "ReadResults",
     "ReauthorizationsCreated",
     "ReauthorizationsFailed",
@@ -187,6 +188,11 @@ pub(crate) fn contract_refused() {
 /// A secret cannot be read, or does not have the expected content.
 pub(crate) fn secret_error() {
     counter!("SecretErrors").increment(1);
+}
+
+/// Many accounts of a service broke: it is probably down.
+pub fn outage_suspected() {
+    counter!("OutagesSuspected").increment(1);
 }
 
 /// A run of the sweep ended well. It left this many due items for the next run.

@@ -1,41 +1,51 @@
 //! The hours in which nobody is written to.
 
-use jiff::{Timestamp, ToSpan, tz::TimeZone};
+use std::time::Duration;
 
-use crate::UserId;
+use jiff::{Timestamp, civil::Date, tz::TimeZone};
+
+use crate::{UserId, outage::spread, time::after};
 
 /// The first hour of the day in which users are written to.
 const MORNING: i8 = 8;
 /// The first hour of the night.
 const NIGHT: i8 = 21;
-/// What waits for the morning is spread over this many minutes.
-const SPREAD: u64 = 60;
+/// How long what waits for the morning is spread.
+const SPREAD: Duration = Duration::from_secs(60 * 60);
+/// From the morning to the night.
+pub(crate) const WHOLE_DAY: Duration = Duration::from_secs(13 * 60 * 60);
+
+/// Whether users are written to at this time.
+#[must_use]
+pub fn is_daytime(at: Timestamp, zone: &TimeZone) -> bool {
+    (MORNING..NIGHT).contains(&zone.to_datetime(at).hour())
+}
 
 /// The time itself if it is between 08:00 and 21:00 in the time zone of the user; else the next morning, between 08:00 and 09:00
 /// depending on the user, so that not all mails of a night are sent at once.
 #[must_use]
 pub fn daytime(at: Timestamp, zone: &TimeZone, user: &UserId) -> Timestamp {
-    let local = at.to_zoned(zone.clone());
-    let date = match local.hour() {
-        MORNING..NIGHT => return at,
-        NIGHT.. => local.date().saturating_add(1.day()),
-        _ => local.date(),
-    };
-    // A time that the clocks skip moves to the time after it.
-    let morning = date.at(MORNING, 0, 0, 0).to_zoned(zone.clone()).map(|morning| morning.timestamp());
-    let minute = i64::try_from(hash(user) % SPREAD).unwrap_or_default();
-    let spread = morning.and_then(|morning| morning.checked_add(minute.minutes()));
-    spread.unwrap_or(at).max(at)
+    if is_daytime(at, zone) {
+        return at;
+    }
+    let local = zone.to_datetime(at);
+    let date = if local.hour() < MORNING { Some(local.date()) } else { local.date().tomorrow().ok() };
+    date.and_then(|date| on_day(date, zone, user, SPREAD)).unwrap_or(at).max(at)
 }
 
-/// FNV-1a: the same in every version of this service.
-fn hash(user: &UserId) -> u64 {
-    let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    user.as_str().bytes().fold(0xcbf2_9ce4_8422_2325, step)
+/// A time on the day, from 08:00 on, which depends on the user. `None` at the end of time.
+pub(crate) fn on_day(date: Date, zone: &TimeZone, user: &UserId, over: Duration) -> Option<Timestamp> {
+    // A time that the clocks skip moves to the time after it.
+    let morning = zone.to_timestamp(date.at(MORNING, 0, 0, 0)).ok()?;
+    let chosen = after(morning, spread(user, over));
+    // The clocks may end the day early.
+    Some(if is_daytime(chosen, zone) { chosen } else { morning })
 }
 
 #[cfg(test)]
 mod tests {
+    use jiff::ToSpan;
+
     use super::*;
     use crate::contact::TimeZoneName;
 

@@ -32,6 +32,8 @@ pub enum Condition {
     Contact,
     /// The health of the webhook's endpoint has the version that was read.
     Webhook,
+    /// The outage of a service has the version that was read.
+    Outage,
     /// The condition of a write of a single item, before the caller names it.
     Item,
 }

@@ -15,6 +15,8 @@ mod links;
 mod listing;
 mod log;
 mod notice_budget;
+mod notices;
+mod outage;
 mod reauthorizations;
 mod stored_item;
 mod transaction;
@@ -35,7 +37,7 @@ pub use self::{
     events::{DueEvent, HistoryCursor, HistoryPage, StoredEvent},
     grants::{GrantCondition, GrantState, Lease},
     links::{Link, LinkUse, OngoingResult, OngoingUse, RecordedUse, StoredLink},
-    listing::{Cursor, DueItem, InNeed, StatusPage},
+    listing::{Cursor, DueItem, DueKind, DueShard, InNeed, StatusPage},
     log::{LogCursor, LogPage, LogQuery, LoggedEvent, Redelivery},
     notice_budget::NoticeKind,
     reauthorizations::{NewReauthorizationSecrets, ReauthorizationChange, StoredReauthorization},
@@ -116,9 +118,13 @@ impl Store {
     }
 
     async fn get<T: DeserializeOwned>(&self, key: key::Key) -> Result<Option<T>, StoreError> {
+        self.get_item(key).await?.map(item::read).transpose()
+    }
+
+    async fn get_item(&self, key: key::Key) -> Result<Option<Item>, StoreError> {
         let request = self.client.get_item().table_name(&*self.table).set_key(Some(key.into_item()));
         let answer = request.consistent_read(true).send().await.map_err(|error| error::unavailable(&error))?;
-        answer.item.map(item::read).transpose()
+        Ok(answer.item)
     }
 
     /// All items of a partition whose sort keys begin with `prefix`, in order. An empty prefix returns all items.
