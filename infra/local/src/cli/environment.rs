@@ -11,6 +11,8 @@ pub(super) const LOG: &str = "RUST_LOG";
 
 /// The settings that the functions get as they are.
 const HONOURED: &[&str] = &[
+    "APPLICATION_COLOR",
+    "APPLICATION_LOGO_URL",
     "APPLICATION_NAME",
     "DEFAULT_LOCALE",
     "DIGIME_CONNECT_TIMEOUT",
@@ -18,6 +20,7 @@ const HONOURED: &[&str] = &[
     "REAUTHORIZATION_TTL",
     "RECONNECT_LINK_TTL",
     "SSL_CERT_FILE",
+    "SUPPORT_URL",
     LOG,
     ORIGINS,
     RETURN_URL,

@@ -12,6 +12,7 @@ mod key;
 mod last_reads;
 mod links;
 mod listing;
+mod locale;
 mod log;
 mod reauthorizations;
 mod stored_item;
