@@ -31,12 +31,15 @@ function taken<T>({ data, error, response }: Reply<T>): T {
 export function reauth(baseUrl: string, fetch?: (request: Request) => Promise<Response>) {
   const client = createClient<paths>({ baseUrl, ...(fetch && { fetch }) });
   return {
-    async putGrant(userId: string, contractId: string, body: Schemas["NodeGrant"] | Schemas["ApiGrant"]): Promise<void> {
+    async putGrant(userId: string, contractId: string, body: Schemas["NodeGrant"] | Schemas["ApiGrant"] | Schemas["GrantWithContact"]): Promise<void> {
       const params = { path: { userId, contractId }, query: { replace: false } };
       taken(await client.PUT("/users/{userId}/grants/{contractId}", { params, body }));
     },
     async getGrant(userId: string, contractId: string): Promise<Schemas["StoredGrant"]> {
       return taken(await client.GET("/users/{userId}/grants/{contractId}", { params: { path: { userId, contractId } } }));
+    },
+    async getContact(userId: string): Promise<Schemas["StoredContact"]> {
+      return taken(await client.GET("/users/{userId}/contact", { params: { path: { userId } } }));
     },
     async listAccountsOfUser(userId: string): Promise<Schemas["AccountList"]> {
       const params = { path: { userId }, query: { refresh: true } };

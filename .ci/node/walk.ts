@@ -15,6 +15,10 @@ const account = accounts.find((account) => account.accountId === "1_demo-bank");
 check(account?.serviceName === "Meadow Bank", "Meadow Bank is listed");
 const grant = await api.getGrant("demo-user", "demo-contract");
 await api.putGrant("demo-user", "demo-contract", grant);
+const { status: _, ...userAccessToken } = grant;
+await api.putGrant("demo-user", "demo-contract", { userAccessToken, contact: { email: "ann@example.org", locale: "nl" } });
+const contact = await api.getContact("demo-user");
+check(contact.emails === "active" && contact.locale === "nl" && !contact.email.includes("ann"), "the contact is stored");
 
 const created = await api.createReauthorization("demo-user", account.accountId, { locale: "en" });
 const reauthorization = await api.getReauthorization(created.reauthorizationId);

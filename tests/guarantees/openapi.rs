@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use accounts::replies::{AcceptedBody, AccountBody, AccountListBody, GrantBody, InNeedListBody};
+use accounts::replies::{AcceptedBody, AccountBody, AccountListBody, ContactBody, GrantBody, InNeedListBody};
 use create_reauth_url::replies::CreatedBody;
 use events::replies::{DeliveriesBody, LogBody, RedeliveredBody, RedeliveredEventBody, WebhookBody, WebhookTestBody};
 use reauth_core::web::{ProblemBody, ReauthorizationBody};
@@ -35,6 +35,7 @@ fn the_schemas_of_the_description_are_those_of_the_types() {
         ("RedeliveredEvent", schema::<RedeliveredEventBody>()),
         ("RedeliveredEvents", schema::<RedeliveredBody>()),
         ("Reauthorization", schema::<ReauthorizationBody>()),
+        ("StoredContact", schema::<ContactBody>()),
         ("StoredGrant", schema::<GrantBody>()),
         ("Webhook", schema::<WebhookBody>()),
         ("WebhookTest", schema::<WebhookTestBody>()),

@@ -7,9 +7,8 @@ const HOSPITAL: &str = "2_demo-hospital";
 
 /// The stored account.
 fn stored(world: &World, account: &str) -> serde_json::Value {
-    let items = world.items().into_iter();
-    let found = items.filter(|item| item["SK"]["S"] == format!("ACCOUNT#{account}"));
-    found.last().unwrap()
+    let mut items = world.items().into_iter();
+    items.find(|item| item["SK"]["S"] == format!("ACCOUNT#{account}")).unwrap()
 }
 
 #[tokio::test]

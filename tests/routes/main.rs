@@ -7,6 +7,7 @@ mod accounts;
 mod bad_input;
 mod callback;
 mod choices;
+mod contacts;
 mod event_deliveries;
 mod event_redelivery;
 mod events;

@@ -1,6 +1,6 @@
 //! The outbox and the history.
 
-use reauth_core::store::{HistoryCursor, StoredEvent, Versioned};
+use reauth_core::store::{DueKind, HistoryCursor, StoredEvent, Versioned};
 use reauth_domain::{Account, Status, Target, time::after};
 use tests::DeliveredEvent;
 
@@ -10,9 +10,9 @@ use crate::{MINUTE, bank, broken, lost, table::on_a_table, user};
 async fn a_due_event_is_given_to_one_of_those_that_ask_and_no_more_when_it_is_delivered() {
     on_a_table(async |table| {
         let account = broken(table, &user(1)).await;
-        assert!(table.store.due_events(table.now(), 10).await.unwrap().is_empty());
+        assert!(table.due(DueKind::Event).await.is_empty());
         table.clock.advance(10 * MINUTE);
-        let due = table.store.due_events(table.now(), 10).await.unwrap();
+        let due = table.due(DueKind::Event).await;
         assert_eq!(due.len(), 1);
         assert_eq!(due[0].target, Target::Account(account.value.account_id));
         let next = after(table.now(), MINUTE);
@@ -23,11 +23,11 @@ async fn a_due_event_is_given_to_one_of_those_that_ask_and_no_more_when_it_is_de
         assert_eq!(given.len(), 1);
 
         table.clock.advance(2 * MINUTE);
-        assert_eq!(table.store.due_events(table.now(), 10).await.unwrap().len(), 1);
+        assert_eq!(table.due(DueKind::Event).await.len(), 1);
         let event = StoredEvent::from_stream_record(&given[0].stream_record).unwrap();
         table.store.record_publication(&event, table.now()).await.unwrap();
         let event = event.event;
-        assert!(table.store.due_events(table.now(), 10).await.unwrap().is_empty());
+        assert!(table.due(DueKind::Event).await.is_empty());
         let stored = table.store.event(&event).await.unwrap().unwrap();
         assert_eq!(stored.published_at, Some(table.now()));
     })

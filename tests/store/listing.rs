@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use reauth_core::store::{GrantCondition, InNeed};
-use reauth_domain::{Account, AccountId, EpisodeId, Status};
+use reauth_core::store::{DueKind, GrantCondition, InNeed};
+use reauth_domain::{Account, AccountId, EpisodeId, Status, time::after};
 
 use crate::{MINUTE, broken, context, contract, grant, lost, table::on_a_table, user};
 
@@ -63,19 +63,21 @@ async fn a_list_larger_than_one_answer_of_the_database_is_whole() {
 }
 
 #[tokio::test]
-async fn a_grant_with_a_dead_refresh_token_is_in_need_and_before_that_due() {
+async fn a_grant_is_due_16_days_before_its_refresh_token_expires_and_in_need_while_the_token_is_dead() {
     on_a_table(async |table| {
-        let grant = grant(&user(1), "a", table.now());
+        let day = MINUTE * 60 * 24;
+        let mut grant = grant(&user(1), "a", table.now());
+        grant.tokens.refresh.expires_at = after(table.now(), day * 17);
         let write = async |change, version| {
             table.store.put_grant(change, GrantCondition::Version(version), None, context(table.now())).await.unwrap()
         };
         let version = write(grant.clone().unchanged(), 0).await;
-        assert!(table.store.due_grants(table.now(), 10).await.unwrap().is_empty());
-        table.clock.advance(MINUTE);
-        assert_eq!(table.store.due_grants(table.now(), 10).await.unwrap().len(), 1);
+        assert!(table.due(DueKind::Grant).await.is_empty());
+        table.clock.advance(day);
+        assert_eq!(table.due(DueKind::Grant).await.len(), 1);
         let died = grant.refresh_token_died(EpisodeId::from([1; 16]), false, table.now()).unwrap();
         write(died, version).await;
-        assert!(table.store.due_grants(table.now(), 10).await.unwrap().is_empty());
+        assert!(table.due(DueKind::Grant).await.is_empty());
         let page = table.store.in_need(10, None).await.unwrap();
         assert!(matches!(&*page.entries, [InNeed::Grant(grant)] if grant.contract_id == contract()), "{page:?}");
     })

@@ -6,9 +6,15 @@ use std::{
 };
 
 use digime::read_result::AccountError;
-use futures::future::join_all;
+use futures::{
+    StreamExt,
+    future::{join, join_all},
+    stream,
+};
 use jiff::{SignedDuration, Timestamp};
-use reauth_core::store::{GrantCondition, LogCursor, LogPage, LogQuery, LoggedEvent, Redelivery, Store, StoredAttempt};
+use reauth_core::store::{
+    Commit, DueKind, GrantCondition, LogCursor, LogPage, LogQuery, LoggedEvent, Redelivery, Store, StoredAttempt,
+};
 use reauth_domain::{
     Account, AccountId, EpisodeId, Event, EventDetail, EventId, GrantChange, NewEvent, Signal, Status, UserId, UserVia,
     time::after,
@@ -95,13 +101,8 @@ impl<'a> Writers<'a> {
         Self { table, late: (0..=longest).map(behind).collect(), accounts: vec![None; accounts] }
     }
 
-    /// Each account gets an event, all at the same time, each from the same function every time.
-    async fn write(&mut self) {
-        self.write_from(0).await;
-    }
-
-    /// As `write`, from other functions with another `turn`.
-    async fn write_from(&mut self, turn: usize) {
+    /// Each account gets an event, all at the same time. With another `turn`, each comes from another function.
+    async fn write(&mut self, turn: usize) {
         let (table, late) = (self.table, &self.late);
         let writes = self.accounts.iter_mut().enumerate().map(|(number, account)| {
             let (store, clock) = &late[(number + turn) % late.len()];
@@ -117,35 +118,103 @@ impl<'a> Writers<'a> {
     }
 }
 
-/// Writers whose events are up to eight seconds old when they can be seen, for 40 seconds.
+/// The accounts that have a thousand events each second: one transaction for each user, some of them at the same time.
+struct Burst {
+    users: Vec<Vec<Option<(Account, u64)>>>,
+}
+
+impl Burst {
+    const USERS: usize = 40;
+    /// The accounts of one user. All of them get an event in one transaction.
+    const ACCOUNTS: usize = 25;
+    const PER_SECOND: usize = Self::USERS * Self::ACCOUNTS;
+    const CONCURRENT: usize = 4;
+
+    fn new() -> Self {
+        Self { users: vec![vec![None; Self::ACCOUNTS]; Self::USERS] }
+    }
+
+    /// Each account gets an event. Each user's are from a function whose clock is as late as in `late`.
+    async fn write(&mut self, table: &Table, late: &[(Store, ManualClock)]) {
+        let writes = self.users.iter_mut().enumerate().map(|(number, accounts)| async move {
+            let (store, clock) = &late[number % late.len()];
+            lose_all(table, store, accounts, &user(number), digime::ambient::Clock::now(clock)).await;
+        });
+        stream::iter(writes).buffer_unordered(Self::CONCURRENT).collect::<()>().await;
+    }
+}
+
+/// All accounts of a user lose their authorization, in one transaction.
+async fn lose_all(
+    table: &Table,
+    store: &Store,
+    accounts: &mut [Option<(Account, u64)>],
+    owner: &UserId,
+    now: Timestamp,
+) {
+    let changes = accounts.iter().enumerate().map(|(number, account)| {
+        let id: AccountId = format!("{number}_account").parse().unwrap();
+        let (known, version) = account.clone().unwrap_or_else(|| (Account::new(owner.clone(), id), 0));
+        let new_episode = EpisodeId::from(table.ambient.bytes());
+        let signal = Signal::AuthorizationLost { error: AccountError::default(), observed_at: now, new_episode };
+        commit(known, signal, version, now).changes.remove(0)
+    });
+    let changes = changes.collect();
+    store
+        .commit(Commit {
+            user_id: owner.clone(),
+            changes,
+            last_reads: None,
+            reauthorization: None,
+            context: context(now),
+        })
+        .await
+        .unwrap();
+    let stored = store.user_accounts(owner).await.unwrap().accounts;
+    for (account, stored) in accounts.iter_mut().zip(stored.into_values()) {
+        let mut value = stored.value;
+        value.status = Status::Active { verified: None, authorization_expires_at: None };
+        *account = Some((value, stored.version));
+    }
+}
+
+/// A thousand events a second, which are up to eight seconds old when they can be seen.
 #[tokio::test]
 async fn three_readers_that_read_while_events_are_written_get_each_once_and_in_one_order() {
-    const READERS: [(usize, usize); 3] = [(0, 500), (1, 37), (2, 100)];
+    const SECONDS: usize = 13;
+    const EVENTS: usize = SECONDS * Burst::PER_SECOND;
+    const READERS: [(usize, usize); 3] = [(0, 500), (1, 137), (2, 400)];
     on_a_table(async |table| {
-        let mut writers = Writers::new(table, 8, 30);
+        let writers = Writers::new(table, 8, 0);
+        let mut burst = Burst::new();
         let mut read: [Vec<EventId>; 3] = Default::default();
         let mut cursors: [Option<LogCursor>; 3] = Default::default();
-        for tick in 0..80 {
-            writers.write().await;
-            writers.advance(Duration::from_millis(500));
-            for (reader, limit) in READERS {
-                // The third stops for a while.
-                if reader == 2 && (30..50).contains(&tick) {
-                    continue;
+        for second in 0..SECONDS {
+            let reading = async {
+                for (reader, limit) in READERS {
+                    // The third stops for a while.
+                    if reader == 2 && second == 11 {
+                        continue;
+                    }
+                    for _ in 0..Burst::PER_SECOND / limit {
+                        let page = page(table, &query(cursors[reader], limit)).await;
+                        read[reader].extend(ids(&page.events));
+                        cursors[reader] = Some(page.cursor);
+                    }
                 }
-                let page = page(table, &query(cursors[reader], limit)).await;
-                read[reader].extend(ids(&page.events));
-                cursors[reader] = Some(page.cursor);
-            }
+            };
+            join(burst.write(table, &writers.late), reading).await;
+            table.drain_stream().await;
+            writers.advance(Duration::from_secs(1));
         }
-        assert!(read.iter().all(|read| read.len() > 1_200), "most events are read while others are written");
+        assert!(read.iter().all(|read| read.len() > Burst::PER_SECOND), "events are read while others are written");
         writers.advance(SETTLED);
         for (reader, limit) in READERS {
             let (events, _) = read_all(table, query(cursors[reader], limit)).await;
             read[reader].extend(ids(&events));
         }
         let once: BTreeSet<_> = read[0].iter().collect();
-        assert_eq!((read[0].len(), once.len()), (2_400, 2_400), "none is missed, and none comes twice");
+        assert_eq!((read[0].len(), once.len()), (EVENTS, EVENTS), "none is missed, and none comes twice");
         assert!(read[0].is_sorted());
         assert!(read[1] == read[0] && read[2] == read[0], "all readers see one order");
     })
@@ -174,7 +243,7 @@ async fn the_events_of_an_account_come_in_the_order_of_their_sequence_also_from_
     on_a_table(async |table| {
         let mut writers = Writers::new(table, 8, 5);
         for tick in 0..20 {
-            writers.write_from(tick).await;
+            writers.write(tick).await;
         }
         writers.advance(SETTLED);
         let (events, _) = read_all(table, query(None, 7)).await;
@@ -233,7 +302,7 @@ async fn the_events_of_one_user_or_of_some_types_come_in_the_same_order_and_curs
     on_a_table(async |table| {
         let mut writers = Writers::new(table, 8, 4);
         for tick in 0..12 {
-            writers.write_from(tick).await;
+            writers.write(tick).await;
             writers.advance(Duration::from_millis(500));
         }
         writers.advance(SETTLED);
@@ -360,19 +429,19 @@ async fn a_redelivered_event_is_due_at_once_and_the_receipt_of_an_earlier_public
         let unpublished = read().await;
         assert_eq!(table.store.redeliver(&unpublished).await.unwrap(), Redelivery::Pending);
         table.store.record_publication(&unpublished.parse().unwrap(), table.now()).await.unwrap();
-        assert!(table.store.due_events(table.now(), 10).await.unwrap().is_empty());
+        assert!(table.due(DueKind::Event).await.is_empty());
 
         assert_eq!(table.store.redeliver(&unpublished).await.unwrap(), Redelivery::Rescheduled);
         assert_eq!(table.store.redeliver(&unpublished).await.unwrap(), Redelivery::Pending);
         // A second copy of the first publication was under way all the time.
         table.store.record_publication(&unpublished.parse().unwrap(), table.now()).await.unwrap();
-        let due = table.store.due_events(table.now(), 10).await.unwrap();
+        let due = table.due(DueKind::Event).await;
         assert_eq!(due.len(), 1, "the redelivery is not lost");
         table.store.reschedule_event(&due[0], table.now()).await.unwrap().unwrap();
         let again = read().await;
         assert_eq!((again.published_at, again.redeliveries), (None, 1));
         table.store.record_publication(&again.parse().unwrap(), table.now()).await.unwrap();
-        assert!(table.store.due_events(table.now(), 10).await.unwrap().is_empty());
+        assert!(table.due(DueKind::Event).await.is_empty());
         assert_eq!(table.store.redeliver(&again).await.unwrap(), Redelivery::Rescheduled);
     })
     .await;
@@ -389,7 +458,7 @@ async fn an_event_whose_decision_was_long_before_its_write_has_the_time_of_the_w
         table.clock.advance(MINUTE);
         // A reader is past the time of the decision.
         let cursor = page(table, &query(None, 10)).await.cursor;
-        table.store.commit(reauth_core::store::Commit { context: context(decided), ..late }).await.unwrap();
+        table.store.commit(Commit { context: context(decided), ..late }).await.unwrap();
         table.clock.advance(SETTLED);
         assert_eq!(page(table, &query(Some(cursor), 10)).await.events.len(), 1);
     })

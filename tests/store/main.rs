@@ -10,6 +10,7 @@ mod last_reads;
 mod links;
 mod listing;
 mod log;
+mod notice_budget;
 mod reauthorizations;
 mod stored_items;
 mod table;

@@ -36,6 +36,7 @@ async fn every_item_of_a_journey_is_read() {
             }
             Some(StoredItem::WebhookHealth { .. }) => "webhook",
             Some(StoredItem::Attempt { .. }) => "attempt",
+            Some(StoredItem::Outage(_)) => "outage",
             None => "other",
         };
         *kinds.entry(kind).or_default() += 1;

@@ -7,8 +7,16 @@ use digime::ambient::{Ambient, Clock};
 use digime_simulator::Moment;
 use futures::FutureExt;
 use jiff::Timestamp;
-use local::{Function, names};
-use reauth_core::{aws::Aws, config::Environment, services, store::Store};
+use local::{
+    Function, System,
+    names::{self, Queue},
+};
+use reauth_core::{
+    aws::Aws,
+    config::Environment,
+    services,
+    store::{DueItem, DueKind, Store},
+};
 use reauth_domain::{Account, UserId};
 use serde_json::Value;
 use tests::{ManualClock, World, create_table};
@@ -55,6 +63,12 @@ impl Table {
             create_table(&table.client, &table.name).await;
         }
         table
+    }
+
+    /// The due items of a kind.
+    pub(crate) async fn due(&self, kind: DueKind) -> Vec<DueItem> {
+        let shards = self.store.due(kind, self.now(), 10).await.expect("the index can be read");
+        shards.into_iter().flat_map(|shard| shard.items).collect()
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -111,6 +125,19 @@ impl Table {
     pub(crate) async fn everything(&self) -> String {
         let items = self.client.scan().table_name(&self.name).consistent_read(true).send().await.expect("a scan").items;
         format!("{items:?}")
+    }
+
+    /// Empties the stream of the embedded DynamoDB, which becomes slow with many records. Nobody is told of the events.
+    pub(crate) async fn drain_stream(&self) {
+        let System { queues, .. } = &self.world.system;
+        self.world.system.run_pipe().await.expect("the stream is read");
+        loop {
+            let messages = queues.receive(Queue::Notifications, 1_000).expect("the queue");
+            if messages.is_empty() {
+                break;
+            }
+            messages.iter().for_each(|message| queues.delete(message).expect("the queue"));
+        }
     }
 
     async fn remove(&self) {

@@ -177,13 +177,13 @@ impl World {
         }
     }
 
-    /// The items that wait for the sweep: undelivered events, and accounts that are being verified. A grant always waits
-    /// for the expiry of its refresh token.
+    /// The items that wait for the sweep: undelivered events, and accounts that are being verified. Accounts also wait for
+    /// reminders and warnings, and a grant always waits for the expiry of its refresh token.
     #[must_use]
     pub fn due(&self) -> Vec<Value> {
         let is_due = |item: &Value| {
             let shard = item["dueShard"]["S"].as_str();
-            shard.is_some_and(|shard| !shard.starts_with("due-grant#"))
+            shard.is_some_and(|shard| !shard.starts_with("due-grant#") && !shard.starts_with("due-notice#"))
         };
         self.items().into_iter().filter(is_due).collect()
     }

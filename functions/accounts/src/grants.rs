@@ -18,7 +18,7 @@ use reauth_core::{
 use reauth_domain::{ContractId, Grant, GrantChange, GrantStatus, UserId, UserVia, time::after};
 use tracing::instrument;
 
-use crate::{Accounts, replies::GrantBody};
+use crate::{Accounts, grant_input::GrantInput, replies::GrantBody};
 
 /// When a grant is stored and the user's accounts were last listed longer ago than this, they are listed again.
 const ACCOUNTS_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
@@ -40,24 +40,29 @@ impl Accounts {
         let mut input = request.input();
         let (user, contract) = (input.path::<UserId>("userId"), input.path::<ContractId>("contractId"));
         let replace = input.switch("replace");
-        let tokens = input.json().and_then(|body| input.check(TokenPair::parse(&body)));
-        let (user, contract, tokens) = input.finish(|| Some((user?, contract?, tokens?)))?;
+        let body = input.json().and_then(|body| input.check(GrantInput::parse(body)));
+        let (user, contract, body) = input.finish(|| Some((user?, contract?, body?)))?;
+        let GrantInput { tokens, contact: contact_input } = &body;
 
         let stored = retry_on_conflict(&self.ambient, request.context().deadline, || async {
             let store = &self.authorized.store;
-            let (known, key) = tokio::join!(store.grant(&user, &contract), self.authorized.check_contract(&contract));
+            let (known, key, contact) = tokio::join!(
+                store.grant(&user, &contract),
+                self.authorized.check_contract(&contract),
+                self.contact_change(&user, &contract, contact_input),
+            );
             if let Err(SecretError::Unknown) = key {
                 return Ok::<_, StoreError>(Err(GrantRefusal::ContractNotConfigured(contract.clone())));
             }
-            let known = known?;
+            let (known, contact) = (known?, contact?);
             let read = GrantCondition::Version(known.as_ref().map_or(0, |known| known.version));
             let known = known.map(|known| known.value);
-            let change = match next_grant(known, &user, &contract, &tokens, replace, self.ambient.now()) {
+            let change = match next_grant(known, &user, &contract, tokens, replace, self.ambient.now()) {
                 Ok(change) => change,
                 Err(refusal) => return Ok(Err(refusal)),
             };
             let value = change.grant.clone();
-            let version = store.put_grant(change, read, None, request.context()).await?;
+            let version = store.put_grant_and_contact(change, read, contact.as_ref(), request.context()).await?;
             Ok(Ok((Versioned { version, value }, key)))
         });
         let (grant, key) = stored.await??;

@@ -1,6 +1,8 @@
 //! The application's routes for grants, accounts and read results. Also erases a user.
 
 mod accounts;
+mod contact;
+mod grant_input;
 mod grants;
 mod in_need;
 mod read_results;
@@ -57,6 +59,7 @@ impl HttpFunction for Accounts {
         match request.route() {
             "PUT /users/{userId}/grants/{contractId}" => Box::pin(self.put_grant(&request)).await,
             "GET /users/{userId}/grants/{contractId}" => Box::pin(self.show_grant(&request)).await,
+            "GET /users/{userId}/contact" => Box::pin(self.show_contact(&request)).await,
             "GET /users/{userId}/accounts" => Box::pin(self.list_of_user(&request)).await,
             "GET /users/{userId}/accounts/{accountId}" => Box::pin(self.show_account(&request)).await,
             "POST /users/{userId}/accounts/{accountId}/accept-identity" => {

@@ -7,8 +7,11 @@ use digime::{
 use jiff::Timestamp;
 use reauth_core::{store::GrantState, web::ReauthorizationBody};
 use reauth_domain::{
-    Account, AccountId, ContractId, EpisodeId, Event, GrantEpisode, GrantStatus, Status, UserId, account::mask,
-    reauthorization::Kind, time::rfc3339,
+    Account, AccountId, ContractId, EpisodeId, Event, GrantEpisode, GrantStatus, Status, UserId,
+    account::mask,
+    contact::{ContactState, Stopped},
+    reauthorization::Kind,
+    time::rfc3339,
 };
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -21,6 +24,48 @@ pub struct GrantBody<'a> {
     #[serde(flatten)]
     pub(crate) tokens: NodeForm<'a>,
     pub(crate) status: GrantStatus,
+}
+
+/// `GET /users/{userId}/contact`.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "StoredContact")]
+pub struct ContactBody {
+    /// The email address, masked.
+    email: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    locale: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time_zone: Option<String>,
+    /// The contract of the grant that the contact came with.
+    contract_id: ContractId,
+    /// Whether this service writes to the address.
+    #[schemars(extend("enum" = ["active", "stopped"]))]
+    emails: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stopped: Option<Stopped>,
+    #[serde(with = "rfc3339::option", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Timestamp>")]
+    last_sent_at: Option<Timestamp>,
+}
+
+impl ContactBody {
+    /// `None` if the application removed the contact.
+    pub(crate) fn new(state: ContactState) -> Option<Self> {
+        let contact = state.contact?;
+        Some(Self {
+            email: contact.email.masked(),
+            name: contact.name.map(String::from),
+            locale: contact.locale.map(String::from),
+            time_zone: contact.time_zone.map(String::from),
+            contract_id: state.contract_id,
+            emails: if state.stopped.is_some() { "stopped" } else { "active" },
+            stopped: state.stopped,
+            last_sent_at: state.last_sent_at,
+        })
+    }
 }
 
 /// An account: the reply of `GET /users/{userId}/accounts/{accountId}`, and an entry of the lists.

@@ -1,13 +1,15 @@
-//! Creates the reconnect link of an event and publishes the event on the SNS topic.
+//! Creates the reconnect link of an event and publishes the event on the SNS topic. Counts the accounts that broke, and
+//! notices when a service is probably down.
 
 mod deliver;
+mod outages;
 mod topic;
 
 use std::{collections::BTreeMap, time::Duration};
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use digime::ambient::Ambient;
-use futures::future::join_all;
+use futures::future::{join, join_all};
 use lambda_runtime::Error;
 use reauth_core::{
     aws::Aws,
@@ -21,7 +23,10 @@ use reauth_core::{
 use tracing::instrument;
 use url::Url;
 
-use crate::topic::Topic;
+use crate::{
+    outages::{NewlyBroken, OutageDetector},
+    topic::Topic,
+};
 
 #[derive(Debug)]
 pub struct NotifyReauth {
@@ -30,12 +35,15 @@ pub struct NotifyReauth {
     topic: Topic,
     public_base_url: Url,
     link_ttl: Duration,
+    outages: OutageDetector,
 }
 
 /// An event, and the ids of all messages of the batch that hold it.
 struct Copies {
     event: StoredEvent,
     message_ids: Vec<String>,
+    /// Whether one of the messages is received for the first time.
+    is_first_receipt: bool,
 }
 
 impl Function for NotifyReauth {
@@ -46,8 +54,10 @@ impl Function for NotifyReauth {
         let aws = Aws::new(environment)?;
         let public_base_url = environment.base_url("PUBLIC_BASE_URL")?;
         let sns = aws_sdk_sns::Client::new(&aws.service("AWS_ENDPOINT_URL_SNS")?);
+        let store = services::store(&aws, ambient)?;
         Ok(Self {
-            store: services::store(&aws, ambient)?,
+            outages: OutageDetector::new(&store, environment, ambient)?,
+            store,
             ambient: ambient.clone(),
             topic: Topic::new(sns, environment.required("NOTIFICATION_TOPIC_ARN")?),
             public_base_url: public_base_url.ok_or_else(|| ConfigError::new("PUBLIC_BASE_URL", "is missing"))?,
@@ -62,23 +72,28 @@ impl Function for NotifyReauth {
     }
 
     /// Delivers all events concurrently. The stream and the sweep can both put the same event on the queue. Copies of
-    /// one event in one batch are published once, and succeed or fail together.
+    /// one event in one batch are published once, and succeed or fail together. Meanwhile, the accounts that broke are
+    /// counted.
     #[instrument(skip_all, fields(records = event.records.len()))]
-    async fn handle(&self, event: SqsEvent, _invocation: Invocation) -> Result<SqsBatchResponse, Error> {
+    async fn handle(&self, event: SqsEvent, invocation: Invocation) -> Result<SqsBatchResponse, Error> {
         let mut reply = SqsBatchResponse::default();
         let mut events = BTreeMap::new();
         for record in event.records {
             match Received::parse(record) {
-                Ok(Received { event, message_id }) => {
-                    let copies = events
-                        .entry(event.event.subject.event_id.clone())
-                        .or_insert_with(|| Copies { event, message_ids: Vec::new() });
+                Ok(Received { event, message_id, is_first_receipt }) => {
+                    let event_id = event.event.subject.event_id.clone();
+                    let new = || Copies { event, message_ids: Vec::new(), is_first_receipt: false };
+                    let copies = events.entry(event_id).or_insert_with(new);
                     copies.message_ids.push(message_id);
+                    copies.is_first_receipt |= is_first_receipt;
                 }
                 Err(message_id) => reply.add_failure(message_id),
             }
         }
-        let results = join_all(events.into_values().map(|copies| Box::pin(self.notify(copies)))).await;
+        let mut broken = NewlyBroken::default();
+        events.values().filter(|copies| copies.is_first_receipt).for_each(|copies| broken.add(&copies.event));
+        let notified = join_all(events.into_values().map(|copies| Box::pin(self.notify(copies))));
+        let (results, ()) = join(notified, self.outages.count(broken, invocation.deadline)).await;
         results.into_iter().flatten().for_each(|failed| reply.add_failure(failed));
         Ok(reply)
     }
@@ -101,17 +116,18 @@ impl NotifyReauth {
 struct Received {
     event: StoredEvent,
     message_id: String,
+    is_first_receipt: bool,
 }
 
 impl Received {
     /// The error is the id of a message that holds no event.
     fn parse(record: SqsMessage) -> Result<Self, String> {
-        let first_receipt = first_receipt(&record);
+        let is_first_receipt = first_receipt(&record);
         let message_id = record.message_id.unwrap_or_default();
         match parse_event(record.body.as_deref().unwrap_or_default()) {
-            Ok(event) => Ok(Self { event, message_id }),
+            Ok(event) => Ok(Self { event, message_id, is_first_receipt }),
             Err(error) => {
-                if first_receipt {
+                if is_first_receipt {
                     tracing::error!(message_id, error = %Chain(&error), "notify-reauth: a message holds no event");
                 }
                 Err(message_id)

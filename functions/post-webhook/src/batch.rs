@@ -95,9 +95,6 @@ impl<'a> Batch<'a> {
             }
             return self.dispose(message, None, Disposition::DeadLetter(Reason::NoEvent)).await;
         };
-        if self.health().state.is_disabled() {
-            return self.dispose(message, Some(&event), self.wait_while_disabled(message)).await;
-        }
         match self.post(message, &event).await {
             Ok(done) => done,
             Err(error) => {
@@ -116,8 +113,8 @@ impl<'a> Batch<'a> {
         Disposition::WaitUntil(after(now, whole_seconds(pause_while_disabled(self.random()))))
     }
 
-    /// Posts the message, unless that is not due: if a process ends before it hides or deletes its messages, they are received
-    /// too early, or once more.
+    /// Posts the message, unless that is not due or the endpoint is disabled. If a process ends before it hides or deletes its
+    /// messages, they are received too early, or once more.
     async fn post(&self, message: &Message, event: &Event) -> Result<bool, NotPosted> {
         let attempts = if message.is_first_receipt {
             Vec::new()
@@ -127,6 +124,9 @@ impl<'a> Batch<'a> {
         };
         if let Some(disposition) = self.before_post(&attempts) {
             return Ok(self.dispose(message, Some(event), disposition).await);
+        }
+        if self.health().state.is_disabled() {
+            return Ok(self.dispose(message, Some(event), self.wait_while_disabled(message)).await);
         }
         // First the keys, which can take some time too.
         let webhook = self.function.webhook.ready().await.map_err(NotPosted::Secret)?;

@@ -17,7 +17,7 @@ use reauth_domain::{
 };
 use tracing::instrument;
 
-use crate::{SweepAccounts, SweepError, SweepOutcome};
+use crate::{SweepAccounts, SweepError, summary::SweepOutcome};
 
 /// After this time without an answer, the account becomes active and unverified.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(24 * 60 * 60);

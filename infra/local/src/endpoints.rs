@@ -120,6 +120,13 @@ impl Endpoints {
             "WEBHOOK_SECRET_ID" => names::WEBHOOK_SECRET.to_owned(),
             "WEBHOOK_ALLOW_LOOPBACK" => "true".to_owned(),
             "RECONNECT_LINK_TTL" => "14d".to_owned(),
+            "REMINDER_SCHEDULE" => "1d,3d,7d".to_owned(),
+            "DEFAULT_TIME_ZONE" => "UTC".to_owned(),
+            "SERVICE_LIFETIMES" => "Spotify=180d,MedMij=idle 90d".to_owned(),
+            "NOTICE_RATE" => "1000".to_owned(),
+            "OUTAGE_MIN_ACCOUNTS" => "50".to_owned(),
+            "OUTAGE_FACTOR" => "10".to_owned(),
+            "OUTAGE_HOLD" => "2h".to_owned(),
             "REAUTHORIZATION_TTL" => "1h".to_owned(),
             "DIGIME_CONNECT_TIMEOUT" => "2s".to_owned(),
             "DIGIME_TIMEOUT" => "5s".to_owned(),
@@ -160,7 +167,14 @@ fn settings_of(function: Function) -> Vec<&'static str> {
         Function::ReauthCallback => [COMMON, TABLE, DIGIME, PAGES, &["PUBLIC_BASE_URL"]].concat(),
         Function::RecordReadResult => [COMMON, TABLE, DIGIME].concat(),
         Function::NotifyReauth => {
-            let own = ["PUBLIC_BASE_URL", "NOTIFICATION_TOPIC_ARN", "RECONNECT_LINK_TTL"];
+            let own = [
+                "PUBLIC_BASE_URL",
+                "NOTIFICATION_TOPIC_ARN",
+                "RECONNECT_LINK_TTL",
+                "OUTAGE_MIN_ACCOUNTS",
+                "OUTAGE_FACTOR",
+                "OUTAGE_HOLD",
+            ];
             [COMMON, TABLE, &own].concat()
         }
         Function::PostWebhook => {
@@ -184,7 +198,15 @@ fn settings_of(function: Function) -> Vec<&'static str> {
             [COMMON, TABLE, &own].concat()
         }
         Function::SweepAccounts => {
-            let own = ["PUBLIC_BASE_URL", "NOTIFICATIONS_QUEUE_URL", "ALARM_TOPIC_ARN"];
+            let own = [
+                "PUBLIC_BASE_URL",
+                "NOTIFICATIONS_QUEUE_URL",
+                "ALARM_TOPIC_ARN",
+                "REMINDER_SCHEDULE",
+                "DEFAULT_TIME_ZONE",
+                "SERVICE_LIFETIMES",
+                "NOTICE_RATE",
+            ];
             [COMMON, TABLE, DIGIME, &own].concat()
         }
     }

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, str::FromStr, time::Duration};
 
+use reauth_domain::time::parse_duration;
 use url::Url;
 
 /// A source of environment variables.
@@ -108,19 +109,6 @@ impl Environment {
             .map(Some)
             .ok_or_else(|| ConfigError::new(variable, "must be a duration such as 90s, 15m, 1h or 14d"))
     }
-}
-
-fn parse_duration(text: &str) -> Option<Duration> {
-    let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
-    let seconds: u64 = match unit {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3_600,
-        "d" => 86_400,
-        _ => return None,
-    };
-    let number: u64 = number.parse().ok()?;
-    number.checked_mul(seconds).filter(|total| (1..=10 * 366 * 86_400).contains(total)).map(Duration::from_secs)
 }
 
 #[cfg(test)]

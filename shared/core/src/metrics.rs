@@ -66,7 +66,7 @@ impl Metrics {
 }
 
 /// The metrics that are counted. The others are measured.
-const COUNTS: [&str; 19] = [
+const COUNTS: [&str; 20] = [
     "AccountsHealed",
     "AccountsLost",
     "CacheHits",
@@ -76,6 +76,7 @@ const COUNTS: [&str; 19] = [
     "Deliveries",
     "DigimeCalls",
     "ForeignKeySets",
+    "OutagesSuspected",
     "ReadResults",
     "ReauthorizationsCreated",
     "ReauthorizationsFailed",
@@ -141,6 +142,11 @@ pub(crate) fn contract_refused() {
 /// A secret cannot be read, or does not have the expected content.
 pub(crate) fn secret_error() {
     counter!("SecretErrors").increment(1);
+}
+
+/// Many accounts of a service broke: it is probably down.
+pub fn outage_suspected() {
+    counter!("OutagesSuspected").increment(1);
 }
 
 /// A run of the sweep ended well. It left this many due items for the next run.

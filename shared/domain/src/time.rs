@@ -12,6 +12,21 @@ pub fn before(time: Timestamp, duration: Duration) -> Timestamp {
     time.saturating_sub(duration).unwrap_or(Timestamp::MIN)
 }
 
+/// A duration such as `90s`, `15m`, `1h` or `14d`: more than zero, and at most ten years.
+#[must_use]
+pub fn parse_duration(text: &str) -> Option<Duration> {
+    let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let seconds: u64 = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        _ => return None,
+    };
+    let number: u64 = number.parse().ok()?;
+    number.checked_mul(seconds).filter(|total| (1..=10 * 366 * 86_400).contains(total)).map(Duration::from_secs)
+}
+
 /// RFC 3339 in UTC with milliseconds, always 24 characters, so that the texts sort by time.
 pub mod rfc3339 {
     use jiff::Timestamp;

@@ -6,7 +6,10 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::time::{after, rfc3339};
+use crate::{
+    time::{after, rfc3339},
+    told_state::ToldState,
+};
 
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
@@ -34,8 +37,6 @@ const DISABLED_AFTER: Duration = Duration::from_secs(5 * DAY);
 const LONGEST_QUIET_TIME: Duration = Duration::from_secs(15 * HOUR);
 /// The times of the last success and of the last failure are stored at most this often.
 const TIMES_INTERVAL: Duration = Duration::from_secs(MINUTE);
-/// How long one sweep has for telling the operator. Publishing takes a few seconds.
-const NOTICE_TIME: Duration = Duration::from_secs(2 * MINUTE);
 
 /// The pause before an event is posted again that was posted `posts` times. `None` if it is not posted again. `random` is
 /// in `0.0..1.0`: the pause differs by up to 20 % from the schedule, so that events that failed together are not all
@@ -82,12 +83,9 @@ pub struct WebhookHealth {
     /// When the endpoint was enabled by hand. Posts that began before it say nothing about the endpoint.
     #[serde(default, with = "rfc3339::option", skip_serializing_if = "Option::is_none")]
     pub enabled_at: Option<Timestamp>,
-    /// The state that the operator was told last.
-    #[serde(default)]
-    pub notified_state: WebhookStateName,
-    /// A sweep is telling the operator until then.
-    #[serde(default, with = "rfc3339::option", skip_serializing_if = "Option::is_none")]
-    pub notice_claimed_until: Option<Timestamp>,
+    /// What the operator was told.
+    #[serde(flatten)]
+    pub told: ToldState<WebhookStateName>,
 }
 
 /// Whether events are posted, and since when not or without success.
@@ -236,7 +234,7 @@ impl WebhookHealth {
     /// The health of another endpoint of which nothing is known. The operator is told of its state.
     #[must_use]
     pub fn of_new_endpoint(&self) -> Self {
-        Self { notified_state: self.notified_state, ..Self::default() }
+        Self { told: self.told.unclaimed(), ..Self::default() }
     }
 
     /// The health with the mark that a sweep tells the operator of the state. `None` if the operator knows the state, or
@@ -245,11 +243,10 @@ impl WebhookHealth {
     /// An endpoint becomes failing here too: its next post can be later.
     #[must_use]
     pub fn with_claimed_notice(&self, now: Timestamp) -> Option<Self> {
-        let is_claimed = self.notice_claimed_until.is_some_and(|until| now < until);
         let health = self.failing(now).unwrap_or_else(|| self.clone());
-        let is_news = health.is_known() && health.state.name() != self.notified_state;
-        let is_due = !is_claimed && (is_news || self.notice_claimed_until.is_some());
-        is_due.then(|| Self { notice_claimed_until: Some(after(now, NOTICE_TIME)), ..health })
+        let state = if health.is_known() { health.state.name() } else { self.told.notified_state };
+        let told = self.told.claimed(state, now)?;
+        Some(Self { told, ..health })
     }
 
     /// Whether something shows the state. An endpoint that was not posted to is active, but not recovered.
@@ -260,7 +257,7 @@ impl WebhookHealth {
     /// The health after the operator was told of `state`.
     #[must_use]
     pub fn with_sent_notice(&self, state: WebhookStateName) -> Self {
-        Self { notified_state: state, notice_claimed_until: None, ..self.clone() }
+        Self { told: self.told.sent(state), ..self.clone() }
     }
 }
 

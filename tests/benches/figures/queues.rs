@@ -10,7 +10,7 @@ use tests::{ReadResult, SqsMessage, broken, sqs_batch};
 
 use crate::{
     process::{cpu, median, milliseconds, now},
-    stage::{Stage, batch, receiver},
+    stage::{Stage, batch, receiver, silent_receiver},
     table::Table,
 };
 
@@ -159,7 +159,7 @@ async fn notifications(stage: &Stage, table: &mut Table) {
 /// Events wait for an endpoint that never answers. How much longer than without them the topic waits for its events: two systems
 /// in turns, of which one has such an endpoint.
 async fn dead_endpoint(table: &mut Table) {
-    let dead = Some(&*receiver(Duration::from_secs(3_600)).await);
+    let dead = Some(&*silent_receiver().await);
     let (alone, beside) = (Stage::new(dead).await, Stage::new(dead).await);
     alone.near();
     beside.near();

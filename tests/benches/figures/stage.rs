@@ -332,13 +332,21 @@ impl Stage {
 
 /// A receiver of webhooks that answers after a while: its URL.
 pub(crate) async fn receiver(answers_after: Duration) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let url = format!("http://{}/", listener.local_addr().expect("an address"));
     let answer = post(async move || {
         pause(answers_after).await;
         StatusCode::NO_CONTENT
     });
-    let router = Router::new().route("/", answer);
+    serve(Router::new().route("/", answer)).await
+}
+
+/// A receiver of webhooks that never answers: its URL.
+pub(crate) async fn silent_receiver() -> String {
+    serve(Router::new().route("/", post(std::future::pending::<StatusCode>))).await
+}
+
+async fn serve(router: Router) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let url = format!("http://{}/", listener.local_addr().expect("an address"));
     tokio::spawn(async move { axum::serve(listener, router).await.expect("it serves") });
     url
 }

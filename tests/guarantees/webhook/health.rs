@@ -33,6 +33,23 @@ async fn an_endpoint_that_is_gone_is_disabled_at_once_and_events_wait_until_it_i
     assert_eq!(sender.state().await, WebhookStateName::Active);
 }
 
+/// The process that posted it the second time was killed before its reply.
+#[tokio::test]
+async fn a_message_whose_event_was_accepted_does_not_wait_until_the_endpoint_is_enabled() {
+    let sender = Sender::start().await;
+    sender.answer(500);
+    sender.send(1);
+    sender.after(0).await;
+    let message_id = sender.world.system.queues.messages(Queue::Webhooks, 1).unwrap().remove(0).message_id;
+    let now = sender.world.clock_now();
+    let accepted =
+        StoredAttempt { attempted_at: now, status_code: Some(204), error: None, response: None, next_attempt_at: None };
+    sender.store.record_attempt(&event_id(1).parse().unwrap(), &message_id, 2, &accepted).await.unwrap();
+    sender.change_health(|health| health.after_post(EndpointSignal::Gone, now, now)).await;
+    sender.after(MINUTE).await;
+    assert_eq!((sender.posts(), sender.depth()), (1, Depth::default()));
+}
+
 /// The post begins before the endpoint is enabled, and ends after it.
 #[tokio::test]
 async fn the_answer_to_a_post_that_began_before_the_endpoint_was_enabled_disables_nothing() {

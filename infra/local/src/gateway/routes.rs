@@ -35,6 +35,7 @@ const fn browser(method: &'static str, path: &'static str, function: Function) -
 pub const ROUTES: &[Route] = &[
     application("PUT", "/users/{userId}/grants/{contractId}", Function::Accounts),
     application("GET", "/users/{userId}/grants/{contractId}", Function::Accounts),
+    application("GET", "/users/{userId}/contact", Function::Accounts),
     application("GET", "/users/{userId}/accounts", Function::Accounts),
     application("GET", "/users/{userId}/accounts/{accountId}", Function::Accounts),
     application("POST", "/users/{userId}/accounts/{accountId}/accept-identity", Function::Accounts),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use jiff::Timestamp;
 use reauth_core::store::{GrantState, Link, StoredAttempt, StoredEvent, StoredItem};
 use reauth_domain::{
-    About, Account, AccountId, ContractId, EventId, ReauthorizationId, Target, UserId,
+    About, Account, AccountId, ContractId, EventId, Outage, ReauthorizationId, Target, UserId,
     reauthorization::{Progress, Reauthorization},
     webhook::WebhookHealth,
 };
@@ -40,6 +40,8 @@ pub(crate) struct Tables {
     pub(super) webhook: Option<(String, WebhookHealth)>,
     /// The attempts to post each event, by the names of their items.
     pub(super) attempts: HashMap<EventId, BTreeMap<String, StoredAttempt>>,
+    /// The last outage of each service, by its name.
+    pub(super) outages: BTreeMap<String, Outage>,
     /// The time for which the standings are right.
     pub(super) now: Timestamp,
 }
@@ -165,6 +167,10 @@ impl Tables {
             }
             StoredItem::Attempt { event_id, name, attempt } => {
                 self.attempts.entry(event_id).or_default().insert(name, attempt);
+                Vec::new()
+            }
+            StoredItem::Outage(outage) => {
+                self.outages.insert(outage.service.clone(), outage);
                 Vec::new()
             }
         }

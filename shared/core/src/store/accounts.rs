@@ -104,7 +104,7 @@ impl Store {
     }
 }
 
-fn versioned(item: AccountItem) -> Result<Versioned<Account>, StoreError> {
+pub(super) fn versioned(item: AccountItem) -> Result<Versioned<Account>, StoreError> {
     Ok(Versioned { version: item.version, value: item.into_account()? })
 }
 

@@ -28,8 +28,12 @@ pub enum Condition {
     Settled(ReauthorizationId),
     /// The link does not exist yet, or its uses are unchanged.
     Link,
+    /// The contact has the version that was read.
+    Contact,
     /// The health of the webhook's endpoint has the version that was read.
     Webhook,
+    /// The outage of a service has the version that was read.
+    Outage,
     /// The condition of a write of a single item, before the caller names it.
     Item,
 }

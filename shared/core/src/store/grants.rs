@@ -7,7 +7,7 @@ use digime::TokenPair;
 use jiff::Timestamp;
 use reauth_domain::{
     About, ContractId, Grant, GrantChange, GrantEpisode, GrantStatus, Target, UserId,
-    account::Notice,
+    account::{Notice, Warned},
     event::{AboutGrant, sequence_when_written},
     time::{after, before, rfc3339},
 };
@@ -15,7 +15,7 @@ use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
 use super::{
-    Condition, Item, Store, StoreError, Unavailable, Versioned,
+    Condition, ContactChange, Item, Store, StoreError, Unavailable, Versioned,
     events::log_recorded,
     item::{self, GrantItem},
     key,
@@ -48,12 +48,21 @@ pub enum GrantCondition<'a> {
     Lease(&'a Lease),
 }
 
+/// What is written with a grant.
+struct GrantWrite<'a> {
+    reauthorization: Option<&'a ReauthorizationChange>,
+    contact: Option<&'a ContactChange>,
+}
+
 /// A grant without its tokens.
 #[derive(Debug, Clone)]
 pub struct GrantState {
     pub user_id: UserId,
     pub contract_id: ContractId,
     pub episode: Option<GrantEpisode>,
+    /// The expiry of the refresh token that the user is warned of.
+    pub warned: Option<Warned>,
+    pub version: u64,
     refresh_expires_at: Option<Timestamp>,
 }
 
@@ -85,6 +94,8 @@ impl GrantState {
             user_id: item.user_id,
             contract_id: item.contract_id,
             episode: item.episode,
+            warned: item.warned,
+            version: item.version,
             refresh_expires_at: item.refresh_expires_at,
         }
     }
@@ -126,6 +137,31 @@ impl Store {
         reauthorization: Option<&ReauthorizationChange>,
         context: RequestContext,
     ) -> Result<u64, StoreError> {
+        Box::pin(self.put_grant_with(change, condition, GrantWrite { reauthorization, contact: None }, context)).await
+    }
+
+    /// Writes a change of a grant as [`Store::put_grant`] does, and the user's contact in the same transaction.
+    ///
+    /// # Errors
+    /// Those of [`Store::put_grant`]; [`StoreError::Conflict`] also when the contact changed.
+    pub async fn put_grant_and_contact(
+        &self,
+        change: GrantChange,
+        condition: GrantCondition<'_>,
+        contact: Option<&ContactChange>,
+        context: RequestContext,
+    ) -> Result<u64, StoreError> {
+        Box::pin(self.put_grant_with(change, condition, GrantWrite { reauthorization: None, contact }, context)).await
+    }
+
+    async fn put_grant_with(
+        &self,
+        change: GrantChange,
+        condition: GrantCondition<'_>,
+        with: GrantWrite<'_>,
+        context: RequestContext,
+    ) -> Result<u64, StoreError> {
+        let GrantWrite { reauthorization, contact } = with;
         let is_new = matches!(condition, GrantCondition::Version(0));
         let mut transaction = if is_new {
             self.restoring(&change.grant.user_id, context.triggered_at).await?
@@ -155,7 +191,7 @@ impl Store {
             }
         };
         let item = self.sealed(&keyring, &grant, version)?;
-        if !is_new && events.is_empty() && reauthorization.is_none() {
+        if !is_new && events.is_empty() && reauthorization.is_none() && contact.is_none() {
             self.put_if(Condition::Grant, item, condition, &values).await?;
             return Ok(version);
         }
@@ -165,6 +201,9 @@ impl Store {
         }
         if let Some(change) = reauthorization {
             change.add_to(&mut transaction, now)?;
+        }
+        if let Some(contact) = contact {
+            self.add_contact(&mut transaction, &grant.user_id, contact, now).await?;
         }
         transaction.commit().await?;
         if begins_episode {

@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use aws_lc_rs::digest;
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
-use reauth_domain::{AccountId, ContractId, EventId, ReauthorizationId, Target, UserId, time::rfc3339};
+use reauth_domain::{AccountId, ContractId, EventId, ReauthorizationId, ServiceKey, Target, UserId, time::rfc3339};
 
-use super::Item;
+use super::{Item, NoticeKind};
 
 /// The number of partitions of each index.
 pub(super) const SHARDS: u8 = 16;
@@ -37,7 +37,13 @@ pub(super) const GRANT: &str = "GRANT#";
 const REAUTHORIZATION: &str = "REAUTH";
 const LINK: &str = "LINK";
 const DELIVERY: &str = "DELIVERY#";
+const CONTACT: &str = "CONTACT";
 const WEBHOOK: &str = "WEBHOOK";
+const SERVICE: &str = "SERVICE#";
+const OUTAGE: &str = "OUTAGE";
+const BREAKS: &str = "BREAKS#";
+/// The partition of the due outages.
+pub(super) const DUE_SERVICES: &str = "due-service#00";
 /// The prefix of the sort keys of the attempts to post an event.
 pub(super) const ATTEMPTS: &str = "webhook#";
 /// The prefix of the sort keys of a user's pointers to reauthorizations.
@@ -87,6 +93,16 @@ pub(super) fn user_and_target(key: &Key) -> Option<(UserId, Target)> {
     Some((user, target?))
 }
 
+/// The user's contact.
+pub(super) fn contact(user_id: &UserId) -> Key {
+    Key { pk: user(user_id), sk: CONTACT.to_owned() }
+}
+
+/// The user of a contact's item.
+pub(super) fn user_of_contact(key: &Key) -> Option<UserId> {
+    key.pk.strip_prefix(USER).filter(|_| key.sk == CONTACT)?.parse().ok()
+}
+
 pub(super) fn last_reads(user_id: &UserId) -> Key {
     Key { pk: user(user_id), sk: LAST_READS.to_owned() }
 }
@@ -114,14 +130,16 @@ pub(super) enum Kind {
     Link,
     WebhookHealth,
     Attempt,
+    Outage,
 }
 
-/// The kind of the item with this sort key. `None` for last reads, pointers and tombstones.
+/// The kind of the item with this sort key. `None` for last reads, pointers, tombstones and counters.
 pub(super) fn kind(sk: &str) -> Option<Kind> {
     match sk {
         REAUTHORIZATION => Some(Kind::Reauthorization),
         LINK => Some(Kind::Link),
         WEBHOOK => Some(Kind::WebhookHealth),
+        OUTAGE => Some(Kind::Outage),
         sk if sk.starts_with(ATTEMPTS) => Some(Kind::Attempt),
         sk if sk.starts_with(ACCOUNT) => Some(Kind::Account),
         sk if sk.starts_with(GRANT) => Some(Kind::Grant),
@@ -170,6 +188,36 @@ pub(super) fn tombstone(tombstone_id: &str) -> Key {
     Key { pk: format!("FORGOTTEN#{tombstone_id}"), sk: "FORGOTTEN".to_owned() }
 }
 
+/// The counter of the notices of one kind that were started in one minute.
+pub(super) fn notice_budget(kind: NoticeKind, minute: Timestamp) -> Key {
+    Key { pk: format!("NOTICES#{}#{}", kind.name(), rfc3339::text(minute)), sk: "NOTICES".to_owned() }
+}
+
+/// The partition of the items of a service.
+fn service_partition(service: &ServiceKey) -> String {
+    format!("{SERVICE}{service}")
+}
+
+/// The service of a partition key.
+pub(super) fn service(pk: &str) -> Option<ServiceKey> {
+    pk.strip_prefix(SERVICE).map(ServiceKey::stored)
+}
+
+/// The last outage of a service.
+pub(super) fn outage(service: &ServiceKey) -> Key {
+    Key { pk: service_partition(service), sk: OUTAGE.to_owned() }
+}
+
+/// The counter of the accounts of a service that broke in the five minutes from `bucket` on.
+pub(super) fn broken_accounts(service: &ServiceKey, bucket: Timestamp) -> Key {
+    Key { pk: service_partition(service), sk: format!("{BREAKS}{}", rfc3339::text(bucket)) }
+}
+
+/// The bucket of a counter's sort key.
+pub(super) fn bucket(sk: &str) -> Option<Timestamp> {
+    sk.strip_prefix(BREAKS)?.parse().ok()
+}
+
 fn shard(user: &UserId) -> u8 {
     digest::digest(&digest::SHA256, user.as_str().as_bytes()).as_ref()[0] % SHARDS
 }
@@ -194,6 +242,10 @@ pub(super) fn due_notices_partition(shard: u8) -> String {
 
 pub(super) fn due_grants_partition(shard: u8) -> String {
     format!("due-grant#{shard:02}")
+}
+
+pub(super) fn due_mails_partition(shard: u8) -> String {
+    format!("due-mail#{shard:02}")
 }
 
 pub(super) fn log_partition(shard: u8) -> String {
@@ -228,6 +280,10 @@ pub(super) fn due_notices_shard(user: &UserId) -> String {
 
 pub(super) fn due_grants_shard(user: &UserId) -> String {
     due_grants_partition(shard(user))
+}
+
+pub(super) fn due_mails_shard(user: &UserId) -> String {
+    due_mails_partition(shard(user))
 }
 
 /// Sorts by time, then by user and account or grant, so that every position is unique and a page can end anywhere.

@@ -60,6 +60,39 @@ pub enum InNeed {
     Grant(GrantState),
 }
 
+/// The kinds of due items.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DueKind {
+    /// An event that the topic has not taken.
+    Event,
+    /// An account that is `verifying`.
+    Verification,
+    /// An account with a reminder or a warning to come, or with none planned yet.
+    Notice,
+    /// A grant whose refresh token has expired, or of whose expiry the user is to be warned.
+    Grant,
+}
+
+impl DueKind {
+    /// For log lines.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Event => "event",
+            Self::Verification => "verification",
+            Self::Notice => "notice",
+            Self::Grant => "grant",
+        }
+    }
+}
+
+/// Due items of one shard.
+#[derive(Debug, Clone)]
+pub struct DueShard {
+    pub number: u8,
+    pub items: Vec<DueItem>,
+}
+
 /// An item with a `dueAt` in the past: an account, a grant, or an event of either.
 #[derive(Debug, Clone)]
 pub struct DueItem {
@@ -173,29 +206,29 @@ impl Store {
         }
     }
 
-    /// The undelivered events that are due at `now`, up to `limit` of each of the 16 shards, longest due first.
-    pub async fn due_events(&self, now: Timestamp, limit: usize) -> Result<Vec<DueItem>, StoreError> {
-        self.due(key::due_events_partition, now, limit).await
+    /// The items that are due at `now`, up to `limit` of each of the 16 shards: each shard that has some with its items,
+    /// longest due first.
+    pub async fn due(&self, kind: DueKind, now: Timestamp, limit: usize) -> Result<Vec<DueShard>, StoreError> {
+        let shards = (0..SHARDS).map(|shard| self.due_of_shard(kind, shard, now, limit));
+        let mut shards = try_join_all(shards).await?;
+        shards.retain(|shard| !shard.items.is_empty());
+        Ok(shards)
     }
 
-    /// The `verifying` accounts that are due at `now`, up to `limit` of each of the 16 shards, longest due first.
-    pub async fn due_accounts(&self, now: Timestamp, limit: usize) -> Result<Vec<DueItem>, StoreError> {
-        self.due(key::due_accounts_partition, now, limit).await
-    }
-
-    /// The grants whose refresh token has expired at `now` without being noticed, up to `limit` of each of the 16 shards.
-    pub async fn due_grants(&self, now: Timestamp, limit: usize) -> Result<Vec<DueItem>, StoreError> {
-        self.due(key::due_grants_partition, now, limit).await
-    }
-
-    async fn due(&self, partition: fn(u8) -> String, now: Timestamp, limit: usize) -> Result<Vec<DueItem>, StoreError> {
-        let shards = (0..SHARDS).map(|shard| self.due_shard(partition(shard), now, limit));
-        let mut due: Vec<DueItem> = try_join_all(shards).await?.into_iter().flatten().collect();
-        due.sort_by(|a, b| a.due_at.cmp(&b.due_at));
-        Ok(due)
-    }
-
-    async fn due_shard(&self, shard: String, now: Timestamp, limit: usize) -> Result<Vec<DueItem>, StoreError> {
+    /// As [`Store::due`], of one shard.
+    pub async fn due_of_shard(
+        &self,
+        kind: DueKind,
+        number: u8,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<DueShard, StoreError> {
+        let shard = match kind {
+            DueKind::Event => key::due_events_partition(number),
+            DueKind::Verification => key::due_accounts_partition(number),
+            DueKind::Notice => key::due_notices_partition(number),
+            DueKind::Grant => key::due_grants_partition(number),
+        };
         let query = self
             .client
             .query()
@@ -206,10 +239,10 @@ impl Store {
             .expression_attribute_values(":now", text(rfc3339::text(now)))
             .limit(i32::try_from(limit).unwrap_or(i32::MAX));
         let answer = query.send().await.map_err(|error| error::unavailable(&error))?;
-        Ok(answer.items.unwrap_or_default().into_iter().filter_map(due_item).collect())
+        Ok(DueShard { number, items: answer.items.unwrap_or_default().into_iter().filter_map(due_item).collect() })
     }
 
-    /// Reschedules an account or a grant to `next`. False if another sweep rescheduled it first.
+    /// Reschedules a `verifying` account to `next`. False if another sweep rescheduled it first.
     pub async fn reschedule_item(&self, due: &DueItem, next: Timestamp) -> Result<bool, StoreError> {
         Ok(self.reschedule(due, next).await?.is_some())
     }

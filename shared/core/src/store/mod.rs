@@ -3,6 +3,7 @@
 
 mod accounts;
 mod commit;
+mod contact;
 mod erasing;
 mod error;
 mod events;
@@ -12,8 +13,10 @@ mod key;
 mod last_reads;
 mod links;
 mod listing;
-mod locale;
 mod log;
+mod notice_budget;
+mod notices;
+mod outage;
 mod reauthorizations;
 mod stored_item;
 mod transaction;
@@ -29,12 +32,14 @@ use serde::de::DeserializeOwned;
 pub use self::{
     accounts::UserAccounts,
     commit::{AccountChange, Commit},
+    contact::{ContactChange, DueMail},
     error::{Condition, StoreError, Unavailable},
     events::{DueEvent, HistoryCursor, HistoryPage, StoredEvent},
     grants::{GrantCondition, GrantState, Lease},
     links::{Link, LinkUse, OngoingResult, OngoingUse, RecordedUse, StoredLink},
-    listing::{Cursor, DueItem, InNeed, StatusPage},
+    listing::{Cursor, DueItem, DueKind, DueShard, InNeed, StatusPage},
     log::{LogCursor, LogPage, LogQuery, LoggedEvent, Redelivery},
+    notice_budget::NoticeKind,
     reauthorizations::{NewReauthorizationSecrets, ReauthorizationChange, StoredReauthorization},
     stored_item::StoredItem,
     webhook::{MessageAttempts, StoredAttempt, WebhookStore, url_hash},
@@ -113,9 +118,13 @@ impl Store {
     }
 
     async fn get<T: DeserializeOwned>(&self, key: key::Key) -> Result<Option<T>, StoreError> {
+        self.get_item(key).await?.map(item::read).transpose()
+    }
+
+    async fn get_item(&self, key: key::Key) -> Result<Option<Item>, StoreError> {
         let request = self.client.get_item().table_name(&*self.table).set_key(Some(key.into_item()));
         let answer = request.consistent_read(true).send().await.map_err(|error| error::unavailable(&error))?;
-        answer.item.map(item::read).transpose()
+        Ok(answer.item)
     }
 
     /// All items of a partition whose sort keys begin with `prefix`, in order. An empty prefix returns all items.

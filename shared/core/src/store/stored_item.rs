@@ -1,6 +1,6 @@
 //! An item of the table as its stream delivers it, for readers outside of the functions.
 
-use reauth_domain::{Account, EventId, reauthorization::Reauthorization, webhook::WebhookHealth};
+use reauth_domain::{Account, EventId, Outage, reauthorization::Reauthorization, webhook::WebhookHealth};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -8,6 +8,7 @@ use super::{
     GrantState, Item, Link, StoreError, StoredAttempt, StoredEvent,
     item::{self, AccountItem},
     key,
+    outage::OutageItem,
     webhook::HealthItem,
 };
 
@@ -35,11 +36,13 @@ pub enum StoredItem {
         name: String,
         attempt: StoredAttempt,
     },
+    /// The last outage of a service.
+    Outage(Outage),
 }
 
 impl StoredItem {
     /// Reads an item in DynamoDB's JSON, such as the new image of a stream record. `None` for items that hold no state of
-    /// their own: last reads, pointers and tombstones.
+    /// their own: last reads, pointers, tombstones and counters.
     ///
     /// # Errors
     /// [`StoreError::Corrupt`] when the item has no key, or a field of its kind is missing or malformed.
@@ -67,6 +70,7 @@ impl StoredItem {
                 let event_id = key::event_of_attempts(&pk).ok_or_else(|| corrupt("an attempt with another key"))?;
                 Self::Attempt { event_id, name: sk, attempt: item::read(image)? }
             }
+            Some(key::Kind::Outage) => Self::Outage(item::read::<OutageItem>(image)?.outage),
             None => return Ok(None),
         }))
     }

@@ -1,1 +1,60 @@
-### The texts of the mails.
+### Os textos dos e-mails e da página que os termina.
+
+mail_greeting =
+    { $name ->
+        [0] Olá,
+       *[other] Olá, { $name },
+    }
+
+## Assuntos
+
+mail_subject_ended = A sua ligação a { service } terminou
+mail_subject_ended_more =
+    { $count ->
+        [one] { service_start } e mais { $count } ligação terminaram
+       *[other] { service_start } e mais { $count } ligações terminaram
+    }
+mail_subject_ends = A sua ligação a { service } termina em breve
+mail_subject_ends_more =
+    { $count ->
+        [one] { service_start } e mais { $count } ligação terminam em breve
+       *[other] { service_start } e mais { $count } ligações terminam em breve
+    }
+mail_subject_connected = A ligação a { service } está novamente ativa
+mail_subject_connected_more =
+    { $count ->
+        [one] { service_start } e mais { $count } ligação estão novamente ativas
+       *[other] { service_start } e mais { $count } ligações estão novamente ativas
+    }
+
+## O que fazer
+
+mail_reconnect =
+    { $count ->
+        [one] Volte a ligar para que { application } possa continuar a usar os seus dados.
+       *[other] Volte a ligá-las para que { application } possa continuar a usar os seus dados.
+    }
+mail_renew =
+    { $count ->
+        [one] Renove-a antes dessa data para que { application } possa continuar a usar os seus dados. Se cancelar, nada muda.
+       *[other] Renove-as antes dessa data para que { application } possa continuar a usar os seus dados. Se cancelar, nada muda.
+    }
+mail_connect_again = A sua ligação a digi.me, o serviço que { application } usa para se ligar, terminou. Abra { application } e volte a ligar a partir daí.
+mail_page_button = Voltar a ligar
+mail_page = Pode fazê-lo nesta página:
+mail_open_application = Para isso, abra { application } e escolha «Voltar a ligar». Este e-mail não tem nenhuma hiperligação de propósito.
+mail_no_password = Inicia sessão através de digi.me, o serviço que { application } usa para se ligar. Nunca pedimos a sua palavra-passe por e-mail.
+
+## O fim
+
+mail_why = Recebe este e-mail porque { application } usa dados que partilha através de digi.me. Estes e-mails são apenas sobre as suas ligações.
+mail_stop = Deixar de receber estes e-mails
+mail_stop_without_link = Para deixar de receber estes e-mails, escolha «Anular subscrição» no seu programa de e-mail ou contacte { application }.
+
+## A página que termina os e-mails
+
+unsubscribe_title = Deixar de receber estes e-mails?
+unsubscribe_text = Não recebe mais e-mails sobre as suas ligações. Se uma delas terminar, { application } não recebe novos dados dela até que volte a ligá-la.
+unsubscribe_button = Parar os e-mails
+unsubscribed_title = Já não recebe estes e-mails
+unsubscribed_text = Nada mais foi alterado. Para voltar a recebê-los, contacte { application }.

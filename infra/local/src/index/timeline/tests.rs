@@ -35,6 +35,7 @@ fn event(minute: i64, episode: u8, detail: EventDetail) -> StoredEvent {
         published_at: Some(at(minute + 1)),
         traceparent: None,
         redeliveries: 0,
+        is_requeued: false,
     }
 }
 

@@ -1,0 +1,83 @@
+//! What a sweep did.
+
+use serde::Serialize;
+
+/// The result of processing one due item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SweepOutcome {
+    /// An event was put on the queue again.
+    Requeued,
+    /// An account is no longer `verifying`.
+    Verified,
+    /// A refresh token has expired, and the application is notified.
+    Expired,
+    /// A reminder was written.
+    Reminded,
+    /// A warning was written.
+    Warned,
+    /// The next reminder or warning was planned.
+    Planned,
+    /// Nothing was changed: the item is no longer due, digi.me does not say, or another write came first.
+    Open,
+    /// Not processed, because the time was too short or digi.me is down. The item stays due.
+    Left,
+    /// Not processed, because enough notices were started in this minute. The item stays due.
+    Held,
+    /// Processing failed. The item is due again later.
+    Failed,
+}
+
+/// The number of items per outcome.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub(crate) struct Summary {
+    pub(crate) requeued: u64,
+    pub(crate) settled: u64,
+    pub(crate) expired: u64,
+    pub(crate) reminded: u64,
+    pub(crate) warned: u64,
+    pub(crate) planned: u64,
+    pub(crate) held: u64,
+    pub(crate) failed: u64,
+    pub(crate) left: u64,
+}
+
+impl Summary {
+    /// Counts the outcomes of a slice. Returns whether another slice can hold more due items that can be processed. If
+    /// nothing of a slice was changed, another sweep works on it.
+    pub(crate) fn add(&mut self, outcomes: &[SweepOutcome]) -> bool {
+        let mut slice = Self::default();
+        for outcome in outcomes {
+            let count = match outcome {
+                SweepOutcome::Requeued => &mut slice.requeued,
+                SweepOutcome::Verified => &mut slice.settled,
+                SweepOutcome::Expired => &mut slice.expired,
+                SweepOutcome::Reminded => &mut slice.reminded,
+                SweepOutcome::Warned => &mut slice.warned,
+                SweepOutcome::Planned => &mut slice.planned,
+                SweepOutcome::Held => &mut slice.held,
+                SweepOutcome::Failed => &mut slice.failed,
+                SweepOutcome::Left => &mut slice.left,
+                SweepOutcome::Open => continue,
+            };
+            *count += 1;
+        }
+        *self = self.with(&slice);
+        let Self { requeued, settled, expired, reminded, warned, planned, held, left, .. } = slice;
+        requeued + settled + expired + reminded + warned + planned > 0 && held + left == 0
+    }
+
+    /// The sum of two.
+    pub(crate) fn with(self, other: &Self) -> Self {
+        Self {
+            requeued: self.requeued + other.requeued,
+            settled: self.settled + other.settled,
+            expired: self.expired + other.expired,
+            reminded: self.reminded + other.reminded,
+            warned: self.warned + other.warned,
+            planned: self.planned + other.planned,
+            held: self.held + other.held,
+            failed: self.failed + other.failed,
+            left: self.left + other.left,
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! What is stored with a contact: whether mails to it are stopped, when the last one was sent, what it said, and when the
+//! next one is due.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Contact, ContactInput};
+use crate::{
+    ContractId, EmailStop, EpisodeId, Target,
+    time::{after, rfc3339},
+};
+
+/// The shortest time between two mails to a user. Only a mail that says that a connection works again comes earlier.
+pub const SHORTEST_PAUSE: Duration = Duration::from_secs(48 * 60 * 60);
+
+/// Since when and why mails are stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Stopped {
+    pub reason: EmailStop,
+    #[serde(with = "rfc3339")]
+    #[schemars(with = "Timestamp")]
+    pub at: Timestamp,
+}
+
+/// A user's contact and the state of the mails to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContactState {
+    /// `None` after the application removed it. What is left then keeps an unsubscription and the pause between mails.
+    pub contact: Option<Contact>,
+    /// The contract of the grant that the contact came with.
+    pub contract_id: ContractId,
+    pub stopped: Option<Stopped>,
+    pub last_sent_at: Option<Timestamp>,
+    /// The open episodes that mails named, by account or grant: when one ends, the user gets a mail that says so.
+    pub told: BTreeMap<String, EpisodeId>,
+    /// When a mail is due. `None` while there is nothing to write.
+    pub due_at: Option<Timestamp>,
+    /// Whether the mail that is due asks the user for something. If not, it says that a connection works again.
+    pub asks: bool,
+}
+
+impl ContactState {
+    /// The state after the application stored a grant with this input. `None` if nothing is to be written.
+    #[must_use]
+    pub fn after_input(known: Option<&Self>, input: &ContactInput, contract: &ContractId) -> Option<Self> {
+        match (input, known) {
+            (ContactInput::Unchanged, _) | (ContactInput::Removed, None) => None,
+            (ContactInput::Removed, Some(known)) => known.contact.is_some().then(|| known.clone().without_contact()),
+            (ContactInput::Put { contact, .. }, None) => Some(Self {
+                contact: Some(contact.clone()),
+                contract_id: contract.clone(),
+                stopped: None,
+                last_sent_at: None,
+                told: BTreeMap::new(),
+                due_at: None,
+                asks: false,
+            }),
+            (ContactInput::Put { contact, resubscribe }, Some(known)) => {
+                let next = known.clone().with_contact(contact, *resubscribe, contract);
+                (next != *known).then_some(next)
+            }
+        }
+    }
+
+    fn without_contact(self) -> Self {
+        let is_the_users_will = |stopped: &Stopped| stopped.reason == EmailStop::Unsubscribed;
+        let stopped = self.stopped.filter(is_the_users_will);
+        Self { contact: None, stopped, told: BTreeMap::new(), due_at: None, asks: false, ..self }
+    }
+
+    fn with_contact(self, contact: &Contact, resubscribe: bool, contract: &ContractId) -> Self {
+        let is_same_address = self.contact.as_ref().is_some_and(|known| known.email.is(contact.email.as_str()));
+        let remains = |stopped: &Stopped| match stopped.reason {
+            EmailStop::Unsubscribed => !resubscribe,
+            EmailStop::Bounced | EmailStop::Complained => is_same_address,
+        };
+        let stopped = self.stopped.filter(remains);
+        Self { contact: Some(contact.clone()), contract_id: contract.clone(), stopped, ..self }
+    }
+
+    /// Whom to write to. `None` if mails are stopped or there is no address.
+    #[must_use]
+    pub fn recipient(&self) -> Option<&Contact> {
+        self.contact.as_ref().filter(|_| self.stopped.is_none())
+    }
+
+    /// The earliest time at which the next mail may be sent that asks the user for something.
+    #[must_use]
+    pub fn pause_ends_at(&self) -> Option<Timestamp> {
+        self.last_sent_at.map(|at| after(at, SHORTEST_PAUSE))
+    }
+
+    /// The state when the user is to be asked for something, not before `earliest`. `daytime` moves a time out of the night of
+    /// the user. `None` if nothing is to be written: an earlier mail asks for it too.
+    #[must_use]
+    pub fn with_need(&self, earliest: Timestamp, daytime: impl Fn(Timestamp) -> Timestamp) -> Option<Self> {
+        let earliest = self.pause_ends_at().map_or(earliest, |ends_at| ends_at.max(earliest));
+        self.due_by(daytime(earliest), true)
+    }
+
+    /// The state when an episode has ended. `None` if no mail named this episode.
+    #[must_use]
+    pub fn with_healing(
+        &self,
+        target: &Target,
+        episode: &EpisodeId,
+        now: Timestamp,
+        daytime: impl Fn(Timestamp) -> Timestamp,
+    ) -> Option<Self> {
+        let was_told = self.told.get(&target.to_string()) == Some(episode);
+        was_told.then(|| self.due_by(daytime(now), false)).flatten()
+    }
+
+    fn due_by(&self, at: Timestamp, asks: bool) -> Option<Self> {
+        self.recipient()?;
+        let due_at = self.due_at.map_or(at, |due_at| due_at.min(at));
+        let next = Self { due_at: Some(due_at), asks: self.asks || asks, ..self.clone() };
+        (next != *self).then_some(next)
+    }
+
+    /// The state while a mail is being sent. `told` are the open episodes that the user knows of afterwards. `again_at` is when
+    /// the user is to be asked for what this mail leaves out.
+    #[must_use]
+    pub fn claimed(&self, now: Timestamp, told: BTreeMap<String, EpisodeId>, again_at: Option<Timestamp>) -> Self {
+        Self { last_sent_at: Some(now), ..self.without_mail(told, again_at) }
+    }
+
+    /// The state when no mail is sent now.
+    #[must_use]
+    pub fn without_mail(&self, told: BTreeMap<String, EpisodeId>, again_at: Option<Timestamp>) -> Self {
+        Self { told, due_at: again_at, asks: again_at.is_some(), ..self.clone() }
+    }
+
+    /// The state with the mail that is due at another time.
+    #[must_use]
+    pub fn due_again(&self, at: Timestamp) -> Self {
+        Self { due_at: Some(at), ..self.clone() }
+    }
+
+    /// The state after the user unsubscribed, or a mail to `address` came back or was reported. `None` if that changes
+    /// nothing, or the address is no longer the user's.
+    #[must_use]
+    pub fn with_stop(&self, reason: EmailStop, address: Option<&str>, now: Timestamp) -> Option<Self> {
+        let is_current = |address: &str| self.contact.as_ref().is_some_and(|known| known.email.is(address));
+        if !address.is_none_or(is_current) {
+            return None;
+        }
+        // An unsubscription replaces another reason: it stays when the address changes.
+        let is_news = match self.stopped {
+            None => true,
+            Some(stopped) => reason == EmailStop::Unsubscribed && stopped.reason != reason,
+        };
+        let stopped = Some(Stopped { reason, at: now });
+        is_news.then(|| Self { stopped, due_at: None, told: BTreeMap::new(), asks: false, ..self.clone() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const HOUR: i64 = 3_600;
+
+    fn at(hours: i64) -> Timestamp {
+        Timestamp::from_second(hours * HOUR).unwrap()
+    }
+
+    fn input(contact: Value) -> ContactInput {
+        ContactInput::parse(Some(&contact)).unwrap()
+    }
+
+    fn ann() -> ContactInput {
+        input(json!({"email": "ann@example.org"}))
+    }
+
+    fn contract() -> ContractId {
+        "c".parse().unwrap()
+    }
+
+    fn put(known: Option<&ContactState>, input: &ContactInput) -> Option<ContactState> {
+        ContactState::after_input(known, input, &contract())
+    }
+
+    fn state() -> ContactState {
+        put(None, &ann()).unwrap()
+    }
+
+    fn account() -> Target {
+        Target::Account("1_a".parse().unwrap())
+    }
+
+    fn episode(number: u8) -> EpisodeId {
+        EpisodeId::from([number; 16])
+    }
+
+    #[test]
+    fn the_same_contact_again_changes_nothing() {
+        assert_eq!(put(Some(&state()), &ann()), None);
+        assert_eq!(put(Some(&state()), &ContactInput::Unchanged), None);
+        assert_eq!(put(None, &ContactInput::Removed), None);
+        let other = input(json!({"email": "ann@example.org", "locale": "nl"}));
+        assert!(put(Some(&state()), &other).is_some());
+    }
+
+    #[test]
+    fn an_unsubscription_stays_until_the_user_wants_mails_again() {
+        let stopped = state().with_stop(EmailStop::Unsubscribed, None, at(0)).unwrap();
+        assert_eq!(stopped.recipient(), None);
+        let other = put(Some(&stopped), &input(json!({"email": "bob@example.org"}))).unwrap();
+        assert_eq!(other.recipient(), None, "with another address");
+        let removed = put(Some(&stopped), &ContactInput::Removed).unwrap();
+        assert_eq!(removed.contact, None);
+        assert_eq!(put(Some(&removed), &ann()).unwrap().recipient(), None, "after the contact was removed");
+        let again = input(json!({"email": "ann@example.org", "resubscribe": true}));
+        assert!(put(Some(&stopped), &again).unwrap().recipient().is_some());
+    }
+
+    #[test]
+    fn a_bounce_or_a_complaint_stops_the_address_that_it_is_about() {
+        for reason in [EmailStop::Bounced, EmailStop::Complained] {
+            assert_eq!(state().with_stop(reason, Some("bob@example.org"), at(0)), None, "an earlier address");
+            let stopped = state().with_stop(reason, Some("Ann@Example.org"), at(0)).unwrap();
+            assert_eq!(stopped.with_stop(reason, Some("ann@example.org"), at(1)), None, "once");
+            let renamed = input(json!({"email": "ann@example.org", "name": "Ann", "resubscribe": true}));
+            assert_eq!(put(Some(&stopped), &renamed).unwrap().recipient(), None, "the address is the same");
+            assert!(put(Some(&stopped), &input(json!({"email": "bob@example.org"}))).unwrap().recipient().is_some());
+            let unsubscribed = stopped.with_stop(EmailStop::Unsubscribed, None, at(2)).unwrap();
+            assert_eq!(unsubscribed.stopped.unwrap().reason, EmailStop::Unsubscribed);
+        }
+    }
+
+    #[test]
+    fn a_mail_is_due_once_and_48_hours_after_the_last() {
+        let due = |state: &ContactState, earliest| state.with_need(at(earliest), |at| at);
+        let first = due(&state(), 1).unwrap();
+        assert_eq!(first.due_at, Some(at(1)));
+        assert_eq!(due(&first, 2), None, "one mail tells both");
+        let sent = first.claimed(at(1), BTreeMap::new(), None);
+        assert_eq!(due(&sent, 2).unwrap().due_at, Some(at(49)));
+        assert_eq!(due(&sent, 60).unwrap().due_at, Some(at(60)));
+        let night = sent.with_need(at(2), |at| after(at, Duration::from_secs(5 * 3_600))).unwrap();
+        assert_eq!(night.due_at, Some(at(54)), "the pause ends in the night");
+        let stopped = first.with_stop(EmailStop::Unsubscribed, None, at(1)).unwrap();
+        assert_eq!((stopped.due_at, due(&stopped, 2)), (None, None));
+    }
+
+    #[test]
+    fn only_the_end_of_an_episode_that_a_mail_named_is_told_at_once() {
+        let heal = |state: &ContactState, number| state.with_healing(&account(), &episode(number), at(3), |at| at);
+        assert_eq!(heal(&state(), 1), None);
+        let told = BTreeMap::from([(account().to_string(), episode(1))]);
+        let sent = state().claimed(at(1), told, None);
+        assert_eq!(heal(&sent, 2), None, "another episode");
+        assert_eq!(heal(&sent, 1).unwrap().due_at, Some(at(3)), "within 48 hours");
+        let waiting = sent.with_need(at(2), |at| at).unwrap();
+        assert_eq!(heal(&waiting, 1).unwrap().due_at, Some(at(3)), "before the mail that waits");
+    }
+}
