@@ -126,6 +126,7 @@ impl Crashes {
         };
         Ok(Functions {
             create_reauth_url: process(Function::CreateReauthUrl)?,
+            email_user: process(Function::EmailUser)?,
             reauth_callback: process(Function::ReauthCallback)?,
             record_read_result: process(Function::RecordReadResult)?,
             notify_reauth: process(Function::NotifyReauth)?,

@@ -11,7 +11,7 @@ pub fn used_permissions(permissions: BTreeSet<Permission>) -> BTreeSet<(String, 
     let resource = |name: &str| {
         let table = format!("table/{}", names::TABLE);
         match name {
-            "ReadResults" | "Notifications" | "Webhooks" => format!("{name}Queue.Arn"),
+            "ReadResults" | "Notifications" | "Webhooks" | "Emails" | "EmailFeedback" => format!("{name}Queue.Arn"),
             _ if name.ends_with("DeadLetters") => format!("{name}.Arn"),
             _ if name == format!("secret:{}", names::SERVICE_SECRET) => "ServiceSecret".to_owned(),
             _ if name == format!("secret:{}", names::WEBHOOK_SECRET) => "WebhookSecretArn".to_owned(),
