@@ -3,6 +3,7 @@
 //! service is probably down.
 
 pub mod budget;
+mod mails;
 mod notices;
 mod operator;
 mod outages;
@@ -30,6 +31,7 @@ use tracing::instrument;
 
 use crate::{
     budget::Budget,
+    mails::Mails,
     notices::NoticeSettings,
     operator::Operator,
     outages::Outages,
@@ -50,8 +52,7 @@ pub struct SweepAccounts {
     notices: NoticeSettings,
     /// Of reminders and warnings.
     notice_budget: Budget,
-    #[expect(dead_code, reason = "mails take from it")]
-    mail_budget: Budget,
+    mails: Mails,
 }
 
 /// Why processing an item failed.
@@ -95,7 +96,7 @@ impl Function for SweepAccounts {
         Ok(Self {
             notices: NoticeSettings::new(environment)?,
             notice_budget: budget(NoticeKind::Event),
-            mail_budget: budget(NoticeKind::Mail),
+            mails: Mails::new(&aws, authorized.store.clone(), budget(NoticeKind::Mail), ambient)?,
             operator: Operator::new(&aws, authorized.store.clone(), ambient)?,
             authorized,
             ambient: ambient.clone(),
@@ -120,9 +121,21 @@ impl Function for SweepAccounts {
         let told = join(operator.tell_of_webhook(deadline), outages.look_at_due());
         let (summary, _) = join(self.process_due_items(&invocation), told).await;
         let summary = summary?;
-        let Summary { requeued, settled, expired, reminded, warned, planned, held, failed, left } = summary;
+        let Summary { requeued, settled, expired, reminded, warned, mailed, planned, held, failed, left } = summary;
         metrics::sweep_run(left);
-        tracing::info!(requeued, settled, expired, reminded, warned, planned, held, failed, left, "sweep: done");
+        tracing::info!(
+            requeued,
+            settled,
+            expired,
+            reminded,
+            warned,
+            mailed,
+            planned,
+            held,
+            failed,
+            left,
+            "sweep: done"
+        );
         Ok(serde_json::to_value(summary)?)
     }
 }
@@ -131,10 +144,13 @@ impl SweepAccounts {
     /// Processes due items, kind by kind: first events, which are quick and matter most.
     async fn process_due_items(&self, invocation: &Invocation) -> Result<Summary, StoreError> {
         let mut summary = Summary::default();
-        for kind in [DueKind::Event, DueKind::Grant, DueKind::Notice, DueKind::Verification] {
+        for kind in [DueKind::Event, DueKind::Grant, DueKind::Notice] {
             let run = Run::new(self, invocation, kind);
             summary = summary.with(&Box::pin(run.work_through()).await?);
         }
+        while summary.add(&self.mails.start(invocation).await?) {}
+        let run = Run::new(self, invocation, DueKind::Verification);
+        summary = summary.with(&Box::pin(run.work_through()).await?);
         Ok(summary)
     }
 

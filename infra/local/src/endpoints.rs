@@ -71,6 +71,8 @@ impl Endpoints {
         settings_of(function)
             .into_iter()
             .filter(|name| function != Function::Events || self.has_webhook() || !name.starts_with("WEBHOOK"))
+            .filter(|name| function != Function::SweepAccounts || self.has_mails() || *name != "EMAILS_QUEUE_URL")
+            .filter(|name| self.is_given(name))
             .filter(|name| !(self.no_return_url && *name == "DEFAULT_RETURN_URL"))
             .map(|name| {
                 let other = self.overrides.get(name).cloned();
@@ -84,6 +86,16 @@ impl Endpoints {
         self.overrides.contains_key("WEBHOOK_URL")
     }
 
+    /// Whether this service writes to users.
+    fn has_mails(&self) -> bool {
+        self.overrides.contains_key("EMAIL_FROM")
+    }
+
+    /// Whether a setting without a default is given.
+    fn is_given(&self, name: &str) -> bool {
+        !matches!(name, "DEFAULT_TIME_ZONE" | "SUPPORT_URL") || self.overrides.contains_key(name)
+    }
+
     fn value(&self, name: &str, function: Function) -> String {
         match name {
             "AWS_REGION" => names::REGION.to_owned(),
@@ -92,7 +104,8 @@ impl Endpoints {
             "AWS_ENDPOINT_URL_DYNAMODB"
             | "AWS_ENDPOINT_URL_SECRETS_MANAGER"
             | "AWS_ENDPOINT_URL_SQS"
-            | "AWS_ENDPOINT_URL_SNS" => self.aws_url.clone(),
+            | "AWS_ENDPOINT_URL_SNS"
+            | "AWS_ENDPOINT_URL_SESV2" => self.aws_url.clone(),
             "RUST_LOG" => self.rust_log.clone(),
             "METRICS_NAMESPACE" => names::METRICS_NAMESPACE.to_owned(),
             "TABLE_NAME" => names::TABLE.to_owned(),
@@ -105,10 +118,19 @@ impl Endpoints {
             "DEFAULT_RETURN_URL" => self.return_url(),
             "DEFAULT_LOCALE" => "en".to_owned(),
             "APPLICATION_NAME" => "Demo Application".to_owned(),
+            "APPLICATION_COLOR" => "#1652c6".to_owned(),
+            "APPLICATION_LOGO_URL" => String::new(),
+            "SUPPORT_URL" => "mailto:support@demo.example".to_owned(),
             "READ_RESULTS_QUEUE_URL" => self.queue_url(Queue::ReadResults),
             "NOTIFICATIONS_QUEUE_URL" => self.queue_url(Queue::Notifications),
             "WEBHOOKS_QUEUE_URL" => self.queue_url(Queue::Webhooks),
             "WEBHOOKS_DEAD_LETTERS_URL" => self.dead_letters_url(Queue::Webhooks),
+            "EMAILS_QUEUE_URL" => self.queue_url(Queue::Emails),
+            // `email-user` requires a sender to start. Without an override no mails are configured, and nothing invokes it.
+            "EMAIL_FROM" => DEMO_SENDER.to_owned(),
+            "EMAIL_CONFIGURATION_SET" => names::EMAIL_CONFIGURATION_SET.to_owned(),
+            "EMAIL_LINKS" => "true".to_owned(),
+            "EMAIL_DELAY" => "10m".to_owned(),
             "NOTIFICATION_TOPIC_ARN" => self.topic_arn(),
             "ALARM_TOPIC_ARN" => names::arn("sns", names::ALARM_TOPIC),
             // `post-webhook` requires a URL to start. Without an override no webhook is configured, and nothing invokes
@@ -132,6 +154,9 @@ impl Endpoints {
     }
 }
 
+/// The sender of the demo application's mails.
+pub const DEMO_SENDER: &str = "connections@demo-application.example";
+
 /// The variables of every function.
 const COMMON: &[&str] = &[
     "AWS_REGION",
@@ -151,21 +176,32 @@ const TABLE: &[&str] = &["TABLE_NAME", "SERVICE_SECRET_ID"];
 /// The variables of a function that calls digi.me.
 const DIGIME: &[&str] =
     &["CONTRACT_SECRET_PREFIX", "DIGIME_BASE_URL", "DIGIME_ONBOARD_URL", "DIGIME_CONNECT_TIMEOUT", "DIGIME_TIMEOUT"];
+/// The settings of the functions that show pages.
+const PAGES: &[&str] =
+    &["APPLICATION_NAME", "APPLICATION_COLOR", "APPLICATION_LOGO_URL", "SUPPORT_URL", "DEFAULT_LOCALE"];
 
 fn settings_of(function: Function) -> Vec<&'static str> {
     match function {
         Function::CreateReauthUrl => {
-            let own = [
-                "PUBLIC_BASE_URL",
-                "REAUTHORIZATION_TTL",
-                "ALLOWED_RETURN_ORIGINS",
-                "DEFAULT_RETURN_URL",
-                "DEFAULT_LOCALE",
-                "APPLICATION_NAME",
-            ];
-            [COMMON, TABLE, DIGIME, &own].concat()
+            let own = ["PUBLIC_BASE_URL", "REAUTHORIZATION_TTL", "ALLOWED_RETURN_ORIGINS", "DEFAULT_RETURN_URL"];
+            [COMMON, TABLE, DIGIME, PAGES, &own].concat()
         }
-        Function::ReauthCallback => [COMMON, TABLE, DIGIME, &["APPLICATION_NAME", "PUBLIC_BASE_URL"]].concat(),
+        Function::EmailUser => {
+            let own = [
+                "AWS_ENDPOINT_URL_SESV2",
+                "PUBLIC_BASE_URL",
+                "APPLICATION_NAME",
+                "DEFAULT_LOCALE",
+                "DEFAULT_TIME_ZONE",
+                "EMAIL_FROM",
+                "EMAIL_CONFIGURATION_SET",
+                "EMAIL_LINKS",
+                "EMAIL_DELAY",
+                "SUPPORT_URL",
+            ];
+            [COMMON, TABLE, &own].concat()
+        }
+        Function::ReauthCallback => [COMMON, TABLE, DIGIME, PAGES, &["PUBLIC_BASE_URL"]].concat(),
         Function::RecordReadResult => [COMMON, TABLE, DIGIME].concat(),
         Function::NotifyReauth => {
             let own = [
@@ -202,6 +238,7 @@ fn settings_of(function: Function) -> Vec<&'static str> {
             let own = [
                 "PUBLIC_BASE_URL",
                 "NOTIFICATIONS_QUEUE_URL",
+                "EMAILS_QUEUE_URL",
                 "ALARM_TOPIC_ARN",
                 "REMINDER_SCHEDULE",
                 "DEFAULT_TIME_ZONE",

@@ -7,10 +7,13 @@ use std::collections::BTreeMap;
 pub(super) const WEBHOOK: &str = "WEBHOOK_URL";
 pub(super) const ORIGINS: &str = "ALLOWED_RETURN_ORIGINS";
 pub(super) const RETURN_URL: &str = "DEFAULT_RETURN_URL";
+pub(super) const EMAIL_FROM: &str = "EMAIL_FROM";
 pub(super) const LOG: &str = "RUST_LOG";
 
 /// The settings that the functions get as they are.
 const HONOURED: &[&str] = &[
+    "APPLICATION_COLOR",
+    "APPLICATION_LOGO_URL",
     "APPLICATION_NAME",
     "DEFAULT_LOCALE",
     "DEFAULT_TIME_ZONE",
@@ -20,11 +23,15 @@ const HONOURED: &[&str] = &[
     "OUTAGE_FACTOR",
     "OUTAGE_HOLD",
     "OUTAGE_MIN_ACCOUNTS",
+    "EMAIL_DELAY",
+    EMAIL_FROM,
+    "EMAIL_LINKS",
     "REAUTHORIZATION_TTL",
     "RECONNECT_LINK_TTL",
     "REMINDER_SCHEDULE",
     "SERVICE_LIFETIMES",
     "SSL_CERT_FILE",
+    "SUPPORT_URL",
     LOG,
     ORIGINS,
     RETURN_URL,
@@ -40,6 +47,8 @@ const REFUSED: &[(&str, &str)] = &[
     ("CONTRACT_SECRET_PREFIX", OWN_RESOURCE),
     ("DIGIME_BASE_URL", OWN_DIGIME),
     ("DIGIME_ONBOARD_URL", OWN_DIGIME),
+    ("EMAILS_QUEUE_URL", OWN_RESOURCE),
+    ("EMAIL_CONFIGURATION_SET", OWN_RESOURCE),
     ("METRICS_NAMESPACE", "is not used: the local system writes no metrics"),
     ("NOTIFICATIONS_QUEUE_URL", OWN_RESOURCE),
     ("NOTIFICATION_TOPIC_ARN", OWN_RESOURCE),

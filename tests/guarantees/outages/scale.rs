@@ -1,0 +1,1 @@
+//! An outage of 10,000 accounts.
