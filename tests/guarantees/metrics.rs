@@ -137,7 +137,8 @@ async fn break_things(world: &World) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_metric_is_written_as_it_is_described_and_the_reverse() {
-    let world = World::builder().setting("OUTAGE_MIN_ACCOUNTS", "2").binaries().webhook().expect_leftovers().start().await;
+    let world =
+        World::builder().setting("OUTAGE_MIN_ACCOUNTS", "2").binaries().webhook().expect_leftovers().start().await;
     world.system.simulator.control().break_account(BANK, ErrorShape::Documented);
     lose_and_heal(&world).await;
     lose_and_heal_the_user(&world).await;
