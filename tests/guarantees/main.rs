@@ -16,6 +16,7 @@ mod failures;
 mod healing;
 mod identity;
 mod logs;
+mod mails;
 mod metrics;
 mod model;
 mod openapi;

@@ -4,6 +4,7 @@ mod api;
 mod create;
 mod reconnect;
 pub mod replies;
+mod unsubscribe;
 
 use std::time::Duration;
 
@@ -13,9 +14,8 @@ use reauth_core::{
     authorized_client::AuthorizedClient,
     aws::Aws,
     config::{ConfigError, Environment},
-    services,
     warm_up::Step,
-    web::{ApiRequest, HttpFunction, Problem, Response, ResponseExt},
+    web::{ApiRequest, HttpFunction, Problem, Response, ResponseExt, page::Branding},
 };
 use reauth_domain::{AllowedOrigins, Locale, ReturnUrl};
 use url::Url;
@@ -28,6 +28,7 @@ pub struct CreateReauthUrl {
     authorized: AuthorizedClient,
     ambient: Ambient,
     settings: Settings,
+    branding: Branding,
 }
 
 #[derive(Debug)]
@@ -36,7 +37,6 @@ struct Settings {
     allowed_origins: AllowedOrigins,
     default_return_url: Option<ReturnUrl>,
     default_locale: Option<Locale>,
-    application_name: String,
     reauthorization_ttl: Duration,
 }
 
@@ -55,7 +55,6 @@ impl Settings {
             allowed_origins,
             default_return_url,
             default_locale: environment.parsed("DEFAULT_LOCALE")?,
-            application_name: services::application_name(environment),
             reauthorization_ttl: environment.duration("REAUTHORIZATION_TTL")?.unwrap_or(DEFAULT_REAUTHORIZATION_TTL),
         })
     }
@@ -67,6 +66,7 @@ impl HttpFunction for CreateReauthUrl {
             authorized: AuthorizedClient::new(&Aws::new(environment)?, ambient)?,
             ambient: ambient.clone(),
             settings: Settings::from_environment(environment)?,
+            branding: Branding::from_environment(environment)?,
         })
     }
 
@@ -89,6 +89,9 @@ impl HttpFunction for CreateReauthUrl {
                 Ok(Box::pin(self.reconnect_page(&request)).await?.without_body())
             }
             "POST /reconnect/{token}" | "POST /reconnect/{rest+}" => Box::pin(self.reconnect(&request)).await,
+            "GET /unsubscribe/{token}" => Box::pin(self.unsubscribe_page(&request)).await,
+            "HEAD /unsubscribe/{token}" => Ok(Box::pin(self.unsubscribe_page(&request)).await?.without_body()),
+            "POST /unsubscribe/{token}" => Box::pin(self.unsubscribe(&request)).await,
             _ => Err(Problem::unknown_route()),
         }
     }

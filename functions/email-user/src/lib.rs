@@ -24,6 +24,7 @@ use reauth_core::{
     config::{ConfigError, Environment},
     error::Chain,
     lambda::{Function, Invocation, RequestContext, first_receipt, traceparent},
+    metrics::{self, MailOutcome},
     services,
     store::{Store, StoreError},
     warm_up::Step,
@@ -169,6 +170,7 @@ impl EmailUser {
             // The user was erased: there is nobody to write to.
             Ok(()) | Err(EmailError::Store(StoreError::Erased)) => true,
             Err(error) => {
+                metrics::mail(MailOutcome::Failed);
                 tracing::warn!(message_id, error = %Chain(&error), "email-user: could not process a message");
                 false
             }

@@ -46,6 +46,8 @@ pub enum MailOutcome {
     Refused,
     /// Nobody knows whether SES took it.
     Unknown,
+    /// A message could not be processed. It is received again.
+    Failed,
 }
 
 impl MailOutcome {
@@ -57,6 +59,7 @@ impl MailOutcome {
             Self::Unusable => "unusable",
             Self::Refused => "refused",
             Self::Unknown => "unknown",
+            Self::Failed => "failed",
         }
     }
 }
