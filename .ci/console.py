@@ -251,6 +251,19 @@ def webhook(walk):
     walk.shows("nothing waits, and it has succeeded", "Waiting\n0", selector="#webhook")
 
 
+def outages(walk):
+    """Many accounts of one service break, and are mended. The operator is told once."""
+    walk.open("/")
+    walk.shows("no service was down", "No service has been down", selector="#outages")
+    walk.click("Break 60 accounts of Meadow Bank")
+    walk.shows("the accounts broke", "60 users have an account that broke", selector="#notice")
+    walk.shows("the service is probably down, and the operator was told", "Meadow Bank", "probably down", "service.outage_suspected", selector="#outages")
+    walk.look("outages", "/")
+    walk.click("Mend them")
+    put_clock(walk, {"advance": "3h"})
+    walk.shows("it has ended, and the operator was told", "ended", "60 accounts broke", "service.outage_ended", selector="#outages")
+
+
 def another_start(walk):
     """A link of an earlier start is shown as such, and is sent again under the address of this one."""
     with tempfile.TemporaryDirectory() as folder:
@@ -468,7 +481,7 @@ def send_text(url):
         return answer.read().decode()
 
 
-WALKS = [timeline, many, notification, webhook, another_start, dead_letter, explanations, refresh, keyboard, commands, without_script]
+WALKS = [timeline, many, notification, webhook, outages, another_start, dead_letter, explanations, refresh, keyboard, commands, without_script]
 
 
 def main(pictures=None, *names):

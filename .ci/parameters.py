@@ -108,12 +108,14 @@ UNKNOWN = {"Architecture": "x86_64"}
 # By parameter: other values than the default, with the parameters that they need.
 GOOD = {
     "ApplicationName": [{"ApplicationName": "Ünïted Bank & Co."}],
+    "ApplicationColor": [{"ApplicationColor": "#FFcc00"}],
+    "ApplicationLogoUrl": [{"ApplicationLogoUrl": "https://cdn.example.com:8443/logo.svg?v=2"}, {"ApplicationLogoUrl": "https://example.com"}],
+    "SupportUrl": [{"SupportUrl": "https://example.com/help#contact"}, {"SupportUrl": "mailto:help@example.com?subject=Reconnect"}],
     "AllowedReturnOrigins": [ORIGINS, {"AllowedReturnOrigins": "http://localhost:3000"}],
     "DefaultReturnOrigin": [{**ORIGINS, "DefaultReturnOrigin": "https://www.example.com:8443"}],
     "DefaultReturnPath": [{**ORIGINS, "DefaultReturnOrigin": "https://app.example.com", "DefaultReturnPath": "/accounts?tab=1&b=%20"}],
     "DefaultLocale": [{"DefaultLocale": "pt-BR"}, {"DefaultLocale": "zh-Hant-TW"}, {"DefaultLocale": ""}],
     "AlarmEmail": [{"AlarmEmail": "operations+reauth@mail.example.com"}],
-    "SupportUrl": [{"SupportUrl": "https://example.com/help?from=digime"}, {"SupportUrl": "mailto:help@example.com"}],
     "EmailFrom": [{"EmailFrom": "connections@mail.example.com"}],
     "EmailIdentity": [{"EmailFrom": "connections@mail.example.com", "EmailIdentity": "example.com"}],
     "EmailLinks": [{"EmailLinks": "false"}],

@@ -75,7 +75,7 @@ async fn after_a_cancel_the_account_waits_and_the_link_still_works() {
     assert_eq!(world.account(DEMO_USER, BANK).await["status"], "active");
     let page = world.get(&link).await;
     assert_eq!(page.status, StatusCode::OK);
-    assert!(page.body.contains("All set") && page.body.contains("Meadow Bank is connected."), "{}", page.body);
+    assert!(page.text().contains("All set") && page.text().contains("Meadow Bank is connected."), "{}", page.body);
 }
 
 /// The error on digi.me's documentation page, byte for byte, is the bare map of a read result.

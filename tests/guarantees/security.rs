@@ -27,7 +27,7 @@ async fn another_browser_is_not_sent_on_and_the_account_is_healed_all_the_same()
     world.change_browser();
     let result = world.reauthorize(&url, Decision::Success).await;
     assert_eq!((result.reply.status, result.reply.header("location")), (StatusCode::OK, ""));
-    assert!(result.reply.body.contains("is connected again"));
+    assert!(result.reply.text().contains("is connected again"));
     assert_eq!(world.account(DEMO_USER, BANK).await["status"], "active");
     world.run_until_idle().await;
 }
@@ -63,9 +63,13 @@ async fn two_reconnections_in_one_browser_both_end_where_they_should() {
 async fn the_page_tells_whose_account_it_is_and_not_its_name() {
     let (world, link) = World::in_need().await;
     let page = world.get(&link).await;
-    assert!(page.body.contains("Account: <strong>al•••••an</strong>. Not yours?"), "{}", page.body);
-    assert!(!page.body.contains("alex.morgan"));
-    assert!(page.body.contains("Meadow Bank") && page.body.contains("Demo Application"));
+    assert!(
+        page.text().contains("<dt>Account</dt><dd>al•••••an</dd>") && page.text().contains("Not yours?"),
+        "{}",
+        page.body
+    );
+    assert!(!page.text().contains("alex.morgan"));
+    assert!(page.text().contains("Meadow Bank") && page.text().contains("Demo Application"));
 }
 
 #[tokio::test]
@@ -80,7 +84,7 @@ async fn a_link_is_followed_five_times_in_ten_minutes_and_no_more() {
     assert_eq!(page.status, StatusCode::TOO_MANY_REQUESTS);
     assert!(page.header("content-type").starts_with("text/html"));
     assert_eq!(page.header("retry-after"), "360", "the first of the five was four minutes ago");
-    assert!(page.body.contains("Try again in 6 minutes"), "{}", page.body);
+    assert!(page.text().contains("Try again in 6 minutes"), "{}", page.body);
     assert!(world.system.simulator.requests().is_empty(), "digi.me is not called");
     assert_eq!(world.get(&link).await.status, StatusCode::OK, "the page itself may be looked at");
     for (seconds, retry_after, shown) in
@@ -89,7 +93,7 @@ async fn a_link_is_followed_five_times_in_ten_minutes_and_no_more() {
         world.advance(seconds);
         let page = world.use_link(&link).await;
         assert_eq!(page.header("retry-after"), retry_after);
-        assert!(page.body.contains(shown), "{}", page.body);
+        assert!(page.text().contains(shown), "{}", page.body);
     }
     world.advance(1);
     assert_eq!(world.use_link(&link).await.status, StatusCode::SEE_OTHER);
@@ -109,7 +113,7 @@ async fn a_use_that_fails_on_our_side_is_not_counted() {
     control.revoke_tokens(DEMO_USER);
     for _ in 0..6 {
         let page = world.use_link(&link).await;
-        assert!(page.status == StatusCode::OK && page.body.contains("cannot be reconnected"), "{}", page.body);
+        assert!(page.status == StatusCode::OK && page.text().contains("cannot be reconnected"), "{}", page.body);
     }
     world.store_grant(DEMO_USER).await;
     world.run_until_idle().await;
@@ -170,7 +174,7 @@ async fn a_callback_full_of_rubbish_changes_nothing_and_shows_nothing() {
     assert_eq!(world.account(DEMO_USER, BANK).await, before);
     let reply = world.get(&callback.replace("USER_CANCEL", "%3Cb%3E%00%0d%0aX:y")).await;
     assert_eq!(reply.status, StatusCode::OK);
-    assert!(reply.body.contains("UNKNOWN") && !reply.body.contains("<b>"), "{}", reply.body);
+    assert!(reply.text().contains("UNKNOWN") && !reply.text().contains("<b>"), "{}", reply.body);
     world.run_until_idle().await;
 }
 

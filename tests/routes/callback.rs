@@ -101,7 +101,7 @@ async fn an_unknown_or_expired_state_gives_a_page_and_changes_nothing() {
     ] {
         let reply = world.get(wrong).await;
         assert_eq!(reply.status, StatusCode::BAD_REQUEST, "{wrong}");
-        assert!(reply.header("content-type").starts_with("text/html") && reply.body.contains("Nothing was changed"));
+        assert!(reply.header("content-type").starts_with("text/html") && reply.text().contains("Nothing was changed"));
         assert_eq!(reply.header("cache-control"), "no-store");
     }
     world.advance(60 * 60);
@@ -242,19 +242,19 @@ async fn without_a_return_url_a_journey_ends_on_the_page_of_its_link() {
         assert_eq!(reply.status, StatusCode::SEE_OTHER, "{}", reply.body);
         let target = world.path(reply.header("location"));
         assert!(target.starts_with(&link), "{target}");
-        world.get(&target).await.body
+        world.get(&target).await.text()
     };
     let page = end(Decision::Error("USER_CANCEL")).await;
     assert!(page.contains("You cancelled. Nothing was changed.") && page.contains("Reconnect Meadow Bank"), "{page}");
     assert!(!page.contains("Reference for support"), "a cancellation needs no support: {page}");
     let page = end(Decision::Another).await;
-    assert!(page.contains("You used a different Meadow Bank account. Use the one shown as al•••••an."), "{page}");
+    assert!(page.contains("You used a different account at Meadow Bank. Use the one shown as al•••••an."), "{page}");
     assert!(page.contains("Reconnect Meadow Bank") && page.contains("Reference for support: WRONG_ACCOUNT"), "{page}");
     world.run_until_idle().await;
 
     let callback = world.decide(&world.follow(&link).await, Decision::Error("USER_CANCEL")).await;
     world.change_browser();
-    let page = world.get(&callback).await.body;
+    let page = world.get(&callback).await.text();
     assert!(
         page.contains("Meadow Bank is not connected") && !page.contains("reconnect/"),
         "no link for others: {page}"

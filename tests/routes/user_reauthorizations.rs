@@ -291,7 +291,7 @@ async fn where_nothing_tells_who_authorized_the_browser_must_be_the_one_that_sta
     let callback = world.decide(&start().await, Decision::Success).await;
     world.change_browser();
     let page = world.get(&callback).await;
-    assert!(page.body.contains("Reference for support: WRONG_USER"), "{}", page.body);
+    assert!(page.text().contains("Reference for support: WRONG_USER"), "{}", page.body);
     let end = world.reauthorize(&start().await, Decision::Success).await;
     assert_eq!(end.parameter("status").as_deref(), Some("succeeded"), "{}", end.reply.body);
     world.run_until_idle().await;
@@ -410,7 +410,7 @@ async fn another_browser_is_not_sent_on_to_the_accounts_page() {
     world.change_browser();
     let page = world.get(&callback).await;
     assert_eq!((page.status, page.header("location")), (StatusCode::OK, ""));
-    assert!(page.body.contains("You are connected to digi.me again. One step is left."), "{}", page.body);
+    assert!(page.text().contains("You are connected to digi.me again. One step is left."), "{}", page.body);
     assert_eq!(world.grant().await["status"], "active", "the pair is the user's, whoever loads the callback");
     // The user opens the link again, and needs the account's page only.
     assert!(world.follow(&link).await.contains("/reauthorize?code="));
@@ -456,7 +456,7 @@ async fn a_user_who_is_erased_in_the_middle_stays_erased() {
     let erase = http::Request::delete(format!("/users/{DEMO_USER}")).body("".into()).unwrap();
     let page = load_during(&world, &callback, 1, erase, StatusCode::NO_CONTENT).await;
     assert_eq!(page.status, StatusCode::BAD_REQUEST);
-    assert!(page.body.contains("This page can no longer be used"), "{}", page.body);
+    assert!(page.text().contains("This page can no longer be used"), "{}", page.body);
     world.run_until_idle().await;
     let left: Vec<Value> =
         world.items().into_iter().filter(|item| !item["PK"]["S"].as_str().unwrap().starts_with("FORGOTTEN#")).collect();
@@ -473,7 +473,7 @@ async fn the_code_verifier_is_sealed_and_gone_after_the_exchange() {
         item.get("verifier").and_then(|sealed| sealed["S"].as_str()).map(ToOwned::to_owned)
     };
     assert_ne!(verifier().unwrap().len(), 43, "it is not the verifier itself");
-    assert!(!world.get(&format!("/reauthorizations/{id}")).await.body.contains("verifier"));
+    assert!(!world.get(&format!("/reauthorizations/{id}")).await.text().contains("verifier"));
     account_page(&world.reauthorize(&url, Decision::Success).await);
     assert_eq!(verifier(), None);
     world.run_until_idle().await;
@@ -503,9 +503,13 @@ async fn a_user_whom_digime_does_not_recognize_must_be_authorized_from_scratch()
         for method in [Method::GET, Method::POST] {
             let page = world.call(method, &link, "").await;
             assert_eq!(page.status, StatusCode::OK);
-            assert!(page.body.contains("cannot be renewed from this page"), "{}", page.body);
-            assert!(!page.body.contains("Reconnect"), "nothing on it can be reconnected: {}", page.body);
-            assert!(page.body.contains("Back to Demo Application") && !page.body.contains("<button"), "{}", page.body);
+            assert!(page.text().contains("cannot be renewed from this page"), "{}", page.body);
+            assert!(!page.text().contains("Reconnect"), "nothing on it can be reconnected: {}", page.body);
+            assert!(
+                page.text().contains("Back to Demo Application") && !page.text().contains("<button"),
+                "{}",
+                page.body
+            );
         }
     }
     world.put(&format!("{GRANT}?replace=true"), &world.issue_tokens(DEMO_USER)).await;

@@ -26,6 +26,12 @@ impl Reply {
         serde_json::from_str(&self.body).unwrap_or_default()
     }
 
+    /// The body of a page, without the elements that isolate names.
+    #[must_use]
+    pub fn text(&self) -> String {
+        self.body.replace("<bdi>", "").replace("</bdi>", "")
+    }
+
     /// A header's text. Empty if there is no such header.
     #[must_use]
     pub fn header(&self, name: &str) -> &str {

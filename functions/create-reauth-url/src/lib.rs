@@ -14,9 +14,8 @@ use reauth_core::{
     authorized_client::AuthorizedClient,
     aws::Aws,
     config::{ConfigError, Environment},
-    services,
     warm_up::Step,
-    web::{ApiRequest, HttpFunction, Problem, Response, ResponseExt},
+    web::{ApiRequest, HttpFunction, Problem, Response, ResponseExt, page::Branding},
 };
 use reauth_domain::{AllowedOrigins, Locale, ReturnUrl};
 use url::Url;
@@ -29,6 +28,7 @@ pub struct CreateReauthUrl {
     authorized: AuthorizedClient,
     ambient: Ambient,
     settings: Settings,
+    branding: Branding,
 }
 
 #[derive(Debug)]
@@ -37,7 +37,6 @@ struct Settings {
     allowed_origins: AllowedOrigins,
     default_return_url: Option<ReturnUrl>,
     default_locale: Option<Locale>,
-    application_name: String,
     reauthorization_ttl: Duration,
 }
 
@@ -56,7 +55,6 @@ impl Settings {
             allowed_origins,
             default_return_url,
             default_locale: environment.parsed("DEFAULT_LOCALE")?,
-            application_name: services::application_name(environment),
             reauthorization_ttl: environment.duration("REAUTHORIZATION_TTL")?.unwrap_or(DEFAULT_REAUTHORIZATION_TTL),
         })
     }
@@ -68,6 +66,7 @@ impl HttpFunction for CreateReauthUrl {
             authorized: AuthorizedClient::new(&Aws::new(environment)?, ambient)?,
             ambient: ambient.clone(),
             settings: Settings::from_environment(environment)?,
+            branding: Branding::from_environment(environment)?,
         })
     }
 

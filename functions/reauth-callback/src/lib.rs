@@ -12,14 +12,9 @@ use reauth_core::{
     aws::Aws,
     config::{ConfigError, Environment},
     lambda::RequestContext,
-    services,
     store::StoreError,
     warm_up::Step,
-    web::{
-        ApiRequest, BrowserCookie, HttpFunction, Problem, Response, callback_url,
-        page::{error_page, too_many_attempts},
-        response, state,
-    },
+    web::{ApiRequest, BrowserCookie, HttpFunction, Problem, Response, callback_url, page::Branding, response, state},
 };
 use reauth_domain::reauthorization::{Reauthorization, UnverifiedClaim};
 use secrecy::{ExposeSecret, SecretString};
@@ -33,7 +28,7 @@ pub struct ReauthCallback {
     authorized: AuthorizedClient,
     ambient: Ambient,
     public_base_url: Option<Url>,
-    application_name: String,
+    branding: Branding,
 }
 
 /// A callback whose `state` is that of a reauthorization. Its claim has not been checked.
@@ -57,7 +52,7 @@ impl HttpFunction for ReauthCallback {
             authorized: AuthorizedClient::new(&Aws::new(environment)?, ambient)?,
             ambient: ambient.clone(),
             public_base_url: environment.base_url("PUBLIC_BASE_URL")?,
-            application_name: services::application_name(environment),
+            branding: Branding::from_environment(environment)?,
         })
     }
 
@@ -69,7 +64,7 @@ impl HttpFunction for ReauthCallback {
         match request.route() {
             "GET /callback" => {
                 let answer = Box::pin(self.callback(&request)).await;
-                answer.or_else(|problem| Ok(error_page(&problem, &self.application_name, request.request_id())))
+                answer.or_else(|problem| Ok(self.pages(&request, None).error(&problem, request.request_id())))
             }
             _ => Err(Problem::unknown_route()),
         }
@@ -81,13 +76,13 @@ impl ReauthCallback {
     #[instrument(skip_all)]
     async fn callback(&self, request: &Request) -> Result<Response, Problem> {
         let Some(callback) = request.query().ok().as_ref().and_then(UnverifiedCallback::read) else {
-            return Ok(self.refused_callback());
+            return Ok(self.refused_callback(request));
         };
         let Some(stored) = self.authorized.store.reauthorization(&callback.id).await? else {
-            return Ok(self.refused_callback());
+            return Ok(self.refused_callback(request));
         };
         if !stored.has_secret(&callback.secret) || stored.reauthorization.expired(self.ambient.now()) {
-            return Ok(self.refused_callback());
+            return Ok(self.refused_callback(request));
         }
         // A callback in another browser than the one that started the reauthorization can come from another person.
         // What digi.me says about the account is still true, so the account is updated. This browser gets a page and is
@@ -113,7 +108,7 @@ impl ReauthCallback {
         };
         let settled = match self.settle(&visit, stored).await {
             // The user was erased during the request. From now on, the state is unknown.
-            Err(AuthorizedClientError::Store(StoreError::Erased)) => return Ok(self.refused_callback()),
+            Err(AuthorizedClientError::Store(StoreError::Erased)) => return Ok(self.refused_callback(request)),
             settled => settled?,
         };
         if let Some(account_id) = &settled.account_id {
@@ -121,8 +116,10 @@ impl ReauthCallback {
         }
         let outcome = match settled.next {
             Next::AccountPage(url) => return response::see_other(url.as_str()),
-            Next::OneStepLeft => return Ok(self.one_step_left()),
-            Next::TooManyAttempts(wait) => return Ok(too_many_attempts(wait)),
+            Next::OneStepLeft => return Ok(self.one_step_left(request, &reauthorization).await),
+            Next::TooManyAttempts(wait) => {
+                return Ok(self.pages(request, reauthorization.locale.as_ref()).too_many_attempts(wait));
+            }
             Next::End(outcome) => outcome,
         };
         if same_browser && let Some(url) = &reauthorization.return_url {
@@ -133,7 +130,7 @@ impl ReauthCallback {
         if same_browser && let Some(url) = self.link_page(&visit, &reauthorization).await? {
             return response::see_other(url.expose_secret());
         }
-        Ok(self.result(&reauthorization, settled.account_id.as_ref(), &outcome).await)
+        Ok(self.result(request, &reauthorization, settled.account_id.as_ref(), &outcome).await)
     }
 
     /// The URL of the reconnect page that the browser came from. It shows the outcome, and what is left to mend.

@@ -1,16 +1,19 @@
 //! The pages at the end of a reauthorization, for a browser that is not redirected.
 
 use http::StatusCode;
-use maud::html;
+use jiff::{Timestamp, tz::TimeZone};
+use lambda_http::Request;
+use maud::{Markup, html};
 use reauth_core::{
     error::Chain,
     store::StoreError,
     web::{
         Response,
-        page::{ServiceName, explanation, page, reference, way_back},
+        page::{Page, Pages},
     },
 };
-use reauth_domain::{Account, AccountId, reauthorization::Reauthorization};
+use reauth_domain::{Account, AccountId, FailureCode, Locale, reauthorization::Reauthorization};
+use reauth_text::Name;
 
 use crate::{ReauthCallback, settle::CallbackOutcome};
 
@@ -18,6 +21,7 @@ impl ReauthCallback {
     /// The result of the reauthorization.
     pub(crate) async fn result(
         &self,
+        request: &Request,
         reauthorization: &Reauthorization,
         account_id: Option<&AccountId>,
         outcome: &CallbackOutcome,
@@ -26,39 +30,43 @@ impl ReauthCallback {
             tracing::warn!(error = %Chain(&error), "reauth-callback: could not read the account for the result page");
             None
         });
-        let (application, return_url) = (&self.application_name, reauthorization.return_url.as_ref());
+        let pages = self.pages_for(request, reauthorization).await;
+        let (texts, return_url) = (pages.texts, reauthorization.return_url.as_ref());
         let service = match (account_id, &account) {
-            (None, _) => Some("digi.me"),
-            (Some(_), account) => account.as_ref().and_then(|account| account.service_name.as_deref()),
+            (None, _) => Name::Known("digi.me"),
+            (Some(_), account) => account.as_ref().and_then(|account| account.service_name.as_deref()).into(),
         };
-        let service = ServiceName(service);
-        let username = account.as_ref().and_then(Account::masked_username);
+        let works_until =
+            account.as_ref().and_then(Account::authorization_ends_at).filter(|at| *at > self.ambient.now());
         let (title, content) = match outcome {
             CallbackOutcome::Succeeded => {
-                (format!("{} is connected again", service.at_start()), way_back(application, return_url))
+                let content = html! {
+                    p { (texts.connected_text(pages.application())) }
+                    (pages.way_back(return_url))
+                };
+                (texts.connected_title(service), content)
             }
-            CallbackOutcome::Verifying => (
-                format!("Checking {}", service.in_sentence()),
-                html! {
-                    p { "We are checking your connection. You do not need to do anything." }
-                    (way_back(application, return_url))
-                },
-            ),
-            CallbackOutcome::Failed(code) => (
-                format!("{} is not connected", service.at_start()),
-                html! {
-                    p { (explanation(code, service, username.as_deref())) }
-                    @if code.retryable() {
-                        p { "To try again, go back to " (application) "." }
-                    } @else {
-                        p { "Go back to " (application) " and connect the account again from there." }
-                    }
-                    @if return_url.is_some() { (way_back(application, return_url)) }
-                    (reference(code))
-                },
-            ),
+            CallbackOutcome::Verifying => {
+                let content = html! {
+                    p { (texts.checking_text()) }
+                    (pages.way_back(return_url))
+                };
+                (texts.checking_title(service), content)
+            }
+            CallbackOutcome::Failed(code) => {
+                let title = match works_until {
+                    Some(_) => texts.not_renewed_title(service),
+                    None => texts.not_connected_title(service),
+                };
+                let content = html! {
+                    (failure(&pages, code, service, account.as_ref(), works_until))
+                    @if return_url.is_some() { (pages.way_back(return_url)) }
+                    (pages.failure_reference(code))
+                };
+                (title, content)
+            }
         };
-        page(StatusCode::OK, &title, &content, &[])
+        pages.show(Page::new(StatusCode::OK, &title, &content))
     }
 
     async fn shown_account(
@@ -72,20 +80,61 @@ impl ReauthCallback {
     }
 
     /// The page when the connection to digi.me is renewed, and an account is left that this browser is not sent on to.
-    pub(crate) fn one_step_left(&self) -> Response {
+    pub(crate) async fn one_step_left(&self, request: &Request, reauthorization: &Reauthorization) -> Response {
+        let pages = self.pages_for(request, reauthorization).await;
+        let texts = pages.texts;
         let content = html! {
-            p { "You are connected to digi.me again. One step is left." }
-            p { "Open the link that you received once more, or go back to " (self.application_name) "." }
+            p { (texts.digime_again()) " " (texts.one_step_left()) }
+            p { (texts.almost_done_text(pages.application())) }
         };
-        page(StatusCode::OK, "Almost done", &content, &[])
+        pages.show(Page::new(StatusCode::OK, &texts.almost_done_title(), &content))
     }
 
     /// The page for a `state` that is missing, unknown or expired.
-    pub(crate) fn refused_callback(&self) -> Response {
-        let content = html! {
-            p { "Nothing was changed." }
-            p { "To reconnect, go back to " (self.application_name) " and start again from there." }
-        };
-        page(StatusCode::BAD_REQUEST, "This page can no longer be used", &content, &[])
+    pub(crate) fn refused_callback(&self, request: &Request) -> Response {
+        let pages = self.pages(request, None);
+        let texts = pages.texts;
+        let content = html! { p { (texts.start_again_text(pages.application())) } };
+        pages.show(Page::new(StatusCode::BAD_REQUEST, &texts.refused_title(), &content))
+    }
+
+    /// The pages in the language of the reader: that of the reauthorization or of the contact, if it is known.
+    async fn pages_for(&self, request: &Request, reauthorization: &Reauthorization) -> Pages<'_> {
+        if reauthorization.locale.is_some() {
+            return self.pages(request, reauthorization.locale.as_ref());
+        }
+        let locale = self.authorized.store.locale_of(&reauthorization.user_id).await.unwrap_or_else(|error| {
+            tracing::warn!(error = %Chain(&error), "reauth-callback: could not read the user's locale for the result page");
+            None
+        });
+        self.pages(request, locale.as_ref())
+    }
+
+    pub(crate) fn pages(&self, request: &Request, wanted: Option<&Locale>) -> Pages<'_> {
+        Pages::new(&self.branding, request, wanted)
+    }
+}
+
+/// Why the account was not reauthorized, and what to do.
+fn failure(
+    pages: &Pages<'_>,
+    code: &FailureCode,
+    service: Name<'_>,
+    account: Option<&Account>,
+    works_until: Option<Timestamp>,
+) -> Markup {
+    let texts = pages.texts;
+    let username = account.and_then(Account::masked_username);
+    html! {
+        @if *code != FailureCode::UserCancel || works_until.is_none() {
+            p { (pages.explanation(code, service, username.as_deref())) }
+        }
+        @if let Some(at) = works_until {
+            p { (texts.works_until(&texts.date(at.to_zoned(TimeZone::UTC).date()))) }
+        }
+        p {
+            @if code.retryable() { (texts.try_again_at(pages.application())) }
+            @else { (texts.connect_again_at(pages.application())) }
+        }
     }
 }

@@ -118,6 +118,9 @@ impl Endpoints {
             "DEFAULT_RETURN_URL" => self.return_url(),
             "DEFAULT_LOCALE" => "en".to_owned(),
             "APPLICATION_NAME" => "Demo Application".to_owned(),
+            "APPLICATION_COLOR" => "#1652c6".to_owned(),
+            "APPLICATION_LOGO_URL" => String::new(),
+            "SUPPORT_URL" => "mailto:support@demo.example".to_owned(),
             "READ_RESULTS_QUEUE_URL" => self.queue_url(Queue::ReadResults),
             "NOTIFICATIONS_QUEUE_URL" => self.queue_url(Queue::Notifications),
             "WEBHOOKS_QUEUE_URL" => self.queue_url(Queue::Webhooks),
@@ -173,19 +176,15 @@ const TABLE: &[&str] = &["TABLE_NAME", "SERVICE_SECRET_ID"];
 /// The variables of a function that calls digi.me.
 const DIGIME: &[&str] =
     &["CONTRACT_SECRET_PREFIX", "DIGIME_BASE_URL", "DIGIME_ONBOARD_URL", "DIGIME_CONNECT_TIMEOUT", "DIGIME_TIMEOUT"];
+/// The settings of the functions that show pages.
+const PAGES: &[&str] =
+    &["APPLICATION_NAME", "APPLICATION_COLOR", "APPLICATION_LOGO_URL", "SUPPORT_URL", "DEFAULT_LOCALE"];
 
 fn settings_of(function: Function) -> Vec<&'static str> {
     match function {
         Function::CreateReauthUrl => {
-            let own = [
-                "PUBLIC_BASE_URL",
-                "REAUTHORIZATION_TTL",
-                "ALLOWED_RETURN_ORIGINS",
-                "DEFAULT_RETURN_URL",
-                "DEFAULT_LOCALE",
-                "APPLICATION_NAME",
-            ];
-            [COMMON, TABLE, DIGIME, &own].concat()
+            let own = ["PUBLIC_BASE_URL", "REAUTHORIZATION_TTL", "ALLOWED_RETURN_ORIGINS", "DEFAULT_RETURN_URL"];
+            [COMMON, TABLE, DIGIME, PAGES, &own].concat()
         }
         Function::EmailUser => {
             let own = [
@@ -202,7 +201,7 @@ fn settings_of(function: Function) -> Vec<&'static str> {
             ];
             [COMMON, TABLE, &own].concat()
         }
-        Function::ReauthCallback => [COMMON, TABLE, DIGIME, &["APPLICATION_NAME", "PUBLIC_BASE_URL"]].concat(),
+        Function::ReauthCallback => [COMMON, TABLE, DIGIME, PAGES, &["PUBLIC_BASE_URL"]].concat(),
         Function::RecordReadResult => [COMMON, TABLE, DIGIME].concat(),
         Function::NotifyReauth => {
             let own = [

@@ -33,6 +33,7 @@ mod queues;
 mod schedule;
 mod secrets_file;
 mod server;
+mod service_outage;
 mod storage;
 mod system;
 mod table;

@@ -59,9 +59,3 @@ pub fn digime_client(aws: &Aws<'_>, ambient: &Ambient) -> Result<digime::Client,
     };
     Ok(digime::Client::new(http, settings, ambient))
 }
-
-/// `APPLICATION_NAME`, as pages show it.
-#[must_use]
-pub fn application_name(environment: &Environment) -> String {
-    environment.optional("APPLICATION_NAME").unwrap_or("the application").to_owned()
-}

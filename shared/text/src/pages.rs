@@ -42,6 +42,7 @@ messages! {
     // The connection to digi.me.
     digime_title();
     digime_text(application: Name<'_>);
+    digime_ends_text(application: Name<'_>, date: &Text);
 
     // Several accounts.
     list_title();
@@ -52,8 +53,6 @@ messages! {
     list_text_renew(application: Name<'_>);
     list_next(application: Name<'_>);
     list_not_yours();
-    account_ended(service: Name<'_>, date: &Text);
-    account_ends(service: Name<'_>, date: &Text);
     account_after_digime(service: Name<'_>);
     account_dead_end(application: Name<'_>);
     digime_ended();
@@ -79,12 +78,13 @@ messages! {
 
     // Not now, and no longer used.
     postpone_question(service: Name<'_>);
-    postpone_text(service: Name<'_>, days: u32);
+    postpone_question_all();
+    postpone_text(days: u32);
     dismiss_question(service: Name<'_>);
     dismiss_text(service: Name<'_>, application: Name<'_>);
     choose_other();
     postponed_title();
-    postponed_text(service: Name<'_>, application: Name<'_>, date: &Text);
+    postponed_text(application: Name<'_>, date: &Text);
 
     // How a reauthorization ended.
     connected_title(service: Name<'_>);

@@ -2,6 +2,8 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
     time::Duration,
 };
 
@@ -99,6 +101,28 @@ fn no_language_has_a_message_that_is_not_used() {
         let unused: Vec<&String> =
             messages.keys().filter(|id| !methods.contains(id.as_str()) && !named.contains(id.as_str())).collect();
         assert!(unused.is_empty(), "{language:?}: {unused:?}");
+    }
+}
+
+#[test]
+fn every_message_is_called() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut callers = String::new();
+    for folder in ["functions", "shared/core/src", "shared/text/src"] {
+        read_sources(&root.join(folder), &mut callers);
+    }
+    let uncalled: Vec<&str> = methods().map(|(id, _)| id).filter(|id| !callers.contains(&format!(".{id}("))).collect();
+    assert!(uncalled.is_empty(), "{uncalled:?}");
+}
+
+fn read_sources(folder: &Path, sources: &mut String) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            read_sources(&path, sources);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            sources.push_str(&fs::read_to_string(path).unwrap());
+        }
     }
 }
 

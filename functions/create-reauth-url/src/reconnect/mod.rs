@@ -1,5 +1,7 @@
-//! The reconnect link: a page that shows everything its user has to mend, and the request that its buttons send.
+//! The reconnect link: a page that shows everything its user has to mend, and the requests that its buttons send.
 
+mod choice;
+mod logos;
 mod overview;
 mod pages;
 
@@ -12,13 +14,18 @@ use reauth_core::{
     error::Chain,
     keyring::{is_secret, random_secret},
     store::{Link, LinkUse, OngoingResult, OngoingUse, RecordedUse, StoreError, StoredLink, Versioned},
-    web::{ApiRequest, BrowserCookie, Problem, Response, ResponseExt, page::too_many_attempts, response},
+    web::{ApiRequest, BrowserCookie, Problem, Response, ResponseExt, page::Pages, response},
 };
-use reauth_domain::{Account, Grant, ReauthorizationId, Target, reauthorization::Reauthorization};
+use reauth_domain::{Account, AccountId, Grant, Locale, ReauthorizationId, Target, reauthorization::Reauthorization};
 use secrecy::{ExposeSecret, SecretString};
 use tracing::instrument;
 
-use self::overview::Overview;
+use self::{
+    choice::Choice,
+    logos::Logos,
+    overview::{Overview, is_renewable, renewable_until},
+    pages::LinkPages,
+};
 use crate::{
     CreateReauthUrl,
     create::{CreateError, NewReauthorization},
@@ -33,8 +40,10 @@ impl CreateReauthUrl {
     #[instrument(skip_all)]
     pub(crate) async fn reconnect_page(&self, request: &Request) -> Result<Response, Problem> {
         let page = async {
-            let Some(StoredLink { link, .. }) = self.link(request).await? else { return Ok(self.unknown_link()) };
-            let page = self.overview_page(request, &link).await?;
+            let Some(StoredLink { link, .. }) = self.link(request).await? else {
+                return Ok(self.unknown_link(request));
+            };
+            let page = self.read(request, &link).await?.page();
             // With the cookie, a second press on a button is recognized as such.
             let cookie = BrowserCookie::of(request);
             if cookie.secrets(request).next().is_some() {
@@ -45,10 +54,33 @@ impl CreateReauthUrl {
         page.await.or_else(|problem| Ok(self.error_page(request, &problem)))
     }
 
-    /// `POST /reconnect/{token}`: creates a reauthorization and redirects to its URL.
+    /// `POST /reconnect/{token}`: creates a reauthorization and redirects to its URL, or carries out what the user chose instead.
     #[instrument(skip_all)]
     pub(crate) async fn reconnect(&self, request: &Request) -> Result<Response, Problem> {
-        self.use_link(request).await.or_else(|problem| Ok(self.error_page(request, &problem)))
+        let answered = match Choice::of_form(request) {
+            Some((choice, account)) => Box::pin(self.take_choice(request, choice, account.as_ref())).await,
+            None => Box::pin(self.use_link(request)).await,
+        };
+        answered.or_else(|problem| Ok(self.error_page(request, &problem)))
+    }
+
+    /// 'Not now' or 'I no longer use this'. It can be pressed again: the second time finds the accounts as the first left them.
+    async fn take_choice(
+        &self,
+        request: &Request,
+        choice: Choice,
+        account: Option<&AccountId>,
+    ) -> Result<Response, Problem> {
+        let Some(StoredLink { link, .. }) = self.link(request).await? else { return Ok(self.unknown_link(request)) };
+        let view = self.read(request, &link).await?;
+        let accounts = choice::chosen(&view.overview, choice, account);
+        if accounts.is_empty() || view.has_expired {
+            return Ok(view.page());
+        }
+        let ids: Vec<AccountId> = accounts.iter().map(|account| account.account_id.clone()).collect();
+        let context = request.context().continuing(link.traceparent);
+        self.choose(&link.user_id, &ids, choice, context).await?;
+        Ok(view.pages.chosen(choice, &accounts, self.ambient.now()))
     }
 
     async fn use_link(&self, request: &Request) -> Result<Response, Problem> {
@@ -75,7 +107,7 @@ impl CreateReauthUrl {
         browser: &SecretString,
         arrived_at: Timestamp,
     ) -> Result<UseResult, Problem> {
-        let Some(stored) = self.link(request).await? else { return Ok(UseResult::Page(self.unknown_link())) };
+        let Some(stored) = self.link(request).await? else { return Ok(UseResult::Page(self.unknown_link(request))) };
         let link = stored.link.clone();
         let target = chosen(request).unwrap_or_else(|| link.target.clone());
         // `join`, not `try_join`: when the read fails, the recorded use must still be known here, so that it can be taken
@@ -85,7 +117,9 @@ impl CreateReauthUrl {
             self.read_target(&link, &target)
         );
         let recorded = match recorded? {
-            LinkUse::TooMany(wait) => return Ok(UseResult::Page(too_many_attempts(wait))),
+            LinkUse::TooMany(wait) => {
+                return Ok(UseResult::Page(self.pages(request, None).too_many_attempts(wait)));
+            }
             LinkUse::Ongoing(ongoing) => {
                 let url = self.wait_for(request, &ongoing).await?;
                 return Ok(url.map_or(UseResult::Again, UseResult::Url));
@@ -93,7 +127,10 @@ impl CreateReauthUrl {
             LinkUse::Recorded(recorded) => recorded,
         };
         let started = match read {
-            Ok(read) => Box::pin(self.start(request, &link, read, browser.clone())).await,
+            Ok((read, locale)) => {
+                let locale = self.locale_for_digime(request, locale);
+                Box::pin(self.start(request, &link, read, locale, browser.clone())).await
+            }
             Err(error) => Err(error.into()),
         };
         match started {
@@ -104,7 +141,7 @@ impl CreateReauthUrl {
             // There is nothing to start, or digi.me does not recognize the user any more: the page says so.
             Ok(None) | Err(CreateError::Authorized(AuthorizedClientError::UserAuthorizationRequired)) => {
                 self.take_back(request, recorded).await;
-                Ok(UseResult::Page(self.overview_page(request, &link).await?))
+                Ok(UseResult::Page(self.read(request, &link).await?.page()))
             }
             // Every problem here is a failure of this service, of digi.me or of the stored grant, not of the user.
             Err(error) => {
@@ -139,16 +176,19 @@ impl CreateReauthUrl {
         }
     }
 
-    async fn read_target(&self, link: &Link, target: &Target) -> Result<ReadTarget, StoreError> {
-        match target {
-            Target::Account(account_id) => {
-                let (grants, account) = self.authorized.grants_and_account(&link.user_id, account_id, None).await?;
-                Ok(ReadTarget::Account(grants, account))
-            }
-            Target::Grant(contract_id) => {
-                Ok(ReadTarget::Grant(self.authorized.store.grant(&link.user_id, contract_id).await?))
-            }
-        }
+    /// What the user chose to mend, and the locale in which the user is written to.
+    async fn read_target(&self, link: &Link, target: &Target) -> Result<(ReadTarget, Option<Locale>), StoreError> {
+        let store = &self.authorized.store;
+        let read = async {
+            Ok(match target {
+                Target::Account(account_id) => {
+                    let (grants, account) = self.authorized.grants_and_account(&link.user_id, account_id, None).await?;
+                    ReadTarget::Account(grants, account)
+                }
+                Target::Grant(contract_id) => ReadTarget::Grant(store.grant(&link.user_id, contract_id).await?),
+            })
+        };
+        tokio::try_join!(read, store.locale_of(&link.user_id))
     }
 
     /// Creates the reauthorization of what was read. Returns the URL of digi.me's page, or `None` if there is nothing to
@@ -158,6 +198,7 @@ impl CreateReauthUrl {
         request: &Request,
         link: &Link,
         read: ReadTarget,
+        locale: Option<Locale>,
         browser: SecretString,
     ) -> Result<Option<SecretString>, CreateError> {
         let (context, now) = (request.context().continuing(link.traceparent), self.ambient.now());
@@ -169,17 +210,19 @@ impl CreateReauthUrl {
             link: link.notice.clone(),
             user_id: link.user_id.clone(),
             contract_id: None,
-            locale: self.settings.default_locale.clone(),
+            locale,
             return_url: self.settings.default_return_url.clone(),
             public_base_url: request.public_base_url(self.settings.public_base_url.as_ref())?,
         };
         let created = match read {
-            ReadTarget::Account(grants, Some(account)) if account.value.episode().is_some() => {
+            ReadTarget::Account(grants, Some(account))
+                if account.value.episode().is_some() || renewable_until(&account.value, now).is_some() =>
+            {
                 let account_id = account.value.account_id.clone();
                 Box::pin(self.create_from_read(new, &account_id, grants, Some(account), context)).await?
             }
             ReadTarget::Grant(Some(grant))
-                if grant.value.episode.is_some() || grant.value.has_expired_unnoticed(now) =>
+                if grant.value.episode.is_some() || is_renewable(grant.value.tokens.refresh.expires_at, now) =>
             {
                 Box::pin(self.create_for_grant(&new, grant, context)).await?
             }
@@ -205,17 +248,56 @@ impl CreateReauthUrl {
         Ok(stored)
     }
 
-    /// The page of everything that the user has to mend, and of what is done already.
-    async fn overview_page(&self, request: &Request, link: &Link) -> Result<Response, Problem> {
+    /// Reads everything that the page of a link shows.
+    async fn read(&self, request: &Request, link: &Link) -> Result<LinkView<'_>, Problem> {
         let store = &self.authorized.store;
-        let (accounts, grants, ended) = tokio::try_join!(
+        let (accounts, grants, ended, locale) = tokio::try_join!(
             async { Ok::<_, Problem>(self.authorized.user_accounts(&link.user_id, request.context()).await?) },
             async { Ok(store.grant_states(&link.user_id).await?) },
-            self.ended(request, link)
+            self.ended(request, link),
+            async { Ok(store.locale_of(&link.user_id).await?) }
         )?;
+        let now = self.ambient.now();
         let accounts = accounts.accounts.into_values().map(|account| account.value).collect();
-        let overview = Overview::new(link, accounts, grants, self.ambient.now());
-        Ok(self.overview(link, &overview, ended.as_ref()))
+        let of_ended = ended.as_ref().and_then(|ended| ended.locale.as_ref());
+        let asked = request.query().ok().as_ref().and_then(Choice::asked);
+        Ok(LinkView {
+            pages: self.link_pages(self.pages(request, of_ended.or(locale.as_ref()))),
+            overview: Overview::new(link, accounts, &grants, now),
+            ended,
+            asked,
+            has_expired: link.expires_at <= now,
+        })
+    }
+
+    /// The pages in the language of the reader: that of the reauthorization or of the contact, if it is known.
+    fn pages(&self, request: &Request, wanted: Option<&Locale>) -> Pages<'_> {
+        Pages::new(&self.branding, request, wanted)
+    }
+
+    fn link_pages<'a>(&'a self, pages: Pages<'a>) -> LinkPages<'a> {
+        LinkPages {
+            pages,
+            logos: Logos::default(),
+            return_url: self.settings.default_return_url.as_ref(),
+            onboard_origin: self.authorized.client.onboard_origin(),
+        }
+    }
+
+    /// The locale of digi.me's page: that of the contact, else the language in which the browser was shown this page, else the
+    /// default.
+    fn locale_for_digime(&self, request: &Request, of_contact: Option<Locale>) -> Option<Locale> {
+        let language = self.pages(request, of_contact.as_ref()).texts.language();
+        let of_page = || language.tag().parse().ok().filter(|_| language != self.branding.default_language());
+        of_contact.or_else(of_page).or_else(|| self.settings.default_locale.clone())
+    }
+
+    fn unknown_link(&self, request: &Request) -> Response {
+        self.link_pages(self.pages(request, None)).unknown_link()
+    }
+
+    fn error_page(&self, request: &Request, problem: &Problem) -> Response {
+        self.pages(request, None).error(problem, request.request_id())
     }
 
     /// The reauthorization that was started from this link, and at whose end the browser came back to the page.
@@ -226,6 +308,29 @@ impl CreateReauthUrl {
         };
         let stored = self.authorized.store.reauthorization(&id).await?.map(|stored| stored.reauthorization);
         Ok(stored.filter(|ended| ended.user_id == link.user_id && ended.link.is_some() && ended.link == link.notice))
+    }
+}
+
+/// Everything that the page of a link shows.
+struct LinkView<'a> {
+    pages: LinkPages<'a>,
+    overview: Overview,
+    /// The reauthorization from which the browser comes back.
+    ended: Option<Reauthorization>,
+    /// The question that the URL asks for, and the account that it is about.
+    asked: Option<(Choice, Option<AccountId>)>,
+    has_expired: bool,
+}
+
+impl LinkView<'_> {
+    fn page(&self) -> Response {
+        if self.has_expired && self.overview.has_work() {
+            return self.pages.expired();
+        }
+        let question = self.asked.as_ref().and_then(|(choice, account)| {
+            self.pages.question(*choice, &choice::chosen(&self.overview, *choice, account.as_ref()))
+        });
+        question.unwrap_or_else(|| self.pages.overview(&self.overview, self.ended.as_ref()))
     }
 }
 

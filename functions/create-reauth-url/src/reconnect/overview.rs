@@ -1,30 +1,46 @@
-//! What the user of a reconnect link has to mend, and what is done already.
+//! What the user of a reconnect link has to mend, what ends soon, and what is done already.
+
+use std::time::Duration;
 
 use jiff::Timestamp;
 use reauth_core::store::{GrantState, Link};
-use reauth_domain::{Account, ContractId, GrantStatus, Status, Target};
+use reauth_domain::{Account, ContractId, GrantStatus, Status, Target, time::after};
+
+/// How long before its end a connection can be renewed on the page.
+const RENEWAL: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// The same for the connection to digi.me, which a read prolongs: the first warning comes 14 days ahead.
+const DIGIME_RENEWAL: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 
 /// Everything that the page of a link shows.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Overview {
-    /// The connections to digi.me that have ended, one for each contract.
+    /// The connections to digi.me that have ended, one for each contract, and the link's own if it ends soon.
     pub(super) connections: Vec<Connection>,
-    /// The accounts that need the user or are being checked. The link's own is the first.
-    pub(super) accounts: Vec<AccountToMend>,
-    /// The names of what was mended since the link was sent; `None` is the connection to digi.me.
-    pub(super) done: Vec<Option<String>>,
+    /// The accounts that need the user, are being checked or end soon. The link's own is the first.
+    pub(super) accounts: Vec<ShownAccount>,
+    /// What was mended since the link was sent.
+    pub(super) done: Vec<Done>,
 }
 
-/// A connection to digi.me that has ended: a dead refresh token.
+/// A connection to digi.me.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Connection {
     pub(super) contract_id: ContractId,
-    /// Whether the user can renew it on digi.me's page.
-    pub(super) recoverable: bool,
+    pub(super) state: ConnectionState,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ConnectionState {
+    /// It has ended, and the user can renew it on digi.me's page.
+    Ended,
+    /// It has ended, and cannot be renewed from the page.
+    DeadEnd,
+    /// It ends soon.
+    Ends(Timestamp),
 }
 
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct AccountToMend {
+pub(super) struct ShownAccount {
     pub(super) account: Account,
     pub(super) state: AccountState,
 }
@@ -41,6 +57,17 @@ pub(super) enum AccountState {
     Checking,
     /// digi.me has not confirmed the last reauthorization yet, and the account had not lost its authorization before.
     CheckingOnly,
+    /// It works until this time.
+    Ends(Timestamp),
+    /// The user no longer uses it.
+    Dismissed,
+}
+
+/// Something that was mended, or that has no problem any more.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Done {
+    Account(Box<Account>),
+    Connection,
 }
 
 impl AccountState {
@@ -52,48 +79,42 @@ impl AccountState {
     pub(super) fn is_checking(self) -> bool {
         matches!(self, Self::Checking | Self::CheckingOnly)
     }
+
+    /// In need, then what is checked, then what ends soon, then what the user no longer uses.
+    fn rank(self) -> u8 {
+        match self {
+            Self::InNeed | Self::InNeedAfterConnection | Self::DeadEnd => 0,
+            Self::Checking | Self::CheckingOnly => 1,
+            Self::Ends(_) => 2,
+            Self::Dismissed => 3,
+        }
+    }
 }
 
 impl Overview {
-    pub(super) fn new(link: &Link, accounts: Vec<Account>, grants: Vec<GrantState>, now: Timestamp) -> Self {
-        let dead = grants.iter().filter(|grant| grant.status(now) == GrantStatus::UserReauthorizationRequired);
-        let connections: Vec<_> = dead
-            .map(|grant| Connection {
-                contract_id: grant.contract_id.clone(),
-                recoverable: grant.episode.as_ref().is_none_or(|episode| episode.recoverable),
-            })
-            .collect();
-        let is_own = |account: &Account| link.target == Target::Account(account.account_id.clone());
-        let (mut to_mend, mut done) = (Vec::new(), Vec::new());
+    pub(super) fn new(link: &Link, accounts: Vec<Account>, grants: &[GrantState], now: Timestamp) -> Self {
+        let connections: Vec<Connection> = grants.iter().filter_map(|grant| connection(link, grant, now)).collect();
+        let (mut shown, mut done) = (Vec::new(), Vec::new());
         if matches!(&link.target, Target::Grant(contract) if connections.iter().all(|one| one.contract_id != *contract))
         {
-            done.push(None);
+            done.push(Done::Connection);
         }
+        let is_own = |account: &Account| link.target == Target::Account(account.account_id.clone());
         for account in accounts {
-            let connection = connections.iter().find(|one| account.contract_id.as_ref() == Some(&one.contract_id));
-            let state = match &account.status {
-                Status::ReauthRequired(_) => match connection {
-                    None => AccountState::InNeed,
-                    Some(Connection { recoverable: true, .. }) => AccountState::InNeedAfterConnection,
-                    Some(Connection { recoverable: false, .. }) => AccountState::DeadEnd,
-                },
-                Status::Verifying { episode: Some(_), .. } => AccountState::Checking,
-                Status::Verifying { episode: None, .. } if is_own(&account) => AccountState::CheckingOnly,
-                Status::Verifying { episode: None, .. } => continue,
-                Status::Dismissed { .. } => continue,
-                Status::Active { .. } => {
-                    let since_link = account.reauthorized_at.is_some_and(|at| link.created_at <= at);
-                    if since_link || is_own(&account) {
-                        done.push(Some(account.service_name.unwrap_or_else(|| "Your account".to_owned())));
-                    }
-                    continue;
-                }
-            };
-            to_mend.push(AccountToMend { account, state });
+            match state(link, &account, is_own(&account), &connections, now) {
+                Shown::As(state) => shown.push(ShownAccount { account, state }),
+                Shown::Done => done.push(Done::Account(Box::new(account))),
+                Shown::Not => {}
+            }
         }
-        let since = |one: &AccountToMend| one.account.episode().map(|episode| episode.since);
-        to_mend.sort_by_key(|one| (!is_own(&one.account), since(one)));
-        Self { connections, accounts: to_mend, done }
+        let since = |one: &ShownAccount| one.account.episode().map(|episode| episode.since);
+        let ends = |one: &ShownAccount| one.account.authorization_ends_at();
+        // An account that is not used any more is shown beside others, or on the page of its own link.
+        if shown.iter().all(|one| one.state == AccountState::Dismissed && !is_own(&one.account)) {
+            shown.clear();
+        }
+        shown.sort_by_key(|one| (!is_own(&one.account), one.state.rank(), since(one), ends(one)));
+        Self { connections, accounts: shown, done }
     }
 
     /// Whether there is nothing to show but what is done.
@@ -103,20 +124,91 @@ impl Overview {
 
     /// Whether nothing of it can be mended from the page.
     pub(super) fn is_dead_end(&self) -> bool {
-        let is_dead_end = |one: &AccountToMend| one.state == AccountState::DeadEnd;
         !self.connections.is_empty()
-            && !self.connections.iter().any(|one| one.recoverable)
-            && self.accounts.iter().all(is_dead_end)
+            && self.connections.iter().all(|one| one.state == ConnectionState::DeadEnd)
+            && self.accounts.iter().all(|one| one.state == AccountState::DeadEnd)
     }
 
-    /// Whether the user can mend something that is not being checked yet.
+    /// Whether the user must mend something, and can.
     pub(super) fn is_in_need(&self) -> bool {
-        self.connections.iter().any(|one| one.recoverable) || self.accounts.iter().any(|one| one.state.is_in_need())
+        self.connections.iter().any(|one| one.state == ConnectionState::Ended)
+            || self.accounts.iter().any(|one| one.state.is_in_need())
     }
 
-    /// Whether the user has something to mend. A reauthorization that is being checked is nothing to mend.
+    /// Whether something ends soon.
+    pub(super) fn ends_soon(&self) -> bool {
+        self.connections.iter().any(|one| matches!(one.state, ConnectionState::Ends(_)))
+            || self.accounts.iter().any(|one| matches!(one.state, AccountState::Ends(_)))
+    }
+
+    pub(super) fn is_checking(&self) -> bool {
+        self.accounts.iter().any(|one| one.state.is_checking())
+    }
+
+    /// Whether the page is for something to mend. A reauthorization that is being checked is nothing to mend.
     pub(super) fn has_work(&self) -> bool {
-        let waits = |one: &AccountToMend| one.state == AccountState::CheckingOnly;
+        let waits = |one: &ShownAccount| one.state == AccountState::CheckingOnly;
         !self.connections.is_empty() || !self.accounts.iter().all(waits)
     }
+
+    /// The accounts that the user can be reminded of.
+    pub(super) fn in_need(&self) -> impl Iterator<Item = &Account> {
+        let in_need = self.accounts.iter().filter(|one| matches!(one.account.status, Status::ReauthRequired(_)));
+        in_need.map(|one| &one.account)
+    }
+}
+
+/// Whether and how an account is shown.
+enum Shown {
+    As(AccountState),
+    Done,
+    Not,
+}
+
+fn connection(link: &Link, grant: &GrantState, now: Timestamp) -> Option<Connection> {
+    let is_own = link.target == Target::Grant(grant.contract_id.clone());
+    let state = match grant.status(now) {
+        GrantStatus::UserReauthorizationRequired => {
+            let recoverable = grant.episode.as_ref().is_none_or(|episode| episode.recoverable);
+            if recoverable { ConnectionState::Ended } else { ConnectionState::DeadEnd }
+        }
+        // Reads prolong the other connections.
+        GrantStatus::Active if is_own => ConnectionState::Ends(grant.expires_at().filter(|at| is_renewable(*at, now))?),
+        GrantStatus::Active => return None,
+    };
+    Some(Connection { contract_id: grant.contract_id.clone(), state })
+}
+
+fn state(link: &Link, account: &Account, is_own: bool, connections: &[Connection], now: Timestamp) -> Shown {
+    let connection = connections.iter().find(|one| account.contract_id.as_ref() == Some(&one.contract_id));
+    match &account.status {
+        Status::ReauthRequired(_) => Shown::As(match connection.map(|one| one.state) {
+            None | Some(ConnectionState::Ends(_)) => AccountState::InNeed,
+            Some(ConnectionState::Ended) => AccountState::InNeedAfterConnection,
+            Some(ConnectionState::DeadEnd) => AccountState::DeadEnd,
+        }),
+        Status::Verifying { episode: Some(_), .. } => Shown::As(AccountState::Checking),
+        Status::Verifying { episode: None, .. } if is_own => Shown::As(AccountState::CheckingOnly),
+        Status::Verifying { episode: None, .. } => Shown::Not,
+        Status::Dismissed { .. } => Shown::As(AccountState::Dismissed),
+        Status::Active { .. } => {
+            let since_link = account.reauthorized_at.is_some_and(|at| link.created_at <= at);
+            match renewable_until(account, now) {
+                _ if since_link => Shown::Done,
+                Some(ends_at) => Shown::As(AccountState::Ends(ends_at)),
+                None if is_own => Shown::Done,
+                None => Shown::Not,
+            }
+        }
+    }
+}
+
+/// Whether the connection to digi.me has ended, or ends soon enough to be renewed from the page.
+pub(super) fn is_renewable(refresh_expires_at: Timestamp, now: Timestamp) -> bool {
+    refresh_expires_at <= after(now, DIGIME_RENEWAL)
+}
+
+/// When the connection of an active account ends, if it ends soon enough to be renewed from the page.
+pub(super) fn renewable_until(account: &Account, now: Timestamp) -> Option<Timestamp> {
+    account.authorization_ends_at().filter(|at| (now..=after(now, RENEWAL)).contains(at))
 }

@@ -1,290 +1,410 @@
 //! The pages of the reconnect link.
 
 use http::StatusCode;
-use lambda_http::Request;
+use jiff::{Timestamp, tz::TimeZone};
 use maud::{Markup, html};
-use reauth_core::{
-    store::Link,
-    web::{
-        ApiRequest, Problem, Response,
-        page::{ServiceName, error_page, explanation, page, reference, way_back},
-    },
+use reauth_core::web::{
+    Response,
+    page::{Image, Page, Pages},
 };
 use reauth_domain::{
-    Account, FailureCode,
+    Account, FailureCode, ReturnUrl,
     reauthorization::{Exchange, Flow, Progress, Reauthorization},
 };
+use reauth_text::{Name, Text};
 
-use super::overview::{AccountState, AccountToMend, Connection, Overview};
-use crate::CreateReauthUrl;
+use super::{
+    logos::Logos,
+    overview::{AccountState, Connection, ConnectionState, Done, Overview, ShownAccount},
+};
 
-const CHECKING: &str = "We are checking your connection. You do not need to do anything.";
+/// What the pages of a link need besides the overview.
+#[derive(Debug)]
+pub(super) struct LinkPages<'a> {
+    pub(super) pages: Pages<'a>,
+    pub(super) logos: Logos,
+    pub(super) return_url: Option<&'a ReturnUrl>,
+    /// The origin of digi.me's pages, to which the buttons lead.
+    pub(super) onboard_origin: String,
+}
 
-impl CreateReauthUrl {
+impl LinkPages<'_> {
     /// The page of everything that the user has to mend. `ended` is the reauthorization from which the browser comes back.
-    pub(super) fn overview(&self, link: &Link, overview: &Overview, ended: Option<&Reauthorization>) -> Response {
-        if overview.has_work() && link.expires_at <= self.ambient.now() {
-            return self.expired();
-        }
+    pub(super) fn overview(&self, overview: &Overview, ended: Option<&Reauthorization>) -> Response {
+        let texts = self.pages.texts;
         if overview.is_all_set() {
             return self.all_set(overview);
         }
-        let (title, content) = match (overview.connections.as_slice(), overview.accounts.as_slice()) {
+        let (title, logo, content) = match (overview.connections.as_slice(), overview.accounts.as_slice()) {
             _ if overview.is_dead_end() => {
-                (format!("Connect again from {}", self.application()), self.dead_end(overview))
+                (texts.dead_end_title(self.pages.application()), None, self.dead_end(overview))
             }
-            ([], [only]) => (title(only), self.account(only)),
-            ([only], []) => ("Reconnect to digi.me".to_owned(), self.connection(only)),
-            _ if overview.is_in_need() => ("Reconnect your accounts".to_owned(), self.list(overview)),
-            _ => ("Checking your accounts".to_owned(), self.list(overview)),
+            ([], [only]) => (self.account_title(only), self.logos.of(&only.account), self.account(only)),
+            ([only], []) => (texts.digime_title(), None, self.connection(only)),
+            _ => (self.list_title(overview), None, self.list(overview)),
         };
+        let outcome = ended.and_then(|ended| self.outcome(ended, overview));
+        let succeeded = ended.is_some_and(|ended| matches!(ended.progress, Progress::Succeeded { .. }));
         let content = html! {
-            @if let Some(outcome) = ended.and_then(|ended| outcome(ended, overview)) {
-                div.outcome role="status" { (outcome) }
-            }
+            @if let Some(outcome) = outcome { div.outcome role="status" { (outcome) } }
             (content)
-            @if !overview.done.is_empty() { section { h2 { "Done" } (done(overview)) } }
+            @if !overview.done.is_empty() && !succeeded {
+                section { h2 { span { (texts.done_title()) } } (self.done(overview)) }
+            }
         };
-        page(StatusCode::OK, &title, &content, &[&self.authorized.client.onboard_origin()])
+        self.show(&title, logo, &content)
+    }
+
+    /// A page whose forms lead to digi.me, or stay here.
+    pub(super) fn show(&self, title: &Text, logo: Option<&Image>, content: &Markup) -> Response {
+        let targets = [self.onboard_origin.as_str()];
+        self.pages.show(Page { logo, form_targets: &targets, ..Page::new(StatusCode::OK, title, content) })
     }
 
     /// What the page shows when none of it can be mended from here.
     fn dead_end(&self, overview: &Overview) -> Markup {
-        let application = self.application();
+        let (texts, application) = (self.pages.texts, self.pages.application());
         html! {
-            p {
-                "Your connection to " strong { "digi.me" } ", the service that " (application)
-                " uses to connect, has ended. It cannot be renewed from this page."
+            p { (texts.dead_end_text(application)) }
+            @for ShownAccount { account, .. } in &overview.accounts {
+                p { (texts.dead_end_account(service(account))) }
+                (self.facts(account, None))
             }
-            @for AccountToMend { account, .. } in &overview.accounts {
-                p {
-                    strong { (service_name(account).at_start()) }
-                    @if let Some(username) = account.masked_username() { " (" (username) ")" }
-                    " cannot be reconnected without it."
-                }
-            }
-            p { "Go back to " (application) " and connect again from there. Nothing was changed." }
-            @if self.settings.default_return_url.is_some() { (self.way_back()) }
+            p { (texts.dead_end_next(application)) }
+            (self.way_back_if_known())
         }
     }
 
     /// The only thing to mend: a connection to digi.me.
     fn connection(&self, connection: &Connection) -> Markup {
-        let application = self.application();
+        let (texts, application) = (self.pages.texts, self.pages.application());
         html! {
             p {
-                "Your connection to " strong { "digi.me" } ", the service that " (application) " uses to connect, has ended."
-                " Renew it so that " (application) " can keep using your data."
+                @match connection.state {
+                    ConnectionState::Ends(at) => (texts.digime_ends_text(application, &self.date(at))),
+                    ConnectionState::Ended | ConnectionState::DeadEnd => (texts.digime_text(application)),
+                }
             }
-            p { "Next you go to digi.me. You sign in there, then come back." }
-            (connection_form(connection, true))
+            (self.next(&texts.next_digime_sign_in()))
+            (self.connection_form(connection, true))
+        }
+    }
+
+    fn account_title(&self, ShownAccount { account, state }: &ShownAccount) -> Text {
+        let (texts, service) = (self.pages.texts, service(account));
+        match state {
+            AccountState::Checking | AccountState::CheckingOnly => texts.checking_title(service),
+            AccountState::Ends(_) => texts.renew_title(service),
+            AccountState::Dismissed => texts.dismissed_title(service),
+            AccountState::InNeed | AccountState::InNeedAfterConnection | AccountState::DeadEnd => {
+                texts.reconnect_title(service)
+            }
         }
     }
 
     /// The only thing to mend: an account.
-    fn account(&self, AccountToMend { account, state }: &AccountToMend) -> Markup {
-        let (application, service) = (self.application(), service_name(account).in_sentence());
+    fn account(&self, shown: &ShownAccount) -> Markup {
+        let ShownAccount { account, state } = shown;
+        let (texts, application, service) = (self.pages.texts, self.pages.application(), service(account));
+        let leads_to_sign_in = state.is_in_need() || matches!(state, AccountState::Ends(_));
         html! {
-            @if state.is_checking() {
-                p { (CHECKING) }
-            } @else {
-                p {
-                    "Your connection to " strong { (service) } " has ended. Reconnect it so that " (application)
-                    " can keep using your data."
+            p {
+                @match state {
+                    AccountState::Checking | AccountState::CheckingOnly => (texts.checking_text()),
+                    AccountState::Ends(at) => {
+                        (texts.renew_text(service, application, &self.date(*at))) " " (texts.renew_safe())
+                    },
+                    AccountState::Dismissed => (texts.dismissed_text(service)),
+                    AccountState::InNeed | AccountState::InNeedAfterConnection | AccountState::DeadEnd => {
+                        (texts.reconnect_text(service, application))
+                    },
                 }
             }
-            @if let Some(username) = account.masked_username() {
-                p { "Account: " strong { (username) } ". Not yours? Close this page; nothing changes." }
+            (self.facts(account, Some(*state)))
+            @if leads_to_sign_in {
+                (self.next(&texts.next_service(service)))
+            } @else if state.is_checking() {
+                (self.pages.way_back(self.return_url))
             }
-            @if state.is_checking() {
-                (self.way_back())
-            } @else {
-                p {
-                    "Next you go to digi.me, the service that " (application) " uses to connect. You confirm there with "
-                    (service) ", then come back."
+            (self.account_form(account, *state, Layout::Alone))
+            @if account.username.is_some() { p { small { (texts.not_yours()) } } }
+        }
+    }
+
+    /// What is known of an account: its masked name, and until when it worked or works.
+    fn facts(&self, account: &Account, state: Option<AccountState>) -> Markup {
+        let texts = self.pages.texts;
+        let username = account.masked_username();
+        let ended = account.episode().map(|episode| episode.since);
+        let ended = ended.filter(|_| state.is_some_and(|state| !state.is_checking()));
+        let ends = match state {
+            Some(AccountState::Ends(at)) => Some(at),
+            _ => None,
+        };
+        html! {
+            @if username.is_some() || ended.is_some() || ends.is_some() {
+                dl {
+                    @if let Some(username) = username { dt { (texts.label_account()) } dd { (username) } }
+                    @if let Some(at) = ended { dt { (texts.label_ended()) } dd { (self.date(at)) } }
+                    @if let Some(at) = ends { dt { (texts.label_works_until()) } dd { (self.date(at)) } }
                 }
             }
-            (account_form(account, *state, true))
+        }
+    }
+
+    /// What happens after the button was pressed. `sign_in` says where the user signs in.
+    fn next(&self, sign_in: &Text) -> Markup {
+        let texts = self.pages.texts;
+        html! {
+            h2 { span { (texts.next_title()) } }
+            ol {
+                li { (texts.next_digime(self.pages.application())) }
+                li { (sign_in) }
+                li { (texts.next_back()) }
+            }
+        }
+    }
+
+    fn list_title(&self, overview: &Overview) -> Text {
+        let texts = self.pages.texts;
+        if overview.is_in_need() {
+            texts.list_title()
+        } else if overview.ends_soon() {
+            texts.list_title_renew()
+        } else if overview.is_checking() {
+            texts.list_title_checking()
+        } else {
+            texts.list_title_accounts()
         }
     }
 
     /// Several things to mend. The first that can be mended has the primary button.
     fn list(&self, overview: &Overview) -> Markup {
-        let application = self.application();
-        let connection = overview.connections.iter().find(|one| one.recoverable);
-        let account = overview.accounts.iter().find(|one| one.state.is_in_need()).filter(|_| connection.is_none());
+        let (texts, application) = (self.pages.texts, self.pages.application());
+        let primary = Primary::of(overview);
         html! {
             @if overview.is_in_need() {
-                p { "Reconnect each of these, so that " (application) " can keep using your data." }
-                p {
-                    "Each button takes you to digi.me, the service that " (application)
-                    " uses to connect. You confirm there, then come back."
-                }
+                p { (texts.list_text(application)) }
+                p { (texts.list_next(application)) }
+            } @else if overview.ends_soon() {
+                p { (texts.list_text_renew(application)) " " (texts.renew_safe()) }
+                p { (texts.list_next(application)) }
             }
-            p { "Not your accounts? Close this page; nothing changes." }
-            @for one in &overview.connections {
-                section { h2 { "digi.me" } (self.listed_connection(one, Some(one) == connection)) }
+            p { small { (texts.list_not_yours()) } }
+            @for (index, one) in overview.connections.iter().enumerate() {
+                section { h2 { span { "digi.me" } } (self.listed_connection(one, primary == Some(Primary::Connection(index)))) }
             }
-            @for one in &overview.accounts {
+            @for (index, one) in overview.accounts.iter().enumerate() {
                 section {
-                    h2 { (service_name(&one.account).at_start()) }
-                    (self.listed_account(one, Some(one) == account))
+                    h2 {
+                        @if let Some(logo) = self.logos.of(&one.account) { (logo) }
+                        span { (texts.service_start(service(&one.account))) }
+                    }
+                    (self.listed_account(one, primary == Some(Primary::Account(index))))
                 }
+            }
+            @if overview.in_need().next().is_some() {
+                section { form method="post" { (self.action_button("postpone", &texts.postpone_button())) } }
             }
         }
     }
 
     fn listed_connection(&self, connection: &Connection, is_primary: bool) -> Markup {
+        let (texts, application) = (self.pages.texts, self.pages.application());
         html! {
-            @if connection.recoverable {
-                p { "Your connection to digi.me has ended." }
-                (connection_form(connection, is_primary))
-            } @else {
-                p { "Your connection to digi.me has ended. It cannot be renewed from this page." }
-                p { "Go back to " (self.application()) " and connect again from there." }
+            @match connection.state {
+                ConnectionState::Ended => p { (texts.digime_ended()) },
+                ConnectionState::Ends(at) => p { (texts.digime_ends_text(application, &self.date(at))) },
+                ConnectionState::DeadEnd => p { (texts.digime_ended()) " " (texts.digime_dead_end(application)) },
             }
+            (self.connection_form(connection, is_primary))
         }
     }
 
-    fn listed_account(&self, AccountToMend { account, state }: &AccountToMend, is_primary: bool) -> Markup {
-        let service = service_name(account).in_sentence();
+    fn listed_account(&self, ShownAccount { account, state }: &ShownAccount, is_primary: bool) -> Markup {
+        let (texts, application, service) = (self.pages.texts, self.pages.application(), service(account));
         html! {
-            p {
-                @match state {
-                    AccountState::InNeed => { "Your connection to " (service) " has ended." },
-                    AccountState::InNeedAfterConnection => {
-                        "Your connection to " (service) " has ended. You sign in to digi.me first, then confirm with "
-                        (service) "."
-                    },
-                    AccountState::DeadEnd => {
-                        "Your connection to " (service) " has ended. It cannot be reconnected from this page. Go back to "
-                        (self.application()) " and connect it again from there."
-                    },
-                    AccountState::Checking | AccountState::CheckingOnly => (CHECKING),
-                }
+            @match state {
+                AccountState::InNeed | AccountState::Ends(_) => {},
+                AccountState::InNeedAfterConnection => p { (texts.account_after_digime(service)) },
+                AccountState::DeadEnd => p { (texts.account_dead_end(application)) },
+                AccountState::Checking | AccountState::CheckingOnly => p { (texts.checking_text()) },
+                AccountState::Dismissed => p { (texts.dismissed_text(service)) },
             }
-            @if let Some(username) = account.masked_username() { p { "Account: " strong { (username) } } }
-            (account_form(account, *state, is_primary))
+            (self.facts(account, Some(*state)))
+            (self.account_form(account, *state, Layout::Listed { is_primary }))
         }
     }
 
     /// The page when nothing is left to mend.
     fn all_set(&self, overview: &Overview) -> Response {
+        let texts = self.pages.texts;
         let content = html! {
-            (done(overview))
-            p { "You do not need to do anything." }
-            (self.way_back())
+            (self.done(overview))
+            p { (texts.nothing_to_do()) }
+            (self.pages.way_back(self.return_url))
         };
-        page(StatusCode::OK, "All set", &content, &[])
+        self.pages.show(Page::new(StatusCode::OK, &texts.all_set_title(), &content))
     }
 
-    fn expired(&self) -> Response {
-        let application = self.application();
+    pub(super) fn expired(&self) -> Response {
+        let texts = self.pages.texts;
         let content = html! {
-            p { "Nothing was changed. To reconnect, go back to " (application) " and start again from there." }
-            @if self.settings.default_return_url.is_some() { (self.way_back()) }
+            p { (texts.start_again_text(self.pages.application())) }
+            (self.way_back_if_known())
         };
-        page(StatusCode::GONE, "This link has expired", &content, &[])
+        self.pages.show(Page::new(StatusCode::GONE, &texts.expired_title(), &content))
     }
 
     pub(super) fn unknown_link(&self) -> Response {
+        let texts = self.pages.texts;
         let content = html! {
-            p {
-                "Nothing was changed. Check that you opened the whole link, or go back to " (self.application())
-                " and reconnect from there."
-            }
-            @if self.settings.default_return_url.is_some() { (self.way_back()) }
+            p { (texts.unknown_text(self.pages.application())) }
+            (self.way_back_if_known())
         };
-        page(StatusCode::NOT_FOUND, "This link does not work", &content, &[])
+        self.pages.show(Page::new(StatusCode::NOT_FOUND, &texts.unknown_title(), &content))
     }
 
-    pub(super) fn error_page(&self, request: &Request, problem: &Problem) -> Response {
-        error_page(problem, self.application(), request.request_id())
+    fn way_back_if_known(&self) -> Markup {
+        html! { @if self.return_url.is_some() { (self.pages.way_back(self.return_url)) } }
     }
 
-    fn application(&self) -> &str {
-        &self.settings.application_name
-    }
-
-    fn way_back(&self) -> Markup {
-        way_back(self.application(), self.settings.default_return_url.as_ref())
-    }
-}
-
-fn title(only: &AccountToMend) -> String {
-    let action = if only.state.is_checking() { "Checking" } else { "Reconnect" };
-    format!("{action} {}", service_name(&only.account).in_sentence())
-}
-
-/// What came of the reauthorization from which the browser comes back. `None` while that is not known.
-fn outcome(ended: &Reauthorization, overview: &Overview) -> Option<Markup> {
-    match &ended.progress {
-        Progress::Pending if matches!(ended.flow, Flow::User { exchange: Exchange::Done, .. }) => Some(html! {
-            p {
-                "You are connected to digi.me again. "
-                @if overview.accounts.len() + overview.connections.len() == 1 { "One step is left." }
-                @else { "Now reconnect the rest." }
+    /// What came of the reauthorization from which the browser comes back. `None` while that is not known.
+    fn outcome(&self, ended: &Reauthorization, overview: &Overview) -> Option<Markup> {
+        let texts = self.pages.texts;
+        let is_last = overview.accounts.len() + overview.connections.len() == 1;
+        let left = html! { @if is_last { (texts.one_step_left()) } @else { (texts.rest_left()) } };
+        let is_renewed = matches!(ended.flow, Flow::User { exchange: Exchange::Done, .. });
+        match &ended.progress {
+            Progress::Pending if is_renewed => Some(html! { p { (texts.digime_again()) " " (left) } }),
+            Progress::Succeeded { .. } if !overview.done.is_empty() => {
+                Some(html! { (self.done(overview)) @if overview.is_in_need() { p { (left) } } })
             }
-        }),
-        // An account that was healed is shown under "Done".
-        Progress::Pending | Progress::Claimed | Progress::Succeeded { .. } => None,
-        Progress::Failed { error_code, .. } => {
-            let mut accounts = overview.accounts.iter().map(|one| &one.account);
-            let account = accounts.find(|account| Some(&account.account_id) == ended.account_id());
-            let service = ServiceName(account.and_then(|account| account.service_name.as_deref()));
-            let username = account.and_then(Account::masked_username);
-            let is_renewed = matches!(ended.flow, Flow::User { exchange: Exchange::Done, .. });
-            Some(html! {
-                @if is_renewed { p { "You are connected to digi.me again." } }
-                @if is_renewed && *error_code == FailureCode::UserCancel {
-                    p { "You cancelled at " (service.in_sentence()) "." }
-                } @else {
-                    p { (explanation(error_code, service, username.as_deref())) }
-                }
-                (reference(error_code))
-            })
+            Progress::Pending | Progress::Claimed | Progress::Succeeded { .. } => None,
+            Progress::Failed { error_code, .. } => {
+                let account = ended
+                    .account_id()
+                    .and_then(|id| overview.accounts.iter().find(|one| one.account.account_id == *id));
+                let named = account.map_or(Name::Unknown, |one| service(&one.account));
+                let username = account.and_then(|one| one.account.masked_username());
+                let works_until = account.and_then(|one| match one.state {
+                    AccountState::Ends(at) => Some(self.date(at)),
+                    _ => None,
+                });
+                Some(html! {
+                    @if is_renewed { p { (texts.digime_again()) } }
+                    p {
+                        @match (error_code, &works_until) {
+                            (FailureCode::UserCancel, _) if is_renewed => (texts.cancelled_at(named)),
+                            // What did not change is said below.
+                            (FailureCode::UserCancel, Some(_)) => (texts.cancelled_at(named)),
+                            _ => (self.pages.explanation(error_code, named, username.as_deref())),
+                        }
+                    }
+                    @if let Some(date) = &works_until { p { (texts.works_until(date)) } }
+                    (self.pages.failure_reference(error_code))
+                })
+            }
         }
     }
-}
 
-fn done(overview: &Overview) -> Markup {
-    html! {
-        @for name in &overview.done {
-            p {
-                @match name {
-                    Some(service) => { (service) " is connected." },
-                    None => "You are connected to digi.me.",
+    fn done(&self, overview: &Overview) -> Markup {
+        let texts = self.pages.texts;
+        html! {
+            @for done in &overview.done {
+                p {
+                    @match done {
+                        Done::Account(account) => (texts.done_service(service(account))),
+                        Done::Connection => (texts.done_digime()),
+                    }
                 }
             }
         }
     }
-}
 
-fn connection_form(connection: &Connection, is_primary: bool) -> Markup {
-    html! {
-        form method="post" {
-            input type="hidden" name="contract" value=(connection.contract_id);
-            button.secondary[!is_primary] type="submit" { "Reconnect to digi.me" }
+    fn connection_form(&self, connection: &Connection, is_primary: bool) -> Markup {
+        let texts = self.pages.texts;
+        html! {
+            @if connection.state != ConnectionState::DeadEnd {
+                form method="post" {
+                    input type="hidden" name="contract" value=(connection.contract_id);
+                    button class=[(!is_primary).then_some("secondary")] type="submit" { (texts.digime_button()) }
+                }
+            }
         }
+    }
+
+    /// The buttons of an account. While the account is being checked, or the user no longer uses it, the button is secondary.
+    fn account_form(&self, account: &Account, state: AccountState, layout: Layout) -> Markup {
+        let (texts, service) = (self.pages.texts, service(account));
+        let is_primary = matches!(layout, Layout::Alone | Layout::Listed { is_primary: true });
+        let (label, is_primary) = match state {
+            AccountState::InNeed | AccountState::InNeedAfterConnection => {
+                (Some(texts.reconnect_button(service)), is_primary)
+            }
+            AccountState::Ends(_) => (Some(texts.renew_button(service)), is_primary),
+            AccountState::Checking => (Some(texts.reconnect_again_button()), false),
+            AccountState::Dismissed => (Some(texts.reconnect_button(service)), false),
+            AccountState::DeadEnd => (None, false),
+            AccountState::CheckingOnly => return html! {},
+        };
+        let can_be_dismissed = state.is_in_need() || state == AccountState::DeadEnd;
+        html! {
+            form method="post" {
+                input type="hidden" name="account" value=(account.account_id);
+                @if let Some(label) = label { button class=[(!is_primary).then_some("secondary")] type="submit" { (label) } }
+                // A list has one such button for all its accounts.
+                @if can_be_dismissed && layout == Layout::Alone {
+                    (self.action_button("postpone", &texts.postpone_button()))
+                }
+                @if can_be_dismissed { (self.action_button("dismiss", &texts.dismiss_button())) }
+            }
+        }
+    }
+
+    /// A button that changes something here and does not lead to digi.me.
+    fn action_button(&self, action: &str, label: &Text) -> Markup {
+        html! { button.quiet type="submit" name="action" value=(action) { (label) } }
+    }
+
+    pub(super) fn date(&self, at: Timestamp) -> Text {
+        self.pages.texts.date(at.to_zoned(TimeZone::UTC).date())
     }
 }
 
-/// The button of an account that the user can reauthorize. While the account is being checked, the button is secondary.
-fn account_form(account: &Account, state: AccountState, is_primary: bool) -> Markup {
-    let service = service_name(account).in_sentence();
-    let (label, is_primary) = match state {
-        AccountState::InNeed | AccountState::InNeedAfterConnection => (format!("Reconnect {service}"), is_primary),
-        AccountState::Checking => ("Reconnect again".to_owned(), false),
-        AccountState::CheckingOnly | AccountState::DeadEnd => return html! {},
-    };
-    html! {
-        form method="post" {
-            input type="hidden" name="account" value=(account.account_id);
-            button.secondary[!is_primary] type="submit" { (label) }
-        }
+/// Where an account is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Layout {
+    /// On a page of its own.
+    Alone,
+    /// Among others, of which one has the primary button.
+    Listed { is_primary: bool },
+}
+
+/// Which of several things has the primary button: what is in need before what ends soon, the connection to digi.me before
+/// accounts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Primary {
+    Connection(usize),
+    Account(usize),
+}
+
+impl Primary {
+    fn of(overview: &Overview) -> Option<Self> {
+        let Overview { connections, accounts, .. } = overview;
+        let connection = |wanted: fn(ConnectionState) -> bool| {
+            connections.iter().position(|one| wanted(one.state)).map(Self::Connection)
+        };
+        let account =
+            |wanted: fn(AccountState) -> bool| accounts.iter().position(|one| wanted(one.state)).map(Self::Account);
+        connection(|state| state == ConnectionState::Ended)
+            .or_else(|| account(AccountState::is_in_need))
+            .or_else(|| connection(|state| matches!(state, ConnectionState::Ends(_))))
+            .or_else(|| account(|state| matches!(state, AccountState::Ends(_))))
     }
 }
 
-fn service_name(account: &Account) -> ServiceName<'_> {
-    ServiceName(account.service_name.as_deref())
+/// What the texts call the service of an account.
+pub(super) fn service(account: &Account) -> Name<'_> {
+    account.service_name.as_deref().into()
 }

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::mails::Mails;
 use crate::{
+    mails::Mails,
     names::{self, Queue},
     queues::{QueueSettings, testing::*},
     server::{Server, listen},

@@ -12,6 +12,8 @@ pub(super) const LOG: &str = "RUST_LOG";
 
 /// The settings that the functions get as they are.
 const HONOURED: &[&str] = &[
+    "APPLICATION_COLOR",
+    "APPLICATION_LOGO_URL",
     "APPLICATION_NAME",
     "DEFAULT_LOCALE",
     "DEFAULT_TIME_ZONE",

@@ -9,6 +9,7 @@ mod digime;
 mod layout;
 mod notices;
 mod notifications;
+mod outages;
 mod overview;
 mod queues;
 mod respond;

@@ -1,4 +1,5 @@
-//! What a developer can do to the local system: redeliver an event, test and enable the webhook, redrive dead letters, move the clock, reset the
+//! What a developer can do to the local system: redeliver an event, test and enable the webhook, redrive dead letters, break many
+//! accounts of a service, move the clock, reset the
 //! demo user or the limit of a user's links, and what the demo application does.
 
 use axum::{
@@ -18,6 +19,7 @@ use crate::{
     clock::ClockError,
     json::{self, Object},
     operations::OperationError,
+    service_outage::MOST_ACCOUNTS,
 };
 
 pub(super) fn routes() -> Vec<Route> {
@@ -26,6 +28,8 @@ pub(super) fn routes() -> Vec<Route> {
         Route::new("POST /_local/webhook/enable", enable_webhook),
         Route::new("POST /_local/webhook/test", test_webhook),
         Route::new("POST /_local/queues/{queue}/redrive", redrive),
+        Route::new("POST /_local/services/{service}/break", break_service),
+        Route::new("POST /_local/services/{service}/mend", mend_service),
         Route::new("GET /_local/clock", clock),
         Route::new("PUT /_local/clock", advance_clock),
         Route::new("POST /_local/demo/reset", reset_demo),
@@ -82,6 +86,21 @@ async fn redrive(State(api): State<LocalApi>, Path(queue): Path<String>, body: B
     let message_id = parse(&body, &["messageId"])?.optional_text("messageId").map_err(Refused::bad_request)?;
     let moved = api.operations.redrive(&queue, message_id.as_deref())?;
     Ok(Json(json!({ "redriven": moved })))
+}
+
+async fn break_service(
+    State(api): State<LocalApi>,
+    Path(service): Path<String>,
+    body: Bytes,
+) -> Result<Json<Value>, Refused> {
+    let accounts = parse(&body, &["accounts"])?.number("accounts", &(1..=MOST_ACCOUNTS), "a number from 1 to 500");
+    let accounts = accounts.map_err(Refused::bad_request)?;
+    api.operations.break_service(&service, accounts).await?;
+    Ok(Json(json!({ "accounts": accounts })))
+}
+
+async fn mend_service(State(api): State<LocalApi>, Path(service): Path<String>) -> Result<Json<Value>, Refused> {
+    Ok(Json(json!({ "accounts": api.operations.mend_service(&service).await? })))
 }
 
 fn offset(api: &LocalApi, offset: SignedDuration) -> Json<Value> {

@@ -117,6 +117,7 @@ async fn every_example_of_a_request_is_accepted_and_answered_in_the_form_of_the_
         let (method, path) = route.split_once(' ').unwrap();
         let path = path.replace("{userId}", DEMO_USER).replace("{contractId}", "my-contract");
         let path = path.replace("{accountId}", BANK).replace("{id}", BANK).replace("{queue}", "ReadResults");
+        let path = path.replace("{service}", "Meadow%20Bank");
         let path = if path.contains("{eventId}") { path.replace("{eventId}", &event(&system).await) } else { path };
         let base = match path.strip_prefix("/_simulator/") {
             Some(_) => info.digime_control_url.trim_end_matches("/_simulator/"),

@@ -83,6 +83,12 @@ impl GrantState {
         of_episode.or(self.refresh_expires_at.filter(|at| *at <= now))
     }
 
+    /// When the refresh token expires, as far as that is known.
+    #[must_use]
+    pub fn expires_at(&self) -> Option<Timestamp> {
+        self.refresh_expires_at
+    }
+
     pub(super) fn new(item: GrantItem) -> Self {
         Self {
             user_id: item.user_id,

@@ -334,6 +334,15 @@ impl Account {
         }
     }
 
+    /// When the authorization of an active account ends: when the source says so, or when the user is warned of it, whichever
+    /// is earlier.
+    #[must_use]
+    pub fn authorization_ends_at(&self) -> Option<Timestamp> {
+        let Status::Active { authorization_expires_at, .. } = self.status else { return None };
+        let warned = self.warned.as_ref().map(|warned| warned.expires_at);
+        authorization_expires_at.into_iter().chain(warned).min()
+    }
+
     /// Records the event that announced the current episode or reminded of it, or else warned of an expiry.
     pub fn set_notice(&mut self, notice: Notice) {
         match &mut self.status {

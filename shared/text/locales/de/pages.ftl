@@ -44,6 +44,7 @@ dismiss_button = Ich nutze das nicht mehr
 
 digime_title = Neu mit digi.me verbinden
 digime_text = Ihre Verbindung zu digi.me, dem Dienst, über den sich { application } verbindet, ist beendet. Erneuern Sie sie, damit { application } Ihre Daten weiter nutzen kann.
+digime_ends_text = Ihre Verbindung zu digi.me, dem Dienst, über den sich { application } verbindet, endet am { $date }. Erneuern Sie sie, damit { application } Ihre Daten weiter nutzen kann.
 
 ## Several accounts
 
@@ -55,8 +56,6 @@ list_text = Verbinden Sie jedes dieser Konten neu, damit { application } Ihre Da
 list_text_renew = Diese Verbindungen enden bald. Erneuern Sie jede davon, damit { application } Ihre Daten weiter nutzen kann.
 list_next = Jede Schaltfläche führt Sie zu digi.me, dem Dienst, über den sich { application } verbindet. Dort melden Sie sich beim jeweiligen Dienst an und kommen dann zurück. Wir sehen Ihr Passwort nie.
 list_not_yours = Nicht Ihre Konten? Schließen Sie diese Seite; es ändert sich nichts.
-account_ended = Ihre Verbindung zu { service_dative } wurde am { $date } beendet.
-account_ends = Ihre Verbindung zu { service_dative } endet am { $date }.
 account_after_digime = Sie melden sich zuerst bei digi.me an, dann bei { service_dative }.
 account_dead_end = Auf dieser Seite ist das nicht möglich. Kehren Sie zu { application_dative } zurück und verbinden Sie das Konto dort neu.
 digime_ended = Ihre Verbindung zu digi.me ist beendet.
@@ -85,16 +84,17 @@ start_again_text = Es wurde nichts geändert. Um sich neu zu verbinden, kehren S
 ## Not now, and no longer used
 
 postpone_question = { service_start } später neu verbinden?
+postpone_question_all = Ihre Konten später neu verbinden?
 postpone_text =
     { $days ->
-        [one] Sie erhalten einen Tag lang keine Erinnerung zu { service_dative }. Danach erinnern wir Sie wieder.
-       *[other] Sie erhalten { $days } Tage lang keine Erinnerung zu { service_dative }. Danach erinnern wir Sie wieder.
+        [one] Sie erhalten einen Tag lang keine Erinnerung. Danach erinnern wir Sie wieder.
+       *[other] Sie erhalten { $days } Tage lang keine Erinnerung. Danach erinnern wir Sie wieder.
     }
 dismiss_question = Nutzen Sie { service_accusative } nicht mehr?
 dismiss_text = Sie erhalten keine Erinnerungen mehr zu { service_dative }, und { application } erhält von dort keine neuen Daten. Sie können sich später neu verbinden.
 choose_other = Doch jetzt neu verbinden
 postponed_title = Wir erinnern Sie später
-postponed_text = Vor dem { $date } erhalten Sie keine Erinnerung zu { service_dative }. Bis Sie sich neu verbinden, erhält { application } von dort keine neuen Daten.
+postponed_text = Vor dem { $date } erhalten Sie keine Erinnerung. Bis Sie sich neu verbinden, erhält { application } keine neuen Daten.
 
 ## How a reauthorization ended
 

@@ -44,6 +44,7 @@ dismiss_button = I no longer use this
 
 digime_title = Reconnect to digi.me
 digime_text = Your connection to digi.me, the service that { application } uses to connect, has ended. Renew it so that { application } can keep using your data.
+digime_ends_text = Your connection to digi.me, the service that { application } uses to connect, ends on { $date }. Renew it so that { application } can keep using your data.
 
 ## Several accounts
 
@@ -55,8 +56,6 @@ list_text = Reconnect each of these so that { application } can keep using your 
 list_text_renew = These connections end soon. Renew each of them so that { application } can keep using your data.
 list_next = Each button takes you to digi.me, the service that { application } uses to connect. You sign in with the service there, then come back. We never see your password.
 list_not_yours = Not your accounts? Close this page; nothing changes.
-account_ended = Your connection to { service } ended on { $date }.
-account_ends = Your connection to { service } ends on { $date }.
 account_after_digime = You sign in to digi.me first, then at { service }.
 account_dead_end = It cannot be reconnected from this page. Go back to { application } and connect it again from there.
 digime_ended = Your connection to digi.me has ended.
@@ -85,16 +84,17 @@ start_again_text = Nothing was changed. To reconnect, go back to { application }
 ## Not now, and no longer used
 
 postpone_question = Reconnect { service } later?
+postpone_question_all = Reconnect your accounts later?
 postpone_text =
     { $days ->
-        [one] You get no reminder about { service } for one day. After that, we remind you again.
-       *[other] You get no reminder about { service } for { $days } days. After that, we remind you again.
+        [one] You get no reminder for one day. After that, we remind you again.
+       *[other] You get no reminder for { $days } days. After that, we remind you again.
     }
 dismiss_question = Do you no longer use { service }?
 dismiss_text = You get no more reminders about { service }, and { application } gets no new data from it. You can reconnect it later.
 choose_other = Reconnect now instead
 postponed_title = We remind you later
-postponed_text = You get no reminder about { service } before { $date }. Until you reconnect it, { application } gets no new data from it.
+postponed_text = You get no reminder before { $date }. Until you reconnect, { application } gets no new data.
 
 ## How a reauthorization ended
 

@@ -44,6 +44,7 @@ dismiss_button = Ya no lo uso
 
 digime_title = Vuelva a conectar con digi.me
 digime_text = Su conexión con digi.me, el servicio que usa { application } para conectarse, ha terminado. Renuévela para que { application } pueda seguir usando sus datos.
+digime_ends_text = Su conexión con digi.me, el servicio que usa { application } para conectarse, termina el { $date }. Renuévela para que { application } pueda seguir usando sus datos.
 
 ## Several accounts
 
@@ -55,8 +56,6 @@ list_text = Vuelva a conectar cada una de ellas para que { application } pueda s
 list_text_renew = Estas conexiones terminan pronto. Renueve cada una de ellas para que { application } pueda seguir usando sus datos.
 list_next = Cada botón le lleva a digi.me, el servicio que usa { application } para conectarse. Allí iniciará sesión en el servicio correspondiente y después volverá aquí. Nosotros nunca vemos su contraseña.
 list_not_yours = ¿No son sus cuentas? Cierre esta página; nada cambia.
-account_ended = Su conexión con { service } terminó el { $date }.
-account_ends = Su conexión con { service } termina el { $date }.
 account_after_digime = Primero iniciará sesión en digi.me y después en { service }.
 account_dead_end = No se puede volver a conectar desde esta página. Vuelva a { application } y conecte la cuenta de nuevo desde allí.
 digime_ended = Su conexión con digi.me ha terminado.
@@ -85,16 +84,17 @@ start_again_text = No se ha cambiado nada. Para volver a conectarse, vuelva a { 
 ## Not now, and no longer used
 
 postpone_question = ¿Volver a conectar { service } más tarde?
+postpone_question_all = ¿Volver a conectar sus cuentas más tarde?
 postpone_text =
     { $days ->
-        [one] No recibirá recordatorios sobre { service } durante un día. Después se lo recordaremos de nuevo.
-       *[other] No recibirá recordatorios sobre { service } durante { $days } días. Después se lo recordaremos de nuevo.
+        [one] No recibirá recordatorios durante un día. Después se lo recordaremos de nuevo.
+       *[other] No recibirá recordatorios durante { $days } días. Después se lo recordaremos de nuevo.
     }
 dismiss_question = ¿Ya no usa { service }?
 dismiss_text = No recibirá más recordatorios sobre { service }, y { application } no recibirá datos nuevos de esa conexión. Puede volver a conectarse más adelante.
 choose_other = Volver a conectar ahora
 postponed_title = Se lo recordaremos más tarde
-postponed_text = No recibirá recordatorios sobre { service } antes del { $date }. Hasta que vuelva a conectarse, { application } no recibirá datos nuevos de esa conexión.
+postponed_text = No recibirá recordatorios antes del { $date }. Hasta que vuelva a conectarse, { application } no recibirá datos nuevos.
 
 ## How a reauthorization ended
 

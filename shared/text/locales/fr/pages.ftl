@@ -45,6 +45,7 @@ dismiss_button = Je ne l’utilise plus
 
 digime_title = Reconnectez-vous à digi.me
 digime_text = Votre connexion à digi.me, le service utilisé par { application } pour se connecter, a pris fin. Renouvelez-la : { application } pourra ainsi continuer à utiliser vos données.
+digime_ends_text = Votre connexion à digi.me, le service utilisé par { application } pour se connecter, prend fin le { $date }. Renouvelez-la : { application } pourra ainsi continuer à utiliser vos données.
 
 ## Several accounts
 
@@ -56,8 +57,6 @@ list_text = Reconnectez chacun de ces comptes : { application } pourra ainsi con
 list_text_renew = Ces connexions prennent bientôt fin. Renouvelez chacune d’elles : { application } pourra ainsi continuer à utiliser vos données.
 list_next = Chaque bouton vous mène à digi.me, le service utilisé par { application } pour se connecter. Vous vous y identifiez auprès du service concerné, puis vous revenez ici. Nous ne voyons jamais votre mot de passe.
 list_not_yours = Ces comptes ne sont pas les vôtres ? Fermez cette page ; rien ne change.
-account_ended = Votre connexion à { service } a pris fin le { $date }.
-account_ends = Votre connexion à { service } prend fin le { $date }.
 account_after_digime = Vous vous identifiez d’abord sur digi.me, puis { service_at }.
 account_dead_end = Cette page ne permet pas de le reconnecter. Retournez à { application } et connectez-le de nouveau depuis là.
 digime_ended = Votre connexion à digi.me a pris fin.
@@ -86,16 +85,17 @@ start_again_text = Rien n’a été modifié. Pour vous reconnecter, retournez �
 ## Not now, and no longer used
 
 postpone_question = Reconnecter { service } plus tard ?
+postpone_question_all = Reconnecter vos comptes plus tard ?
 postpone_text =
     { $days ->
-        [one] Vous ne recevrez pas de rappel concernant { service } pendant { $days } jour. Ensuite, nous vous le rappellerons de nouveau.
-       *[other] Vous ne recevrez pas de rappel concernant { service } pendant { $days } jours. Ensuite, nous vous le rappellerons de nouveau.
+        [one] Vous ne recevrez pas de rappel pendant { $days } jour. Ensuite, nous vous le rappellerons de nouveau.
+       *[other] Vous ne recevrez pas de rappel pendant { $days } jours. Ensuite, nous vous le rappellerons de nouveau.
     }
 dismiss_question = Vous n’utilisez plus { service } ?
 dismiss_text = Vous ne recevrez plus de rappel concernant { service }, et { application } n’en recevra plus de nouvelles données. Vous pourrez vous reconnecter plus tard.
 choose_other = Reconnecter maintenant
 postponed_title = Nous vous le rappellerons plus tard
-postponed_text = Vous ne recevrez pas de rappel concernant { service } avant le { $date }. Sans reconnexion, { application } n’en reçoit plus de nouvelles données.
+postponed_text = Vous ne recevrez pas de rappel avant le { $date }. Sans reconnexion, { application } ne reçoit pas de nouvelles données.
 
 ## How a reauthorization ended
 

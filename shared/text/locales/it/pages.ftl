@@ -45,6 +45,7 @@ dismiss_button = Non lo uso più
 
 digime_title = Ricollegati a digi.me
 digime_text = Il tuo collegamento con digi.me, il servizio che { application } usa per collegarsi, è terminato. Rinnovalo, così { application } può continuare a usare i tuoi dati.
+digime_ends_text = Il tuo collegamento con digi.me, il servizio che { application } usa per collegarsi, termina il { $date }. Rinnovalo, così { application } può continuare a usare i tuoi dati.
 
 ## Several accounts
 
@@ -56,8 +57,6 @@ list_text = Ricollega ciascuno di questi account, così { application } può con
 list_text_renew = Questi collegamenti stanno per terminare. Rinnovali uno per uno, così { application } può continuare a usare i tuoi dati.
 list_next = Ogni pulsante ti porta su digi.me, il servizio che { application } usa per collegarsi. Lì accedi al servizio scelto e poi torni qui. Noi non vediamo mai la tua password.
 list_not_yours = Non sono i tuoi account? Chiudi questa pagina; non cambia nulla.
-account_ended = Il tuo collegamento con { service } è terminato il { $date }.
-account_ends = Il tuo collegamento con { service } termina il { $date }.
 account_after_digime = Prima accedi a digi.me, poi con { service }.
 account_dead_end = Da questa pagina non si può ricollegare. Torna { application_to } e collega di nuovo l’account da lì.
 digime_ended = Il tuo collegamento con digi.me è terminato.
@@ -86,16 +85,17 @@ start_again_text = Non è cambiato nulla. Per ricollegarti, torna { application_
 ## Not now, and no longer used
 
 postpone_question = Vuoi ricollegare { service } più tardi?
+postpone_question_all = Vuoi ricollegare i tuoi account più tardi?
 postpone_text =
     { $days ->
-        [one] Per un giorno non riceverai promemoria su { service }. Poi te lo ricorderemo di nuovo.
-       *[other] Per { $days } giorni non riceverai promemoria su { service }. Poi te lo ricorderemo di nuovo.
+        [one] Per un giorno non riceverai promemoria. Poi te lo ricorderemo di nuovo.
+       *[other] Per { $days } giorni non riceverai promemoria. Poi te lo ricorderemo di nuovo.
     }
 dismiss_question = Non usi più { service }?
 dismiss_text = Non riceverai altri promemoria su { service }, e { application } non ne riceverà nuovi dati. Puoi ricollegarlo più tardi.
 choose_other = Ricollega ora
 postponed_title = Te lo ricorderemo più tardi
-postponed_text = Non riceverai promemoria su { service } prima di questa data: { $date }. Finché non lo ricolleghi, { application } non ne riceve nuovi dati.
+postponed_text = Non riceverai promemoria prima di questa data: { $date }. Finché non ti ricolleghi, { application } non riceve nuovi dati.
 
 ## How a reauthorization ended
 

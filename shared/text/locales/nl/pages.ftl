@@ -44,6 +44,7 @@ dismiss_button = Ik gebruik dit niet meer
 
 digime_title = Opnieuw verbinden met digi.me
 digime_text = Uw verbinding met digi.me, de dienst waarmee { application } verbinding maakt, is beëindigd. Vernieuw de verbinding, zodat { application } uw gegevens kan blijven gebruiken.
+digime_ends_text = Uw verbinding met digi.me, de dienst waarmee { application } verbinding maakt, eindigt op { $date }. Vernieuw de verbinding, zodat { application } uw gegevens kan blijven gebruiken.
 
 ## Several accounts
 
@@ -55,8 +56,6 @@ list_text = Verbind deze accounts één voor één opnieuw, zodat { application 
 list_text_renew = Deze verbindingen eindigen binnenkort. Vernieuw ze één voor één, zodat { application } uw gegevens kan blijven gebruiken.
 list_next = Elke knop brengt u naar digi.me, de dienst waarmee { application } verbinding maakt. Daar logt u in bij de dienst, en u komt dan terug. Wij zien uw wachtwoord nooit.
 list_not_yours = Niet uw accounts? Sluit deze pagina; er verandert niets.
-account_ended = Uw verbinding met { service } is op { $date } beëindigd.
-account_ends = Uw verbinding met { service } eindigt op { $date }.
 account_after_digime = U logt eerst in bij digi.me en daarna bij { service }.
 account_dead_end = Opnieuw verbinden kan niet vanaf deze pagina. Ga terug naar { application } en maak daar opnieuw verbinding.
 digime_ended = Uw verbinding met digi.me is beëindigd.
@@ -85,16 +84,17 @@ start_again_text = Er is niets veranderd. Ga terug naar { application } en begin
 ## Not now, and no longer used
 
 postpone_question = { service_start } later opnieuw verbinden?
+postpone_question_all = Uw accounts later opnieuw verbinden?
 postpone_text =
     { $days ->
-        [one] U krijgt één dag lang geen herinnering over { service }. Daarna herinneren we u er weer aan.
-       *[other] U krijgt { $days } dagen lang geen herinnering over { service }. Daarna herinneren we u er weer aan.
+        [one] U krijgt één dag lang geen herinnering. Daarna herinneren we u er weer aan.
+       *[other] U krijgt { $days } dagen lang geen herinnering. Daarna herinneren we u er weer aan.
     }
 dismiss_question = Gebruikt u { service } niet meer?
 dismiss_text = U krijgt geen herinneringen meer over { service }, en { application } krijgt er geen nieuwe gegevens meer van. U kunt later opnieuw verbinden.
 choose_other = Toch nu opnieuw verbinden
 postponed_title = We herinneren u er later aan
-postponed_text = U krijgt vóór { $date } geen herinnering over { service }. Totdat u opnieuw verbindt, krijgt { application } er geen nieuwe gegevens van.
+postponed_text = U krijgt vóór { $date } geen herinnering. Totdat u opnieuw verbindt, krijgt { application } geen nieuwe gegevens.
 
 ## How a reauthorization ended
 

@@ -44,6 +44,7 @@ dismiss_button = Já não uso
 
 digime_title = Volte a ligar a digi.me
 digime_text = A sua ligação a digi.me, o serviço que { application } usa para se ligar, terminou. Renove-a para que { application } possa continuar a usar os seus dados.
+digime_ends_text = A sua ligação a digi.me, o serviço que { application } usa para se ligar, termina a { $date }. Renove-a para que { application } possa continuar a usar os seus dados.
 
 ## Several accounts
 
@@ -55,8 +56,6 @@ list_text = Volte a ligar cada uma destas contas para que { application } possa 
 list_text_renew = Estas ligações terminam em breve. Renove cada uma delas para que { application } possa continuar a usar os seus dados.
 list_next = Cada botão conduz a digi.me, o serviço que { application } usa para se ligar. Aí inicia sessão no respetivo serviço e depois volta aqui. Nunca vemos a sua palavra-passe.
 list_not_yours = Não são as suas contas? Feche esta página; nada muda.
-account_ended = A sua ligação a { service } terminou a { $date }.
-account_ends = A sua ligação a { service } termina a { $date }.
 account_after_digime = Primeiro inicia sessão em digi.me e depois { service_at }.
 account_dead_end = Não é possível voltar a ligá-la a partir desta página. Volte { application_to } e ligue a conta novamente a partir daí.
 digime_ended = A sua ligação a digi.me terminou.
@@ -85,16 +84,17 @@ start_again_text = Nada foi alterado. Para voltar a ligar, volte { application_t
 ## Not now, and no longer used
 
 postpone_question = Voltar a ligar { service } mais tarde?
+postpone_question_all = Voltar a ligar as suas contas mais tarde?
 postpone_text =
     { $days ->
-        [one] Não receberá lembretes sobre { service } durante um dia. Depois, voltaremos a lembrar.
-       *[other] Não receberá lembretes sobre { service } durante { $days } dias. Depois, voltaremos a lembrar.
+        [one] Não receberá lembretes durante um dia. Depois, voltaremos a lembrar.
+       *[other] Não receberá lembretes durante { $days } dias. Depois, voltaremos a lembrar.
     }
 dismiss_question = Já não usa { service }?
 dismiss_text = Não receberá mais lembretes sobre { service }, e { application } não receberá novos dados desta ligação. Pode voltar a ligar mais tarde.
 choose_other = Voltar a ligar agora
 postponed_title = Lembramos mais tarde
-postponed_text = Não receberá lembretes sobre { service } antes de { $date }. Até voltar a ligar, { application } não receberá novos dados desta ligação.
+postponed_text = Não receberá lembretes antes de { $date }. Até voltar a ligar, { application } não receberá novos dados.
 
 ## How a reauthorization ended
 
