@@ -337,6 +337,46 @@ async fn a_mail_that_ses_refuses_or_may_have_taken_is_not_repeated() {
 }
 
 #[tokio::test]
+async fn while_a_service_is_probably_down_its_accounts_are_in_no_mail() {
+    let world = World::builder().mails().setting("OUTAGE_MIN_ACCOUNTS", "5").start().await;
+    put_contact(&world, json!({"email": "ann@example.org"})).await;
+    for number in 0..5 {
+        let (user, account) = (format!("user-{number}"), format!("{number}_bank"));
+        world.system.simulator.control().add_account(&user, Account::new(account.clone(), "Meadow Bank", None));
+        world.store_grant(&user).await;
+        world.hand_in(&user, None, &broken(&account)).await;
+    }
+    world.lose_authorization(BANK).await;
+    world.lose_authorization(HOSPITAL).await;
+    pass(&world, 11 * MINUTE).await;
+    assert_eq!(subjects(&world), ["Your connection to St. Clement's Hospital has ended"]);
+    // The outage is over after two hours, and this user was written to: the rest comes after 48 hours.
+    for _ in 0..46 {
+        pass(&world, HOUR).await;
+    }
+    assert_eq!(subjects(&world).len(), 1);
+    for _ in 0..6 {
+        pass(&world, HOUR).await;
+    }
+    let subjects = subjects(&world);
+    assert!(subjects.len() == 2 && subjects[1].starts_with("Meadow Bank and 1 other"), "{subjects:?}");
+}
+
+#[tokio::test]
+async fn a_warning_is_in_the_mail_too() {
+    let world = world().await;
+    let control = world.system.simulator.control();
+    let in_days = |days: i64| world.clock_now() + jiff::SignedDuration::from_hours(24 * days);
+    control.set_access_token_status(BANK, expiring(in_days(10)));
+    world.get(&format!("/users/{DEMO_USER}/accounts?refresh=true")).await;
+    world.sweep().await;
+    for _ in 0..26 {
+        pass(&world, 6 * HOUR).await;
+    }
+    assert_eq!(subjects(&world), [""; 0]);
+}
+
+#[tokio::test]
 async fn no_mail_goes_to_a_user_who_was_erased() {
     let world = world().await;
     world.lose_authorization(BANK).await;

@@ -1,18 +1,18 @@
 //! The page that stops the mails to a user, and the request of its button. A mail program sends the same request when its user
 //! unsubscribes there (RFC 8058): without a cookie, and from anywhere.
 
-use http::{StatusCode, header::ACCEPT_LANGUAGE};
+use http::StatusCode;
 use lambda_http::Request;
 use maud::{Markup, html};
 use reauth_core::{
     metrics,
     web::{
         ApiRequest, Problem, Response,
-        page::{error_page, page},
+        page::{Page, Pages},
     },
 };
 use reauth_domain::{EmailStop, UserId, contact::ContactState};
-use reauth_text::{Language, Name, Text, Texts};
+use reauth_text::Text;
 use tracing::instrument;
 
 use crate::CreateReauthUrl;
@@ -32,9 +32,9 @@ impl CreateReauthUrl {
 
     async fn ask(&self, request: &Request) -> Result<Response, Problem> {
         let Some((_, contact)) = self.reader(request).await? else { return Ok(self.unknown(request)) };
-        let texts = self.texts(request, contact.as_ref());
+        let pages = self.pages_of(request, contact.as_ref());
         let is_stopped = contact.and_then(|contact| contact.stopped).is_some_and(is_unsubscribed);
-        Ok(if is_stopped { self.stopped(texts) } else { self.question(texts) })
+        Ok(if is_stopped { stopped(&pages) } else { question(&pages) })
     }
 
     async fn stop(&self, request: &Request) -> Result<Response, Problem> {
@@ -44,7 +44,7 @@ impl CreateReauthUrl {
             metrics::emails_stopped(EmailStop::Unsubscribed);
             tracing::info!("unsubscribe: stopped the mails to a user");
         }
-        Ok(self.stopped(self.texts(request, contact.as_ref())))
+        Ok(stopped(&self.pages_of(request, contact.as_ref())))
     }
 
     /// The user that the token names, and the user's contact. A user who was erased gets no mails either.
@@ -56,47 +56,41 @@ impl CreateReauthUrl {
         Ok(Some((user, contact)))
     }
 
-    fn texts(&self, request: &Request, contact: Option<&ContactState>) -> &'static Texts {
+    /// The pages in the language of the contact.
+    fn pages_of(&self, request: &Request, contact: Option<&ContactState>) -> Pages<'_> {
         let contact = contact.and_then(|state| state.contact.as_ref());
-        let wanted = contact.and_then(|contact| contact.locale.as_ref()).map(|locale| locale.as_str());
-        let accepted = request.headers().get(ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
-        let default = self.settings.default_locale.iter().map(|locale| locale.as_str());
-        Texts::of(Language::negotiate(wanted, accepted, Language::negotiate(default, None, Language::English)))
-    }
-
-    fn question(&self, texts: &Texts) -> Response {
-        let content = html! {
-            p { (texts.unsubscribe_text(self.application_name())) }
-            form method="post" { button { (texts.unsubscribe_button()) } }
-        };
-        show(StatusCode::OK, &texts.unsubscribe_title(), &content)
-    }
-
-    fn stopped(&self, texts: &Texts) -> Response {
-        let content = html! { p { (texts.unsubscribed_text(self.application_name())) } };
-        show(StatusCode::OK, &texts.unsubscribed_title(), &content)
+        self.pages(request, contact.and_then(|contact| contact.locale.as_ref()))
     }
 
     /// The token is not one of this service.
     fn unknown(&self, request: &Request) -> Response {
-        let texts = self.texts(request, None);
-        let content = html! { p { (texts.unknown_text(self.application_name())) } };
-        show(StatusCode::NOT_FOUND, &texts.unknown_title(), &content)
+        let pages = self.pages(request, None);
+        let content = html! { p { (pages.texts.unknown_text(pages.application())) } };
+        show(&pages, StatusCode::NOT_FOUND, &pages.texts.unknown_title(), &content)
     }
 
     fn failed(&self, request: &Request, problem: &Problem) -> Response {
-        error_page(problem, &self.settings.application_name, request.request_id())
+        self.pages(request, None).error(problem, request.request_id())
     }
+}
 
-    fn application_name(&self) -> Name<'_> {
-        Name::Known(&self.settings.application_name)
-    }
+fn question(pages: &Pages<'_>) -> Response {
+    let content = html! {
+        p { (pages.texts.unsubscribe_text(pages.application())) }
+        form method="post" { button { (pages.texts.unsubscribe_button()) } }
+    };
+    show(pages, StatusCode::OK, &pages.texts.unsubscribe_title(), &content)
+}
+
+fn stopped(pages: &Pages<'_>) -> Response {
+    let content = html! { p { (pages.texts.unsubscribed_text(pages.application())) } };
+    show(pages, StatusCode::OK, &pages.texts.unsubscribed_title(), &content)
 }
 
 fn is_unsubscribed(stopped: reauth_domain::contact::Stopped) -> bool {
     stopped.reason == EmailStop::Unsubscribed
 }
 
-fn show(status: StatusCode, title: &Text, content: &Markup) -> Response {
-    page(status, &title.to_string(), content, &[])
+fn show(pages: &Pages<'_>, status: StatusCode, title: &Text, content: &Markup) -> Response {
+    pages.show(Page::new(status, title, content))
 }

@@ -126,13 +126,13 @@ impl Draft<'_> {
 
     fn ended(&self, open: &Open) -> Text {
         match &open.connection {
-            Connection::Service(service) => self.texts.account_ended(service.as_deref().into(), &self.date(open.at)),
+            Connection::Service(service) => self.texts.mail_ended(service.as_deref().into(), &self.date(open.at)),
             Connection::Digime { .. } => self.texts.digime_text(self.application()),
         }
     }
 
     fn ends(&self, open: &Open) -> Text {
-        self.texts.account_ends(name(open), &self.date(open.at))
+        self.texts.mail_ends(name(open), &self.date(open.at))
     }
 
     fn connected(&self, open: &Open) -> Text {

@@ -93,7 +93,7 @@ impl Endpoints {
 
     /// Whether a setting without a default is given.
     fn is_given(&self, name: &str) -> bool {
-        !matches!(name, "DEFAULT_TIME_ZONE" | "SUPPORT_URL") || self.overrides.contains_key(name)
+        name != "SUPPORT_URL" || self.overrides.contains_key(name)
     }
 
     fn value(&self, name: &str, function: Function) -> String {

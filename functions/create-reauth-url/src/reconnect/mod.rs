@@ -271,7 +271,7 @@ impl CreateReauthUrl {
     }
 
     /// The pages in the language of the reader: that of the reauthorization or of the contact, if it is known.
-    fn pages(&self, request: &Request, wanted: Option<&Locale>) -> Pages<'_> {
+    pub(crate) fn pages(&self, request: &Request, wanted: Option<&Locale>) -> Pages<'_> {
         Pages::new(&self.branding, request, wanted)
     }
 

@@ -11,6 +11,7 @@ use futures::{
 use serde_json::{Value, json};
 
 use super::*;
+use crate::mails::Mails;
 use crate::{
     mails::Mails,
     names::{self, Queue},
