@@ -19,6 +19,7 @@ mod logs;
 mod mails;
 mod metrics;
 mod model;
+mod notices;
 mod openapi;
 mod outages;
 mod permissions;
