@@ -13,6 +13,7 @@ use reauth_core::{
     authorized_client::AuthorizedClient,
     aws::Aws,
     config::{ConfigError, Environment},
+    logos::LogoCache,
     warm_up::Step,
     web::{ApiRequest, HttpFunction, Problem, Response, ResponseExt, page::Branding},
 };
@@ -28,6 +29,7 @@ pub struct CreateReauthUrl {
     ambient: Ambient,
     settings: Settings,
     branding: Branding,
+    logos: LogoCache,
 }
 
 #[derive(Debug)]
@@ -61,8 +63,10 @@ impl Settings {
 
 impl HttpFunction for CreateReauthUrl {
     fn new(environment: &Environment, ambient: &Ambient) -> Result<Self, ConfigError> {
+        let authorized = AuthorizedClient::new(&Aws::new(environment)?, ambient)?;
         Ok(Self {
-            authorized: AuthorizedClient::new(&Aws::new(environment)?, ambient)?,
+            logos: LogoCache::new(&authorized.store, ambient),
+            authorized,
             ambient: ambient.clone(),
             settings: Settings::from_environment(environment)?,
             branding: Branding::from_environment(environment)?,

@@ -43,6 +43,7 @@ const REFUSED: &[(&str, &str)] = &[
     ("CONTRACT_SECRET_PREFIX", OWN_RESOURCE),
     ("DIGIME_BASE_URL", OWN_DIGIME),
     ("DIGIME_ONBOARD_URL", OWN_DIGIME),
+    ("LOGO_ALLOW_LOOPBACK", "is always true in the local system"),
     ("METRICS_NAMESPACE", "is not used: the local system writes no metrics"),
     ("NOTIFICATIONS_QUEUE_URL", OWN_RESOURCE),
     ("NOTIFICATION_TOPIC_ARN", OWN_RESOURCE),
