@@ -238,6 +238,11 @@ impl System {
         self.run_pipe().await.map_err(StartError::of("the console"))
     }
 
+    /// Gives the demo user's accounts logos. Call it before [`System::add_demo_user`], whose list of the accounts names them.
+    pub fn add_demo_logos(&self) {
+        demo::add_logos(&self.simulator.control(), |name| self.endpoints.logo_url(name));
+    }
+
     /// Invokes the sweep once.
     pub async fn sweep(&self) -> Result<serde_json::Value, InvokeError> {
         self.background.sweep().await
