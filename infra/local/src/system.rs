@@ -167,6 +167,7 @@ impl System {
             queues: queues.clone(),
             alarms: topics.alarms.clone(),
             application: application.clone(),
+            mails: mails.clone(),
             control: simulator.control(),
             clock: options.clock.clone(),
             links: link_urls(&endpoints, &storage)?,
