@@ -28,6 +28,12 @@ pub struct Endpoints {
 }
 
 impl Endpoints {
+    /// The URL of a logo that the simulator serves.
+    #[must_use]
+    pub fn logo_url(&self, name: &str) -> String {
+        self.digime_base_url.replace("/v1.7/", &format!("/logos/{name}.svg"))
+    }
+
     /// The URL of a queue, as used in `SendMessage`.
     #[must_use]
     pub fn queue_url(&self, queue: Queue) -> String {
@@ -113,7 +119,8 @@ impl Endpoints {
             "DEFAULT_LOCALE" => "en".to_owned(),
             "APPLICATION_NAME" => "Demo Application".to_owned(),
             "APPLICATION_COLOR" => "#1652c6".to_owned(),
-            "APPLICATION_LOGO_URL" => String::new(),
+            "APPLICATION_LOGO_URL" => self.logo_url("demo-application"),
+            "LOGO_ALLOW_LOOPBACK" => "true".to_owned(),
             "SUPPORT_URL" => "mailto:support@demo.example".to_owned(),
             "READ_RESULTS_QUEUE_URL" => self.queue_url(Queue::ReadResults),
             "NOTIFICATIONS_QUEUE_URL" => self.queue_url(Queue::Notifications),
@@ -238,6 +245,8 @@ fn settings_of(function: Function) -> Vec<&'static str> {
                 "DEFAULT_TIME_ZONE",
                 "SERVICE_LIFETIMES",
                 "NOTICE_RATE",
+                "APPLICATION_LOGO_URL",
+                "LOGO_ALLOW_LOOPBACK",
             ];
             [COMMON, TABLE, DIGIME, &own].concat()
         }

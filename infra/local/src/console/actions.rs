@@ -151,6 +151,12 @@ actions! {
     MEND_SERVICE = "mend-service", "Mend them",
         |bases, subject| bases.local(Method::POST, &format!("services/{}/mend", segment(subject.target)), None),
         "The accounts are authorized again, and the application has read them.";
+    BOUNCE_MAIL = "bounce-mail", "Bounce",
+        |bases, subject| bases.local(Method::POST, &format!("mails/{}/bounce", segment(subject.target)), None),
+        "The address does not exist: SES said so, and no more mails go to it.";
+    COMPLAIN_MAIL = "complain-mail", "Complain",
+        |bases, subject| bases.local(Method::POST, &format!("mails/{}/complain", segment(subject.target)), None),
+        "The user reported the mail as spam: SES said so, and no more mails go to the address.";
     REDRIVE = "redrive", "Redrive all",
         |bases, subject| bases.local(Method::POST, &format!("queues/{}/redrive", segment(subject.target)), None),
         "The dead letters were moved back to the queue.";
