@@ -11,7 +11,6 @@ use futures::{
 use serde_json::{Value, json};
 
 use super::*;
-use crate::mails::Mails;
 use crate::{
     mails::Mails,
     names::{self, Queue},
