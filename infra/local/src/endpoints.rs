@@ -78,7 +78,6 @@ impl Endpoints {
             .into_iter()
             .filter(|name| function != Function::Events || self.has_webhook() || !name.starts_with("WEBHOOK"))
             .filter(|name| function != Function::SweepAccounts || self.has_mails() || *name != "EMAILS_QUEUE_URL")
-            .filter(|name| self.is_given(name))
             .filter(|name| !(self.no_return_url && *name == "DEFAULT_RETURN_URL"))
             .map(|name| {
                 let other = self.overrides.get(name).cloned();
@@ -95,11 +94,6 @@ impl Endpoints {
     /// Whether this service writes to users.
     fn has_mails(&self) -> bool {
         self.overrides.contains_key("EMAIL_FROM")
-    }
-
-    /// Whether a setting without a default is given.
-    fn is_given(&self, name: &str) -> bool {
-        name != "SUPPORT_URL" || self.overrides.contains_key(name)
     }
 
     fn value(&self, name: &str, function: Function) -> String {
