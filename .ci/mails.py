@@ -66,11 +66,11 @@ def mails(url):
 
 
 class Page(html.parser.HTMLParser):
-    """The tags of a page, and its links."""
+    """The tags of a page, its title, and its links."""
 
     def __init__(self, text):
         super().__init__()
-        self.tags, self.links, self.languages = [], [], []
+        self.tags, self.links, self.languages, self.title = [], [], [], ""
         self.feed(text)
 
     def handle_starttag(self, tag, attributes):
@@ -78,19 +78,24 @@ class Page(html.parser.HTMLParser):
         self.links += [value for name, value in attributes if name == "href"]
         self.languages += [value for name, value in attributes if name == "lang"]
 
+    def handle_data(self, data):
+        if self.tags[-1:] == ["title"]:
+            self.title += data
+
 
 def check(mail, subject, language):
     """What is wrong with a mail."""
     text = mail.get_body(("plain",)).get_content()
     page = Page(mail.get_body(("html",)).get_content())
     (sender,) = mail["From"].addresses
-    unsubscribe = mail["List-Unsubscribe"].strip("<>")
+    unsubscribe = mail["List-Unsubscribe"].strip().strip("<>")
     facts = {
         "the subject": mail["Subject"] == subject,
         "the sender": (sender.display_name, sender.addr_spec) == (APPLICATION, "connections@demo-application.example"),
         "one receiver": len(mail["To"].addresses) == 1,
         "one click": mail["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click" and "/unsubscribe/" in unsubscribe,
         "the application in the text": APPLICATION in text,
+        "the subject as the title": page.title == subject,
         "the language": page.languages == [language],
         "no image, script or form": not {"img", "script", "form", "iframe"} & set(page.tags),
         "the same links in both bodies": set(page.links) == {line for line in text.splitlines() if line.startswith(("http", "mailto"))},
