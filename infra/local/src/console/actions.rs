@@ -142,12 +142,13 @@ actions! {
     TEST_WEBHOOK = "test-webhook", "Send a test event",
         |bases, _| bases.local(Method::POST, "webhook/test", None),
         "The endpoint accepted a test event.";
-    BREAK_SERVICE = "break-service", "Break 60 accounts of Meadow Bank",
+    BREAK_SERVICE = "break-service", "Break 120 accounts of Meadow Bank",
         |bases, subject| {
             let path = format!("services/{}/break", segment(subject.target));
-            bases.local(Method::POST, &path, Some(json!({ "accounts": 60 })))
+            // Two times as many as count as an outage in five minutes, because the five minutes can end in between.
+            bases.local(Method::POST, &path, Some(json!({ "accounts": 120 })))
         },
-        "60 users have an account that broke, and the application has read it. The sweep tells the operator within a minute.";
+        "120 users have an account that broke, and the application has read it. The sweep tells the operator within a minute.";
     MEND_SERVICE = "mend-service", "Mend them",
         |bases, subject| bases.local(Method::POST, &format!("services/{}/mend", segment(subject.target)), None),
         "The accounts are authorized again, and the application has read them.";
