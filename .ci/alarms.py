@@ -1,4 +1,4 @@
-"""Checks the alarms and the dashboard of the translated template, with and without a webhook.
+"""Checks the alarms and the dashboard of the translated template, with and without a webhook and mails.
 
 Usage: alarms.py TRANSLATED_TEMPLATE. An alarm with a misspelt metric or dimension deploys and never goes into ALARM, so each metric is
 compared with infra/metrics.yaml or with the dimensions that AWS documents. docs/runbook.md has a paragraph for each alarm, and
@@ -37,20 +37,21 @@ AWS_METRICS = {
     "AWS/Events": {"FailedInvocations", "InvocationsFailedToBeSentToDlq"},
 }
 WEBHOOK = {"WebhookUrl": "https://example.com/", "WebhookSecretArn": "arn:aws:secretsmanager:eu-west-1:000000000000:secret:webhook-AbCdEf"}
+MAILS = {"EmailFrom": "connections@example.com"}
 MAX_METRICS_OF_ALARM = 10
 DAY = 24 * 60 * 60
 
 
 class Check:
     def __init__(self, template, webhook):
-        self.stack = Resolved(template, WEBHOOK if webhook else {})
+        self.stack = Resolved(template, {**WEBHOOK, **MAILS} if webhook else {})
         self.variant = "with" if webhook else "without"
         self.known = {it["name"]: it for it in yaml.safe_load((ROOT / "infra/metrics.yaml").read_text())["metrics"]}
         self.alarms = {name: self.stack.value(it) for name, it in self.stack.of_type("AWS::CloudWatch::Alarm").items()}
         self.wrong = []
 
     def report(self, problem):
-        self.wrong.append(f"{self.variant} a webhook: {problem}")
+        self.wrong.append(f"{self.variant} a webhook and mails: {problem}")
 
     def metric(self, user, namespace, name, dimensions):
         """Checks a metric that an alarm or the dashboard uses. Values that are not given are None."""
@@ -158,8 +159,9 @@ class Check:
                     self.report(f"{user}: a search gives a value of a dimension that it does not name")
 
     def run(self):
-        if ("PostWebhook" in self.stack.existing) != (self.variant == "with"):
-            self.report("the parameters of this check do not decide whether there is a webhook")
+        for function in ("PostWebhook", "EmailUser"):
+            if (function in self.stack.existing) != (self.variant == "with"):
+                self.report(f"the parameters of this check do not decide whether there is {function}")
         for name, alarm in self.alarms.items():
             self.alarm(name, alarm)
         self.completeness()

@@ -30,6 +30,11 @@ MISTAKES = {
     "DefaultReturnPath": ["", "accounts", "/a#b", "/a b", "https://app.example.com/"],
     "DefaultLocale": ["english language", "de_DE", "e"],
     "AlarmEmail": ["operations", "a@b", "a b@example.com"],
+    "SupportUrl": ["http://example.com/help", "help@example.com", "mailto:help"],
+    "EmailFrom": ["example.com", "a@b", "Bank <a@example.com>", "a b@example.com", "a@example.com,b@example.com"],
+    "EmailIdentity": ["example", "https://example.com", "@example.com"],
+    "EmailLinks": ["yes", "True"],
+    "EmailDelay": ["10", "0m", "1d", "1.5h"],
     "ContractSecretPrefix": ["digime-reauth/contracts", "/contracts/*/", "a b/"],
     "DigimeBaseUrl": ["", "api.digi.me/v1.7", "http://api.digi.me/v1.7/", "https://user:pass@api.digi.me/", "https://api.digi.me/?v=1", "https://api/"],
     "DigimeOnboardUrl": ["", "api.digi.me", "https://api.digi.me/#saas", "https://api.digi.me:70000", "https://api.digi.me:", "https://api"],
@@ -84,6 +89,7 @@ MISTAKES = {
     "RecordReadResultReservedConcurrency": ["1", "9"],
     "NotifyReauthReservedConcurrency": ["1", "9"],
     "PostWebhookReservedConcurrency": ["1", "-1"],
+    "EmailUserReservedConcurrency": ["3", "-1"],
 }
 # Values that are refused together.
 MISTAKEN_TOGETHER = [
@@ -98,6 +104,7 @@ MISTAKEN_TOGETHER = [
     {"DisableExecuteApiEndpoint": "true"},
     {"KmsKeyArn": KEY, "CreateKmsKey": "true"},
     {"DefaultReturnPath": "/accounts"},
+    {"EmailIdentity": "example.com"},
 ]
 # A parameter that an earlier version had. CloudFormation would refuse it, but `sam deploy` drops it without a word.
 UNKNOWN = {"Architecture": "x86_64"}
@@ -112,6 +119,10 @@ GOOD = {
     "DefaultReturnPath": [{**ORIGINS, "DefaultReturnOrigin": "https://app.example.com", "DefaultReturnPath": "/accounts?tab=1&b=%20"}],
     "DefaultLocale": [{"DefaultLocale": "pt-BR"}, {"DefaultLocale": "zh-Hant-TW"}, {"DefaultLocale": ""}],
     "AlarmEmail": [{"AlarmEmail": "operations+reauth@mail.example.com"}],
+    "EmailFrom": [{"EmailFrom": "connections@mail.example.com"}],
+    "EmailIdentity": [{"EmailFrom": "connections@mail.example.com", "EmailIdentity": "example.com"}],
+    "EmailLinks": [{"EmailLinks": "false"}],
+    "EmailDelay": [{"EmailDelay": "90s"}, {"EmailDelay": "1h"}],
     "ContractSecretPrefix": [{"ContractSecretPrefix": "bank/digime/"}],
     "DigimeBaseUrl": [{"DigimeBaseUrl": "https://api.example.com:8443/v1.7"}, {"DigimeBaseUrl": "http://127.0.0.1:9001/v1.7/"}],
     "DigimeOnboardUrl": [{"DigimeOnboardUrl": "https://api.example.com:60999"}],
@@ -153,6 +164,7 @@ GOOD = {
     "SweepAccountsReservedConcurrency": [{"SweepAccountsReservedConcurrency": "1"}],
     "RecordReadResultReservedConcurrency": [{"RecordReadResultReservedConcurrency": "10"}],
     "NotifyReauthReservedConcurrency": [{"NotifyReauthReservedConcurrency": "10"}],
+    "EmailUserReservedConcurrency": [{"EmailUserReservedConcurrency": "4"}, {"EmailUserReservedConcurrency": "10"}],
     "PostWebhookReservedConcurrency": [{"PostWebhookReservedConcurrency": "2"}, {"PostWebhookReservedConcurrency": "250"}],
 }
 

@@ -24,6 +24,7 @@ EVERYTHING = {
     **GOOD["NotificationSubscribers"][0],
     **GOOD["ApiCallers"][0],
     **GOOD["AlarmEmail"][0],
+    **GOOD["EmailIdentity"][0],
     **GOOD["PermissionsBoundaryArn"][0],
     **GOOD["TrafficShifting"][0],
     "DefaultReturnOrigin": "https://app.example.com",

@@ -105,7 +105,8 @@ async fn a_topic_that_fails_gets_the_event_from_the_sweep_and_the_webhook_gets_i
 
 #[tokio::test]
 async fn a_webhook_that_is_down_for_days_adds_no_message() {
-    let world = World::builder().webhook().expect_leftovers().start().await;
+    let builder = World::builder().webhook().expect_leftovers().setting("REMINDER_SCHEDULE", "none");
+    let world = builder.start().await;
     world.webhook().answer(Answer::Status(503));
     world.hand_in(DEMO_USER, None, &broken(BANK)).await;
     let before = sent(&world, Function::SweepAccounts, "sqs:SendMessage");

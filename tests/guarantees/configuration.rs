@@ -19,6 +19,14 @@ fn required(function: Function) -> &'static [&'static str] {
             "WEBHOOKS_DEAD_LETTERS_URL",
             "AWS_REGION",
         ],
+        Function::EmailUser => &[
+            "TABLE_NAME",
+            "SERVICE_SECRET_ID",
+            "PUBLIC_BASE_URL",
+            "EMAIL_FROM",
+            "EMAIL_CONFIGURATION_SET",
+            "AWS_REGION",
+        ],
         Function::Accounts => &["TABLE_NAME", "SERVICE_SECRET_ID", "CONTRACT_SECRET_PREFIX", "READ_RESULTS_QUEUE_URL"],
         Function::Events => &["TABLE_NAME", "SERVICE_SECRET_ID", "AWS_REGION"],
         Function::SweepAccounts => &[
@@ -54,6 +62,11 @@ async fn a_missing_variable_stops_the_function_and_is_named() {
 async fn a_malformed_variable_stops_the_function_and_is_named_but_not_shown() {
     let world = World::builder().start().await;
     for (function, variable, value) in [
+        (Function::EmailUser, "EMAIL_FROM", "wrong-value"),
+        (Function::EmailUser, "EMAIL_LINKS", "wrong-value"),
+        (Function::EmailUser, "EMAIL_DELAY", "wrong-value"),
+        (Function::EmailUser, "DEFAULT_TIME_ZONE", "wrong-value"),
+        (Function::EmailUser, "SUPPORT_URL", "wrong-value"),
         (Function::CreateReauthUrl, "DIGIME_BASE_URL", "wrong-value"),
         (Function::CreateReauthUrl, "CONTRACT_SECRET_PREFIX", "wrong-value"),
         (Function::CreateReauthUrl, "ALLOWED_RETURN_ORIGINS", "wrong-value"),

@@ -3,13 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use digime_simulator::{ErrorShape, Failure};
+use digime_simulator::{Account, ErrorShape, Failure};
 use local::{
     Function,
     aws::Fault,
     names::{self, Queue},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use tests::{Answer, BANK, DEMO_USER, Decision, World, broken, healthy};
 
 /// A metric and one of its dimension sets, with its unit.
@@ -104,6 +104,17 @@ async fn lose_and_heal_the_user(world: &World) {
     world.run_until_idle().await;
 }
 
+/// Two accounts of one service break at the same time, which are many with `OUTAGE_MIN_ACCOUNTS`.
+async fn lose_a_service(world: &World) {
+    let mut read = json!({});
+    for account in ["8_down", "9_down"] {
+        let added = Account::new(account, "A Service That Is Down", None);
+        world.system.simulator.control().add_account(DEMO_USER, added);
+        read[account] = broken(account)[account].clone();
+    }
+    world.hand_in(DEMO_USER, None, &read).await;
+}
+
 /// What an operator must notice.
 async fn break_things(world: &World) {
     let control = world.system.simulator.control();
@@ -126,11 +137,13 @@ async fn break_things(world: &World) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_metric_is_written_as_it_is_described_and_the_reverse() {
-    let world = World::builder().binaries().webhook().expect_leftovers().start().await;
+    let world =
+        World::builder().setting("OUTAGE_MIN_ACCOUNTS", "2").binaries().webhook().expect_leftovers().start().await;
     world.system.simulator.control().break_account(BANK, ErrorShape::Documented);
     lose_and_heal(&world).await;
     lose_and_heal_the_user(&world).await;
     world.hand_in(DEMO_USER, None, &healthy(BANK)).await;
+    lose_a_service(&world).await;
     world.sweep().await;
     break_things(&world).await;
     let documents = documents(&world);

@@ -75,6 +75,18 @@ async fn take_in_first_results(world: &World) {
     world.sweep().await;
 }
 
+/// Two accounts of one service break, which are many with `OUTAGE_MIN_ACCOUNTS`. The operator is told.
+async fn lose_a_service(world: &World) {
+    let mut read = json!({});
+    for account in ["8_down", "9_down"] {
+        let added = Account::new(account, "A Service That Is Down", None);
+        world.system.simulator.control().add_account(DEMO_USER, added);
+        read[account] = broken(account)[account].clone();
+    }
+    world.hand_in(DEMO_USER, None, &read).await;
+    world.sweep().await;
+}
+
 /// The webhook's endpoint refuses an event once more, and is gone. The operator is told.
 async fn post_to_an_endpoint_that_fails(world: &World) {
     world.enqueue(Queue::Webhooks, "no event");
@@ -120,7 +132,7 @@ async fn list_store_and_erase(world: &World) {
 /// Each world checks when it is dropped that no function did what its role does not allow. This test checks the reverse.
 #[tokio::test]
 async fn every_function_is_allowed_exactly_what_it_does() {
-    let world = World::builder().webhook().expect_leftovers().start().await;
+    let world = World::builder().setting("OUTAGE_MIN_ACCOUNTS", "2").webhook().expect_leftovers().start().await;
     for account in [BANK, HOSPITAL, INSTAGRAM] {
         world.system.simulator.control().break_account(account, ErrorShape::Documented);
     }
@@ -128,6 +140,7 @@ async fn every_function_is_allowed_exactly_what_it_does() {
     verify_by_the_sweep(&world).await;
     reauthorize_the_user(&world).await;
     take_in_first_results(&world).await;
+    lose_a_service(&world).await;
     post_to_an_endpoint_that_fails(&world).await;
     use_the_log(&world).await;
     list_store_and_erase(&world).await;

@@ -10,7 +10,7 @@ use tests::{BANK, DEMO_USER, Decision, World, broken};
 
 #[tokio::test]
 async fn an_event_that_no_channel_took_is_delivered_by_the_sweep_with_the_same_id_and_link() {
-    let world = World::builder().expect_leftovers().start().await;
+    let world = World::builder().expect_leftovers().setting("REMINDER_SCHEDULE", "none").start().await;
     world.system.aws.fail(Fault::refuse("sns:Publish", 1_000));
     world.hand_in(DEMO_USER, None, &broken(BANK)).await;
     assert!(world.published().is_empty());

@@ -97,7 +97,13 @@ fn read_by<F>(
 
 #[tokio::test]
 async fn every_variable_that_a_function_reads_is_in_the_template_and_the_local_system_and_the_reverse() {
-    let world = World::builder().webhook().start().await;
+    let world = World::builder()
+        .webhook()
+        .mails()
+        .setting("DEFAULT_TIME_ZONE", "UTC")
+        .setting("SUPPORT_URL", "https://example.com/help")
+        .start()
+        .await;
     let template = local::template().unwrap();
     let names = |variables: &Value| -> BTreeSet<String> {
         variables.as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect()
@@ -106,6 +112,7 @@ async fn every_variable_that_a_function_reads_is_in_the_template_and_the_local_s
     for function in Function::ALL {
         let read = match function {
             Function::CreateReauthUrl => read_by(&world, function, create_reauth_url::CreateReauthUrl::new),
+            Function::EmailUser => read_by(&world, function, email_user::EmailUser::new),
             Function::ReauthCallback => read_by(&world, function, reauth_callback::ReauthCallback::new),
             Function::RecordReadResult => read_by(&world, function, record_read_result::RecordReadResult::new),
             Function::NotifyReauth => read_by(&world, function, notify_reauth::NotifyReauth::new),
@@ -145,7 +152,9 @@ async fn every_function_answers_its_sample_event() {
             // The example's user has no grant.
             "create-reauth-url" => ("statusCode", 409.into()),
             "reauth-callback" => ("statusCode", 400.into()),
-            "record-read-result" | "notify-reauth" | "post-webhook" => ("batchItemFailures", Value::Array(Vec::new())),
+            "record-read-result" | "notify-reauth" | "post-webhook" | "email-user" => {
+                ("batchItemFailures", Value::Array(Vec::new()))
+            }
             "sweep-accounts" => ("failed", 0.into()),
             other => panic!("{other} is a sample that nobody expects"),
         };

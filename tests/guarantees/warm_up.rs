@@ -162,7 +162,7 @@ async fn starts_all_the_same(world: &World, function: Function, address: SocketA
     let steps = match function {
         Function::Accounts => 5,
         Function::CreateReauthUrl | Function::ReauthCallback | Function::NotifyReauth => 4,
-        Function::RecordReadResult | Function::Events => 3,
+        Function::EmailUser | Function::RecordReadResult | Function::Events => 3,
         Function::SweepAccounts => 17,
         Function::PostWebhook => 2,
     };

@@ -11,6 +11,7 @@ mod links;
 mod listing;
 mod log;
 mod notice_budget;
+mod outages;
 mod reauthorizations;
 mod stored_items;
 mod table;

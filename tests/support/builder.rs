@@ -7,7 +7,7 @@ use std::{
 };
 
 use digime::ambient::Ambient;
-use local::{DemoSecrets, Functions, Options, QueueSettings, System, in_process, names};
+use local::{DEMO_SENDER, DemoSecrets, Functions, Options, QueueSettings, System, in_process, names};
 
 use crate::{
     World,
@@ -57,6 +57,12 @@ impl WorldBuilder {
     pub fn webhook(mut self) -> Self {
         self.webhook = true;
         self
+    }
+
+    /// Lets the service write mails to users: `world.system.mails`.
+    #[must_use]
+    pub fn mails(self) -> Self {
+        self.setting("EMAIL_FROM", DEMO_SENDER)
     }
 
     /// Runs the functions' real binaries, each as a process under the Lambda Runtime API. They use the machine's clock.

@@ -56,6 +56,12 @@ impl Crashes {
         plan.killed_after.map(|length| plan.passed[..length].to_vec())
     }
 
+    /// The points passed since [`Crashes::arm`], also those that other requests passed before the process was gone.
+    #[must_use]
+    pub fn passed(&self) -> Vec<String> {
+        self.plan().passed.clone()
+    }
+
     fn plan(&self) -> MutexGuard<'_, Plan> {
         self.0.plan.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -120,6 +126,7 @@ impl Crashes {
         };
         Ok(Functions {
             create_reauth_url: process(Function::CreateReauthUrl)?,
+            email_user: process(Function::EmailUser)?,
             reauth_callback: process(Function::ReauthCallback)?,
             record_read_result: process(Function::RecordReadResult)?,
             notify_reauth: process(Function::NotifyReauth)?,

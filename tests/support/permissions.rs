@@ -11,11 +11,13 @@ pub fn used_permissions(permissions: BTreeSet<Permission>) -> BTreeSet<(String, 
     let resource = |name: &str| {
         let table = format!("table/{}", names::TABLE);
         match name {
-            "ReadResults" | "Notifications" | "Webhooks" => format!("{name}Queue.Arn"),
+            "ReadResults" | "Notifications" | "Webhooks" | "Emails" | "EmailFeedback" => format!("{name}Queue.Arn"),
             _ if name.ends_with("DeadLetters") => format!("{name}.Arn"),
             _ if name == format!("secret:{}", names::SERVICE_SECRET) => "ServiceSecret".to_owned(),
             _ if name == format!("secret:{}", names::WEBHOOK_SECRET) => "WebhookSecretArn".to_owned(),
             _ if name.starts_with(&format!("secret:{}", names::CONTRACT_SECRET_PREFIX)) => "contracts".to_owned(),
+            "identity" => "EmailIdentity".to_owned(),
+            _ if name.starts_with("configuration-set/") => "EmailConfigurationSet".to_owned(),
             _ if name.ends_with(names::TOPIC) => "NotificationTopic".to_owned(),
             _ if name.ends_with(names::ALARM_TOPIC) => "AlarmTopic".to_owned(),
             _ => name.replacen(&table, "Table.Arn", 1),
@@ -44,6 +46,8 @@ pub fn granted_permissions() -> BTreeSet<(String, String, String)> {
             let resource = resource.as_str().expect("one resource in each statement");
             let resource = match resource {
                 _ if resource.contains(":secret:${ContractSecretPrefix}") => "contracts".to_owned(),
+                _ if resource.contains(":identity/") => "EmailIdentity".to_owned(),
+                _ if resource.contains(":configuration-set/") => "EmailConfigurationSet".to_owned(),
                 _ => resource.replace("${Table.Arn}", "Table.Arn"),
             };
             let actions: Vec<_> =

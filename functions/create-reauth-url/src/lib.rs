@@ -4,6 +4,7 @@ mod api;
 mod create;
 mod reconnect;
 pub mod replies;
+mod unsubscribe;
 
 use std::time::Duration;
 
@@ -92,6 +93,9 @@ impl HttpFunction for CreateReauthUrl {
                 Ok(Box::pin(self.reconnect_page(&request)).await?.without_body())
             }
             "POST /reconnect/{token}" | "POST /reconnect/{rest+}" => Box::pin(self.reconnect(&request)).await,
+            "GET /unsubscribe/{token}" => Box::pin(self.unsubscribe_page(&request)).await,
+            "HEAD /unsubscribe/{token}" => Ok(Box::pin(self.unsubscribe_page(&request)).await?.without_body()),
+            "POST /unsubscribe/{token}" => Box::pin(self.unsubscribe(&request)).await,
             _ => Err(Problem::unknown_route()),
         }
     }

@@ -45,7 +45,7 @@ impl Events {
 
     /// Whether an event that was never posted still waits for that, as far as can be known.
     async fn waits_for_its_first_post(&self, stored: &LoggedEvent) -> Result<bool, Problem> {
-        let Some(endpoint) = &self.endpoint else { return Ok(false) };
+        let Some(endpoint) = self.endpoint.as_ref().filter(|_| stored.withheld_at.is_none()) else { return Ok(false) };
         let Some(published_at) = stored.published_at else { return Ok(true) };
         let is_within = |duration| self.ambient.now() < after(published_at, duration);
         Ok(is_within(FIRST_POST_WITHIN) || (is_within(WAITS_FOR) && endpoint.is_disabled().await?))
@@ -71,7 +71,11 @@ fn to_webhook(messages: Vec<MessageAttempts>, now: Timestamp) -> DeliveryBody {
 
 /// While it is delivered again, the event is pending, and the earlier time is still shown.
 fn to_topic(stored: &LoggedEvent) -> DeliveryBody {
-    let status = if stored.published_at.is_some() { DeliveryStatus::Delivered } else { DeliveryStatus::Pending };
+    let status = match (stored.published_at, stored.withheld_at) {
+        (Some(_), _) => DeliveryStatus::Delivered,
+        (None, Some(_)) => DeliveryStatus::Withheld,
+        (None, None) => DeliveryStatus::Pending,
+    };
     DeliveryBody { delivered_at: stored.last_published_at, ..DeliveryBody::new(Channel::Topic, status) }
 }
 

@@ -61,7 +61,7 @@ impl Message {
 
     /// `is_waiting`: a message of the event waits for its next post.
     pub(crate) fn new(event: EventWithLink, is_waiting: bool) -> Self {
-        let fate = match event.stored.published_at {
+        let fate = match event.stored.published_at.or(event.stored.withheld_at) {
             Some(_) if event.lacks_link => Fate::Skipped,
             Some(_) if !is_waiting => Fate::Sent,
             _ => Fate::Pending,

@@ -113,6 +113,8 @@ pub enum DeliveryStatus {
     Pending,
     /// The event is not posted any more.
     Failed,
+    /// A reminder or a warning was not published, because it was no longer true.
+    Withheld,
 }
 
 impl DeliveryBody {

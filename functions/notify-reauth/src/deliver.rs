@@ -6,7 +6,13 @@ use reauth_core::{
     metrics::{self, Channel},
     store::{Link, StoreError, StoredEvent},
 };
-use reauth_domain::{account::Notice, event::ReconnectLink, time::after};
+use reauth_domain::{
+    Event, Target,
+    account::Notice,
+    event::ReconnectLink,
+    notices::{is_notice, is_true_of_account, is_true_of_grant},
+    time::after,
+};
 use secrecy::ExposeSecret;
 use tracing::instrument;
 
@@ -29,7 +35,11 @@ impl NotifyReauth {
     #[instrument(skip_all, fields(event_id = %event.event.subject.event_id, user_id = %event.event.subject.user_id, account_id = event.event.subject.about.account_id(), contract_id = event.event.subject.about.contract_id()))]
     pub(crate) async fn deliver(&self, event: &StoredEvent) -> Result<(), DeliveryError> {
         // Boxed, because the futures of calls to AWS are large.
-        let (link, stored) = tokio::join!(Box::pin(self.link(event)), Box::pin(self.store.event(&event.event)));
+        let (link, stored, is_true) = tokio::join!(
+            Box::pin(self.link(event)),
+            Box::pin(self.store.event(&event.event)),
+            Box::pin(self.is_true(&event.event))
+        );
         let link = match link {
             // The user was erased: there is nobody to notify.
             Err(DeliveryError::Store(StoreError::Erased)) => return Ok(()),
@@ -41,6 +51,11 @@ impl NotifyReauth {
         if stored.published_at.is_some() {
             return Ok(());
         }
+        // The application gets what it asks for, as it was.
+        if !is_true? && stored.redeliveries == 0 {
+            tracing::info!("notify-reauth: withheld a notice that is no longer true");
+            return Ok(self.store.record_withholding(&stored, self.ambient.now()).await?);
+        }
         let payload = stored.event.to_json(link.as_ref())?.to_string();
         let (published, ()) =
             tokio::join!(self.topic.publish(&stored, payload), self.asked_logos.ask(&self.store, &stored));
@@ -48,6 +63,24 @@ impl NotifyReauth {
         published?;
         tracing::info!("notify-reauth: published an event");
         Ok(self.store.record_publication(&stored, self.ambient.now()).await?)
+    }
+
+    /// Whether the event is still true. A reminder or a warning may not be: the account was healed, or the user decided, since
+    /// it was written. The read is consistent, and directly before the publication.
+    async fn is_true(&self, event: &Event) -> Result<bool, StoreError> {
+        if !is_notice(&event.detail) {
+            return Ok(true);
+        }
+        let user = &event.subject.user_id;
+        match event.subject.about.target() {
+            Target::Account(account) => {
+                let account = self.store.account(user, &account).await?.map(|read| read.value);
+                Ok(is_true_of_account(event, account.as_ref(), self.ambient.now()))
+            }
+            Target::Grant(contract) => {
+                Ok(is_true_of_grant(event, self.store.refresh_expires_at(user, &contract).await?))
+            }
+        }
     }
 
     /// Writes the reconnect link, if this event carries one. The token is derived from the event, so every delivery and

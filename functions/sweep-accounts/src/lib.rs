@@ -4,6 +4,7 @@
 
 pub mod budget;
 mod logos;
+mod mails;
 mod notices;
 mod operator;
 mod outages;
@@ -32,6 +33,7 @@ use tracing::instrument;
 use crate::{
     budget::Budget,
     logos::Logos,
+    mails::Mails,
     notices::NoticeSettings,
     operator::Operator,
     outages::Outages,
@@ -53,8 +55,7 @@ pub struct SweepAccounts {
     notices: NoticeSettings,
     /// Of reminders and warnings.
     notice_budget: Budget,
-    #[expect(dead_code, reason = "mails take from it")]
-    mail_budget: Budget,
+    mails: Mails,
 }
 
 /// Why processing an item failed.
@@ -99,7 +100,7 @@ impl Function for SweepAccounts {
             logos: Logos::new(&aws, &authorized.store, ambient)?,
             notices: NoticeSettings::new(environment)?,
             notice_budget: budget(NoticeKind::Event),
-            mail_budget: budget(NoticeKind::Mail),
+            mails: Mails::new(&aws, authorized.store.clone(), budget(NoticeKind::Mail), ambient)?,
             operator: Operator::new(&aws, authorized.store.clone(), ambient)?,
             authorized,
             ambient: ambient.clone(),
@@ -124,9 +125,21 @@ impl Function for SweepAccounts {
         let told = join3(operator.tell_of_webhook(deadline), outages.look_at_due(), self.logos.fetch_due(deadline));
         let (summary, _) = join(self.process_due_items(&invocation), told).await;
         let summary = summary?;
-        let Summary { requeued, settled, expired, reminded, warned, planned, held, failed, left } = summary;
+        let Summary { requeued, settled, expired, reminded, warned, mailed, planned, held, failed, left } = summary;
         metrics::sweep_run(left);
-        tracing::info!(requeued, settled, expired, reminded, warned, planned, held, failed, left, "sweep: done");
+        tracing::info!(
+            requeued,
+            settled,
+            expired,
+            reminded,
+            warned,
+            mailed,
+            planned,
+            held,
+            failed,
+            left,
+            "sweep: done"
+        );
         Ok(serde_json::to_value(summary)?)
     }
 }
@@ -135,10 +148,13 @@ impl SweepAccounts {
     /// Processes due items, kind by kind: first events, which are quick and matter most.
     async fn process_due_items(&self, invocation: &Invocation) -> Result<Summary, StoreError> {
         let mut summary = Summary::default();
-        for kind in [DueKind::Event, DueKind::Grant, DueKind::Notice, DueKind::Verification] {
+        for kind in [DueKind::Event, DueKind::Grant, DueKind::Notice] {
             let run = Run::new(self, invocation, kind);
             summary = summary.with(&Box::pin(run.work_through()).await?);
         }
+        while summary.add(&self.mails.start(invocation).await?) {}
+        let run = Run::new(self, invocation, DueKind::Verification);
+        summary = summary.with(&Box::pin(run.work_through()).await?);
         Ok(summary)
     }
 

@@ -21,11 +21,11 @@ use crate::{
 /// Items that are read from a shard at a time.
 const SLICE: usize = 50;
 /// Items that are processed at the same time.
-const CONCURRENCY: usize = 16;
+pub(crate) const CONCURRENCY: usize = 16;
 /// Shards that are worked through at the same time.
 const SHARDS_AT_ONCE: usize = 4;
 /// The remaining time that a change of an item in AWS requires: a call takes up to 6 seconds.
-const CHANGE_TIME: Duration = Duration::from_secs(8);
+pub(crate) const CHANGE_TIME: Duration = Duration::from_secs(8);
 /// The remaining time that verifying an account requires, so that no call to digi.me or AWS is cut off.
 const VERIFICATION_TIME: Duration = Duration::from_secs(15);
 /// After this many consecutive calls that digi.me does not answer or answers with a temporary error, digi.me counts as

@@ -15,6 +15,8 @@ pub(crate) enum SweepOutcome {
     Reminded,
     /// A warning was written.
     Warned,
+    /// A mail was put on the queue of mails.
+    Mailed,
     /// The next reminder or warning was planned.
     Planned,
     /// Nothing was changed: the item is no longer due, digi.me does not say, or another write came first.
@@ -35,6 +37,7 @@ pub(crate) struct Summary {
     pub(crate) expired: u64,
     pub(crate) reminded: u64,
     pub(crate) warned: u64,
+    pub(crate) mailed: u64,
     pub(crate) planned: u64,
     pub(crate) held: u64,
     pub(crate) failed: u64,
@@ -53,6 +56,7 @@ impl Summary {
                 SweepOutcome::Expired => &mut slice.expired,
                 SweepOutcome::Reminded => &mut slice.reminded,
                 SweepOutcome::Warned => &mut slice.warned,
+                SweepOutcome::Mailed => &mut slice.mailed,
                 SweepOutcome::Planned => &mut slice.planned,
                 SweepOutcome::Held => &mut slice.held,
                 SweepOutcome::Failed => &mut slice.failed,
@@ -62,8 +66,8 @@ impl Summary {
             *count += 1;
         }
         *self = self.with(&slice);
-        let Self { requeued, settled, expired, reminded, warned, planned, held, left, .. } = slice;
-        requeued + settled + expired + reminded + warned + planned > 0 && held + left == 0
+        let Self { requeued, settled, expired, reminded, warned, mailed, planned, held, left, .. } = slice;
+        requeued + settled + expired + reminded + warned + mailed + planned > 0 && held + left == 0
     }
 
     /// The sum of two.
@@ -74,6 +78,7 @@ impl Summary {
             expired: self.expired + other.expired,
             reminded: self.reminded + other.reminded,
             warned: self.warned + other.warned,
+            mailed: self.mailed + other.mailed,
             planned: self.planned + other.planned,
             held: self.held + other.held,
             failed: self.failed + other.failed,

@@ -77,6 +77,7 @@ impl Endpoints {
         settings_of(function)
             .into_iter()
             .filter(|name| function != Function::Events || self.has_webhook() || !name.starts_with("WEBHOOK"))
+            .filter(|name| function != Function::SweepAccounts || self.has_mails() || *name != "EMAILS_QUEUE_URL")
             .filter(|name| !(self.no_return_url && *name == "DEFAULT_RETURN_URL"))
             .map(|name| {
                 let other = self.overrides.get(name).cloned();
@@ -90,6 +91,11 @@ impl Endpoints {
         self.overrides.contains_key("WEBHOOK_URL")
     }
 
+    /// Whether this service writes to users.
+    fn has_mails(&self) -> bool {
+        self.overrides.contains_key("EMAIL_FROM")
+    }
+
     fn value(&self, name: &str, function: Function) -> String {
         match name {
             "AWS_REGION" => names::REGION.to_owned(),
@@ -98,7 +104,8 @@ impl Endpoints {
             "AWS_ENDPOINT_URL_DYNAMODB"
             | "AWS_ENDPOINT_URL_SECRETS_MANAGER"
             | "AWS_ENDPOINT_URL_SQS"
-            | "AWS_ENDPOINT_URL_SNS" => self.aws_url.clone(),
+            | "AWS_ENDPOINT_URL_SNS"
+            | "AWS_ENDPOINT_URL_SESV2" => self.aws_url.clone(),
             "RUST_LOG" => self.rust_log.clone(),
             "METRICS_NAMESPACE" => names::METRICS_NAMESPACE.to_owned(),
             "TABLE_NAME" => names::TABLE.to_owned(),
@@ -119,6 +126,12 @@ impl Endpoints {
             "NOTIFICATIONS_QUEUE_URL" => self.queue_url(Queue::Notifications),
             "WEBHOOKS_QUEUE_URL" => self.queue_url(Queue::Webhooks),
             "WEBHOOKS_DEAD_LETTERS_URL" => self.dead_letters_url(Queue::Webhooks),
+            "EMAILS_QUEUE_URL" => self.queue_url(Queue::Emails),
+            // `email-user` requires a sender to start. Without an override no mails are configured, and nothing invokes it.
+            "EMAIL_FROM" => DEMO_SENDER.to_owned(),
+            "EMAIL_CONFIGURATION_SET" => names::EMAIL_CONFIGURATION_SET.to_owned(),
+            "EMAIL_LINKS" => "true".to_owned(),
+            "EMAIL_DELAY" => "10m".to_owned(),
             "NOTIFICATION_TOPIC_ARN" => self.topic_arn(),
             "ALARM_TOPIC_ARN" => names::arn("sns", names::ALARM_TOPIC),
             // `post-webhook` requires a URL to start. Without an override no webhook is configured, and nothing invokes
@@ -141,6 +154,9 @@ impl Endpoints {
         }
     }
 }
+
+/// The sender of the demo application's mails.
+pub const DEMO_SENDER: &str = "connections@demo-application.example";
 
 /// The variables of every function.
 const COMMON: &[&str] = &[
@@ -170,6 +186,21 @@ fn settings_of(function: Function) -> Vec<&'static str> {
         Function::CreateReauthUrl => {
             let own = ["PUBLIC_BASE_URL", "REAUTHORIZATION_TTL", "ALLOWED_RETURN_ORIGINS", "DEFAULT_RETURN_URL"];
             [COMMON, TABLE, DIGIME, PAGES, &own].concat()
+        }
+        Function::EmailUser => {
+            let own = [
+                "AWS_ENDPOINT_URL_SESV2",
+                "PUBLIC_BASE_URL",
+                "APPLICATION_NAME",
+                "DEFAULT_LOCALE",
+                "DEFAULT_TIME_ZONE",
+                "EMAIL_FROM",
+                "EMAIL_CONFIGURATION_SET",
+                "EMAIL_LINKS",
+                "EMAIL_DELAY",
+                "SUPPORT_URL",
+            ];
+            [COMMON, TABLE, &own].concat()
         }
         Function::ReauthCallback => [COMMON, TABLE, DIGIME, PAGES, &["PUBLIC_BASE_URL"]].concat(),
         Function::RecordReadResult => [COMMON, TABLE, DIGIME].concat(),
@@ -208,6 +239,7 @@ fn settings_of(function: Function) -> Vec<&'static str> {
             let own = [
                 "PUBLIC_BASE_URL",
                 "NOTIFICATIONS_QUEUE_URL",
+                "EMAILS_QUEUE_URL",
                 "ALARM_TOPIC_ARN",
                 "REMINDER_SCHEDULE",
                 "DEFAULT_TIME_ZONE",

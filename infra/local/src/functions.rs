@@ -23,6 +23,7 @@ use crate::{
 pub fn in_process(endpoints: &Endpoints, ambient: &Ambient) -> Result<Functions, ConfigError> {
     Ok(Functions {
         create_reauth_url: http::<create_reauth_url::CreateReauthUrl>(Function::CreateReauthUrl, endpoints, ambient)?,
+        email_user: event::<email_user::EmailUser>(Function::EmailUser, endpoints, ambient)?,
         reauth_callback: http::<reauth_callback::ReauthCallback>(Function::ReauthCallback, endpoints, ambient)?,
         record_read_result: event::<record_read_result::RecordReadResult>(
             Function::RecordReadResult,

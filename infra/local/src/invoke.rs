@@ -34,6 +34,7 @@ pub enum InvokeError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Function {
     CreateReauthUrl,
+    EmailUser,
     ReauthCallback,
     RecordReadResult,
     NotifyReauth,
@@ -44,8 +45,9 @@ pub enum Function {
 }
 
 impl Function {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::CreateReauthUrl,
+        Self::EmailUser,
         Self::ReauthCallback,
         Self::RecordReadResult,
         Self::NotifyReauth,
@@ -60,6 +62,7 @@ impl Function {
     pub const fn name(self) -> &'static str {
         match self {
             Self::CreateReauthUrl => "create-reauth-url",
+            Self::EmailUser => "email-user",
             Self::ReauthCallback => "reauth-callback",
             Self::RecordReadResult => "record-read-result",
             Self::NotifyReauth => "notify-reauth",
@@ -74,6 +77,8 @@ impl Function {
 #[derive(Clone)]
 pub struct Functions {
     pub create_reauth_url: Arc<dyn Invoke>,
+    /// Not invoked unless mails are configured.
+    pub email_user: Arc<dyn Invoke>,
     pub reauth_callback: Arc<dyn Invoke>,
     pub record_read_result: Arc<dyn Invoke>,
     pub notify_reauth: Arc<dyn Invoke>,
@@ -90,6 +95,7 @@ impl Functions {
     pub fn each(get: impl Fn(Function) -> Arc<dyn Invoke>) -> Self {
         Self {
             create_reauth_url: get(Function::CreateReauthUrl),
+            email_user: get(Function::EmailUser),
             reauth_callback: get(Function::ReauthCallback),
             record_read_result: get(Function::RecordReadResult),
             notify_reauth: get(Function::NotifyReauth),
@@ -104,6 +110,7 @@ impl Functions {
     pub fn get(&self, function: Function) -> &Arc<dyn Invoke> {
         match function {
             Function::CreateReauthUrl => &self.create_reauth_url,
+            Function::EmailUser => &self.email_user,
             Function::ReauthCallback => &self.reauth_callback,
             Function::RecordReadResult => &self.record_read_result,
             Function::NotifyReauth => &self.notify_reauth,

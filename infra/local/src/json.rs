@@ -1,5 +1,7 @@
 //! JSON that can hold secrets: an error says what is wrong and where, and never what was sent.
 
+use std::ops::RangeInclusive;
+
 use serde_json::{Map, Value, error::Category};
 
 /// Why JSON was not read. A message contains no value, and no name that is not a plain identifier.
@@ -65,6 +67,18 @@ impl Object {
 
     pub(crate) fn text(&mut self, name: &'static str) -> Result<String, JsonError> {
         self.optional_text(name)?.ok_or(JsonError::Missing(name))
+    }
+
+    /// Takes a number that is in a range. `wanted` says which numbers those are.
+    pub(crate) fn number(
+        &mut self,
+        name: &'static str,
+        range: &RangeInclusive<usize>,
+        wanted: &'static str,
+    ) -> Result<usize, JsonError> {
+        let value = self.0.remove(name).ok_or(JsonError::Missing(name))?;
+        let number = value.as_u64().and_then(|number| usize::try_from(number).ok());
+        number.filter(|number| range.contains(number)).ok_or(JsonError::Type(name, wanted))
     }
 
     /// Takes a list of texts. Without the field, the list is empty.

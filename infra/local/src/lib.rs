@@ -23,6 +23,7 @@ mod info;
 mod invoke;
 mod json;
 mod local_api;
+mod mails;
 pub mod names;
 mod operations;
 mod options;
@@ -32,6 +33,7 @@ mod queues;
 mod schedule;
 mod secrets_file;
 mod server;
+mod service_outage;
 mod storage;
 mod system;
 mod table;
@@ -43,13 +45,14 @@ pub use self::{
     cli::run,
     clock::{ClockError, MovableClock},
     contracts::{ContractError, ContractInfo, Contracts, NewContract},
-    endpoints::Endpoints,
+    endpoints::{DEMO_SENDER, Endpoints},
     functions::in_process,
     gateway::{Gateway, ROUTES, Route},
     ids::random_hex,
     info::{Credentials, Info, InfoReader, Webhook},
     invoke::{Function, Functions, INVOCATION_TIMEOUT, Invoke, InvokeError, REPLY_LIMIT},
     json::JsonError,
+    mails::{MailFeedback, Mails, SentMail},
     options::Options,
     queues::{Depth, Message, QueueError, QueueSettings, Queues, batch_size},
     secrets_file::DemoSecrets,

@@ -18,6 +18,18 @@ pub const SERVICE_SECRET: &str = "digime-reauth/service-secret";
 /// The id of the secret that signs webhooks. It exists only if a webhook is configured.
 pub const WEBHOOK_SECRET: &str = "digime-reauth/webhook-secret";
 
+/// SES's configuration set.
+pub const EMAIL_CONFIGURATION_SET: &str = "digime-reauth";
+/// The types of the events that the queue of mails receives, as in `template.yaml`.
+pub const EMAIL_EVENTS: [&str; 6] = [
+    "account.authorization_expiring",
+    "account.reauthorization_required",
+    "account.reauthorized",
+    "user.authorization_expiring",
+    "user.reauthorization_required",
+    "user.reauthorized",
+];
+
 /// An ARN in this region and account.
 #[must_use]
 pub fn arn(service: &str, resource: &str) -> String {
@@ -33,10 +45,15 @@ pub enum Queue {
     Notifications,
     /// Events published on the topic, for `post-webhook`.
     Webhooks,
+    /// Events published on the topic that users are told of, and mails that are due, for `email-user`.
+    Emails,
+    /// What SES says about sent mails, for `email-user`.
+    EmailFeedback,
 }
 
 impl Queue {
-    pub const ALL: [Self; 3] = [Self::ReadResults, Self::Notifications, Self::Webhooks];
+    pub const ALL: [Self; 5] =
+        [Self::ReadResults, Self::Notifications, Self::Webhooks, Self::Emails, Self::EmailFeedback];
 
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -44,6 +61,8 @@ impl Queue {
             Self::ReadResults => "ReadResults",
             Self::Notifications => "Notifications",
             Self::Webhooks => "Webhooks",
+            Self::Emails => "Emails",
+            Self::EmailFeedback => "EmailFeedback",
         }
     }
 
@@ -54,6 +73,8 @@ impl Queue {
             Self::ReadResults => "ReadResultsDeadLetters",
             Self::Notifications => "NotificationsDeadLetters",
             Self::Webhooks => "WebhooksDeadLetters",
+            Self::Emails => "EmailsDeadLetters",
+            Self::EmailFeedback => "EmailFeedbackDeadLetters",
         }
     }
 

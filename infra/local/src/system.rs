@@ -29,6 +29,7 @@ use crate::{
     info::{Info, InfoReader, Webhook},
     invoke::{Function, Functions, INVOCATION_TIMEOUT, InvokeError},
     local_api::{self, LocalApi},
+    mails::Mails,
     names::{self, Queue},
     operations::{LinkUrls, Operations},
     options::Options,
@@ -95,6 +96,8 @@ pub struct System {
     pub secrets: Secrets,
     pub database: Database,
     pub queues: Queues,
+    /// The mails that were sent to users.
+    pub mails: Mails,
     /// The topic, with the messages published on it.
     pub topic: Topic,
     /// What the operator is told. On AWS, the alarms too.
@@ -134,11 +137,14 @@ impl System {
         if webhook_url(&options).is_some() {
             secrets.put(names::WEBHOOK_SECRET, &storage.secrets.webhook_keys());
         }
+        let mails = Mails::open(queues.clone(), options.stand_ins.clone(), storage.directory.kept("mails.jsonl"));
+        let mails = mails.map_err(StartError::of("the mails"))?;
         let aws = Aws::new(
             storage.database.clone(),
             secrets.clone(),
             queues.clone(),
             topics.clone(),
+            mails.clone(),
             options.stand_ins.clone(),
         );
         let aws_server = Server::start(aws_listener, aws.router()).map_err(StartError::of("the AWS stand-ins"))?;
@@ -161,6 +167,7 @@ impl System {
             queues: queues.clone(),
             alarms: topics.alarms.clone(),
             application: application.clone(),
+            mails: mails.clone(),
             control: simulator.control(),
             clock: options.clock.clone(),
             links: link_urls(&endpoints, &storage)?,
@@ -179,6 +186,7 @@ impl System {
             secrets,
             database: storage.database,
             queues,
+            mails,
             topic: topics.notifications,
             alarm_topic: topics.alarms,
             gateway,
@@ -298,7 +306,9 @@ fn link_urls(endpoints: &Endpoints, storage: &Storage) -> Result<LinkUrls, Start
 
 /// The queues that get what the topic publishes.
 fn subscribed(options: &Options) -> Vec<Queue> {
-    if webhook_url(options).is_some() { vec![Queue::Webhooks] } else { Vec::new() }
+    let webhook = webhook_url(options).map(|_| Queue::Webhooks);
+    let mails = options.settings.get("EMAIL_FROM").filter(|from| !from.is_empty()).map(|_| Queue::Emails);
+    webhook.into_iter().chain(mails).collect()
 }
 
 fn webhook_url(options: &Options) -> Option<&String> {
@@ -360,6 +370,8 @@ fn sources(queues: &Queues, functions: &Functions) -> Vec<EventSource> {
         (Queue::ReadResults, &functions.record_read_result),
         (Queue::Notifications, &functions.notify_reauth),
         (Queue::Webhooks, &functions.post_webhook),
+        (Queue::Emails, &functions.email_user),
+        (Queue::EmailFeedback, &functions.email_user),
     ]
     .map(|(queue, function)| EventSource::new(queue, queues.clone(), Arc::clone(function), INVOCATION_TIMEOUT))
     .into()

@@ -82,7 +82,7 @@ impl Topic {
 
     /// Publishes a message and returns its id.
     pub(crate) fn publish(&self, message: &str, attributes: BTreeMap<String, String>) -> Result<String, QueueError> {
-        for queue in &self.subscribed {
+        for queue in self.subscribed.iter().filter(|queue| takes(**queue, &attributes)) {
             self.queues.send_with(*queue, message, &attributes)?;
         }
         self.queues.record_delivery(Channel::Topic, &attributes, message)?;
@@ -119,6 +119,12 @@ impl Topic {
     fn published(&self) -> MutexGuard<'_, VecDeque<Publication>> {
         self.published.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The filter policy of the queue's subscription.
+fn takes(queue: Queue, attributes: &BTreeMap<String, String>) -> bool {
+    let is_told = |kind: &String| names::EMAIL_EVENTS.contains(&kind.as_str());
+    queue != Queue::Emails || attributes.get("eventType").is_some_and(is_told)
 }
 
 #[cfg(test)]

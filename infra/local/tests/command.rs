@@ -383,7 +383,7 @@ async fn a_start_that_cannot_work_says_why_in_one_line() {
         (&["--ephemeral", "--contract", text(&demo)], None, "demo-contract is the demo contract"),
         (&["--data-dir", text(broken.path())], None, &unreadable),
         (&["--data-dir", text(open.path())], None, &public),
-        (no_file, Some(("REMINDER_SCHEDULE", "1d")), "REMINDER_SCHEDULE does not exist"),
+        (no_file, Some(("REMINDER_SCHEDULE", "3d,1d")), "REMINDER_SCHEDULE must be up to 20 growing durations"),
         (no_file, Some(("TABLE_NAME", "mine")), "TABLE_NAME names a resource in AWS"),
         (no_file, Some(("DIGIME_BASE_URL", "http://localhost/")), "DIGIME_BASE_URL is that of the digi.me simulator"),
         (no_file, Some(("RUST_LOG", "verbose")), "RUST_LOG must be a level"),

@@ -174,6 +174,19 @@ impl HttpConnector for Connector {
     }
 }
 
+/// Whether a call to AWS failed because no connection could be opened: then it was not carried out.
+#[must_use]
+pub fn was_never_sent(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if error.downcast_ref::<reqwest::Error>().is_some_and(reqwest::Error::is_connect) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
 #[cfg(test)]
 mod tests {
     use rustls::{

@@ -176,6 +176,12 @@ pub fn reconnect_path(token: &SecretString) -> SecretString {
     format!("reconnect/{}", token.expose_secret()).into()
 }
 
+/// The path of the page that stops the mails to a user, relative to the base URL. It contains the token.
+#[must_use]
+pub fn unsubscribe_path(token: &str) -> SecretString {
+    format!("unsubscribe/{token}").into()
+}
+
 /// 256 random bits in base64url.
 #[must_use]
 pub fn random_secret(ambient: &Ambient) -> SecretString {

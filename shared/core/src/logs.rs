@@ -12,11 +12,12 @@ use crate::config::{ConfigError, Environment};
 
 /// The crates whose log lines are written at every level. Other crates log whole requests and replies, which may
 /// contain secrets, below `info`.
-pub const OURS: [&str; 10] = [
+pub const OURS: [&str; 11] = [
     "digime",
     "reauth_core",
     "accounts",
     "create_reauth_url",
+    "email_user",
     "events",
     "notify_reauth",
     "post_webhook",

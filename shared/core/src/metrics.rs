@@ -9,7 +9,7 @@ use std::{io::Write, sync::OnceLock};
 use jiff::Timestamp;
 use metrics::{Unit, counter, describe_counter, describe_histogram, histogram};
 use metrics_cloudwatch_embedded::{Builder, Collector};
-use reauth_domain::{About, Event, EventDetail, FailureCode, account::Settlement, event::AboutAccount};
+use reauth_domain::{About, EmailStop, Event, EventDetail, FailureCode, account::Settlement, event::AboutAccount};
 
 /// CloudWatch's limit is 1024 characters.
 const MAX_DIMENSION: usize = 128;
@@ -32,6 +32,36 @@ pub enum ReadResultOutcome {
 pub enum Channel {
     Topic,
     Webhook,
+}
+
+/// What became of a mail to a user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MailOutcome {
+    Sent,
+    /// SES takes it later.
+    Throttled,
+    /// SES takes no mail of this AWS account, or of this sender.
+    Unusable,
+    /// SES does not take this mail.
+    Refused,
+    /// Nobody knows whether SES took it.
+    Unknown,
+    /// A message could not be processed. It is received again.
+    Failed,
+}
+
+impl MailOutcome {
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Sent => "sent",
+            Self::Throttled => "throttled",
+            Self::Unusable => "unusable",
+            Self::Refused => "refused",
+            Self::Unknown => "unknown",
+            Self::Failed => "failed",
+        }
+    }
 }
 
 /// Writes the recorded metrics of a process.
@@ -66,7 +96,7 @@ impl Metrics {
 }
 
 /// The metrics that are counted. The others are measured.
-const COUNTS: [&str; 20] = [
+const COUNTS: [&str; 22] = [
     "AccountsHealed",
     "AccountsLost",
     "CacheHits",
@@ -75,7 +105,9 @@ const COUNTS: [&str; 20] = [
     "ContractsRefused",
     "Deliveries",
     "DigimeCalls",
+    "EmailsStopped",
     "ForeignKeySets",
+    "Mails",
     "OutagesSuspected",
     "ReadResults",
     "ReauthorizationsCreated",
@@ -123,6 +155,20 @@ pub fn delivery(channel: Channel, delivered: bool) {
     };
     let outcome = if delivered { "delivered" } else { "failed" };
     counter!("Deliveries", "Channel" => channel, "Outcome" => outcome).increment(1);
+}
+
+pub fn mail(outcome: MailOutcome) {
+    counter!("Mails", "Outcome" => outcome.as_str()).increment(1);
+}
+
+/// The mails to a user were stopped.
+pub fn emails_stopped(reason: EmailStop) {
+    let reason = match reason {
+        EmailStop::Unsubscribed => "unsubscribed",
+        EmailStop::Bounced => "bounced",
+        EmailStop::Complained => "complained",
+    };
+    counter!("EmailsStopped", "Reason" => reason).increment(1);
 }
 
 pub fn reauthorization_created() {

@@ -1,6 +1,6 @@
 //! The texts of the mails, and of the page that stops them.
 
-use crate::Name;
+use crate::{Name, Text};
 
 messages! {
     mail_greeting(name: Name<'_>);
@@ -13,6 +13,8 @@ messages! {
     mail_subject_connected(service: Name<'_>);
     mail_subject_connected_more(service: Name<'_>, count: u64);
 
+    mail_ended(service: Name<'_>, date: &Text);
+    mail_ends(service: Name<'_>, date: &Text);
     mail_reconnect(count: u64, application: Name<'_>);
     mail_renew(count: u64, application: Name<'_>);
     /// The page cannot help: only the application can.

@@ -100,6 +100,7 @@ async fn prepare(stage: &Stage, function: Function, number: usize) -> Work {
             Work::Event(stage.take_notifications().await)
         }
         Function::PostWebhook => Work::Event(batch(Queue::Webhooks, &[event(number)])),
+        Function::EmailUser => Work::Event(batch(Queue::Emails, &[event(number)])),
         Function::Accounts => Work::List,
         Function::Events => Work::Log,
         Function::SweepAccounts => Work::Event(json!({})),

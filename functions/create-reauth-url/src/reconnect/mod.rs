@@ -276,7 +276,7 @@ impl CreateReauthUrl {
     }
 
     /// The pages in the language of the reader: that of the reauthorization or of the contact, if it is known.
-    fn pages(&self, request: &Request, wanted: Option<&Locale>) -> Pages<'_> {
+    pub(crate) fn pages(&self, request: &Request, wanted: Option<&Locale>) -> Pages<'_> {
         let logo = self.branding.logo_url().and_then(|url| self.logos.remembered(url.as_str()));
         Pages::new(&self.branding, request, wanted).with_logo(logo)
     }

@@ -9,6 +9,7 @@ mod holds;
 mod protocol;
 mod record;
 mod secrets;
+mod sesv2;
 mod sns;
 mod sqs;
 
@@ -26,7 +27,7 @@ use axum::{
 };
 use digime::ambient::Ambient;
 use dynoxide::Database;
-use http::{HeaderMap, header};
+use http::{HeaderMap, header, request::Parts};
 
 use self::{
     faults::Faults,
@@ -41,7 +42,7 @@ pub use self::{
 };
 use digime_simulator::{Moment, Observer};
 
-use crate::{queues::Queues, topic::Topics};
+use crate::{mails::Mails, queues::Queues, topic::Topics};
 
 /// In bytes. DynamoDB accepts requests of up to 16 MB, the other services less.
 const BODY_LIMIT: usize = 16 * 1024 * 1024;
@@ -57,6 +58,7 @@ struct Inner {
     secrets: Secrets,
     queues: Queues,
     topics: Topics,
+    mails: Mails,
     faults: Mutex<Faults>,
     holds: Holds,
     record: Mutex<Record>,
@@ -74,13 +76,21 @@ struct Call {
 
 impl Aws {
     #[must_use]
-    pub fn new(database: Database, secrets: Secrets, queues: Queues, topics: Topics, ambient: Ambient) -> Self {
+    pub fn new(
+        database: Database,
+        secrets: Secrets,
+        queues: Queues,
+        topics: Topics,
+        mails: Mails,
+        ambient: Ambient,
+    ) -> Self {
         Self(Arc::new(Inner {
             ambient,
             database,
             secrets,
             queues,
             topics,
+            mails,
             faults: Mutex::default(),
             holds: Holds::default(),
             record: Mutex::default(),
@@ -159,12 +169,13 @@ impl Aws {
     }
 
     async fn answer(&self, call: &Call) -> Result<String, ApiError> {
-        let Inner { ambient, database, secrets, queues, topics, holds, .. } = &*self.0;
+        let Inner { ambient, database, secrets, queues, topics, mails, holds, .. } = &*self.0;
         let needed = match call.service {
             Service::DynamoDb => dynamodb::permissions(&call.operation, &call.body),
             Service::SecretsManager => secrets::permissions(&call.operation, &call.body),
             Service::Sqs => sqs::permissions(&call.operation, &call.body),
             Service::Sns => sns::permissions(&call.operation, &call.body),
+            Service::Ses => sesv2::permissions(&call.operation, &call.body),
         };
         lock(&self.0.record).add(call, needed);
         let fault = lock(&self.0.faults).take(&call.service.action(&call.operation));
@@ -174,7 +185,7 @@ impl Aws {
         // Dropped after the call is executed, which releases the items.
         let _held = match call.service {
             Service::DynamoDb => Some(holds.enter(database, &call.operation, &call.body).await?),
-            Service::SecretsManager | Service::Sqs | Service::Sns => None,
+            Service::SecretsManager | Service::Sqs | Service::Sns | Service::Ses => None,
         };
         let result = match call.service {
             Service::DynamoDb if lock(&self.0.record).units.is_some() => {
@@ -188,6 +199,7 @@ impl Aws {
             Service::SecretsManager => secrets::answer(secrets, &call.operation, &call.body),
             Service::Sqs => sqs::answer(queues, &call.operation, &call.body),
             Service::Sns => sns::answer(topics, &call.operation, &call.body, ambient),
+            Service::Ses => sesv2::answer(mails, &call.operation, &call.body),
         };
         match fault {
             Some(fault) => Err(fault.answer()),
@@ -201,7 +213,7 @@ async fn serve(State(aws): State<Aws>, request: Request) -> Response {
     let Some((caller, service)) = signature(&parts.headers) else {
         return (http::StatusCode::FORBIDDEN, "Missing Authentication Token").into_response();
     };
-    let answer = match read_call(caller, service, &parts.headers, body).await {
+    let answer = match read_call(caller, service, &parts, body).await {
         Ok(call) => {
             aws.call_observer(Moment::Before, &call).await;
             let answer = aws.answer(&call).await;
@@ -213,13 +225,13 @@ async fn serve(State(aws): State<Aws>, request: Request) -> Response {
     service.reply(answer, &aws.0.ambient)
 }
 
-async fn read_call(caller: String, service: Service, headers: &HeaderMap, body: Body) -> Result<Call, ApiError> {
+async fn read_call(caller: String, service: Service, parts: &Parts, body: Body) -> Result<Call, ApiError> {
     let too_large = || ApiError::new(413, "RequestEntityTooLarge", "The request is too large or slow.");
     let body = tokio::time::timeout(BODY_TIMEOUT, to_bytes(body, BODY_LIMIT)).await;
     let body = body.map_err(|_| too_large())?.map_err(|_| too_large())?;
     let body = String::from_utf8(body.into())
         .map_err(|_| ApiError::new(400, "SerializationException", "The request is not UTF-8."))?;
-    let operation = service.operation(headers, &body).ok_or_else(ApiError::unknown_operation)?;
+    let operation = service.operation(parts, &body).ok_or_else(ApiError::unknown_operation)?;
     Ok(Call { caller, service, operation, body })
 }
 

@@ -1,13 +1,14 @@
-//! The services' wire protocols: AWS JSON 1.0, AWS JSON 1.1, and the older query protocol.
+//! The services' wire protocols: AWS JSON 1.0, AWS JSON 1.1, REST with JSON, and the older query protocol.
 
 use axum::{
     body::Body,
     response::{IntoResponse, Response},
 };
 use digime::ambient::Ambient;
-use http::{HeaderMap, StatusCode, header};
+use http::{Method, StatusCode, header, request::Parts};
 use serde_json::json;
 
+use super::sesv2::{SEND_EMAIL, SEND_EMAIL_PATH};
 use crate::ids::uuid;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +17,7 @@ pub(super) enum Service {
     SecretsManager,
     Sqs,
     Sns,
+    Ses,
 }
 
 /// An error answer of a service.
@@ -50,6 +52,7 @@ impl Service {
             "secretsmanager" => Some(Self::SecretsManager),
             "sqs" => Some(Self::Sqs),
             "sns" => Some(Self::Sns),
+            "ses" => Some(Self::Ses),
             _ => None,
         }
     }
@@ -61,22 +64,27 @@ impl Service {
             Self::SecretsManager => "secretsmanager",
             Self::Sqs => "sqs",
             Self::Sns => "sns",
+            Self::Ses => "ses",
         };
         format!("{prefix}:{operation}")
     }
 
-    pub(super) fn operation(self, headers: &HeaderMap, body: &str) -> Option<String> {
+    pub(super) fn operation(self, parts: &Parts, body: &str) -> Option<String> {
         let target_prefix = match self {
             Self::DynamoDb => "DynamoDB_20120810.",
             Self::SecretsManager => "secretsmanager.",
             Self::Sqs => "AmazonSQS.",
+            Self::Ses => {
+                let is_send = parts.method == Method::POST && parts.uri.path() == SEND_EMAIL_PATH;
+                return is_send.then(|| SEND_EMAIL.to_owned());
+            }
             Self::Sns => {
                 return url::form_urlencoded::parse(body.as_bytes())
                     .find(|(name, _)| name == "Action")
                     .map(|(_, action)| action.into_owned());
             }
         };
-        let target = headers.get("x-amz-target")?.to_str().ok()?;
+        let target = parts.headers.get("x-amz-target")?.to_str().ok()?;
         target.strip_prefix(target_prefix).map(str::to_owned)
     }
 
@@ -118,6 +126,7 @@ impl Service {
             })
             .to_string(),
             Self::SecretsManager => json!({"__type": error.code, "Message": error.message}).to_string(),
+            Self::Ses => json!({"__type": error.code, "message": error.message}).to_string(),
         }
     }
 
@@ -126,6 +135,7 @@ impl Service {
             Self::DynamoDb | Self::Sqs => "application/x-amz-json-1.0",
             Self::SecretsManager => "application/x-amz-json-1.1",
             Self::Sns => "text/xml",
+            Self::Ses => "application/json",
         }
     }
 }

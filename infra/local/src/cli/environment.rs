@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 pub(super) const WEBHOOK: &str = "WEBHOOK_URL";
 pub(super) const ORIGINS: &str = "ALLOWED_RETURN_ORIGINS";
 pub(super) const RETURN_URL: &str = "DEFAULT_RETURN_URL";
+pub(super) const EMAIL_FROM: &str = "EMAIL_FROM";
 pub(super) const LOG: &str = "RUST_LOG";
 
 /// The settings that the functions get as they are.
@@ -22,6 +23,9 @@ const HONOURED: &[&str] = &[
     "OUTAGE_FACTOR",
     "OUTAGE_HOLD",
     "OUTAGE_MIN_ACCOUNTS",
+    "EMAIL_DELAY",
+    EMAIL_FROM,
+    "EMAIL_LINKS",
     "REAUTHORIZATION_TTL",
     "RECONNECT_LINK_TTL",
     "REMINDER_SCHEDULE",
@@ -43,6 +47,8 @@ const REFUSED: &[(&str, &str)] = &[
     ("CONTRACT_SECRET_PREFIX", OWN_RESOURCE),
     ("DIGIME_BASE_URL", OWN_DIGIME),
     ("DIGIME_ONBOARD_URL", OWN_DIGIME),
+    ("EMAILS_QUEUE_URL", OWN_RESOURCE),
+    ("EMAIL_CONFIGURATION_SET", OWN_RESOURCE),
     ("LOGO_ALLOW_LOOPBACK", "is always true in the local system"),
     ("METRICS_NAMESPACE", "is not used: the local system writes no metrics"),
     ("NOTIFICATIONS_QUEUE_URL", OWN_RESOURCE),

@@ -13,7 +13,7 @@ use digime::ambient::Ambient;
 use tracing::{instrument::WithSubscriber, subscriber::NoSubscriber};
 
 use self::options::{Arguments, Chosen};
-use crate::{clock::MovableClock, in_process, options::Options, system::System};
+use crate::{DEMO_SENDER, clock::MovableClock, in_process, options::Options, system::System};
 
 /// Runs the local system until Ctrl-C.
 pub async fn run() -> ExitCode {
@@ -67,6 +67,7 @@ fn system_options(
 ) -> Result<Options, String> {
     // The system's own origin is added to the list.
     settings.remove(environment::ORIGINS);
+    settings.entry(environment::EMAIL_FROM.to_owned()).or_insert_with(|| DEMO_SENDER.to_owned());
     settings.extend(chosen.webhook_url.map(|url| (environment::WEBHOOK.to_owned(), url)));
     Ok(Options {
         port: chosen.port,

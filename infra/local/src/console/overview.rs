@@ -8,7 +8,7 @@ use super::{
     Console, actions,
     actions::Subject,
     layout::{self, View, badge, user_link},
-    notifications,
+    notifications, outages,
     respond::Visit,
     timeline, webhook,
 };
@@ -36,6 +36,7 @@ pub(super) async fn show(State(console): State<Console>, visit: Visit) -> Respon
                 (recent(view))
                 (queues(view))
             }
+            (outages::overview(view))
             (webhook::overview(view))
         };
         Some(view.document("Overview", &content))

@@ -6,18 +6,16 @@ use reauth_domain::{
     EventId,
     webhook::{DisabledReason, MAX_POSTS, WebhookState},
 };
-use serde_json::Value;
 
 use super::{
     actions::{self, Action, Subject},
     layout::{View, badge},
+    outages,
 };
 use crate::names::Queue;
 
 /// Attempts on a page.
 const ATTEMPTS: usize = MAX_POSTS;
-/// Notices for the operator on a page. They are in memory: those of an earlier start are gone.
-const NOTICES: usize = 3;
 
 /// The state of the endpoint, what waits for it, and what can be done. Nothing if no webhook is configured.
 pub(super) fn overview(view: &View<'_>) -> Markup {
@@ -35,22 +33,10 @@ pub(super) fn overview(view: &View<'_>) -> Markup {
                     dt { "Waiting" } dd { (depth.visible + depth.hidden) }
                     @if let Some(key) = &webhook.public_key { dt { "Public key" } dd { code.url { (key) } } }
                 }
-                @let told = view.console.operations.alarms.newest(NOTICES);
-                @if !told.is_empty() {
-                    p { "The operator was told: " }
-                    ul.rows { @for notice in &told { li.row data-key=(notice.message_id) { (told_line(view, &notice.json())) } } }
-                }
+                (outages::told(view, "webhook."))
                 (view.actions(offered(health.state), Subject::default(), "the webhook"))
             }
         }
-    }
-}
-
-fn told_line(view: &View<'_>, notice: &Value) -> Markup {
-    let at = notice["timestamp"].as_str().and_then(|at| at.parse().ok());
-    html! {
-        div.who { code { (notice["type"].as_str().unwrap_or_default()) } }
-        div.age { @if let Some(at) = at { (view.time(at)) } }
     }
 }
 

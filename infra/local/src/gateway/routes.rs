@@ -59,6 +59,9 @@ pub const ROUTES: &[Route] = &[
     browser("GET", "/reconnect/{rest+}", Function::CreateReauthUrl),
     browser("HEAD", "/reconnect/{rest+}", Function::CreateReauthUrl),
     browser("POST", "/reconnect/{rest+}", Function::CreateReauthUrl),
+    browser("GET", "/unsubscribe/{token}", Function::CreateReauthUrl),
+    browser("HEAD", "/unsubscribe/{token}", Function::CreateReauthUrl),
+    browser("POST", "/unsubscribe/{token}", Function::CreateReauthUrl),
     browser("GET", "/callback", Function::ReauthCallback),
 ];
 

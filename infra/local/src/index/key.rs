@@ -1,6 +1,6 @@
 //! What the key of an item of the table says about the item.
 
-use reauth_domain::{AccountId, ContractId, EventId, ReauthorizationId, Target, UserId};
+use reauth_domain::{AccountId, ContractId, EventId, ReauthorizationId, ServiceKey, Target, UserId};
 use serde_json::Value;
 
 /// The key of an item that the index knows.
@@ -15,10 +15,11 @@ pub(super) enum ItemKey {
     WebhookHealth,
     /// An attempt to post an event. The text names it among the event's attempts.
     Attempt(EventId, String),
+    Outage(ServiceKey),
 }
 
 impl ItemKey {
-    /// `None` for an item of another kind: last reads, pointers, tombstones.
+    /// `None` for an item of another kind: last reads, pointers, tombstones, counters.
     pub(super) fn of(keys: &Value) -> Option<Self> {
         let (pk, sk) = (keys["PK"]["S"].as_str()?, keys["SK"]["S"].as_str()?);
         if let Some(id) = pk.strip_prefix("REAUTH#") {
@@ -32,6 +33,9 @@ impl ItemKey {
         }
         if pk == "WEBHOOK" {
             return Some(Self::WebhookHealth);
+        }
+        if let Some(service) = pk.strip_prefix("SERVICE#") {
+            return (sk == "OUTAGE").then(|| Self::Outage(ServiceKey::stored(service)));
         }
         let user = pk.strip_prefix("USER#")?.parse().ok()?;
         match sk.split_once('#')? {
@@ -74,6 +78,9 @@ mod tests {
         let event = EventId::from([1; 16]);
         let attempt = of(&format!("DELIVERY#{event}"), "webhook#m#01");
         assert_eq!(attempt, Some(ItemKey::Attempt(event, "webhook#m#01".to_owned())));
+        let service = ServiceKey::of("Meadow Bank").unwrap();
+        assert_eq!(of("SERVICE#meadow bank", "OUTAGE"), Some(ItemKey::Outage(service)));
+        assert_eq!(of("SERVICE#meadow bank", "BREAKS#2026-11-23T09:00:00.000Z"), None);
         for (pk, sk) in [("USER#u", "ACCOUNTS"), ("USER#u", "LINK#abc"), ("FORGOTTEN#x", "FORGOTTEN")] {
             assert_eq!(of(pk, sk), None, "{sk}");
         }

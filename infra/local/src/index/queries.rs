@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use reauth_core::store::{Link, StoredAttempt, StoredEvent, url_hash};
-use reauth_domain::{Account, EventId, Target, UserId, reauthorization::Reauthorization, webhook::WebhookHealth};
+use reauth_domain::{
+    Account, EventId, Outage, Target, UserId, reauthorization::Reauthorization, webhook::WebhookHealth,
+};
 use url::Url;
 
 use super::{
@@ -51,6 +53,13 @@ impl Tables {
         let hash = Url::parse(url).ok().map(|url| url_hash(&url));
         let of_endpoint = self.webhook.as_ref().filter(|(of, _)| Some(of) == hash.as_ref());
         of_endpoint.map(|(_, health)| health.clone()).unwrap_or_default()
+    }
+
+    /// The last outage of each service, newest first.
+    pub(crate) fn outages(&self) -> Vec<&Outage> {
+        let mut outages: Vec<_> = self.outages.values().collect();
+        outages.sort_by_key(|outage| std::cmp::Reverse(outage.since));
+        outages
     }
 
     /// The attempts to post an event, oldest first.

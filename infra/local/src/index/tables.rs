@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use jiff::Timestamp;
 use reauth_core::store::{GrantState, Link, StoredAttempt, StoredEvent, StoredItem};
 use reauth_domain::{
-    About, Account, AccountId, ContractId, EventId, Outage, ReauthorizationId, Target, UserId,
+    About, Account, AccountId, ContractId, EventId, Outage, ReauthorizationId, ServiceKey, Target, UserId,
     reauthorization::{Progress, Reauthorization},
     webhook::WebhookHealth,
 };
@@ -40,8 +40,8 @@ pub(crate) struct Tables {
     pub(super) webhook: Option<(String, WebhookHealth)>,
     /// The attempts to post each event, by the names of their items.
     pub(super) attempts: HashMap<EventId, BTreeMap<String, StoredAttempt>>,
-    /// The last outage of each service, by its name.
-    pub(super) outages: BTreeMap<String, Outage>,
+    /// The last outage of each service.
+    pub(super) outages: BTreeMap<ServiceKey, Outage>,
     /// The time for which the standings are right.
     pub(super) now: Timestamp,
 }
@@ -170,7 +170,9 @@ impl Tables {
                 Vec::new()
             }
             StoredItem::Outage(outage) => {
-                self.outages.insert(outage.service.clone(), outage);
+                if let Some(service) = ServiceKey::of(&outage.service) {
+                    self.outages.insert(service, outage);
+                }
                 Vec::new()
             }
         }
@@ -202,6 +204,10 @@ impl Tables {
                     self.user_mut(&link.user_id).links.remove(&hash);
                     self.drop_if_empty(&link.user_id);
                 }
+                Vec::new()
+            }
+            ItemKey::Outage(service) => {
+                self.outages.remove(&service);
                 Vec::new()
             }
             ItemKey::WebhookHealth => {

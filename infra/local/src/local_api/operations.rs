@@ -1,4 +1,5 @@
-//! What a developer can do to the local system: redeliver an event, test and enable the webhook, redrive dead letters, move the clock, reset the
+//! What a developer can do to the local system: redeliver an event, test and enable the webhook, redrive dead letters, break many
+//! accounts of a service, move the clock, reset the
 //! demo user or the limit of a user's links, and what the demo application does.
 
 use axum::{
@@ -14,10 +15,12 @@ use serde_json::{Value, json};
 
 use super::{LocalApi, Refused, Route};
 use crate::{
+    MailFeedback,
     application::ReadError,
     clock::ClockError,
     json::{self, Object},
     operations::OperationError,
+    service_outage::MOST_ACCOUNTS,
 };
 
 pub(super) fn routes() -> Vec<Route> {
@@ -25,7 +28,11 @@ pub(super) fn routes() -> Vec<Route> {
         Route::new("POST /_local/events/{eventId}/redeliver", redeliver),
         Route::new("POST /_local/webhook/enable", enable_webhook),
         Route::new("POST /_local/webhook/test", test_webhook),
+        Route::new("POST /_local/mails/{messageId}/bounce", bounce_mail),
+        Route::new("POST /_local/mails/{messageId}/complain", complain_about_mail),
         Route::new("POST /_local/queues/{queue}/redrive", redrive),
+        Route::new("POST /_local/services/{service}/break", break_service),
+        Route::new("POST /_local/services/{service}/mend", mend_service),
         Route::new("GET /_local/clock", clock),
         Route::new("PUT /_local/clock", advance_clock),
         Route::new("POST /_local/demo/reset", reset_demo),
@@ -48,6 +55,7 @@ impl From<OperationError> for Refused {
             }
             OperationError::Clock(ClockError::File(_))
             | OperationError::Queue(_)
+            | OperationError::Mails(_)
             | OperationError::Table(_)
             | OperationError::Json(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };
@@ -77,11 +85,36 @@ async fn test_webhook(State(api): State<LocalApi>) -> Result<StatusCode, Refused
     Ok(StatusCode::NO_CONTENT)
 }
 
+async fn bounce_mail(State(api): State<LocalApi>, Path(message): Path<String>) -> Result<StatusCode, Refused> {
+    api.operations.answer_mail(&message, MailFeedback::PermanentBounce)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn complain_about_mail(State(api): State<LocalApi>, Path(message): Path<String>) -> Result<StatusCode, Refused> {
+    api.operations.answer_mail(&message, MailFeedback::Complaint)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
 async fn redrive(State(api): State<LocalApi>, Path(queue): Path<String>, body: Bytes) -> Result<Json<Value>, Refused> {
     // Without it, all dead letters.
     let message_id = parse(&body, &["messageId"])?.optional_text("messageId").map_err(Refused::bad_request)?;
     let moved = api.operations.redrive(&queue, message_id.as_deref())?;
     Ok(Json(json!({ "redriven": moved })))
+}
+
+async fn break_service(
+    State(api): State<LocalApi>,
+    Path(service): Path<String>,
+    body: Bytes,
+) -> Result<Json<Value>, Refused> {
+    let accounts = parse(&body, &["accounts"])?.number("accounts", &(1..=MOST_ACCOUNTS), "a number from 1 to 500");
+    let accounts = accounts.map_err(Refused::bad_request)?;
+    api.operations.break_service(&service, accounts).await?;
+    Ok(Json(json!({ "accounts": accounts })))
+}
+
+async fn mend_service(State(api): State<LocalApi>, Path(service): Path<String>) -> Result<Json<Value>, Refused> {
+    Ok(Json(json!({ "accounts": api.operations.mend_service(&service).await? })))
 }
 
 fn offset(api: &LocalApi, offset: SignedDuration) -> Json<Value> {

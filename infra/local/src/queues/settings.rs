@@ -29,7 +29,7 @@ pub(super) struct Redelivery {
 #[must_use]
 pub const fn batch_size(queue: Queue) -> usize {
     match queue {
-        Queue::ReadResults | Queue::Notifications => 10,
+        Queue::ReadResults | Queue::Notifications | Queue::Emails | Queue::EmailFeedback => 10,
         Queue::Webhooks => 5,
     }
 }
@@ -37,7 +37,7 @@ pub const fn batch_size(queue: Queue) -> usize {
 impl QueueSettings {
     pub(super) fn of(&self, queue: Queue) -> Redelivery {
         match queue {
-            Queue::ReadResults | Queue::Notifications => Redelivery {
+            Queue::ReadResults | Queue::Notifications | Queue::Emails | Queue::EmailFeedback => Redelivery {
                 visibility_timeout: self.visibility_timeout,
                 retry_delay: self.retry_delay,
                 max_receive_count: self.max_receive_count,

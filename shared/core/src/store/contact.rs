@@ -13,7 +13,7 @@ use reauth_domain::{
     contact::{Contact, ContactState, Stopped},
     time::rfc3339,
 };
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -22,7 +22,10 @@ use super::{
     key::{self, SHARDS},
     transaction::{Transaction, next_version, number, text},
 };
-use crate::{lambda::RequestContext, retry::retry_on_conflict};
+use crate::{keyring::unsubscribe_path, lambda::RequestContext, retry::retry_on_conflict};
+
+/// The associated data of the tokens with which users stop the mails to them.
+const UNSUBSCRIBE: &str = "UNSUBSCRIBE";
 
 /// DynamoDB takes 100 operations in one transaction.
 const MOST_CHECKED: usize = 99;
@@ -105,6 +108,21 @@ impl Store {
         let item = self.sealed_contact(user, &change.state, version).await?;
         self.put_if_unchanged(Condition::Contact, item, change.read_version).await?;
         Ok(version)
+    }
+
+    /// The path of the page that stops the mails to a user.
+    pub async fn unsubscribe_path(&self, user: &UserId) -> Result<SecretString, StoreError> {
+        Ok(unsubscribe_path(&self.keyring().await?.seal(UNSUBSCRIBE, user.as_str(), &self.ambient)))
+    }
+
+    /// The user that the token of such a page names. `None` if it is not one of this service, or was made with a service secret
+    /// that has been rotated twice since.
+    pub async fn user_of_unsubscribe_token(&self, token: &str) -> Result<Option<UserId>, StoreError> {
+        match self.unseal(UNSUBSCRIBE, token, "an unsubscribe token").await {
+            Ok(user) => Ok(user.expose_secret().parse().ok()),
+            Err(StoreError::Corrupt(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Claims a mail: writes the contact, if it has the version that was read, and so has everything that the mail names.

@@ -128,6 +128,7 @@ impl Transaction<'_> {
             link_key_id: link_key_id.to_owned(),
             published_at: None,
             last_published_at: None,
+            withheld_at: None,
             traceparent: Some(traceparent),
             redeliveries: 0,
             service_logo: service_logo.filter(|_| event.detail.carries_link()).map(str::to_owned),
@@ -232,6 +233,25 @@ impl Store {
         if let Some(read) = read {
             update = update.expression_attribute_values(":read", read);
         }
+        match self.update(update).await {
+            Err(StoreError::Conflict(Some(_))) => Ok(()),
+            result => result.map(drop),
+        }
+    }
+
+    /// Records that an event is not published, because it is no longer true. The sweep does not put it on the queue again.
+    /// Does nothing if the event was deleted with its user, or if the application asked for it.
+    pub async fn record_withholding(&self, stored: &StoredEvent, at: Timestamp) -> Result<(), StoreError> {
+        let subject = &stored.event.subject;
+        let update = self
+            .client
+            .update_item()
+            .table_name(&*self.table)
+            .set_key(Some(key::event(&subject.user_id, &subject.about.target(), subject.sequence).into_item()))
+            .condition_expression("eventId = :event AND attribute_not_exists(redeliveries)")
+            .update_expression("SET withheldAt = :at REMOVE dueShard, dueAt")
+            .expression_attribute_values(":event", text(subject.event_id.as_str()))
+            .expression_attribute_values(":at", text(rfc3339::text(at)));
         match self.update(update).await {
             Err(StoreError::Conflict(Some(_))) => Ok(()),
             result => result.map(drop),

@@ -118,6 +118,16 @@ impl Store {
         Ok(grants)
     }
 
+    /// When the refresh token of a grant expires. `None` if it is known to be dead, or there is no grant.
+    pub async fn refresh_expires_at(
+        &self,
+        user: &UserId,
+        contract: &ContractId,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        let item = self.get::<GrantItem>(key::grant(user, contract)).await?;
+        Ok(item.filter(|item| item.episode.is_none()).and_then(|item| item.refresh_expires_at))
+    }
+
     /// All grants of a user without their tokens, by contract.
     pub async fn grant_states(&self, user: &UserId) -> Result<Vec<GrantState>, StoreError> {
         let items = self.query(key::user(user), key::GRANT).await?;

@@ -179,6 +179,9 @@ pub(super) struct EventItem {
     /// When the topic accepted the event last. Also kept while it is delivered again.
     #[serde(default, with = "rfc3339::option", skip_serializing_if = "Option::is_none")]
     pub(super) last_published_at: Option<Timestamp>,
+    /// When a reminder or a warning was withheld from the topic, because it was no longer true.
+    #[serde(default, with = "rfc3339::option", skip_serializing_if = "Option::is_none")]
+    pub(super) withheld_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) traceparent: Option<TraceParent>,
     /// How often the application asked for the event again.

@@ -91,6 +91,8 @@ pub struct LoggedEvent {
     pub published_at: Option<Timestamp>,
     /// When the topic accepted the event last.
     pub last_published_at: Option<Timestamp>,
+    /// When a reminder or a warning was withheld from the topic, because it was no longer true.
+    pub withheld_at: Option<Timestamp>,
     pub traceparent: Option<TraceParent>,
     /// How often the application asked for the event again.
     pub redeliveries: u64,
@@ -106,6 +108,7 @@ impl LoggedEvent {
             link_key_id: item.link_key_id.clone(),
             published_at: item.published_at,
             last_published_at: item.last_published_at.or(item.published_at),
+            withheld_at: item.withheld_at,
             traceparent: item.traceparent,
             redeliveries: item.redeliveries,
         })
@@ -398,7 +401,7 @@ impl Store {
         stored.map(|item| LoggedEvent::new(key, item)).transpose()
     }
 
-    /// Puts a published event on its way to the topic again: its receipt is removed, and the sweep finds it due. Doing so
+    /// Puts a published event, or one that was withheld, on its way to the topic again: its receipt is removed, and the sweep finds it due. Doing so
     /// twice is doing so once, until the event is published.
     pub async fn redeliver(&self, event: &LoggedEvent) -> Result<Redelivery, StoreError> {
         let shard = key::due_events_shard_of(&event.key).ok_or_else(|| StoreError::Corrupt("an event's key".into()))?;
@@ -407,8 +410,12 @@ impl Store {
             .update_item()
             .table_name(&*self.table)
             .set_key(Some(event.key.clone().into_item()))
-            .condition_expression("eventId = :event AND attribute_exists(publishedAt)")
-            .update_expression("SET dueShard = :shard, dueAt = :now ADD redeliveries :one REMOVE publishedAt")
+            .condition_expression(
+                "eventId = :event AND (attribute_exists(publishedAt) OR attribute_exists(withheldAt))",
+            )
+            .update_expression(
+                "SET dueShard = :shard, dueAt = :now ADD redeliveries :one REMOVE publishedAt, withheldAt",
+            )
             .expression_attribute_values(":event", text(event.event_id.as_str()))
             .expression_attribute_values(":shard", text(shard))
             .expression_attribute_values(":now", text(rfc3339::text(self.ambient.now())))

@@ -7,13 +7,14 @@ mod warnings;
 
 use jiff::{Timestamp, tz::TimeZone};
 
+use self::warnings::is_same_expiry;
 pub use self::{
     lifetimes::{Expiry, Lifetimes, expires_at, is_due_for_renewal},
     reminders::{ReminderSchedule, next_reminder},
     warnings::{NextWarning, WARNING_DAYS, next_warning},
 };
 use crate::{
-    Account, Grant, Status,
+    Account, Event, EventDetail, ExpiryBasis, Grant, Status,
     account::{ExpiryWarning, NoticePlan, Warned},
 };
 
@@ -89,6 +90,45 @@ impl Grant {
     pub fn next_warning(&self, zone: &TimeZone, now: Timestamp) -> NextWarning {
         next_warning(self.tokens.refresh.expires_at, self.warned.as_ref(), zone, &self.user_id, now)
     }
+}
+
+/// Whether the event is a reminder or a warning: it is published only while it is true.
+#[must_use]
+pub fn is_notice(detail: &EventDetail) -> bool {
+    match detail {
+        EventDetail::ReauthorizationRequired { reminder, .. } => *reminder > 0,
+        EventDetail::AuthorizationExpiring { .. } | EventDetail::UserAuthorizationExpiring { .. } => true,
+        _ => false,
+    }
+}
+
+/// Whether a reminder or a warning about an account is still true: the episode is open and not postponed, or the account is
+/// active and its authorization was not renewed since. `account` is `None` if it is gone.
+#[must_use]
+pub fn is_true_of_account(event: &Event, account: Option<&Account>, now: Timestamp) -> bool {
+    let Some(account) = account else { return false };
+    match (&event.detail, &account.status) {
+        (EventDetail::ReauthorizationRequired { .. }, Status::ReauthRequired(episode)) => {
+            event.subject.episode_id.as_ref() == Some(&episode.episode_id)
+                && episode.postponed_until.is_none_or(|until| until <= now)
+        }
+        (
+            EventDetail::AuthorizationExpiring { expires_at, basis, .. },
+            Status::Active { authorization_expires_at, .. },
+        ) => match basis {
+            ExpiryBasis::Source => authorization_expires_at.is_some_and(|at| is_same_expiry(at, *expires_at)),
+            ExpiryBasis::Service => account.reauthorized_at.is_none_or(|at| at < event.timestamp),
+        },
+        _ => false,
+    }
+}
+
+/// Whether a warning about a grant is still true. `refresh_expires_at` is when the grant's refresh token expires, unless it
+/// is dead or the grant is gone.
+#[must_use]
+pub fn is_true_of_grant(event: &Event, refresh_expires_at: Option<Timestamp>) -> bool {
+    let EventDetail::UserAuthorizationExpiring { expires_at, .. } = &event.detail else { return false };
+    refresh_expires_at == Some(*expires_at)
 }
 
 #[cfg(test)]

@@ -43,8 +43,7 @@ pub fn next_warning(
         return NextWarning::Never;
     }
     let due = |days: u32| Some((days, warning_time(expires_at, days, zone, user)?));
-    let is_same = |warned: &&Warned| expires_at.duration_since(warned.expires_at).as_secs().abs() < SAME_EXPIRY_SECONDS;
-    let known = warned.filter(is_same);
+    let known = warned.filter(|warned| is_same_expiry(expires_at, warned.expires_at));
     let all = WARNING_DAYS.into_iter().filter_map(due);
     let passed = all.clone().filter(|(_, at)| *at <= now).map(|(days, _)| days).min();
     let warned = match known {
@@ -64,6 +63,10 @@ pub fn next_warning(
     } else {
         NextWarning::Never
     }
+}
+
+pub(super) fn is_same_expiry(one: Timestamp, other: Timestamp) -> bool {
+    one.duration_since(other).as_secs().abs() < SAME_EXPIRY_SECONDS
 }
 
 /// A time of the day that is so many days before the day of the expiry.

@@ -1,4 +1,4 @@
-### Die Texte der E-Mails und der Seite, die sie beendet.
+### The texts of the mails, and of the page that stops them. Their readers did not ask for the mail: it says who writes, and why.
 
 mail_greeting =
     { $name ->
@@ -6,7 +6,7 @@ mail_greeting =
        *[other] Guten Tag { $name },
     }
 
-## Betreff
+## Subjects
 
 mail_subject_ended = Ihre Verbindung zu { service_dative } ist beendet
 mail_subject_ended_more =
@@ -27,8 +27,10 @@ mail_subject_connected_more =
        *[other] { service_start } und { $count } weitere Dienste sind wieder verbunden
     }
 
-## Was zu tun ist
+## What to do
 
+mail_ended = Ihre Verbindung zu { service_dative } wurde am { $date } beendet.
+mail_ends = Ihre Verbindung zu { service_dative } endet am { $date }.
 mail_reconnect =
     { $count ->
         [one] Verbinden Sie sich neu, damit { application } Ihre Daten weiter nutzen kann.
@@ -45,13 +47,13 @@ mail_page = Das geht auf dieser Seite:
 mail_open_application = Öffnen Sie dazu { application } und wählen Sie „Neu verbinden“. Diese E-Mail enthält absichtlich keinen Link.
 mail_no_password = Sie melden sich über digi.me an, den Dienst, über den sich { application } verbindet. Wir fragen nie per E-Mail nach Ihrem Passwort.
 
-## Der Schluss
+## The end
 
 mail_why = Sie erhalten diese E-Mail, weil { application } Daten nutzt, die Sie über digi.me teilen. In diesen E-Mails geht es nur um Ihre Verbindungen.
 mail_stop = Diese E-Mails abbestellen
 mail_stop_without_link = Um diese E-Mails abzubestellen, wählen Sie „Abbestellen“ in Ihrem E-Mail-Programm oder wenden Sie sich an { application }.
 
-## Die Seite, die die E-Mails beendet
+## The page that stops the mails
 
 unsubscribe_title = Diese E-Mails abbestellen?
 unsubscribe_text = Sie erhalten keine E-Mails mehr über Ihre Verbindungen. Wenn eine davon endet, erhält { application } daraus keine neuen Daten, bis Sie sie neu verbinden.

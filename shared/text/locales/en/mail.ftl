@@ -29,6 +29,8 @@ mail_subject_connected_more =
 
 ## What to do
 
+mail_ended = Your connection to { service } ended on { $date }.
+mail_ends = Your connection to { service } ends on { $date }.
 mail_reconnect =
     { $count ->
         [one] Reconnect it so that { application } can keep using your data.

@@ -1,4 +1,4 @@
-### Los textos de los correos y de la página que los detiene.
+### The texts of the mails, and of the page that stops them. Their readers did not ask for the mail: it says who writes, and why.
 
 mail_greeting =
     { $name ->
@@ -6,7 +6,7 @@ mail_greeting =
        *[other] Hola, { $name }:
     }
 
-## Asuntos
+## Subjects
 
 mail_subject_ended = Su conexión con { service } ha terminado
 mail_subject_ended_more =
@@ -27,8 +27,10 @@ mail_subject_connected_more =
        *[other] { service_start } y { $count } conexiones más funcionan de nuevo
     }
 
-## Qué hacer
+## What to do
 
+mail_ended = Su conexión con { service } terminó el { $date }.
+mail_ends = Su conexión con { service } termina el { $date }.
 mail_reconnect =
     { $count ->
         [one] Vuelva a conectarla para que { application } pueda seguir usando sus datos.
@@ -45,13 +47,13 @@ mail_page = Puede hacerlo en esta página:
 mail_open_application = Para ello, abra { application } y elija «Volver a conectar». Este correo no lleva ningún enlace a propósito.
 mail_no_password = Iniciará sesión a través de digi.me, el servicio que usa { application } para conectarse. Nunca pedimos su contraseña por correo.
 
-## El final
+## The end
 
 mail_why = Recibe este correo porque { application } usa datos que usted comparte a través de digi.me. Estos correos tratan solo de sus conexiones.
 mail_stop = No recibir más estos correos
 mail_stop_without_link = Para no recibir más estos correos, elija «Cancelar suscripción» en su programa de correo o avise a { application }.
 
-## La página que detiene los correos
+## The page that stops the mails
 
 unsubscribe_title = ¿No recibir más estos correos?
 unsubscribe_text = No recibirá más correos sobre sus conexiones. Si una de ellas termina, { application } no recibirá datos nuevos de ella hasta que vuelva a conectarla.

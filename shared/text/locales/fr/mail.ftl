@@ -1,4 +1,4 @@
-### Les textes des e-mails et de la page qui les arrête.
+### The texts of the mails, and of the page that stops them. Their readers did not ask for the mail: it says who writes, and why.
 
 mail_greeting =
     { $name ->
@@ -6,7 +6,7 @@ mail_greeting =
        *[other] Bonjour { $name },
     }
 
-## Objets
+## Subjects
 
 mail_subject_ended = Votre connexion à { service } a pris fin
 mail_subject_ended_more =
@@ -27,8 +27,10 @@ mail_subject_connected_more =
        *[other] Connexions rétablies : { service } et { $count } autres services
     }
 
-## Ce qu’il faut faire
+## What to do
 
+mail_ended = Votre connexion à { service } a pris fin le { $date }.
+mail_ends = Votre connexion à { service } prend fin le { $date }.
 mail_reconnect =
     { $count ->
         [one] Reconnectez-vous : { application } pourra ainsi continuer à utiliser vos données.
@@ -45,13 +47,13 @@ mail_page = Vous pouvez le faire sur cette page :
 mail_open_application = Pour cela, ouvrez { application } et choisissez « Se reconnecter ». Cet e-mail ne contient volontairement aucun lien.
 mail_no_password = Vous vous identifiez par digi.me, le service utilisé par { application } pour se connecter. Nous ne demandons jamais votre mot de passe par e-mail.
 
-## La fin
+## The end
 
 mail_why = Vous recevez cet e-mail parce que { application } utilise des données que vous partagez par digi.me. Ces e-mails ne concernent que vos connexions.
 mail_stop = Ne plus recevoir ces e-mails
 mail_stop_without_link = Pour ne plus recevoir ces e-mails, choisissez « Se désabonner » dans votre messagerie ou contactez { application }.
 
-## La page qui arrête les e-mails
+## The page that stops the mails
 
 unsubscribe_title = Ne plus recevoir ces e-mails ?
 unsubscribe_text = Vous ne recevrez plus d’e-mails sur vos connexions. Si l’une d’elles prend fin, { application } n’en recevra plus de nouvelles données tant que vous ne l’aurez pas rétablie.

@@ -1,4 +1,4 @@
-### I testi delle e-mail e della pagina che le interrompe.
+### The texts of the mails, and of the page that stops them. Their readers did not ask for the mail: it says who writes, and why.
 
 mail_greeting =
     { $name ->
@@ -6,7 +6,7 @@ mail_greeting =
        *[other] Ciao { $name },
     }
 
-## Oggetti
+## Subjects
 
 mail_subject_ended = Il tuo collegamento con { service } è terminato
 mail_subject_ended_more =
@@ -27,8 +27,10 @@ mail_subject_connected_more =
        *[other] { service_start } e altri { $count } collegamenti sono di nuovo attivi
     }
 
-## Che cosa fare
+## What to do
 
+mail_ended = Il tuo collegamento con { service } è terminato il { $date }.
+mail_ends = Il tuo collegamento con { service } termina il { $date }.
 mail_reconnect =
     { $count ->
         [one] Ricollegalo, così { application } può continuare a usare i tuoi dati.
@@ -45,13 +47,13 @@ mail_page = Puoi farlo in questa pagina:
 mail_open_application = Per farlo, apri { application } e scegli «Ricollega». Questa e-mail non contiene link, di proposito.
 mail_no_password = Accedi tramite digi.me, il servizio che { application } usa per collegarsi. Non chiediamo mai la tua password per e-mail.
 
-## La fine
+## The end
 
 mail_why = Ricevi questa e-mail perché { application } usa dati che condividi tramite digi.me. Queste e-mail riguardano solo i tuoi collegamenti.
 mail_stop = Non ricevere più queste e-mail
 mail_stop_without_link = Per non ricevere più queste e-mail, scegli «Annulla iscrizione» nel tuo programma di posta o avvisa { application }.
 
-## La pagina che interrompe le e-mail
+## The page that stops the mails
 
 unsubscribe_title = Non ricevere più queste e-mail?
 unsubscribe_text = Non ricevi più e-mail sui tuoi collegamenti. Se uno di essi termina, { application } non ne riceve nuovi dati finché non lo ricolleghi.

@@ -1,4 +1,4 @@
-### De teksten van de e-mails en van de pagina die ze stopt.
+### The texts of the mails, and of the page that stops them. Their readers did not ask for the mail: it says who writes, and why.
 
 mail_greeting =
     { $name ->
@@ -6,7 +6,7 @@ mail_greeting =
        *[other] Hallo { $name },
     }
 
-## Onderwerpen
+## Subjects
 
 mail_subject_ended = Uw verbinding met { service } is beëindigd
 mail_subject_ended_more =
@@ -27,8 +27,10 @@ mail_subject_connected_more =
        *[other] { service_start } en { $count } andere diensten zijn weer verbonden
     }
 
-## Wat u kunt doen
+## What to do
 
+mail_ended = Uw verbinding met { service } is op { $date } beëindigd.
+mail_ends = Uw verbinding met { service } eindigt op { $date }.
 mail_reconnect =
     { $count ->
         [one] Verbind opnieuw, zodat { application } uw gegevens kan blijven gebruiken.
@@ -45,13 +47,13 @@ mail_page = Dat kan op deze pagina:
 mail_open_application = Open daarvoor { application } en kies Opnieuw verbinden. In deze e-mail staat met opzet geen link.
 mail_no_password = U logt in via digi.me, de dienst waarmee { application } verbinding maakt. Wij vragen nooit per e-mail om uw wachtwoord.
 
-## Het einde
+## The end
 
 mail_why = U krijgt deze e-mail omdat { application } gegevens gebruikt die u via digi.me deelt. Deze e-mails gaan alleen over uw verbindingen.
 mail_stop = Deze e-mails stoppen
 mail_stop_without_link = Wilt u deze e-mails niet meer? Kies Afmelden in uw e-mailprogramma, of laat het { application } weten.
 
-## De pagina die de e-mails stopt
+## The page that stops the mails
 
 unsubscribe_title = Deze e-mails stoppen?
 unsubscribe_text = U krijgt geen e-mails meer over uw verbindingen. Als er een eindigt, krijgt { application } er geen nieuwe gegevens van tot u opnieuw verbindt.

@@ -1,4 +1,4 @@
-### Os textos dos e-mails e da página que os termina.
+### The texts of the mails, and of the page that stops them. Their readers did not ask for the mail: it says who writes, and why.
 
 mail_greeting =
     { $name ->
@@ -6,7 +6,7 @@ mail_greeting =
        *[other] Olá, { $name },
     }
 
-## Assuntos
+## Subjects
 
 mail_subject_ended = A sua ligação a { service } terminou
 mail_subject_ended_more =
@@ -27,8 +27,10 @@ mail_subject_connected_more =
        *[other] { service_start } e mais { $count } ligações estão novamente ativas
     }
 
-## O que fazer
+## What to do
 
+mail_ended = A sua ligação a { service } terminou a { $date }.
+mail_ends = A sua ligação a { service } termina a { $date }.
 mail_reconnect =
     { $count ->
         [one] Volte a ligar para que { application } possa continuar a usar os seus dados.
@@ -45,13 +47,13 @@ mail_page = Pode fazê-lo nesta página:
 mail_open_application = Para isso, abra { application } e escolha «Voltar a ligar». Este e-mail não tem nenhuma hiperligação de propósito.
 mail_no_password = Inicia sessão através de digi.me, o serviço que { application } usa para se ligar. Nunca pedimos a sua palavra-passe por e-mail.
 
-## O fim
+## The end
 
 mail_why = Recebe este e-mail porque { application } usa dados que partilha através de digi.me. Estes e-mails são apenas sobre as suas ligações.
 mail_stop = Deixar de receber estes e-mails
 mail_stop_without_link = Para deixar de receber estes e-mails, escolha «Anular subscrição» no seu programa de e-mail ou contacte { application }.
 
-## A página que termina os e-mails
+## The page that stops the mails
 
 unsubscribe_title = Deixar de receber estes e-mails?
 unsubscribe_text = Não recebe mais e-mails sobre as suas ligações. Se uma delas terminar, { application } não recebe novos dados dela até que volte a ligá-la.

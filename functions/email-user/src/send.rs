@@ -1,0 +1,144 @@
+//! Sends a mail that is due: reads what there is to say, claims the mail, and gives it to SES.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use jiff::Timestamp;
+use reauth_core::{
+    error::Chain,
+    lambda::RequestContext,
+    metrics::{self, MailOutcome},
+    retry::retry_on_conflict,
+    store::ContactChange,
+};
+use reauth_domain::{
+    UserId,
+    contact::{Contact, ContactState},
+    outage::resume_at,
+    time::after,
+};
+use reauth_text::Texts;
+use secrecy::ExposeSecret;
+use url::Url;
+
+use crate::{
+    EmailError, EmailUser,
+    compose::{Draft, Mail},
+    due::{Decision, decide},
+    mailer::SendError,
+    overview::{Open, Overview},
+};
+
+/// A mail that SES does not take now is due again after this time.
+const THROTTLED_PAUSE: Duration = Duration::from_secs(5 * 60);
+/// A mail that waits until somebody has changed something at SES is due again after this time.
+const UNUSABLE_PAUSE: Duration = Duration::from_secs(60 * 60);
+
+/// A mail that was claimed: nobody else sends it.
+struct Claimed {
+    mail: Mail,
+    contact: Contact,
+    /// The state before the claim.
+    before: ContactState,
+    /// The version of the contact after the claim.
+    version: u64,
+}
+
+impl EmailUser {
+    /// If the process ends between the claim and the answer of SES, this mail may not be sent. The next reminder is.
+    pub(crate) async fn send_due(&self, user: &UserId, context: RequestContext) -> Result<(), EmailError> {
+        let claimed = retry_on_conflict(&self.ambient, context.deadline, || self.claim(user)).await?;
+        let Some(claimed) = claimed else { return Ok(()) };
+        match self.mailer.send(user, &claimed.contact.email, &claimed.mail).await {
+            Ok(()) => {
+                metrics::mail(MailOutcome::Sent);
+                tracing::info!("email-user: sent a mail");
+                Ok(())
+            }
+            Err(error) => self.take_back(user, claimed, &error).await,
+        }
+    }
+
+    /// `None` if no mail is to be sent now.
+    async fn claim(&self, user: &UserId) -> Result<Option<Claimed>, EmailError> {
+        let Some(read) = self.store.contact(user).await? else { return Ok(None) };
+        let before = read.value;
+        let (accounts, grants) = tokio::try_join!(self.store.user_accounts(user), self.store.grant_states(user))?;
+        let now = self.ambient.now();
+        let mut overview = Overview::new(&accounts, &grants, &before, now);
+        let held_until = self.leave_out_outages(user, &mut overview).await?;
+        let daytime = self.daytime(user, before.contact.as_ref());
+        match decide(&before, overview, held_until, now, daytime) {
+            Decision::Nothing => Ok(None),
+            Decision::Later(state) => {
+                self.store.put_contact(user, &ContactChange { state, read_version: read.version }).await?;
+                Ok(None)
+            }
+            Decision::Send(overview, state) => {
+                let Some(contact) = before.recipient().cloned() else { return Ok(None) };
+                let mail = self.compose(user, &contact, &overview).await?;
+                let change = ContactChange { state, read_version: read.version };
+                let version = self.store.claim_mail(user, &change, &overview.versions()).await?;
+                Ok(Some(Claimed { mail, contact, before, version }))
+            }
+        }
+    }
+
+    /// Leaves out the accounts of services that are probably down. Returns when to ask for them.
+    async fn leave_out_outages(&self, user: &UserId, overview: &mut Overview) -> Result<Option<Timestamp>, EmailError> {
+        let services: BTreeSet<String> = overview.open().filter_map(Open::service).map(str::to_owned).collect();
+        if services.is_empty() {
+            return Ok(None);
+        }
+        let down = self.store.open_outages(services.iter().map(String::as_str)).await?;
+        overview.leave_out(|open| open.service().is_some_and(|service| down.contains_key(service)));
+        Ok(down.values().max().map(|until| resume_at(*until, user)))
+    }
+
+    async fn compose(&self, user: &UserId, contact: &Contact, overview: &Overview) -> Result<Mail, EmailError> {
+        let settings = &self.settings;
+        let draft = Draft {
+            texts: Texts::of(settings.language_of(contact)),
+            time_zone: &settings.time_zone_of(Some(contact)),
+            name: contact.name.as_ref(),
+            application: settings.application_name.as_deref(),
+            overview,
+            page: if settings.links { self.page(overview).await? } else { None },
+            links: settings.links,
+            support_url: settings.support_url.as_ref(),
+            unsubscribe_url: settings.public_base_url.join(self.store.unsubscribe_path(user).await?.expose_secret())?,
+        };
+        Ok(draft.compose())
+    }
+
+    /// The page of the newest reconnect link that works. It shows everything that is open.
+    async fn page(&self, overview: &Overview) -> Result<Option<Url>, EmailError> {
+        let mut seen = BTreeSet::new();
+        for notice in overview.notices().into_iter().filter(|notice| seen.insert(notice.event_id.clone())) {
+            if let Some((path, _expires_at)) = self.store.link_of_notice(notice).await? {
+                return Ok(Some(self.settings.public_base_url.join(path.expose_secret())?));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Gives the claim back if SES has not taken the mail. If another write came since, the claim stays.
+    async fn take_back(&self, user: &UserId, claimed: Claimed, error: &SendError) -> Result<(), EmailError> {
+        let Claimed { before, version, .. } = claimed;
+        let now = self.ambient.now();
+        let (outcome, state) = match error {
+            SendError::Throttled(_) => (MailOutcome::Throttled, Some(before.due_again(after(now, THROTTLED_PAUSE)))),
+            SendError::Unusable(_) => (MailOutcome::Unusable, Some(before.due_again(after(now, UNUSABLE_PAUSE)))),
+            SendError::Refused(_) | SendError::Built(_) => {
+                (MailOutcome::Refused, Some(before.without_mail(before.told.clone(), None)))
+            }
+            SendError::Unknown(_) => (MailOutcome::Unknown, None),
+        };
+        metrics::mail(outcome);
+        tracing::warn!(error = %Chain(error), outcome = outcome.as_str(), "email-user: SES did not take a mail");
+        let Some(state) = state else { return Ok(()) };
+        match self.store.put_contact(user, &ContactChange { state, read_version: version }).await {
+            Err(error) if reauth_core::retry::Conflict::is_conflict(&error) => Ok(()),
+            written => Ok(written.map(drop)?),
+        }
+    }
+}
