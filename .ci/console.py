@@ -255,13 +255,47 @@ def outages(walk):
     """Many accounts of one service break, and are mended. The operator is told once."""
     walk.open("/")
     walk.shows("no service was down", "No service has been down", selector="#outages")
-    walk.click("Break 60 accounts of Meadow Bank")
-    walk.shows("the accounts broke", "60 users have an account that broke", selector="#notice")
+    walk.click("Break 120 accounts of Meadow Bank")
+    walk.shows("the accounts broke", "120 users have an account that broke", selector="#notice")
     walk.shows("the service is probably down, and the operator was told", "Meadow Bank", "probably down", "service.outage_suspected", selector="#outages")
     walk.look("outages", "/")
     walk.click("Mend them")
     put_clock(walk, {"advance": "3h"})
-    walk.shows("it has ended, and the operator was told", "ended", "60 accounts broke", "service.outage_ended", selector="#outages")
+    walk.shows("it has ended, and the operator was told", "ended", "120 accounts broke", "service.outage_ended", selector="#outages")
+
+
+def mails(walk):
+    """A user with a contact gets a mail, which is shown as it looks. It bounces, and mails stop."""
+    walk.open("/console/mails")
+    walk.shows("no mail was sent", "No mail was sent", selector="#mails")
+    grant = f"{walk.api}/users/{USER}/grants/demo-contract"
+    pair = json.loads(send_text(grant))
+    body = json.dumps({"userAccessToken": pair, "contact": {"email": "ann@example.org", "locale": "en"}}).encode()
+    urllib.request.urlopen(urllib.request.Request(grant, body, method="PUT"), timeout=30).close()
+    walk.open(f"/console/users/{USER}")
+    walk.shows("the contact", "example.org", "active", selector="#contact")
+    walk.console(("break", BANK), "read")
+    # At noon of the next day: mails are not sent at night.
+    hour = int(json.loads(send_text(f"{walk.api}/_local/clock"))["now"][11:13])
+    put_clock(walk, {"advance": f"{36 - hour}h"})
+    walk.open("/console/notifications")
+    walk.shows("the event was published", "account.reauthorization_required")
+    walk.open("/console/mails")
+    # The event may have come after the clock was moved.
+    for _ in range(3):
+        put_clock(walk, {"advance": "15m"})
+        if until(lambda: "ann@example.org" in walk.text("#mails")):
+            break
+    walk.shows("the mail", "Meadow Bank", "ann@example.org", selector="#mails")
+    walk.press("//section[@id='mails']//li//a", "//h2[.='As it looks']")
+    frame = walk.chromium.run("return document.querySelector('iframe').src")
+    walk.check("the mail brings its own styles into a frame that can do nothing", "<style" in send_text(frame) or "style=" in send_text(frame), frame)
+    walk.shows("the text with its link", "/reconnect/", "List-Unsubscribe")
+    walk.look("mail", walk.chromium.get("/url").removeprefix(walk.api))
+    walk.click("Bounce")
+    walk.shows("it came back", "SES said so", selector="#notice")
+    walk.open(f"/console/users/{USER}")
+    walk.shows("mails are stopped", "stopped", "bounced", selector="#contact")
 
 
 def another_start(walk):
@@ -481,7 +515,7 @@ def send_text(url):
         return answer.read().decode()
 
 
-WALKS = [timeline, many, notification, webhook, outages, another_start, dead_letter, explanations, refresh, keyboard, commands, without_script]
+WALKS = [timeline, many, notification, webhook, outages, mails, another_start, dead_letter, explanations, refresh, keyboard, commands, without_script]
 
 
 def main(pictures=None, *names):

@@ -29,6 +29,7 @@ FUNCTIONS = [
     ("RecordReadResult", "record-read-result", '"batchItemFailures":[]'),
     ("NotifyReauth", "notify-reauth", '"batchItemFailures":[]'),
     ("PostWebhook", "post-webhook", '"batchItemFailures":[]'),
+    ("EmailUser", "email-user", '"batchItemFailures":[]'),
     ("SweepAccounts", "sweep-accounts", '"failed":0'),
 ]
 TIMEOUT = 60

@@ -69,6 +69,7 @@ CALLS = {
     "RecordReadResult": ({"Records": []}, no_failures),
     "NotifyReauth": ({"Records": []}, no_failures),
     "PostWebhook": ({"Records": []}, no_failures),
+    "EmailUser": ({"Records": []}, no_failures),
     "SweepAccounts": (sample("sweep-accounts"), lambda reply: "failed" in reply),
 }
 

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use digime_simulator::{AccessTokenStatus, Account};
 use http::{Method, StatusCode};
 use local::{DEMO_USER, Function, MailFeedback, SentMail, aws::Fault, names::Queue};
 use serde_json::{Value, json};
-use tests::{BANK, Decision, World, healthy};
+use tests::{BANK, Decision, World, broken, healthy};
 
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
@@ -31,6 +32,11 @@ async fn put_contact(world: &World, contact: Value) {
 async fn pass(world: &World, seconds: u64) {
     world.advance(seconds);
     world.sweep().await;
+}
+
+/// The time at which every world begins.
+fn start() -> jiff::Timestamp {
+    "2026-11-23T09:00:00Z".parse().expect("a time")
 }
 
 fn subjects(world: &World) -> Vec<String> {
@@ -162,7 +168,7 @@ async fn a_healing_is_told_only_to_a_user_who_knows_of_the_episode() {
     // The next episode is short, and no mail names it.
     world.advance(20 * MINUTE);
     let at = world.clock_now().to_string();
-    world.hand_in(DEMO_USER, Some(&at), &tests::broken(BANK)).await;
+    world.hand_in(DEMO_USER, Some(&at), &broken(BANK)).await;
     world.advance(MINUTE);
     heal(&world, BANK).await;
     for _ in 0..60 {
@@ -337,6 +343,69 @@ async fn a_mail_that_ses_refuses_or_may_have_taken_is_not_repeated() {
 }
 
 #[tokio::test]
+async fn while_a_service_is_probably_down_its_accounts_are_in_no_mail() {
+    let world = World::builder().mails().setting("OUTAGE_MIN_ACCOUNTS", "5").start().await;
+    put_contact(&world, json!({"email": "ann@example.org"})).await;
+    for number in 0..5 {
+        let (user, account) = (format!("user-{number}"), format!("{number}_bank"));
+        world.system.simulator.control().add_account(&user, Account::new(account.clone(), "Meadow Bank", None));
+        world.store_grant(&user).await;
+        world.hand_in(&user, None, &broken(&account)).await;
+    }
+    world.lose_authorization(BANK).await;
+    world.lose_authorization(HOSPITAL).await;
+    pass(&world, 11 * MINUTE).await;
+    assert_eq!(subjects(&world), ["Your connection to St. Clement's Hospital has ended"]);
+    // The outage is over after two hours, and this user was written to: the rest comes after 48 hours.
+    for _ in 0..46 {
+        pass(&world, HOUR).await;
+    }
+    assert_eq!(subjects(&world).len(), 1);
+    for _ in 0..6 {
+        pass(&world, HOUR).await;
+    }
+    let subjects = subjects(&world);
+    assert!(subjects.len() == 2 && subjects[1].starts_with("Meadow Bank and 1 other"), "{subjects:?}");
+}
+
+#[tokio::test]
+async fn a_mail_warns_before_an_authorization_expires() {
+    let world = world().await;
+    let control = world.system.simulator.control();
+    let expires_at = world.clock_now() + jiff::SignedDuration::from_hours(24 * 15);
+    control.set_access_token_status(AccessTokenStatus::Reported);
+    control.set_account_expires_at(BANK, Some(expires_at.as_second()));
+    world.get(&format!("/users/{DEMO_USER}/accounts?refresh=true")).await;
+    for _ in 0..30 {
+        pass(&world, HOUR).await;
+    }
+    assert_eq!(subjects(&world), ["Your connection to Meadow Bank ends soon"]);
+    let mail = last(&world);
+    assert!(mail.text.contains("ends on 8 December 2026") && mail.text.contains("/reconnect/"), "{}", mail.text);
+    assert!(!mail.text.contains("choose=dismiss"), "{}", mail.text);
+}
+
+#[tokio::test]
+async fn reminders_come_with_their_own_mails_until_the_user_says_not_now() {
+    let world = world().await;
+    world.lose_authorization(BANK).await;
+    for _ in 0..(8 * 24) {
+        pass(&world, HOUR).await;
+    }
+    // After the first mail, the reminders of one day (48 hours after it), three days (48 hours after that) and seven days.
+    let days: Vec<_> =
+        world.system.mails.all().iter().map(|mail| mail.sent_at.duration_since(start()).as_hours() / 24).collect();
+    assert_eq!(days, [0, 2, 4, 7]);
+    let link = last(&world).text.lines().find(|line| line.contains("choose=postpone")).expect("a link").to_owned();
+    let page = world.get(&world.path(&link)).await;
+    assert!(page.status == StatusCode::OK && page.body.contains("Meadow Bank"), "{}", page.body);
+    for _ in 0..(4 * 24) {
+        pass(&world, HOUR).await;
+    }
+    assert_eq!(subjects(&world).len(), 4, "then none");
+}
+
+#[tokio::test]
 async fn no_mail_goes_to_a_user_who_was_erased() {
     let world = world().await;
     world.lose_authorization(BANK).await;
@@ -382,4 +451,23 @@ async fn a_function_that_dies_sends_a_mail_at_most_once() {
     }
     assert!(point > 5, "{point}");
     assert!(sent.contains(&1));
+}
+
+/// `.ci/mails.py` runs this test, and reads what arrived.
+#[tokio::test]
+#[ignore = "needs SES_TEST_ENDPOINT, an implementation of SES v2: see .ci/mails.py"]
+async fn mails_arrive_at_another_ses() {
+    let endpoint = std::env::var("SES_TEST_ENDPOINT").expect("the address of an SES");
+    for locale in ["en", "de"] {
+        let world = World::builder()
+            .mails()
+            .setting("AWS_ENDPOINT_URL_SESV2", &endpoint)
+            .setting("APPLICATION_NAME", "Bücherei & Söhne")
+            .start()
+            .await;
+        put_contact(&world, json!({"email": "ann@example.org", "name": "Jörg <b>", "locale": locale})).await;
+        world.lose_authorization(BANK).await;
+        pass(&world, 11 * MINUTE).await;
+        assert!(world.get(CONTACT).await.json()["lastSentAt"].is_string(), "SES took the mail");
+    }
 }

@@ -15,6 +15,7 @@ mod erasure;
 mod failures;
 mod healing;
 mod identity;
+mod logos;
 mod logs;
 mod mails;
 mod metrics;

@@ -155,7 +155,9 @@ impl WorldBuilder {
 
     fn options(&self, stand_ins: Ambient, ambient: Ambient) -> Options {
         let (rust_log, settings) = (self.rust_log.clone(), self.settings.clone());
-        Options { rust_log, settings, ..options(stand_ins, ambient) }
+        let options = options(stand_ins, ambient);
+        let settings = options.settings.into_iter().chain(settings).collect();
+        Options { rust_log, settings, ..options }
     }
 }
 
@@ -164,6 +166,8 @@ impl WorldBuilder {
 pub fn options(stand_ins: Ambient, ambient: Ambient) -> Options {
     Options {
         secrets: Some(secrets()),
+        // Else the first sweep asks for the application's logo.
+        settings: BTreeMap::from([("APPLICATION_LOGO_URL".to_owned(), String::new())]),
         queues: QueueSettings { retry_delay: Duration::ZERO, ..QueueSettings::default() },
         background: false,
         ..Options::new(stand_ins, ambient)

@@ -14,6 +14,7 @@ use reauth_core::{
     authorized_client::AuthorizedClient,
     aws::Aws,
     config::{ConfigError, Environment},
+    logos::LogoCache,
     warm_up::Step,
     web::{ApiRequest, HttpFunction, Problem, Response, ResponseExt, page::Branding},
 };
@@ -29,6 +30,7 @@ pub struct CreateReauthUrl {
     ambient: Ambient,
     settings: Settings,
     branding: Branding,
+    logos: LogoCache,
 }
 
 #[derive(Debug)]
@@ -62,8 +64,10 @@ impl Settings {
 
 impl HttpFunction for CreateReauthUrl {
     fn new(environment: &Environment, ambient: &Ambient) -> Result<Self, ConfigError> {
+        let authorized = AuthorizedClient::new(&Aws::new(environment)?, ambient)?;
         Ok(Self {
-            authorized: AuthorizedClient::new(&Aws::new(environment)?, ambient)?,
+            logos: LogoCache::new(&authorized.store, ambient),
+            authorized,
             ambient: ambient.clone(),
             settings: Settings::from_environment(environment)?,
             branding: Branding::from_environment(environment)?,

@@ -193,7 +193,8 @@ impl Draft<'_> {
                     meta charset="utf-8";
                     meta name="viewport" content="width=device-width";
                     meta name="color-scheme" content="light dark";
-                    title { (self.subject()) }
+                    // No elements within a title.
+                    title { (self.subject().to_string()) }
                 }
                 body {
                     div style=(FRAME) { @for block in blocks { (markup(block)) } }

@@ -29,7 +29,10 @@ pub(crate) struct UserEvent {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum EventKind {
     /// The user is to be asked for something.
-    Need,
+    Need {
+        /// The name of the account's service, if it is known.
+        service: Option<String>,
+    },
     /// An episode has ended.
     Healed { target: Target, episode: EpisodeId },
 }
@@ -58,6 +61,7 @@ struct Data {
     account_id: Option<reauth_domain::AccountId>,
     contract_id: Option<reauth_domain::ContractId>,
     episode_id: Option<EpisodeId>,
+    service_name: Option<String>,
 }
 
 /// An event of SES's configuration set, as SNS delivers it raw:
@@ -114,7 +118,7 @@ impl Message {
             "account.reauthorization_required"
             | "user.reauthorization_required"
             | "account.authorization_expiring"
-            | "user.authorization_expiring" => EventKind::Need,
+            | "user.authorization_expiring" => EventKind::Need { service: data.service_name },
             "account.reauthorized" | "user.reauthorized" => {
                 let Some(episode) = data.episode_id else { return Some(Self::Ignored) };
                 let target = match data.account_id {
@@ -185,7 +189,7 @@ mod tests {
 
     #[test]
     fn events_are_needs_healings_or_ignored() {
-        let need = Some(Message::Event(UserEvent { user: user(), kind: EventKind::Need }));
+        let need = Some(Message::Event(UserEvent { user: user(), kind: EventKind::Need { service: None } }));
         for kind in ["account.reauthorization_required", "user.authorization_expiring"] {
             assert_eq!(event(kind, json!({})), need);
         }

@@ -35,6 +35,16 @@ pub(crate) struct Open {
     pub(crate) notice: Option<Notice>,
 }
 
+impl Open {
+    /// The name of the service, if it is one.
+    pub(crate) fn service(&self) -> Option<&str> {
+        match &self.connection {
+            Connection::Service(name) => name.as_deref(),
+            Connection::Digime { .. } => None,
+        }
+    }
+}
+
 /// Everything about a user that a mail can name, oldest first.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Overview {
@@ -126,6 +136,12 @@ impl Overview {
     /// What the user is to do something about.
     pub(crate) fn open(&self) -> impl Iterator<Item = &Open> {
         self.ended.iter().chain(&self.ends)
+    }
+
+    /// Leaves out what the user is not to be asked for now.
+    pub(crate) fn leave_out(&mut self, is_held: impl Fn(&Open) -> bool) {
+        self.ended.retain(|open| !is_held(open));
+        self.ends.retain(|open| !is_held(open));
     }
 
     pub(crate) fn asks(&self) -> bool {

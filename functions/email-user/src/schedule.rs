@@ -1,7 +1,12 @@
 //! An event sets when a mail to its user is due.
 
-use reauth_core::{lambda::RequestContext, retry::retry_on_conflict, store::ContactChange};
-use reauth_domain::time::after;
+use jiff::Timestamp;
+use reauth_core::{
+    lambda::RequestContext,
+    retry::retry_on_conflict,
+    store::{ContactChange, StoreError},
+};
+use reauth_domain::{UserId, outage::resume_at, time::after};
 
 use crate::{
     EmailError, EmailUser,
@@ -16,7 +21,12 @@ impl EmailUser {
             let (state, now) = (&read.value, self.ambient.now());
             let daytime = self.daytime(&event.user, state.contact.as_ref());
             let next = match &event.kind {
-                EventKind::Need => state.with_need(after(now, self.settings.delay), daytime),
+                EventKind::Need { service } => {
+                    let earliest = after(now, self.settings.delay);
+                    // A mail that waits anyway is not looked at before, so that it does not use up the rate of notices.
+                    let held_until = self.held_until(&event.user, service.as_deref()).await?;
+                    state.with_need(held_until.max(Some(earliest)).unwrap_or(earliest), daytime)
+                }
                 EventKind::Healed { target, episode } => state.with_healing(target, episode, now, daytime),
             };
             let Some(state) = next else { return Ok(()) };
@@ -25,5 +35,11 @@ impl EmailUser {
             Ok(())
         })
         .await
+    }
+
+    /// When to ask the user for an account of this service, if the service is probably down.
+    async fn held_until(&self, user: &UserId, service: Option<&str>) -> Result<Option<Timestamp>, StoreError> {
+        let outages = self.store.open_outages(service).await?;
+        Ok(outages.into_values().next().map(|until| resume_at(until, user)))
     }
 }

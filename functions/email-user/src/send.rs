@@ -8,11 +8,12 @@ use reauth_core::{
     lambda::RequestContext,
     metrics::{self, MailOutcome},
     retry::retry_on_conflict,
-    store::{ContactChange, UserAccounts},
+    store::ContactChange,
 };
 use reauth_domain::{
     UserId,
     contact::{Contact, ContactState},
+    outage::resume_at,
     time::after,
 };
 use reauth_text::Texts;
@@ -24,7 +25,7 @@ use crate::{
     compose::{Draft, Mail},
     due::{Decision, decide},
     mailer::SendError,
-    overview::Overview,
+    overview::{Open, Overview},
 };
 
 /// A mail that SES does not take now is due again after this time.
@@ -64,7 +65,7 @@ impl EmailUser {
         let (accounts, grants) = tokio::try_join!(self.store.user_accounts(user), self.store.grant_states(user))?;
         let now = self.ambient.now();
         let mut overview = Overview::new(&accounts, &grants, &before, now);
-        let held_until = self.leave_out_outages(&mut overview, &accounts).await?;
+        let held_until = self.leave_out_outages(user, &mut overview).await?;
         let daytime = self.daytime(user, before.contact.as_ref());
         match decide(&before, overview, held_until, now, daytime) {
             Decision::Nothing => Ok(None),
@@ -83,13 +84,14 @@ impl EmailUser {
     }
 
     /// Leaves out the accounts of services that are probably down. Returns when to ask for them.
-    #[expect(clippy::unused_async, clippy::unnecessary_wraps, reason = "it reads the services that are down")]
-    async fn leave_out_outages(
-        &self,
-        _overview: &mut Overview,
-        _accounts: &UserAccounts,
-    ) -> Result<Option<Timestamp>, EmailError> {
-        Ok(None)
+    async fn leave_out_outages(&self, user: &UserId, overview: &mut Overview) -> Result<Option<Timestamp>, EmailError> {
+        let services: BTreeSet<String> = overview.open().filter_map(Open::service).map(str::to_owned).collect();
+        if services.is_empty() {
+            return Ok(None);
+        }
+        let down = self.store.open_outages(services.iter().map(String::as_str)).await?;
+        overview.leave_out(|open| open.service().is_some_and(|service| down.contains_key(service)));
+        Ok(down.values().max().map(|until| resume_at(*until, user)))
     }
 
     async fn compose(&self, user: &UserId, contact: &Contact, overview: &Overview) -> Result<Mail, EmailError> {

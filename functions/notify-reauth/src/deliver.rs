@@ -53,7 +53,8 @@ impl NotifyReauth {
             return Ok(self.store.record_withholding(&stored, self.ambient.now()).await?);
         }
         let payload = stored.event.to_json(link.as_ref())?.to_string();
-        let published = self.topic.publish(&stored, payload).await;
+        let (published, ()) =
+            tokio::join!(self.topic.publish(&stored, payload), self.asked_logos.ask(&self.store, &stored));
         metrics::delivery(Channel::Topic, published.is_ok());
         published?;
         tracing::info!("notify-reauth: published an event");

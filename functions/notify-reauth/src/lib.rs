@@ -2,6 +2,7 @@
 //! notices when a service is probably down.
 
 mod deliver;
+mod logos;
 mod outages;
 mod topic;
 
@@ -24,6 +25,7 @@ use tracing::instrument;
 use url::Url;
 
 use crate::{
+    logos::AskedLogos,
     outages::{NewlyBroken, OutageDetector},
     topic::Topic,
 };
@@ -36,6 +38,7 @@ pub struct NotifyReauth {
     public_base_url: Url,
     link_ttl: Duration,
     outages: OutageDetector,
+    asked_logos: AskedLogos,
 }
 
 /// An event, and the ids of all messages of the batch that hold it.
@@ -58,6 +61,7 @@ impl Function for NotifyReauth {
         Ok(Self {
             outages: OutageDetector::new(&store, environment, ambient)?,
             store,
+            asked_logos: AskedLogos::default(),
             ambient: ambient.clone(),
             topic: Topic::new(sns, environment.required("NOTIFICATION_TOPIC_ARN")?),
             public_base_url: public_base_url.ok_or_else(|| ConfigError::new("PUBLIC_BASE_URL", "is missing"))?,

@@ -12,6 +12,7 @@ use reauth_core::{
     aws::Aws,
     config::{ConfigError, Environment},
     lambda::RequestContext,
+    logos::LogoCache,
     store::StoreError,
     warm_up::Step,
     web::{ApiRequest, BrowserCookie, HttpFunction, Problem, Response, callback_url, page::Branding, response, state},
@@ -29,6 +30,7 @@ pub struct ReauthCallback {
     ambient: Ambient,
     public_base_url: Option<Url>,
     branding: Branding,
+    logos: LogoCache,
 }
 
 /// A callback whose `state` is that of a reauthorization. Its claim has not been checked.
@@ -48,8 +50,10 @@ struct Visit {
 
 impl HttpFunction for ReauthCallback {
     fn new(environment: &Environment, ambient: &Ambient) -> Result<Self, ConfigError> {
+        let authorized = AuthorizedClient::new(&Aws::new(environment)?, ambient)?;
         Ok(Self {
-            authorized: AuthorizedClient::new(&Aws::new(environment)?, ambient)?,
+            logos: LogoCache::new(&authorized.store, ambient),
+            authorized,
             ambient: ambient.clone(),
             public_base_url: environment.base_url("PUBLIC_BASE_URL")?,
             branding: Branding::from_environment(environment)?,

@@ -66,7 +66,11 @@ impl ReauthCallback {
                 (title, content)
             }
         };
-        pages.show(Page::new(StatusCode::OK, &title, &content))
+        let logo = match account.as_ref().and_then(|account| account.service_logo.as_deref()) {
+            Some(url) => self.logos.image(url).await,
+            None => None,
+        };
+        pages.show(Page { logo: logo.as_ref(), ..Page::new(StatusCode::OK, &title, &content) })
     }
 
     async fn shown_account(
@@ -100,6 +104,10 @@ impl ReauthCallback {
 
     /// The pages in the language of the reader: that of the reauthorization or of the contact, if it is known.
     async fn pages_for(&self, request: &Request, reauthorization: &Reauthorization) -> Pages<'_> {
+        if let Some(url) = self.branding.logo_url() {
+            // From now on, it is remembered.
+            self.logos.image(url.as_str()).await;
+        }
         if reauthorization.locale.is_some() {
             return self.pages(request, reauthorization.locale.as_ref());
         }
@@ -111,7 +119,8 @@ impl ReauthCallback {
     }
 
     pub(crate) fn pages(&self, request: &Request, wanted: Option<&Locale>) -> Pages<'_> {
-        Pages::new(&self.branding, request, wanted)
+        let logo = self.branding.logo_url().and_then(|url| self.logos.remembered(url.as_str()));
+        Pages::new(&self.branding, request, wanted).with_logo(logo)
     }
 }
 

@@ -3,6 +3,7 @@
 //! service is probably down.
 
 pub mod budget;
+mod logos;
 mod mails;
 mod notices;
 mod operator;
@@ -14,7 +15,7 @@ mod verify;
 use std::{sync::Arc, time::Duration};
 
 use digime::ambient::Ambient;
-use futures::future::join;
+use futures::future::{join, join3};
 use lambda_runtime::Error;
 use reauth_core::{
     authorized_client::{AuthorizedClient, AuthorizedClientError},
@@ -31,6 +32,7 @@ use tracing::instrument;
 
 use crate::{
     budget::Budget,
+    logos::Logos,
     mails::Mails,
     notices::NoticeSettings,
     operator::Operator,
@@ -49,6 +51,7 @@ pub struct SweepAccounts {
     queue: aws_sdk_sqs::Client,
     notifications_queue: Arc<str>,
     operator: Operator,
+    logos: Logos,
     notices: NoticeSettings,
     /// Of reminders and warnings.
     notice_budget: Budget,
@@ -94,6 +97,7 @@ impl Function for SweepAccounts {
         let rate = environment.parsed("NOTICE_RATE")?.unwrap_or_default();
         let budget = |kind| Budget::new(authorized.store.clone(), kind, rate, ambient);
         Ok(Self {
+            logos: Logos::new(&aws, &authorized.store, ambient)?,
             notices: NoticeSettings::new(environment)?,
             notice_budget: budget(NoticeKind::Event),
             mails: Mails::new(&aws, authorized.store.clone(), budget(NoticeKind::Mail), ambient)?,
@@ -111,14 +115,14 @@ impl Function for SweepAccounts {
         store.warm_up().into_iter().chain(store.warm_up_lists()).collect()
     }
 
-    /// Processes due items, looks at the outages of services, and tells the operator. None waits for another, or fails
+    /// Processes due items, looks at the outages of services, fetches logos, and tells the operator. None waits for another, or fails
     /// because of it.
     #[instrument(skip_all)]
     async fn handle(&self, _event: Value, invocation: Invocation) -> Result<Value, Error> {
         let deadline = invocation.deadline;
         let (store, operator, ambient) = (&self.authorized.store, &self.operator, &self.ambient);
         let outages = Outages { store, operator, ambient, deadline };
-        let told = join(operator.tell_of_webhook(deadline), outages.look_at_due());
+        let told = join3(operator.tell_of_webhook(deadline), outages.look_at_due(), self.logos.fetch_due(deadline));
         let (summary, _) = join(self.process_due_items(&invocation), told).await;
         let summary = summary?;
         let Summary { requeued, settled, expired, reminded, warned, mailed, planned, held, failed, left } = summary;

@@ -123,6 +123,11 @@ impl Control {
         self.change_account(account_id, |stored| stored.expires_at = expires_at)
     }
 
+    /// Sets `providerLogo`, the URL of the service's logo. By default, there is none.
+    pub fn set_account_logo(&self, account_id: &str, logo: Option<String>) -> bool {
+        self.change_account(account_id, |stored| stored.logo = logo)
+    }
+
     fn change_account(&self, account_id: &str, change: impl FnOnce(&mut crate::model::StoredAccount)) -> bool {
         let now_ms = self.shared.now().as_millisecond();
         self.shared.change(|state| {

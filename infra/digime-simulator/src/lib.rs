@@ -18,6 +18,7 @@ mod faults;
 mod guard;
 mod keys;
 mod listener;
+mod logos;
 mod model;
 mod nonces;
 mod observer;

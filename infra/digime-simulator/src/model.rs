@@ -146,6 +146,9 @@ pub(crate) struct StoredAccount {
     pub(crate) created_ms: i64,
     pub(crate) updated_ms: i64,
     pub(crate) broken: Option<ErrorShape>,
+    /// `providerLogo` in the API.
+    #[serde(default)]
+    pub(crate) logo: Option<String>,
     /// Another error that reads of this account end with.
     pub(crate) read_error: Option<Value>,
     /// The account's own username, while its user is signed in with another account of the service.
@@ -199,6 +202,9 @@ impl StoredAccount {
             "serviceTypeReference": service_reference(&account.service_name),
             "sourceId": account.service_type_id,
         });
+        if let Some(logo) = &self.logo {
+            listed["providerLogo"] = json!(logo);
+        }
         if let Some(username) = &account.username {
             listed["username"] = json!(username);
         }

@@ -14,7 +14,7 @@ use crate::guard::guard;
 use crate::listener::ResetSwitch;
 use crate::observer::Moment;
 use crate::shared::{RecordedRequest, Shared};
-use crate::{api_access, api_manage, api_oauth, auth, consent, control_http, root};
+use crate::{api_access, api_manage, api_oauth, auth, consent, control_http, logos, root};
 
 const MAX_BODY_BYTES: usize = 1024 * 1024;
 
@@ -42,6 +42,7 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router {
         .nest("/apps/saas", consent::router())
         .layer(from_fn_with_state(shared.clone(), observe))
         .nest("/_simulator", control_http::router())
+        .route("/logos/{file}", get(logos::show))
         .route("/", get(root::show))
         .route("/openapi.yaml", get(root::description))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))

@@ -95,6 +95,7 @@ impl State {
             created_ms: known.map_or(now_ms, |stored| stored.created_ms),
             updated_ms: now_ms,
             broken: None,
+            logo: None,
             read_error: None,
             own_username: None,
             expires_at: Some((now + AUTHORIZATION_LIFETIME).as_millisecond()),

@@ -22,13 +22,17 @@ pub(crate) fn contract(demo: &DemoSecrets) -> NewContract {
 /// Creates the demo user with three accounts in the simulator, unless the user exists. Stores the user's grant in the
 /// service, unless the service has data of the user.
 pub(crate) async fn add_user(control: &Control, application: &Application) -> Result<(), String> {
-    if !control.users().iter().any(|user| user == DEMO_USER) {
-        add_accounts(control);
-    }
+    ensure_accounts(control);
     // A user with data in the service has a grant, or lost it on purpose, as through a button of the console.
     match application.call(Method::GET, &format!("/users/{DEMO_USER}/accounts"), &Value::Null).await {
         Ok(_) => Ok(()),
         Err(_) => store_grant(control, application, DEMO_USER, DEMO_USER, DEMO_CONTRACT).await,
+    }
+}
+
+fn ensure_accounts(control: &Control) {
+    if !control.users().iter().any(|user| user == DEMO_USER) {
+        add_accounts(control);
     }
 }
 
@@ -41,6 +45,17 @@ pub(crate) fn add_accounts(control: &Control) {
         ("3_demo-instagram", "Instagram", "alex.takes.photos"),
     ] {
         control.add_account(DEMO_USER, Account::new(id, service, Some(username)));
+    }
+}
+
+/// Gives the demo user's accounts the logos that the simulator serves. Creates the user first, so that the first list of the
+/// accounts names them.
+pub(crate) fn add_logos(control: &Control, url: impl Fn(&str) -> String) {
+    ensure_accounts(control);
+    for (id, name) in
+        [("1_demo-bank", "meadow-bank"), ("2_demo-hospital", "st-clements"), ("3_demo-instagram", "instagram")]
+    {
+        control.set_account_logo(id, Some(url(name)));
     }
 }
 

@@ -28,6 +28,12 @@ pub struct Endpoints {
 }
 
 impl Endpoints {
+    /// The URL of a logo that the simulator serves.
+    #[must_use]
+    pub fn logo_url(&self, name: &str) -> String {
+        self.digime_base_url.replace("/v1.7/", &format!("/logos/{name}.svg"))
+    }
+
     /// The URL of a queue, as used in `SendMessage`.
     #[must_use]
     pub fn queue_url(&self, queue: Queue) -> String {
@@ -72,7 +78,6 @@ impl Endpoints {
             .into_iter()
             .filter(|name| function != Function::Events || self.has_webhook() || !name.starts_with("WEBHOOK"))
             .filter(|name| function != Function::SweepAccounts || self.has_mails() || *name != "EMAILS_QUEUE_URL")
-            .filter(|name| self.is_given(name))
             .filter(|name| !(self.no_return_url && *name == "DEFAULT_RETURN_URL"))
             .map(|name| {
                 let other = self.overrides.get(name).cloned();
@@ -89,11 +94,6 @@ impl Endpoints {
     /// Whether this service writes to users.
     fn has_mails(&self) -> bool {
         self.overrides.contains_key("EMAIL_FROM")
-    }
-
-    /// Whether a setting without a default is given.
-    fn is_given(&self, name: &str) -> bool {
-        !matches!(name, "DEFAULT_TIME_ZONE" | "SUPPORT_URL") || self.overrides.contains_key(name)
     }
 
     fn value(&self, name: &str, function: Function) -> String {
@@ -119,7 +119,8 @@ impl Endpoints {
             "DEFAULT_LOCALE" => "en".to_owned(),
             "APPLICATION_NAME" => "Demo Application".to_owned(),
             "APPLICATION_COLOR" => "#1652c6".to_owned(),
-            "APPLICATION_LOGO_URL" => String::new(),
+            "APPLICATION_LOGO_URL" => self.logo_url("demo-application"),
+            "LOGO_ALLOW_LOOPBACK" => "true".to_owned(),
             "SUPPORT_URL" => "mailto:support@demo.example".to_owned(),
             "READ_RESULTS_QUEUE_URL" => self.queue_url(Queue::ReadResults),
             "NOTIFICATIONS_QUEUE_URL" => self.queue_url(Queue::Notifications),
@@ -244,6 +245,8 @@ fn settings_of(function: Function) -> Vec<&'static str> {
                 "DEFAULT_TIME_ZONE",
                 "SERVICE_LIFETIMES",
                 "NOTICE_RATE",
+                "APPLICATION_LOGO_URL",
+                "LOGO_ALLOW_LOOPBACK",
             ];
             [COMMON, TABLE, DIGIME, &own].concat()
         }

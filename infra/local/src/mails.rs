@@ -116,6 +116,12 @@ impl Mails {
         self.sent().clone()
     }
 
+    /// The mail with this id, if it is one of the last 1,000.
+    #[must_use]
+    pub fn find(&self, message_id: &str) -> Option<SentMail> {
+        self.sent().iter().find(|mail| mail.message_id == message_id).cloned()
+    }
+
     /// Puts SES's event about a mail on the queue of feedback, as SNS delivers it raw.
     pub fn give_feedback(&self, mail: &SentMail, feedback: MailFeedback) -> Result<(), MailsError> {
         let event = event(mail, feedback, self.0.ambient.now());

@@ -21,6 +21,7 @@ use crate::{
     clock::{ClockError, MovableClock},
     demo,
     index::Index,
+    mails::{MailFeedback, Mails, MailsError},
     names::{self, Queue},
     queues::{QueueError, Queues},
     topic::Topic,
@@ -34,6 +35,8 @@ pub(crate) struct Operations {
     /// The notices for the operator.
     pub(crate) alarms: Topic,
     pub(crate) application: Application,
+    /// The mails that were sent to users.
+    pub(crate) mails: Mails,
     pub(crate) control: Control,
     /// `None` if the caller of the system has a clock of its own, as tests have.
     pub(crate) clock: Option<MovableClock>,
@@ -61,6 +64,8 @@ pub(crate) enum OperationError {
     Clock(#[from] ClockError),
     #[error(transparent)]
     Queue(#[from] QueueError),
+    #[error(transparent)]
+    Mails(#[from] MailsError),
     #[error(transparent)]
     Application(#[from] ReadError),
     #[error("{0}")]
@@ -117,6 +122,18 @@ impl Operations {
         }
         let outcome = tested["error"].as_str().map_or_else(|| tested["statusCode"].to_string(), str::to_owned);
         Err(OperationError::NotDelivered(outcome))
+    }
+
+    /// Lets SES say what the receiver of a mail answered.
+    pub(crate) fn answer_mail(&self, message_id: &str, feedback: MailFeedback) -> Result<(), OperationError> {
+        let mail = self.mails.find(message_id).ok_or(OperationError::Unknown("mail"))?;
+        Ok(self.mails.give_feedback(&mail, feedback)?)
+    }
+
+    /// The contact of a user, as the API shows it. Null if there is none.
+    pub(crate) async fn contact(&self, user: &str) -> Value {
+        let user = percent_encoding::utf8_percent_encode(user, percent_encoding::NON_ALPHANUMERIC);
+        self.application.call(Method::GET, &format!("/users/{user}/contact"), &Value::Null).await.unwrap_or_default()
     }
 
     /// Moves one dead letter, or all of them, back to their queue. Returns their number.

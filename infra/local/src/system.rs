@@ -167,6 +167,7 @@ impl System {
             queues: queues.clone(),
             alarms: topics.alarms.clone(),
             application: application.clone(),
+            mails: mails.clone(),
             control: simulator.control(),
             clock: options.clock.clone(),
             links: link_urls(&endpoints, &storage)?,
@@ -235,6 +236,11 @@ impl System {
         let added = demo::add_user(&self.simulator.control(), &self.application).await;
         added.map_err(StartError::of("the demo user"))?;
         self.run_pipe().await.map_err(StartError::of("the console"))
+    }
+
+    /// Gives the demo user's accounts logos. Call it before [`System::add_demo_user`], whose list of the accounts names them.
+    pub fn add_demo_logos(&self) {
+        demo::add_logos(&self.simulator.control(), |name| self.endpoints.logo_url(name));
     }
 
     /// Invokes the sweep once.

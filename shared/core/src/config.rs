@@ -72,6 +72,15 @@ impl Environment {
         self.optional(variable).ok_or_else(|| ConfigError::new(variable, "is missing"))
     }
 
+    /// An optional variable that is `true` or `false`; `false` by default.
+    pub fn switch(&self, variable: &'static str) -> Result<bool, ConfigError> {
+        match self.optional(variable) {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(_) => Err(ConfigError::new(variable, "must be true or false")),
+        }
+    }
+
     /// An optional variable, parsed.
     pub fn parsed<T: FromStr<Err: ToString>>(&self, variable: &'static str) -> Result<Option<T>, ConfigError> {
         let value = self.optional(variable);

@@ -4,7 +4,7 @@
 //! root certificates would take longer than the rest of a function's start (docs/decisions/0005-http-client.md). No
 //! client follows redirects, uses a proxy, or retries a request that was sent.
 
-use std::{error::Error, fs, sync::Arc, time::Duration};
+use std::{error::Error, fs, io, sync::Arc, time::Duration};
 
 use aws_smithy_runtime_api::client::{
     http::{HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector},
@@ -110,6 +110,19 @@ pub struct Connector(pub Client);
 impl aws_smithy_runtime_api::client::http::HttpClient for Connector {
     fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
         SharedHttpConnector::new(self.clone())
+    }
+}
+
+/// The error of this type among an error and its causes.
+pub(crate) fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
+    if let Some(found) = error.downcast_ref() {
+        return Some(found);
+    }
+    // The source of an `io::Error` is that of the error in it, which would be skipped.
+    let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    match inner {
+        Some(inner) => find(inner),
+        None => find(error.source()?),
     }
 }
 

@@ -15,7 +15,7 @@ pub struct ListedAccount {
     pub username: Option<String>,
     /// The source's name.
     pub service_name: Option<String>,
-    /// The URL of the source's logo: `providerLogo`, else `providerFavIcon`. Only https.
+    /// The URL of the source's logo: `providerLogo`, else `providerFavIcon`. Only https, or http on this machine.
     pub service_logo: Option<String>,
     /// `createdDate`: when the user linked the account.
     pub created_at: Option<Timestamp>,

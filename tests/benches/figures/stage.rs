@@ -96,6 +96,8 @@ impl Stage {
     /// Starts everything; with a webhook if there is a URL for it.
     pub(crate) async fn new(webhook: Option<&str>) -> Self {
         let mut settings = BTreeMap::from([("RUST_LOG".to_owned(), "warn".to_owned())]);
+        // Else the sweep fetches it.
+        settings.insert("APPLICATION_LOGO_URL".to_owned(), String::new());
         if let Some(url) = webhook {
             settings.insert("WEBHOOK_URL".to_owned(), url.to_owned());
             settings.insert("WEBHOOK_SECRET_ID".to_owned(), names::WEBHOOK_SECRET.to_owned());

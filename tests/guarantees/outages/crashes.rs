@@ -1,8 +1,5 @@
 //! The process is killed before and after every request that counts accounts, or that looks at an outage.
 
-use http::StatusCode;
-use tests::DEMO_CONTRACT;
-
 use super::*;
 
 /// More points than any walk has.

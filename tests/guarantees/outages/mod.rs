@@ -2,14 +2,16 @@
 
 mod crashes;
 mod detection;
+mod notices;
 mod scale;
 
 use std::ops::Range;
 
 use digime_simulator::Account;
+use http::StatusCode;
 use local::names;
 use serde_json::{Value, json};
-use tests::{World, WorldBuilder, broken};
+use tests::{DEMO_CONTRACT, World, WorldBuilder, broken};
 
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
@@ -83,4 +85,28 @@ fn break_at_a_usual_rate(world: &World, accounts: u64) {
             "accounts": {"N": accounts.to_string()}, "ttl": {"N": (now + 1_000_000).to_string()}})
     };
     import(world, (1..=7 * 288).map(counter).collect());
+}
+
+/// A user of the service with a contact, whose account is healthy.
+async fn add_user_with_contact(world: &World, number: usize) {
+    let (id, account) = (user(number), Account::new(account(number), SERVICE, None));
+    world.system.simulator.control().add_account(&id, account);
+    put_contact(world, number).await;
+}
+
+/// Stores a grant of the user, with a contact.
+async fn put_contact(world: &World, number: usize) {
+    let id = user(number);
+    let body = json!({"userAccessToken": world.issue_tokens(&id), "contact": {"email": address(number)}});
+    let reply = world.put(&format!("/users/{id}/grants/{DEMO_CONTRACT}?replace=true"), &body).await;
+    assert_eq!(reply.status, StatusCode::NO_CONTENT, "{}", reply.body);
+}
+
+fn address(number: usize) -> String {
+    format!("{}@example.com", user(number))
+}
+
+/// To whom the mails went so far, up to the last 1,000, oldest first.
+fn recipients(world: &World) -> Vec<String> {
+    world.system.mails.all().into_iter().map(|mail| mail.to).collect()
 }

@@ -261,9 +261,14 @@ impl CreateReauthUrl {
         let accounts = accounts.accounts.into_values().map(|account| account.value).collect();
         let of_ended = ended.as_ref().and_then(|ended| ended.locale.as_ref());
         let asked = request.query().ok().as_ref().and_then(Choice::asked);
+        let overview = Overview::new(link, accounts, &grants, now);
+        let own = self.branding.logo_url().map(url::Url::as_str);
+        let of_services = overview.accounts.iter().filter_map(|one| one.account.service_logo.as_deref());
+        let logos = Logos(self.logos.images(own.into_iter().chain(of_services)).await);
+        let pages = self.link_pages(self.pages(request, of_ended.or(locale.as_ref())));
         Ok(LinkView {
-            pages: self.link_pages(self.pages(request, of_ended.or(locale.as_ref()))),
-            overview: Overview::new(link, accounts, &grants, now),
+            pages: LinkPages { logos, ..pages },
+            overview,
             ended,
             asked,
             has_expired: link.expires_at <= now,
@@ -272,7 +277,8 @@ impl CreateReauthUrl {
 
     /// The pages in the language of the reader: that of the reauthorization or of the contact, if it is known.
     pub(crate) fn pages(&self, request: &Request, wanted: Option<&Locale>) -> Pages<'_> {
-        Pages::new(&self.branding, request, wanted)
+        let logo = self.branding.logo_url().and_then(|url| self.logos.remembered(url.as_str()));
+        Pages::new(&self.branding, request, wanted).with_logo(logo)
     }
 
     fn link_pages<'a>(&'a self, pages: Pages<'a>) -> LinkPages<'a> {

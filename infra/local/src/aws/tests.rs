@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
+    mails::Mails,
     names::{self, Queue},
     queues::{QueueSettings, testing::*},
     server::{Server, listen},
@@ -45,7 +46,8 @@ async fn harness() -> Harness {
     let database = Database::memory().unwrap();
     TableDefinition::from_template().unwrap().create(&database, names::TABLE).unwrap();
     let secrets = Secrets::default();
-    let aws = Aws::new(database, secrets.clone(), queues.clone(), topics.clone(), ambient);
+    let mails = Mails::open(queues.clone(), ambient.clone(), None).unwrap();
+    let aws = Aws::new(database, secrets.clone(), queues.clone(), topics.clone(), mails, ambient);
     let server = Server::start(listen(0).await.unwrap(), aws.router()).unwrap();
     Harness { aws, server, queues, topics, secrets }
 }

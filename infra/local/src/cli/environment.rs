@@ -49,6 +49,7 @@ const REFUSED: &[(&str, &str)] = &[
     ("DIGIME_ONBOARD_URL", OWN_DIGIME),
     ("EMAILS_QUEUE_URL", OWN_RESOURCE),
     ("EMAIL_CONFIGURATION_SET", OWN_RESOURCE),
+    ("LOGO_ALLOW_LOOPBACK", "is always true in the local system"),
     ("METRICS_NAMESPACE", "is not used: the local system writes no metrics"),
     ("NOTIFICATIONS_QUEUE_URL", OWN_RESOURCE),
     ("NOTIFICATION_TOPIC_ARN", OWN_RESOURCE),

@@ -51,6 +51,7 @@ async fn start(options: Options, ambient: Ambient) -> Result<System, String> {
     // Subscribed before the first event.
     let (events, notices) = (system.topic.subscribe(), system.alarm_topic.subscribe());
     // Without log lines, so that what a developer needs is printed first.
+    system.add_demo_logos();
     let demo_user = system.add_demo_user().with_subscriber(NoSubscriber::default()).await;
     demo_user.map_err(|error| error.to_string())?;
     output::print(&output::introduction(&system.info.read()));

@@ -142,15 +142,22 @@ actions! {
     TEST_WEBHOOK = "test-webhook", "Send a test event",
         |bases, _| bases.local(Method::POST, "webhook/test", None),
         "The endpoint accepted a test event.";
-    BREAK_SERVICE = "break-service", "Break 60 accounts of Meadow Bank",
+    BREAK_SERVICE = "break-service", "Break 120 accounts of Meadow Bank",
         |bases, subject| {
             let path = format!("services/{}/break", segment(subject.target));
-            bases.local(Method::POST, &path, Some(json!({ "accounts": 60 })))
+            // Two times as many as count as an outage in five minutes, because the five minutes can end in between.
+            bases.local(Method::POST, &path, Some(json!({ "accounts": 120 })))
         },
-        "60 users have an account that broke, and the application has read it. The sweep tells the operator within a minute.";
+        "120 users have an account that broke, and the application has read it. The sweep tells the operator within a minute.";
     MEND_SERVICE = "mend-service", "Mend them",
         |bases, subject| bases.local(Method::POST, &format!("services/{}/mend", segment(subject.target)), None),
         "The accounts are authorized again, and the application has read them.";
+    BOUNCE_MAIL = "bounce-mail", "Bounce",
+        |bases, subject| bases.local(Method::POST, &format!("mails/{}/bounce", segment(subject.target)), None),
+        "The address does not exist: SES said so, and no more mails go to it.";
+    COMPLAIN_MAIL = "complain-mail", "Complain",
+        |bases, subject| bases.local(Method::POST, &format!("mails/{}/complain", segment(subject.target)), None),
+        "The user reported the mail as spam: SES said so, and no more mails go to the address.";
     REDRIVE = "redrive", "Redrive all",
         |bases, subject| bases.local(Method::POST, &format!("queues/{}/redrive", segment(subject.target)), None),
         "The dead letters were moved back to the queue.";

@@ -29,7 +29,7 @@
     return seconds < 0 ? `in ${text}` : `${text} ago`;
   };
   const showAges = () => {
-    for (const time of document.querySelectorAll("time")) {
+    for (const time of document.querySelectorAll("time[datetime]")) {
       const text = age(Date.parse(time.dateTime));
       if (time.textContent !== text) time.textContent = text;
     }

@@ -15,10 +15,11 @@ use crate::{
 };
 
 /// The pages in the navigation.
-const PAGES: [(&str, &str); 5] = [
+const PAGES: [(&str, &str); 6] = [
     ("Overview", "/"),
     ("Users", "/console/users"),
     ("Notifications", "/console/notifications"),
+    ("Mails", "/console/mails"),
     ("Queues", "/console/queues"),
     ("digi.me", "/console/digime"),
 ];

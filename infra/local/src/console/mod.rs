@@ -7,6 +7,7 @@ mod account;
 mod actions;
 mod digime;
 mod layout;
+mod mails;
 mod notices;
 mod notifications;
 mod outages;
@@ -117,6 +118,9 @@ pub(crate) fn router(console: Console) -> Router {
         .route("/console/users/{user}/grants/{contract}", get(account::show_grant))
         .route("/console/notifications", get(notifications::list))
         .route("/console/notifications/{event}", get(notifications::show))
+        .route("/console/mails", get(mails::list))
+        .route("/console/mails/{message}", get(mails::show))
+        .route("/console/mails/{message}/html", get(mails::html))
         .route("/console/queues", get(queues::list))
         .route("/console/dead-letters/{message}", get(queues::show))
         .route("/console/digime", get(digime::show))

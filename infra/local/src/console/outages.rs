@@ -32,15 +32,16 @@ pub(super) fn overview(view: &View<'_>) -> Markup {
 fn row(view: &View<'_>, outage: &Outage) -> Markup {
     html! {
         li.row data-key={ "outage " (outage.service) } {
-            div.who { strong { (outage.service) } " " (state(view, outage)) }
-            div { (outage.accounts) " accounts broke" }
+            div.who { strong { (outage.service) } div { (outage.accounts) " accounts broke" } }
+            div { (state(view, outage)) }
             div.age { "since " (view.time(outage.since)) }
         }
     }
 }
 
 fn state(view: &View<'_>, outage: &Outage) -> Markup {
-    let held_until = html! { time { (exact(outage.held_until)) } };
+    // Exact, since an age says little here.
+    let held_until = exact(outage.held_until);
     html! {
         @match outage.state {
             OutageState::Suspected if outage.is_open(view.now) => {

@@ -32,11 +32,11 @@ pub(super) async fn show(State(console): State<Console>, visit: Visit) -> Respon
             (begin(view))
             (funnel(view))
             (attention(view))
+            (outages::overview(view))
             div.columns {
                 (recent(view))
                 (queues(view))
             }
-            (outages::overview(view))
             (webhook::overview(view))
         };
         Some(view.document("Overview", &content))

@@ -11,7 +11,7 @@ use maud::Markup;
 
 use super::notices::Notice;
 
-const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; form-action 'self'; \
+const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; frame-src 'self'; form-action 'self'; \
     base-uri 'none'; frame-ancestors 'none'";
 /// The header of the requests with which the script refreshes a page.
 const REFRESH: &str = "x-console-refresh";

@@ -12,6 +12,7 @@ use super::{
     Console,
     actions::{self, Action, Subject},
     layout::{View, badge, target_path, user_link},
+    mails,
     overview::user_row,
     respond::Visit,
     timeline,
@@ -68,6 +69,7 @@ fn since(account: &Account) -> Option<jiff::Timestamp> {
 
 pub(super) async fn show(State(console): State<Console>, Path(user): Path<String>, visit: Visit) -> Response {
     let simulated = console.operations.application.simulated_user(&user).await;
+    let contact = console.operations.contact(&user).await;
     console.page(&visit, |view| {
         let id: UserId = user.parse().ok()?;
         let known = view.tables.user(&id)?;
@@ -83,7 +85,7 @@ pub(super) async fn show(State(console): State<Console>, Path(user): Path<String
                     ul.rows { @for account in &accounts.items { (account_row(view, &id, account)) } }
                     (view.pager(&accounts, "page", "accounts"))
                 }
-                div.side { (grants(view, &id, known, simulated.as_deref())) }
+                div.side { (grants(view, &id, known, simulated.as_deref())) (mails::contact(&contact)) }
             }
         };
         Some(view.document(&format!("User {id}"), &content))

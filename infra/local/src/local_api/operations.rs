@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use super::{LocalApi, Refused, Route};
 use crate::{
+    MailFeedback,
     application::ReadError,
     clock::ClockError,
     json::{self, Object},
@@ -27,6 +28,8 @@ pub(super) fn routes() -> Vec<Route> {
         Route::new("POST /_local/events/{eventId}/redeliver", redeliver),
         Route::new("POST /_local/webhook/enable", enable_webhook),
         Route::new("POST /_local/webhook/test", test_webhook),
+        Route::new("POST /_local/mails/{messageId}/bounce", bounce_mail),
+        Route::new("POST /_local/mails/{messageId}/complain", complain_about_mail),
         Route::new("POST /_local/queues/{queue}/redrive", redrive),
         Route::new("POST /_local/services/{service}/break", break_service),
         Route::new("POST /_local/services/{service}/mend", mend_service),
@@ -52,6 +55,7 @@ impl From<OperationError> for Refused {
             }
             OperationError::Clock(ClockError::File(_))
             | OperationError::Queue(_)
+            | OperationError::Mails(_)
             | OperationError::Table(_)
             | OperationError::Json(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };
@@ -78,6 +82,16 @@ async fn enable_webhook(State(api): State<LocalApi>) -> Result<StatusCode, Refus
 
 async fn test_webhook(State(api): State<LocalApi>) -> Result<StatusCode, Refused> {
     api.operations.test_webhook().await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn bounce_mail(State(api): State<LocalApi>, Path(message): Path<String>) -> Result<StatusCode, Refused> {
+    api.operations.answer_mail(&message, MailFeedback::PermanentBounce)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn complain_about_mail(State(api): State<LocalApi>, Path(message): Path<String>) -> Result<StatusCode, Refused> {
+    api.operations.answer_mail(&message, MailFeedback::Complaint)?;
     Ok(StatusCode::NO_CONTENT)
 }
 

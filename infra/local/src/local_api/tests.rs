@@ -71,6 +71,14 @@ async fn event(system: &System) -> String {
     published["data"]["eventId"].as_str().unwrap().to_owned()
 }
 
+/// The id of a new mail.
+fn mail(system: &System) -> String {
+    let mail = serde_json::json!({"messageId": "", "sentAt": "2026-11-23T09:00:00Z", "from": "a@example.com",
+        "to": "b@example.com", "replyTo": [], "subject": "A mail", "text": "Text", "html": "<p>Text</p>", "headers": [],
+        "tags": [], "configurationSet": "set"});
+    system.mails.send(serde_json::from_value(mail).unwrap()).unwrap()
+}
+
 /// The JSON of a message's example.
 fn example(message: &Value) -> Option<&Value> {
     message["content"].as_object()?.values().next()?.get("example")
@@ -117,7 +125,7 @@ async fn every_example_of_a_request_is_accepted_and_answered_in_the_form_of_the_
         let (method, path) = route.split_once(' ').unwrap();
         let path = path.replace("{userId}", DEMO_USER).replace("{contractId}", "my-contract");
         let path = path.replace("{accountId}", BANK).replace("{id}", BANK).replace("{queue}", "ReadResults");
-        let path = path.replace("{service}", "Meadow%20Bank");
+        let path = path.replace("{service}", "Meadow%20Bank").replace("{messageId}", &mail(&system));
         let path = if path.contains("{eventId}") { path.replace("{eventId}", &event(&system).await) } else { path };
         let base = match path.strip_prefix("/_simulator/") {
             Some(_) => info.digime_control_url.trim_end_matches("/_simulator/"),

@@ -121,7 +121,8 @@ impl Store {
         for one in &part {
             write_account(&mut transaction, one, now)?;
             for event in &one.events {
-                transaction.put_event(event, &link_key_id, commit.context.traceparent)?;
+                let logo = one.change.account.service_logo.as_deref();
+                transaction.put_event(event, &link_key_id, commit.context.traceparent, logo)?;
             }
             for (id, settlement) in &one.change.settled {
                 let own = commit.reauthorization.as_ref().filter(|(own, _)| own == id).map(|(_, version)| *version);

@@ -34,6 +34,8 @@ pub enum Condition {
     Webhook,
     /// The outage of a service has the version that was read.
     Outage,
+    /// The logo is new, or still exists.
+    Logo,
     /// The condition of a write of a single item, before the caller names it.
     Item,
 }

@@ -37,6 +37,8 @@ pub struct StoredEvent {
     pub redeliveries: u64,
     /// Whether the sweep has put the event on the queue again.
     pub is_requeued: bool,
+    /// The URL of the logo of the account's service.
+    pub service_logo: Option<String>,
 }
 
 /// An undelivered event that was rescheduled and is to be put on the queue again.
@@ -91,10 +93,10 @@ impl StoredEvent {
         let corrupt = |error: serde_json::Error| StoreError::Corrupt(error.to_string());
         let payload = serde_json::from_str(&item.payload).map_err(corrupt)?;
         let event = Event::from_json(payload).map_err(corrupt)?;
-        let EventItem { link_key_id, published_at, traceparent, redeliveries, due_at, .. } = item;
+        let EventItem { link_key_id, published_at, traceparent, redeliveries, due_at, service_logo, .. } = item;
         // An event is written with the time of its first delivery by the sweep, which sets a later one.
         let is_requeued = due_at.is_some_and(|due_at| due_at > after(event.timestamp, UNDELIVERED_AFTER));
-        Ok(Self { event, link_key_id, published_at, traceparent, redeliveries, is_requeued })
+        Ok(Self { event, link_key_id, published_at, traceparent, redeliveries, is_requeued, service_logo })
     }
 
     /// Parses the body of a `Notifications` message: one DynamoDB stream record in JSON with the new image of an event.
@@ -115,6 +117,7 @@ impl Transaction<'_> {
         event: &Event,
         link_key_id: &str,
         traceparent: TraceParent,
+        service_logo: Option<&str>,
     ) -> Result<(), StoreError> {
         let Subject { user_id, about, sequence, event_id, .. } = &event.subject;
         let payload = event.to_json(None).map_err(|error| StoreError::Corrupt(error.to_string()))?;
@@ -128,6 +131,7 @@ impl Transaction<'_> {
             withheld_at: None,
             traceparent: Some(traceparent),
             redeliveries: 0,
+            service_logo: service_logo.filter(|_| event.detail.carries_link()).map(str::to_owned),
             log_shard: Some(key::log_shard(event_id)),
             due_shard: Some(key::due_events_shard(user_id)),
             due_at: Some(after(event.timestamp, UNDELIVERED_AFTER)),

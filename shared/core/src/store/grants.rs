@@ -207,7 +207,7 @@ impl Store {
         }
         transaction.put(Condition::Grant, item, condition, &values)?;
         for event in &events {
-            transaction.put_event(event, &link_key_id, context.traceparent)?;
+            transaction.put_event(event, &link_key_id, context.traceparent, None)?;
         }
         if let Some(change) = reauthorization {
             change.add_to(&mut transaction, now)?;

@@ -187,6 +187,9 @@ pub(super) struct EventItem {
     /// How often the application asked for the event again.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub(super) redeliveries: u64,
+    /// The URL of the service's logo, of which the page behind the event's link shows a copy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) service_logo: Option<String>,
     /// An event of an earlier version of this service has none, and is not in the log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) log_shard: Option<String>,

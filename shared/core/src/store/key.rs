@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use reauth_domain::{AccountId, ContractId, EventId, ReauthorizationId, ServiceKey, Target, UserId, time::rfc3339};
 
 use super::{Item, NoticeKind};
+use crate::keyring::sha256;
 
 /// The number of partitions of each index.
 pub(super) const SHARDS: u8 = 16;
@@ -44,6 +45,9 @@ const OUTAGE: &str = "OUTAGE";
 const BREAKS: &str = "BREAKS#";
 /// The partition of the due outages.
 pub(super) const DUE_SERVICES: &str = "due-service#00";
+const LOGO: &str = "LOGO";
+/// The partition of the due logos.
+pub(super) const DUE_LOGOS: &str = "due-logo#00";
 /// The prefix of the sort keys of the attempts to post an event.
 pub(super) const ATTEMPTS: &str = "webhook#";
 /// The prefix of the sort keys of a user's pointers to reauthorizations.
@@ -201,6 +205,11 @@ fn service_partition(service: &ServiceKey) -> String {
 /// The service of a partition key.
 pub(super) fn service(pk: &str) -> Option<ServiceKey> {
     pk.strip_prefix(SERVICE).map(ServiceKey::stored)
+}
+
+/// The logo that is fetched from a URL. A URL may be longer than a key.
+pub(super) fn logo(url: &str) -> Key {
+    Key { pk: format!("{LOGO}#{}", sha256(url)), sk: LOGO.to_owned() }
 }
 
 /// The last outage of a service.

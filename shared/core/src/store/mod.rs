@@ -14,6 +14,7 @@ mod last_reads;
 mod links;
 mod listing;
 mod log;
+mod logos;
 mod notice_budget;
 mod notices;
 mod outage;
@@ -39,6 +40,7 @@ pub use self::{
     links::{Link, LinkUse, OngoingResult, OngoingUse, RecordedUse, StoredLink},
     listing::{Cursor, DueItem, DueKind, DueShard, InNeed, StatusPage},
     log::{LogCursor, LogPage, LogQuery, LoggedEvent, Redelivery},
+    logos::DueLogo,
     notice_budget::NoticeKind,
     reauthorizations::{NewReauthorizationSecrets, ReauthorizationChange, StoredReauthorization},
     stored_item::StoredItem,

@@ -1,6 +1,6 @@
 //! The HTTP client of the webhook: one POST to one URL, and what became of it.
 
-use std::{error::Error, io, pin::pin, time::Duration};
+use std::{pin::pin, time::Duration};
 
 use digime::ambient::Ambient;
 use http::header::CONTENT_TYPE;
@@ -10,10 +10,12 @@ use url::Url;
 
 use super::{
     answer,
-    guard::{AddressRefused, Guarded, Reach, System},
     outcome::{PostError, PostResult, Refusal, retry_after},
 };
-use crate::http_client;
+use crate::{
+    http_client,
+    outbound::guard::{AddressRefused, Guarded, Reach, System},
+};
 
 /// From resolving the name to the end of the TLS handshake.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -93,9 +95,9 @@ async fn read(answer: &mut Response, into: &mut Vec<u8>) {
 
 /// Why there is no answer. The error itself is not kept: it can contain the URL's host.
 fn cause(error: &reqwest::Error) -> PostError {
-    if find::<AddressRefused>(error).is_some() {
+    if http_client::find::<AddressRefused>(error).is_some() {
         PostError::AddressRefused
-    } else if find::<rustls::Error>(error).is_some() {
+    } else if http_client::find::<rustls::Error>(error).is_some() {
         PostError::TlsFailed
     } else if error.is_timeout() {
         PostError::Timeout
@@ -103,19 +105,6 @@ fn cause(error: &reqwest::Error) -> PostError {
         PostError::ConnectionFailed
     } else {
         PostError::Disconnected
-    }
-}
-
-/// The error of this type among an error and its causes.
-fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
-    if let Some(found) = error.downcast_ref() {
-        return Some(found);
-    }
-    // The source of an `io::Error` is that of the error in it, which would be skipped.
-    let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-    match inner {
-        Some(inner) => find(inner),
-        None => find(error.source()?),
     }
 }
 

@@ -3,7 +3,6 @@
 
 mod answer;
 mod client;
-mod guard;
 mod keys;
 mod outcome;
 
@@ -16,12 +15,13 @@ use secrecy::SecretString;
 use url::Url;
 
 pub use self::client::LONGEST_POST;
-pub use self::guard::InvalidUrl;
 pub use self::outcome::{Outcome, PostError, PostResult, Refusal};
-use self::{client::Client, guard::Reach, keys::SigningKeys};
+use self::{client::Client, keys::SigningKeys};
+pub use crate::outbound::InvalidUrl;
 use crate::{
     aws::Aws,
-    config::{ConfigError, Environment},
+    config::ConfigError,
+    outbound::guard::Reach,
     secrets::{Rotating, SecretError},
     services,
     warm_up::Step,
@@ -57,8 +57,9 @@ impl Webhook {
     /// Builds the webhook from `WEBHOOK_URL`, `WEBHOOK_SECRET_ID` and `WEBHOOK_ALLOW_LOOPBACK`. Makes no call.
     pub fn new(aws: &Aws<'_>, ambient: &Ambient) -> Result<Self, ConfigError> {
         let environment = aws.environment();
-        let (url, reach) = checked_url(environment.required("WEBHOOK_URL")?, allows_loopback(environment)?)
-            .map_err(|problem| ConfigError::new("WEBHOOK_URL", problem))?;
+        let (url, reach) =
+            checked_url(environment.required("WEBHOOK_URL")?, environment.switch("WEBHOOK_ALLOW_LOOPBACK")?)
+                .map_err(|problem| ConfigError::new("WEBHOOK_URL", problem))?;
         let secrets = services::secrets_manager(aws)?;
         let id = environment.required("WEBHOOK_SECRET_ID")?;
         let keys = Rotating::new(secrets, id, "webhook_secret", ambient, SigningKeys::read);
@@ -135,14 +136,6 @@ fn checked_url(url: &str, allow_loopback: bool) -> Result<(Url, Reach), InvalidU
 #[must_use]
 pub fn public_key(secret: &SecretString) -> Option<String> {
     SigningKeys::read(secret, None).ok()?.public_keys().pop()
-}
-
-fn allows_loopback(environment: &Environment) -> Result<bool, ConfigError> {
-    match environment.optional("WEBHOOK_ALLOW_LOOPBACK") {
-        None | Some("false") => Ok(false),
-        Some("true") => Ok(true),
-        Some(_) => Err(ConfigError::new("WEBHOOK_ALLOW_LOOPBACK", "must be true or false")),
-    }
 }
 
 #[cfg(test)]

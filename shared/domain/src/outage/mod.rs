@@ -214,4 +214,6 @@ fn hash(text: &str) -> u64 {
 }
 
 #[cfg(test)]
+mod mass_expiry;
+#[cfg(test)]
 mod tests;

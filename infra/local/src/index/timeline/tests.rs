@@ -36,6 +36,7 @@ fn event(minute: i64, episode: u8, detail: EventDetail) -> StoredEvent {
         traceparent: None,
         redeliveries: 0,
         is_requeued: false,
+        service_logo: None,
     }
 }
 

@@ -1,4 +1,4 @@
-//! Which addresses a webhook may be posted to: those of the public internet.
+//! Which addresses may be requested: those of the public internet.
 //!
 //! A URL that names an address is checked as it is. A name is resolved by [`Guarded`], and only the addresses that it
 //! returns are connected to. So an address cannot change between the check and the connection.
@@ -13,7 +13,7 @@ use ipnet::{Ipv4Net, Ipv6Net};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
-/// The IPv4 networks that are not posted to. From the
+/// The IPv4 networks that are not requested. From the
 /// [IANA IPv4 Special-Purpose Address Registry](https://www.iana.org/assignments/iana-ipv4-special-registry) those that
 /// are not globally reachable, and the networks named below.
 const FORBIDDEN_V4: &[&str] = &[
@@ -55,7 +55,7 @@ const FORBIDDEN_V4: &[&str] = &[
 /// with AWS's metadata service (`fc00::/7`), link-local (`fe80::/10`), site-local (`fec0::/10`) and multicast (`ff00::/8`).
 const GLOBAL_UNICAST_V6: &str = "2000::/3";
 
-/// The networks within [`GLOBAL_UNICAST_V6`] that are not posted to, from the
+/// The networks within [`GLOBAL_UNICAST_V6`] that are not requested, from the
 /// [IANA IPv6 Special-Purpose Address Registry](https://www.iana.org/assignments/iana-ipv6-special-registry).
 const FORBIDDEN_V6: &[&str] = &[
     // IETF protocol assignments (RFC 2928): Teredo, benchmarks, ORCHID. Of these, the globally reachable ones are anycast
@@ -87,10 +87,10 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
 
 /// Which addresses may be connected to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Reach {
+pub(crate) enum Reach {
     /// Public addresses.
     Public,
-    /// Public addresses and those of this machine: `WEBHOOK_ALLOW_LOOPBACK`.
+    /// Public addresses and those of this machine: `WEBHOOK_ALLOW_LOOPBACK` or `LOGO_ALLOW_LOOPBACK`.
     PublicAndLoopback,
     /// Those of this machine: a URL with `http`, so that an event is never sent over a network without TLS.
     Loopback,
@@ -99,9 +99,9 @@ pub(super) enum Reach {
 /// The error of a URL or a name without an address that may be connected to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the address is not a public one")]
-pub(super) struct AddressRefused;
+pub(crate) struct AddressRefused;
 
-/// Why a URL is not posted to. The text does not contain the URL.
+/// Why a URL is not requested. The text does not contain the URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidUrl {
     #[error("must be an absolute URL")]
@@ -118,7 +118,7 @@ pub enum InvalidUrl {
 
 impl Reach {
     /// Of the addresses that `url` may lead to. `allow_loopback` permits loopback addresses, and `http` to these only.
-    pub(super) fn of(url: &Url, allow_loopback: bool) -> Result<Self, InvalidUrl> {
+    pub(crate) fn of(url: &Url, allow_loopback: bool) -> Result<Self, InvalidUrl> {
         let reach = match (url.scheme(), allow_loopback) {
             ("https", false) => Self::Public,
             ("https", true) => Self::PublicAndLoopback,
@@ -137,7 +137,7 @@ impl Reach {
     }
 
     /// Checks the address or the name in a URL. An address is never resolved, so that [`Guarded`] does not see it.
-    pub(super) fn check(self, url: &Url) -> Result<(), AddressRefused> {
+    pub(crate) fn check(self, url: &Url) -> Result<(), AddressRefused> {
         let allowed = match url.host() {
             Some(Host::Ipv4(address)) => self.allows(address.into()),
             Some(Host::Ipv6(address)) => self.allows(address.into()),
@@ -148,7 +148,7 @@ impl Reach {
         allowed.then_some(()).ok_or(AddressRefused)
     }
 
-    pub(super) fn allows(self, address: IpAddr) -> bool {
+    pub(crate) fn allows(self, address: IpAddr) -> bool {
         let is_public = match address {
             IpAddr::V4(address) => is_public_v4(address),
             IpAddr::V6(address) => is_public_v6(address),
@@ -167,13 +167,13 @@ impl Reach {
 /// checked, and in a network with DNS64 each name has an address of NAT64 beside its public one. If none is left, the
 /// error is [`AddressRefused`].
 #[derive(Debug)]
-pub(super) struct Guarded<R> {
+pub(crate) struct Guarded<R> {
     reach: Reach,
     resolver: R,
 }
 
 impl<R> Guarded<R> {
-    pub(super) fn new(reach: Reach, resolver: R) -> Self {
+    pub(crate) fn new(reach: Reach, resolver: R) -> Self {
         Self { reach, resolver }
     }
 }
@@ -193,7 +193,7 @@ impl<R: Resolve> Resolve for Guarded<R> {
 
 /// The operating system's resolver.
 #[derive(Debug)]
-pub(super) struct System;
+pub(crate) struct System;
 
 impl Resolve for System {
     fn resolve(&self, name: Name) -> Resolving {
