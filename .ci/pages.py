@@ -2,7 +2,8 @@
 
 Chromium breaks accounts and tokens with the buttons of the console, opens reconnect links, and goes through digi.me's pages
 and back. Each page must be free of the errors that axe finds, in light and in dark mode, and must not scroll sideways on a
-phone or on a desktop. With a folder as its argument, the script also saves a picture of each page there.
+phone, on a desktop, or on a desktop at 200 %. A page that has an address is also shown in Dutch and in German, whose words are
+long. With a folder as its argument, the script also saves a picture of each page there.
 
 Most journeys have a return URL: the browser comes back to the application, and the page that a link shows afterwards is
 opened by its address. One local system has none: there, each journey ends on a page of the service.
@@ -11,8 +12,10 @@ opened by its address. One local system has none: there, each journey ends on a 
 import base64
 import importlib.resources
 import itertools
+import json
 import pathlib
 import sys
+import time
 import urllib.parse
 import urllib.request
 
@@ -25,10 +28,15 @@ const [done] = arguments;
 axe.run().then((found) => done(found.violations), (error) => done([String(error)]));
 """
 SCHEMES = ["light", "dark"]
-# The width and the height of a phone and of a desktop, and how many pixels of the screen one of theirs takes.
-SIZES = {"phone": (390, 844, 1), "desktop": (1280, 900, 1)}
-# The key of that name, in WebDriver.
-TAB = "\ue004"
+# The width and the height of a phone, of a desktop and of one at 200 %, and how many pixels of the screen one of theirs takes.
+SIZES = {"phone": (390, 844, 1), "desktop": (1280, 900, 1), "zoomed": (640, 450, 2)}
+# The other languages that each page is shown in, and the sizes and schemes for these.
+LANGUAGES, SIZES_OF_LANGUAGES, SCHEMES_OF_LANGUAGES = ["nl", "de"], {"phone": SIZES["phone"], "desktop": SIZES["desktop"]}, ["light"]
+# The keys of these names, in WebDriver.
+TAB, ENTER = "\ue004", "\ue007"
+NOT_NOW, NOT_USED = "Not now", "I no longer use this"
+# The buttons of the page of one account.
+ALONE = ["Reconnect Meadow Bank", NOT_NOW, NOT_USED]
 BANK, HOSPITAL = "1_demo-bank", "2_demo-hospital"
 AUTHORIZE, CANCEL = "//button[.='Authorize']", "//button[.='Cancel']"
 RETURNED = "//h1[.='Back at the application']"
@@ -41,7 +49,21 @@ class Walk:
 
     def __init__(self, check, chromium, addresses, pictures):
         self.check, self.chromium, self.pictures = check, chromium, pictures
-        self.api = addresses["API"]
+        self.api, self.digime = addresses["API"], addresses["digi.me"]
+        self.accept("en")
+
+    def accept(self, language):
+        """From now on, the browser asks for pages in this language."""
+        agent = self.chromium.run("return navigator.userAgent")
+        self.chromium.devtools("Emulation.setUserAgentOverride", userAgent=agent, acceptLanguage=language)
+
+    def ends(self, account, days):
+        """The source's authorization ends in so many days, and the application lists the accounts."""
+        ends_at = int((time.time() + days * 86_400) * 1000)
+        url = f"{urllib.parse.urljoin(self.digime, '/')}_simulator/accounts/{account}/expires-at"
+        body, kind = json.dumps({"expiresAt": ends_at}).encode(), {"content-type": "application/json"}
+        urllib.request.urlopen(urllib.request.Request(url, body, kind, method="PUT"), timeout=60).close()
+        send(f"{self.api}/users/demo-user/accounts?refresh=true")
 
     def console(self, *buttons):
         """Presses buttons of the console: a name, or a name and a target."""
@@ -80,10 +102,26 @@ class Walk:
         self.check(f"{name}: the text", not missing, (missing, shown))
         labels = self.chromium.run("return [...document.querySelectorAll('button')].map((one) => one.innerText)")
         self.check(f"{name}: the buttons", labels == list(buttons), labels)
-        primary = self.chromium.run("return document.querySelectorAll('button:not(.secondary), a.button').length")
+        primary = self.chromium.run("return document.querySelectorAll('button:not(.secondary, .quiet), a.button').length")
         self.check(f"{name}: one primary button at most", primary <= 1, primary)
         self.inspect(name)
         self.reach(name)
+        # A callback or the answer to a button is shown once.
+        # The outcome of a reauthorization has the language in which it began.
+        if "/reconnect/" in self.chromium.get("/url") and "ended=" not in self.chromium.get("/url") and self.chromium.run("return performance.getEntriesByType('navigation')[0].name === location.href && document.forms.length > 0"):
+            self.translated(name, title)
+
+    def translated(self, name, title):
+        """The same page in other languages."""
+        address = self.chromium.get("/url")
+        for language in LANGUAGES:
+            self.accept(language)
+            self.chromium.visit(address)
+            shown = self.chromium.run("return [document.documentElement.lang, document.querySelector('h1').innerText]")
+            self.check(f"{name}: in {language}", shown[0] == language and shown[1] != title, shown)
+            self.inspect(f"{name}, {language}", SIZES_OF_LANGUAGES, SCHEMES_OF_LANGUAGES)
+        self.accept("en")
+        self.chromium.visit(address)
 
     def reach(self, name):
         """Reaches the first link or button with the keyboard, if there is one: it must show that it has the focus."""
@@ -99,11 +137,11 @@ class Walk:
             picture = self.chromium.devtools("Page.captureScreenshot", captureBeyondViewport=True)["data"]
             (self.pictures / f"{name}.png").write_bytes(base64.b64decode(picture))
 
-    def inspect(self, name, sizes=SIZES):
+    def inspect(self, name, sizes=SIZES, schemes=SCHEMES):
         """Looks for errors of accessibility and for what is too wide, at each size and in each mode."""
         chromium = self.chromium
         chromium.run(AXE)
-        for (size, (width, height, scale)), scheme in itertools.product(sizes.items(), SCHEMES):
+        for (size, (width, height, scale)), scheme in itertools.product(sizes.items(), schemes):
             chromium.devtools(
                 "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=scale, mobile=False
             )
@@ -125,7 +163,7 @@ def mend_everything(walk):
     until(lambda: walk.grant() == "user_reauthorization_required")
     walk.check("the grant needs the user", walk.grant() == "user_reauthorization_required", walk.grant())
     walk.chromium.visit(link)
-    buttons = ["Reconnect to digi.me", "Reconnect Meadow Bank", "Reconnect St. Clement's Hospital"]
+    buttons = ["Reconnect to digi.me", "Reconnect Meadow Bank", NOT_USED, "Reconnect St. Clement's Hospital", NOT_USED, NOT_NOW]
     walk.page("much to mend", "Reconnect your accounts", "al•••••an", "MR•••••03", buttons=buttons)
     walk.press("//button[.='Reconnect to digi.me']", USER_PAGE)
     walk.press(AUTHORIZE, ACCOUNT_PAGE)
@@ -134,7 +172,7 @@ def mend_everything(walk):
     walk.ended(status="succeeded", accountId=BANK)
     walk.chromium.visit(link)
     title = "Reconnect St. Clement's Hospital"
-    walk.page("one account left", title, "Meadow Bank is connected.", buttons=[title])
+    walk.page("one account left", title, "Meadow Bank is connected.", buttons=[title, NOT_NOW, NOT_USED])
     walk.press(f'//button[.="{title}"]', ACCOUNT_PAGE)
     walk.press(AUTHORIZE, RETURNED)
     walk.ended(status="succeeded", accountId=HOSPITAL)
@@ -148,7 +186,7 @@ def start_again(walk):
     """The journey fails in several ways, and each time the link's page says so and lets the user start again."""
     walk.console(("break", BANK), "read", "kill-refresh", "expire-access", "read")
     link = walk.link(BANK)
-    buttons = ["Reconnect to digi.me", "Reconnect Meadow Bank"]
+    buttons = ["Reconnect to digi.me", "Reconnect Meadow Bank", NOT_USED, NOT_NOW]
     for name, button, code, text in [
         ("another person", "Authorize as this user", "WRONG_USER", "You signed in to digi.me as another person."),
         ("a used code", "A code that has been used", "INVALID_CODE", "The page was open for too long"),
@@ -166,7 +204,7 @@ def start_again(walk):
     walk.press(CANCEL, RETURNED)
     ended = walk.ended(status="failed", errorCode="USER_CANCEL", accountId=BANK)
     walk.chromium.visit(f"{link}?ended={ended}")
-    walk.page("a cancelled account", "Reconnect Meadow Bank", "You cancelled at Meadow Bank.", buttons=["Reconnect Meadow Bank"])
+    walk.page("a cancelled account", "Reconnect Meadow Bank", "You cancelled at Meadow Bank.", buttons=ALONE)
     walk.press("//button[.='Reconnect Meadow Bank']", ACCOUNT_PAGE)
     walk.press(AUTHORIZE, RETURNED)
     walk.ended(status="succeeded", accountId=BANK)
@@ -262,7 +300,7 @@ def without_return_url(walk):
     button, cancelled = "//button[.='Reconnect Meadow Bank']", "//p[.='You cancelled. Nothing was changed.']"
     walk.press(button, ACCOUNT_PAGE)
     walk.press(CANCEL, cancelled)
-    walk.page("back after a cancellation", "Reconnect Meadow Bank", buttons=["Reconnect Meadow Bank"])
+    walk.page("back after a cancellation", "Reconnect Meadow Bank", buttons=ALONE)
     walk.press(button, ACCOUNT_PAGE)
     walk.press(AUTHORIZE, "//h1[.='All set']")
     walk.page("back after a success", "All set", "Meadow Bank is connected.")
@@ -284,7 +322,76 @@ def own_url(walk, name, decision, title, text):
     walk.page(name, title, text)
 
 
-WALKS = [mend_everything, start_again, connection_alone, another_browser, dead_end, not_confirmed, refusals, without_return_url]
+def with_the_keyboard(walk):
+    """A user without a mouse, to whom the page shows the logos of the application and of the bank."""
+    walk.console(("break", BANK), "read")
+    link = walk.link(BANK)
+
+    def logos():
+        walk.chromium.visit(link)
+        return walk.chromium.run("return [...document.images].every((one) => one.naturalWidth > 0) && document.images.length") == 2
+
+    # The sweep fetches them. A page remembers for a minute that there is none.
+    walk.check("the logos are shown", until_minutes(logos), walk.chromium.run("return document.images.length"))
+    walk.page("with logos", "Reconnect Meadow Bank", "What happens next", "We never see your password.", "al•••••an", buttons=ALONE)
+    walk.chromium.visit(link)
+    reached = []
+    for _ in range(4):
+        walk.chromium.type(TAB)
+        reached.append(walk.chromium.run("return document.activeElement.innerText"))
+    walk.check("the keyboard reaches each button and the support", reached == [*ALONE, "Get help from Demo Application"], reached)
+    walk.chromium.visit(link)
+    walk.chromium.type(TAB)
+    walk.chromium.type(ENTER)
+    until(lambda: walk.chromium.post("/elements", using="xpath", value=ACCOUNT_PAGE))
+    walk.press(AUTHORIZE, RETURNED)
+    walk.ended(status="succeeded", accountId=BANK)
+
+
+def until_minutes(condition):
+    """As `until`, for up to two minutes."""
+    return any(until(condition) for _ in range(4))
+
+
+def not_now(walk):
+    """The user reconnects later, or not at all, and changes their mind."""
+    walk.console(("break", BANK), "read")
+    link = walk.link(BANK)
+    walk.chromium.visit(f"{link}?choose=postpone")
+    walk.page("later?", "Reconnect Meadow Bank later?", "You get no reminder for 7 days.", "Reconnect now instead", buttons=[NOT_NOW])
+    walk.press(f"//button[.='{NOT_NOW}']", "//h1[.='We remind you later']")
+    walk.page("later", "We remind you later", "You get no reminder before", "Back to Demo Application")
+    walk.chromium.visit(f"{link}?choose=dismiss")
+    walk.page("not used?", "Do you no longer use Meadow Bank?", "You can reconnect it later.", buttons=[NOT_USED])
+    walk.press(f"//button[.='{NOT_USED}']", "//h1[.='You no longer use Meadow Bank']")
+    walk.page("not used", "You no longer use Meadow Bank", "You get no more reminders", "Back to Demo Application")
+    walk.press("//a[.='Reconnect now instead']", "//button[.='Reconnect Meadow Bank']")
+    walk.page("not used any more", "You no longer use Meadow Bank", buttons=["Reconnect Meadow Bank"])
+    walk.press("//button[.='Reconnect Meadow Bank']", ACCOUNT_PAGE)
+    walk.press(AUTHORIZE, RETURNED)
+    walk.ended(status="succeeded", accountId=BANK)
+
+
+def ends_soon(walk):
+    """Two connections: one has ended, and one ends soon. Both are renewed, and a cancelled renewal changes nothing."""
+    walk.ends(BANK, 10)
+    walk.console(("break", HOSPITAL), "read")
+    link = walk.link(HOSPITAL)
+    walk.chromium.visit(link)
+    hospital = "Reconnect St. Clement's Hospital"
+    walk.page("one ended, one ends", "Reconnect your accounts", "Works until", buttons=[hospital, NOT_USED, "Renew Meadow Bank", NOT_NOW])
+    walk.press(f'//button[.="{hospital}"]', ACCOUNT_PAGE)
+    walk.press(AUTHORIZE, RETURNED)
+    walk.chromium.visit(link)
+    walk.page("one ends", "Renew Meadow Bank", "It works until then.", "is connected.", buttons=["Renew Meadow Bank"])
+    walk.press("//button[.='Renew Meadow Bank']", ACCOUNT_PAGE)
+    walk.press(CANCEL, RETURNED)
+    ended = walk.ended(status="failed", errorCode="USER_CANCEL", accountId=BANK)
+    walk.chromium.visit(f"{link}?ended={ended}")
+    walk.page("a cancelled renewal", "Renew Meadow Bank", "Nothing was changed. Your connection works until", buttons=["Renew Meadow Bank"])
+
+
+WALKS = [mend_everything, start_again, connection_alone, another_browser, dead_end, not_confirmed, refusals, without_return_url, with_the_keyboard, not_now, ends_soon]
 # What the local system of a walk is started with.
 OPTIONS = {without_return_url: ["--no-return-url"]}
 

@@ -22,6 +22,9 @@ ORIGINS = {"AllowedReturnOrigins": "https://app.example.com, https://www.example
 
 # By parameter: values that are refused, whatever the others are.
 MISTAKES = {
+    "ApplicationColor": ["", "blue", "#165", "1652c6", "#1652cg"],
+    "ApplicationLogoUrl": ["app.example.com/logo.png", "http://app.example.com/logo.png", "https://user:pass@app.example.com/logo.png", "https:///logo.png", "data:image/png;base64,"],
+    "SupportUrl": ["help@example.com", "http://example.com/help", "mailto:", "javascript:alert(1)"],
     "AllowedReturnOrigins": ["app.example.com", "https://app.example.com/", "https://a.example.com,b.example.com", "http://app.example.com", "*", "https://app"],
     "DefaultReturnOrigin": ["app.example.com", "https://app.example.com/accounts", "https://app"],
     "DefaultReturnPath": ["", "accounts", "/a#b", "/a b", "https://app.example.com/"],

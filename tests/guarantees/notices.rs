@@ -77,7 +77,8 @@ impl Interruption {
         let invoked = Arc::clone(world.system.functions.get(function));
         world.system.aws.observe(Some(Arc::new(move |moment, name| {
             let is_of_notices = ["sweep-accounts ", "notify-reauth "].iter().any(|function| name.starts_with(function));
-            if !is_of_notices {
+            // Between two requests that list what is due, there is nothing to interrupt.
+            if !is_of_notices || name.ends_with(":Query") || name.ends_with(":GetSecretValue") {
                 return Box::pin(async {});
             }
             let point = count.fetch_add(1, Ordering::SeqCst);
@@ -131,9 +132,9 @@ async fn heal_at_every_point(
         match (written.is_some(), told) {
             (false, 0) => unwritten += 1,
             (true, 0) => withheld += 1,
-            // `notify-reauth` had read the account when it healed: the publication was under way.
+            // `notify-reauth` had read the event, and the account, when it healed: the publication was under way.
             (true, 1) => {
-                assert!(reads >= 1, "the account was healed before it was read: {points:?}");
+                assert!(reads >= 2, "the account was healed before it was read: {points:?}");
                 published += 1;
             }
             other => panic!("{other:?} at {points:?}"),
@@ -144,7 +145,7 @@ async fn heal_at_every_point(
         let later = world.published().iter().skip(before).filter(|event| of_notice(event)).count();
         assert_eq!(later, told, "{points:?}");
     }
-    assert!(unwritten > 3 && withheld > 1 && published > 1, "{unwritten}, {withheld}, {published}");
+    assert!(unwritten > 2 && withheld > 1 && published > 1, "{unwritten}, {withheld}, {published}");
 }
 
 #[tokio::test]

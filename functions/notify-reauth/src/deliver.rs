@@ -35,11 +35,7 @@ impl NotifyReauth {
     #[instrument(skip_all, fields(event_id = %event.event.subject.event_id, user_id = %event.event.subject.user_id, account_id = event.event.subject.about.account_id(), contract_id = event.event.subject.about.contract_id()))]
     pub(crate) async fn deliver(&self, event: &StoredEvent) -> Result<(), DeliveryError> {
         // Boxed, because the futures of calls to AWS are large.
-        let (link, stored, is_true) = tokio::join!(
-            Box::pin(self.link(event)),
-            Box::pin(self.store.event(&event.event)),
-            Box::pin(self.is_true(&event.event))
-        );
+        let (link, stored) = tokio::join!(Box::pin(self.link(event)), Box::pin(self.store.event(&event.event)));
         let link = match link {
             // The user was erased: there is nobody to notify.
             Err(DeliveryError::Store(StoreError::Erased)) => return Ok(()),
@@ -52,7 +48,7 @@ impl NotifyReauth {
             return Ok(());
         }
         // The application gets what it asks for, as it was.
-        if !is_true? && stored.redeliveries == 0 {
+        if stored.redeliveries == 0 && !Box::pin(self.is_true(&event.event)).await? {
             tracing::info!("notify-reauth: withheld a notice that is no longer true");
             return Ok(self.store.record_withholding(&stored, self.ambient.now()).await?);
         }

@@ -164,7 +164,7 @@ impl SweepAccounts {
     async fn requeue(&self, item: &DueItem) -> Result<SweepOutcome, SweepError> {
         let next = after(self.ambient.now(), RETRY_INTERVAL);
         let Some(event) = self.authorized.store.reschedule_event(item, next).await? else {
-            return Ok(SweepOutcome::Open);
+            return Ok(SweepOutcome::Lost);
         };
         let request = self.queue.send_message().queue_url(&*self.notifications_queue);
         let sent = request.message_body(event.stream_record.to_string()).send().await;

@@ -61,7 +61,7 @@ impl SweepAccounts {
     async fn tell_or_plan(&self, item: &DueItem, context: RequestContext) -> Result<SweepOutcome, StoreError> {
         let store = &self.authorized.store;
         let until = after(context.triggered_at, RETRY_INTERVAL);
-        let Some(claimed) = store.claim_account(item, until).await? else { return Ok(SweepOutcome::Open) };
+        let Some(claimed) = store.claim_account(item, until).await? else { return Ok(SweepOutcome::Lost) };
         let account = &claimed.value;
         let last_read = async {
             if !self.notices.lifetimes.depends_on_reads(account) {
@@ -130,7 +130,7 @@ impl SweepAccounts {
     ) -> Result<SweepOutcome, SweepError> {
         let until = after(context.triggered_at, RETRY_INTERVAL);
         let Some(claimed) = self.authorized.store.claim_grant(item, until).await? else {
-            return Ok(SweepOutcome::Open);
+            return Ok(SweepOutcome::Lost);
         };
         if claimed.value.has_expired_unnoticed(context.triggered_at) {
             self.authorized.notice_expiry(claimed, context).await?;

@@ -1,5 +1,5 @@
-//! Works through due items in slices. Several sweeps at once do no work twice: each claims an item before it processes it,
-//! and each begins with another shard, so that they seldom meet.
+//! Works through due items in slices. Several sweeps at once do no work twice: each claims an item before it processes it.
+//! Each begins with another shard, so that they seldom meet; where they meet, one leaves the shard to the other.
 
 use std::{
     sync::atomic::{AtomicU32, Ordering},
@@ -24,6 +24,9 @@ const SLICE: usize = 50;
 pub(crate) const CONCURRENCY: usize = 16;
 /// Shards that are worked through at the same time.
 const SHARDS_AT_ONCE: usize = 4;
+/// When another sweep was first with so many items in a row, it works on the shard. The index is eventually consistent, so that
+/// a single one may just be no longer due.
+const LOST_IN_A_ROW: usize = 3;
 /// The remaining time that a change of an item in AWS requires: a call takes up to 6 seconds.
 pub(crate) const CHANGE_TIME: Duration = Duration::from_secs(8);
 /// The remaining time that verifying an account requires, so that no call to digi.me or AWS is cut off.
@@ -64,8 +67,18 @@ impl<'a> Run<'a> {
     ) -> Result<Summary, StoreError> {
         let mut summary = Summary::default();
         loop {
-            let outcomes = stream::iter(items).map(|item| self.process(item)).buffer_unordered(at_once);
-            if !summary.add(&outcomes.collect::<Vec<_>>().await) {
+            let mut items_of_slice = items.into_iter();
+            let mut lost = 0;
+            let first = loop {
+                let Some(item) = items_of_slice.next() else { return Ok(summary) };
+                match self.process(item).await {
+                    SweepOutcome::Lost if lost + 1 == LOST_IN_A_ROW => return Ok(summary),
+                    SweepOutcome::Lost => lost += 1,
+                    outcome => break outcome,
+                }
+            };
+            let rest = stream::iter(items_of_slice).map(|item| self.process(item)).buffer_unordered(at_once);
+            if !summary.add(&stream::iter([first]).chain(rest).collect::<Vec<_>>().await) {
                 return Ok(summary);
             }
             let (store, now) = (&self.sweep.authorized.store, self.sweep.ambient.now());

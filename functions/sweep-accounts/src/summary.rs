@@ -21,6 +21,8 @@ pub(crate) enum SweepOutcome {
     Planned,
     /// Nothing was changed: the item is no longer due, digi.me does not say, or another write came first.
     Open,
+    /// Another sweep claimed the item first.
+    Lost,
     /// Not processed, because the time was too short or digi.me is down. The item stays due.
     Left,
     /// Not processed, because enough notices were started in this minute. The item stays due.
@@ -45,8 +47,7 @@ pub(crate) struct Summary {
 }
 
 impl Summary {
-    /// Counts the outcomes of a slice. Returns whether another slice can hold more due items that can be processed. If
-    /// nothing of a slice was changed, another sweep works on it.
+    /// Counts the outcomes of a slice. Returns whether another slice can hold more due items that can be processed.
     pub(crate) fn add(&mut self, outcomes: &[SweepOutcome]) -> bool {
         let mut slice = Self::default();
         for outcome in outcomes {
@@ -61,7 +62,7 @@ impl Summary {
                 SweepOutcome::Held => &mut slice.held,
                 SweepOutcome::Failed => &mut slice.failed,
                 SweepOutcome::Left => &mut slice.left,
-                SweepOutcome::Open => continue,
+                SweepOutcome::Open | SweepOutcome::Lost => continue,
             };
             *count += 1;
         }

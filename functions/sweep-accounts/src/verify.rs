@@ -43,7 +43,7 @@ impl SweepAccounts {
             return self.apply(account, Signal::NeverConfirmed, context).await;
         }
         if !self.authorized.store.reschedule_item(item, next_verification(since, context.triggered_at)).await? {
-            return Ok(SweepOutcome::Open);
+            return Ok(SweepOutcome::Lost);
         }
         match self.ask(&account.value, context).await?.after_sweep() {
             Some(signal) => self.apply(account, signal, context).await,

@@ -17,6 +17,7 @@ mod sizes;
 mod small_cpu;
 mod stage;
 mod starts;
+mod sweep;
 mod table;
 mod tls;
 
@@ -37,6 +38,9 @@ async fn main() -> ExitCode {
     }
     if runs("log") {
         log::run(&mut table).await;
+    }
+    if runs("sweep") {
+        sweep::run(&mut table).await;
     }
     if runs("starts") {
         starts::run(&mut table).await;

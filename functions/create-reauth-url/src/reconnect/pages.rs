@@ -204,7 +204,11 @@ impl LinkPages<'_> {
                 }
             }
             @if overview.in_need().next().is_some() {
-                section { form method="post" { (self.action_button("postpone", &texts.postpone_button())) } }
+                section {
+                    form method="post" {
+                        div.choices { (self.action_button("postpone", &texts.postpone_button())) }
+                    }
+                }
             }
         }
     }
@@ -353,11 +357,15 @@ impl LinkPages<'_> {
             form method="post" {
                 input type="hidden" name="account" value=(account.account_id);
                 @if let Some(label) = label { button class=[(!is_primary).then_some("secondary")] type="submit" { (label) } }
-                // A list has one such button for all its accounts.
-                @if can_be_dismissed && layout == Layout::Alone {
-                    (self.action_button("postpone", &texts.postpone_button()))
+                @if can_be_dismissed {
+                    div.choices {
+                        // A list has one such button for all its accounts.
+                        @if layout == Layout::Alone {
+                            (self.action_button("postpone", &texts.postpone_button()))
+                        }
+                        (self.action_button("dismiss", &texts.dismiss_button()))
+                    }
                 }
-                @if can_be_dismissed { (self.action_button("dismiss", &texts.dismiss_button())) }
             }
         }
     }
