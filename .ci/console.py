@@ -273,7 +273,7 @@ def mails(walk):
     body = json.dumps({"userAccessToken": pair, "contact": {"email": "ann@example.org", "locale": "en"}}).encode()
     urllib.request.urlopen(urllib.request.Request(grant, body, method="PUT"), timeout=30).close()
     walk.open(f"/console/users/{USER}")
-    walk.shows("the contact", "example.org", "active", selector="#contact")
+    walk.shows("the contact, masked", "@ex", "active", selector="#contact")
     walk.console(("break", BANK), "read")
     # At noon of the next day: mails are not sent at night.
     hour = int(json.loads(send_text(f"{walk.api}/_local/clock"))["now"][11:13])
