@@ -305,8 +305,8 @@ def without_return_url(walk):
     walk.press(AUTHORIZE, "//h1[.='All set']")
     walk.page("back after a success", "All set", "Meadow Bank is connected.")
     for name, decision, title, text in [
-        ("cancelled without a link", CANCEL, "Meadow Bank is not connected", "You cancelled. Nothing was changed."),
-        ("refused without a link", "//button[.='ONBOARD_ERROR']", "Meadow Bank is not connected", "go back to Demo Application"),
+        ("cancelled without a link", CANCEL, "Meadow Bank was not renewed", "Nothing was changed. Your connection works until"),
+        ("refused without a link", "//button[.='ONBOARD_ERROR']", "Meadow Bank was not renewed", "Your connection works until"),
         ("succeeded without a link", AUTHORIZE, "Meadow Bank is connected again", ""),
     ]:
         own_url(walk, name, decision, title, text)
