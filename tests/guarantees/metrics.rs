@@ -3,9 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use digime::ambient::Ambient;
 use digime_simulator::{Account, ErrorShape, Failure};
+use jiff::tz::TimeZone;
 use local::{
-    Function,
+    Function, MailFeedback,
     aws::Fault,
     names::{self, Queue},
 };
@@ -115,6 +117,22 @@ async fn lose_a_service(world: &World) {
     world.hand_in(DEMO_USER, None, &read).await;
 }
 
+/// A user is written to, and the address bounces. The processes have the machine's clock, so the mail is made due, and the user
+/// lives where it is noon.
+async fn write_to_a_user(world: &World) {
+    let hour = Ambient::system().now().to_zoned(TimeZone::UTC).hour();
+    let zone = format!("Etc/GMT{:+}", hour - 12);
+    world.lose_with_contact("a-reader", &json!({"email": "ann@example.org", "timeZone": zone})).await;
+    let mut contact = world.items().into_iter().find(|item| item["SK"]["S"] == "CONTACT").unwrap();
+    contact["dueAt"]["S"] = json!("2026-01-01T00:00:00.000Z");
+    let request = serde_json::from_value(json!({"TableName": names::TABLE, "Item": contact})).unwrap();
+    world.system.database.put_item(request).unwrap();
+    world.sweep().await;
+    let mail = world.system.mails.all().remove(0);
+    world.system.mails.give_feedback(&mail, MailFeedback::PermanentBounce).unwrap();
+    world.run_until_idle().await;
+}
+
 /// What an operator must notice.
 async fn break_things(world: &World) {
     let control = world.system.simulator.control();
@@ -137,14 +155,20 @@ async fn break_things(world: &World) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_metric_is_written_as_it_is_described_and_the_reverse() {
-    let world =
-        World::builder().setting("OUTAGE_MIN_ACCOUNTS", "2").binaries().webhook().expect_leftovers().start().await;
+    let world = World::builder()
+        .setting("OUTAGE_MIN_ACCOUNTS", "2")
+        .binaries()
+        .webhook()
+        .mails()
+        .expect_leftovers()
+        .start()
+        .await;
     world.system.simulator.control().break_account(BANK, ErrorShape::Documented);
     lose_and_heal(&world).await;
     lose_and_heal_the_user(&world).await;
     world.hand_in(DEMO_USER, None, &healthy(BANK)).await;
     lose_a_service(&world).await;
-    world.sweep().await;
+    write_to_a_user(&world).await;
     break_things(&world).await;
     let documents = documents(&world);
     let (written, described) = (written_series(&documents), described_series());
@@ -155,7 +179,7 @@ async fn every_metric_is_written_as_it_is_described_and_the_reverse() {
     assert!(missing.is_empty() && unknown.is_empty(), "not written: {missing:#?}, not described: {unknown:#?}");
     assert_known_values(&documents);
     let sum = |name: &str| documents.iter().filter_map(|document| document[name].as_u64()).sum::<u64>();
-    assert_eq!((sum("UsersLost"), sum("UsersHealed"), sum("SweepRuns")), (1, 1, 1));
+    assert_eq!((sum("UsersLost"), sum("UsersHealed"), sum("SweepRuns")), (1, 1, 2));
     // The failure, the success, and the user's. The callback that came again is not counted again.
     assert_eq!(sum("ReauthorizationsReturned"), 3);
     let codes: BTreeSet<_> = documents.iter().map(|document| text(&document["ErrorCode"])).collect();

@@ -2,7 +2,7 @@
 
 use digime_simulator::{AccessTokenStatus, Account, ErrorShape, Failure};
 use http::StatusCode;
-use local::{aws::Fault, names::Queue};
+use local::{MailFeedback, aws::Fault, names::Queue};
 use serde_json::json;
 use tests::{Answer, BANK, DEMO_USER, Decision, World, broken, granted_permissions, healthy, used_permissions};
 
@@ -119,6 +119,18 @@ async fn use_the_log(world: &World) {
     world.sweep().await;
 }
 
+/// A user is written to and reminded of it, and complains.
+async fn write_to_a_user(world: &World) {
+    world.lose_with_contact("a-reader", &json!({"email": "ann@example.org"})).await;
+    for seconds in [11 * 60, 86_400] {
+        world.advance(seconds);
+        world.sweep().await;
+    }
+    let mail = world.system.mails.all().remove(0);
+    world.system.mails.give_feedback(&mail, MailFeedback::Complaint).unwrap();
+    world.run_until_idle().await;
+}
+
 /// The application's other routes, erasure last.
 async fn list_store_and_erase(world: &World) {
     world.get("/accounts?status=reauth_required").await;
@@ -132,7 +144,7 @@ async fn list_store_and_erase(world: &World) {
 /// Each world checks when it is dropped that no function did what its role does not allow. This test checks the reverse.
 #[tokio::test]
 async fn every_function_is_allowed_exactly_what_it_does() {
-    let world = World::builder().setting("OUTAGE_MIN_ACCOUNTS", "2").webhook().expect_leftovers().start().await;
+    let world = World::builder().setting("OUTAGE_MIN_ACCOUNTS", "2").webhook().mails().expect_leftovers().start().await;
     for account in [BANK, HOSPITAL, INSTAGRAM] {
         world.system.simulator.control().break_account(account, ErrorShape::Documented);
     }
@@ -143,6 +155,7 @@ async fn every_function_is_allowed_exactly_what_it_does() {
     lose_a_service(&world).await;
     post_to_an_endpoint_that_fails(&world).await;
     use_the_log(&world).await;
+    write_to_a_user(&world).await;
     list_store_and_erase(&world).await;
     let used = used_permissions(world.system.aws.permissions());
     let granted = granted_permissions();

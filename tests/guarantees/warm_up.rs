@@ -82,7 +82,7 @@ async fn a_queue_and_a_topic_are_connected_before_there_is_something_to_send() {
 
     let relays = Relays::start(&world.system.endpoints, HTTP2).await;
     let notify = start_binary(Function::NotifyReauth, relays.environment(Function::NotifyReauth)).await.unwrap();
-    relays.expect([2, 1, 0, 1, 0]).await;
+    relays.expect([4, 1, 0, 1, 0]).await;
     let read_results = world.system.queues.receive(Queue::ReadResults, 1).unwrap();
     let batch = SqsMessage::new(&read_results[0].body, Ambient::system().now()).alone();
     world.invoke(Function::RecordReadResult, &batch).await;
@@ -92,7 +92,7 @@ async fn a_queue_and_a_topic_are_connected_before_there_is_something_to_send() {
     let batch = SqsMessage::new(&event.body, Ambient::system().now()).queue(Queue::Notifications).alone();
     notify.invoke(batch.to_string().into()).await.unwrap();
     world.system.queues.delete(&event).unwrap();
-    assert_eq!((relays.connections(), world.published().len()), ([2, 1, 0, 1, 0], 1), "{}", notify.log());
+    assert_eq!((relays.connections(), world.published().len()), ([4, 1, 0, 1, 0], 1), "{}", notify.log());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -161,9 +161,10 @@ async fn starts_all_the_same(world: &World, function: Function, address: SocketA
     let failed = log.lines().filter(|line| line.contains("\"warm-up: a step ")).count();
     let steps = match function {
         Function::Accounts => 5,
-        Function::CreateReauthUrl | Function::ReauthCallback | Function::NotifyReauth => 4,
-        Function::EmailUser | Function::RecordReadResult | Function::Events => 3,
-        Function::SweepAccounts => 17,
+        Function::NotifyReauth => 6,
+        Function::CreateReauthUrl | Function::ReauthCallback => 4,
+        Function::EmailUser | Function::RecordReadResult => 3,
+        Function::Events | Function::SweepAccounts => 17,
         Function::PostWebhook => 2,
     };
     assert_eq!(failed, steps, "{}: {log}", function.name());

@@ -289,5 +289,5 @@ async fn no_application_route_answers_a_caller_without_a_principal() {
         refused(&world, (method, example(route.path), "{}", 401, "unauthorized")).await;
         asked += 1;
     }
-    assert_eq!(asked, 18);
+    assert_eq!(asked, 19);
 }

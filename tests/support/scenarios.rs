@@ -1,6 +1,6 @@
 //! Steps that many tests begin with.
 
-use digime_simulator::ErrorShape;
+use digime_simulator::{Account, ErrorShape};
 use http::{Method, StatusCode};
 use local::{DEMO_CONTRACT, DEMO_USER, names::CONTRACT_SECRET_PREFIX};
 use serde_json::{Value, json};
@@ -54,6 +54,16 @@ impl World {
         let path = format!("/users/{user}/grants/{DEMO_CONTRACT}?replace=true");
         let reply = self.put(&path, &self.issue_tokens(user)).await;
         assert_eq!(reply.status, StatusCode::NO_CONTENT, "{}", reply.body);
+    }
+
+    /// A user with a contact loses the authorization of an account. A mail is due in ten minutes.
+    pub async fn lose_with_contact(&self, user: &str, contact: &Value) {
+        const ACCOUNT: &str = "1_told";
+        let path = format!("/users/{user}/grants/{DEMO_CONTRACT}");
+        let reply = self.put(&path, &json!({"userAccessToken": self.issue_tokens(user), "contact": contact})).await;
+        assert_eq!(reply.status, StatusCode::NO_CONTENT, "{}", reply.body);
+        self.system.simulator.control().add_account(user, Account::new(ACCOUNT, "River Bank", None));
+        self.hand_in(user, None, &broken(ACCOUNT)).await;
     }
 
     /// Requests a reauthorization, as the application does.

@@ -69,8 +69,10 @@ impl Function for NotifyReauth {
         })
     }
 
+    /// The outage counter and the logo are written beside the link and the event.
     fn warm_up(&self) -> Vec<Step<'_>> {
         let mut steps = self.store.warm_up();
+        steps.extend(self.store.warm_up_more(2));
         steps.push(Step::new("connect to SNS", self.topic.connect()));
         steps
     }

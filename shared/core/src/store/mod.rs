@@ -87,7 +87,13 @@ impl Store {
     /// same time.
     #[must_use]
     pub fn warm_up_lists(&self) -> Vec<Step<'_>> {
-        (2..key::SHARDS).map(|_| self.connect()).collect()
+        self.warm_up_more(usize::from(key::SHARDS) - 2)
+    }
+
+    /// Opens so many connections of DynamoDB besides those of [`Store::warm_up`].
+    #[must_use]
+    pub fn warm_up_more(&self, connections: usize) -> Vec<Step<'_>> {
+        (0..connections).map(|_| self.connect()).collect()
     }
 
     fn connect(&self) -> Step<'_> {
