@@ -290,6 +290,22 @@ async fn messages_that_come_twice_or_at_once_send_one_mail() {
     assert_eq!(subjects(&world).len(), 1);
 }
 
+/// The application has it delivered again. Queues and the topic can do the same.
+#[tokio::test]
+async fn an_event_that_comes_again_after_its_mail_leads_to_no_other_mail() {
+    let world = World::builder().mails().setting("REMINDER_SCHEDULE", "none").start().await;
+    put_contact(&world, json!({"email": "ann@example.org"})).await;
+    world.lose_authorization(BANK).await;
+    pass(&world, 11 * MINUTE).await;
+    let event = world.published().remove(0).event_id;
+    let reply = world.post(&format!("/events/{event}/redeliver"), &json!({})).await;
+    assert_eq!(reply.status, StatusCode::ACCEPTED, "{}", reply.body);
+    for _ in 0..72 {
+        pass(&world, HOUR).await;
+    }
+    assert_eq!((world.published().len(), subjects(&world).len()), (2, 1));
+}
+
 #[tokio::test]
 async fn events_in_another_order_send_no_mail_about_what_is_over() {
     let world = world().await;

@@ -32,6 +32,8 @@ pub(crate) enum EventKind {
     Need {
         /// The name of the account's service, if it is known.
         service: Option<String>,
+        /// What the event announces, if it announces an episode of an account. A reminder does not.
+        announces: Option<(Target, EpisodeId)>,
     },
     /// An episode has ended.
     Healed { target: Target, episode: EpisodeId },
@@ -62,6 +64,7 @@ struct Data {
     contract_id: Option<reauth_domain::ContractId>,
     episode_id: Option<EpisodeId>,
     service_name: Option<String>,
+    reminder: Option<u32>,
 }
 
 /// An event of SES's configuration set, as SNS delivers it raw:
@@ -118,7 +121,12 @@ impl Message {
             "account.reauthorization_required"
             | "user.reauthorization_required"
             | "account.authorization_expiring"
-            | "user.authorization_expiring" => EventKind::Need { service: data.service_name },
+            | "user.authorization_expiring" => {
+                let is_first = data.reminder == Some(0);
+                let announces = data.account_id.zip(data.episode_id).filter(|_| is_first);
+                let announces = announces.map(|(account, episode)| (Target::Account(account), episode));
+                EventKind::Need { service: data.service_name, announces }
+            }
             "account.reauthorized" | "user.reauthorized" => {
                 let Some(episode) = data.episode_id else { return Some(Self::Ignored) };
                 let target = match data.account_id {
@@ -189,11 +197,21 @@ mod tests {
 
     #[test]
     fn events_are_needs_healings_or_ignored() {
-        let need = Some(Message::Event(UserEvent { user: user(), kind: EventKind::Need { service: None } }));
+        let need =
+            Some(Message::Event(UserEvent { user: user(), kind: EventKind::Need { service: None, announces: None } }));
         for kind in ["account.reauthorization_required", "user.authorization_expiring"] {
             assert_eq!(event(kind, json!({})), need);
         }
         let episode = EpisodeId::from([1; 16]);
+        let announced = |reminder| {
+            let data = json!({"accountId": "1_a", "episodeId": episode, "reminder": reminder});
+            match event("account.reauthorization_required", data) {
+                Some(Message::Event(UserEvent { kind: EventKind::Need { announces, .. }, .. })) => announces,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(announced(0), Some((Target::Account("1_a".parse().unwrap()), episode.clone())));
+        assert_eq!(announced(1), None, "a reminder is told although a mail named its episode");
         let healed = |target| {
             Some(Message::Event(UserEvent {
                 user: user(),

@@ -21,7 +21,9 @@ impl EmailUser {
             let (state, now) = (&read.value, self.ambient.now());
             let daytime = self.daytime(&event.user, state.contact.as_ref());
             let next = match &event.kind {
-                EventKind::Need { service } => {
+                // The event came twice, or the application asked for it again.
+                EventKind::Need { announces: Some((target, episode)), .. } if state.was_told(target, episode) => None,
+                EventKind::Need { service, .. } => {
                     let earliest = after(now, self.settings.delay);
                     // A mail that waits anyway is not looked at before, so that it does not use up the rate of notices.
                     let held_until = self.held_until(&event.user, service.as_deref()).await?;

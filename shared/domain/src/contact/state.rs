@@ -110,8 +110,13 @@ impl ContactState {
         now: Timestamp,
         daytime: impl Fn(Timestamp) -> Timestamp,
     ) -> Option<Self> {
-        let was_told = self.told.get(&target.to_string()) == Some(episode);
-        was_told.then(|| self.due_by(daytime(now), false)).flatten()
+        self.was_told(target, episode).then(|| self.due_by(daytime(now), false)).flatten()
+    }
+
+    /// Whether a mail named this open episode.
+    #[must_use]
+    pub fn was_told(&self, target: &Target, episode: &EpisodeId) -> bool {
+        self.told.get(&target.to_string()) == Some(episode)
     }
 
     fn due_by(&self, at: Timestamp, asks: bool) -> Option<Self> {
