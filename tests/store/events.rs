@@ -14,7 +14,7 @@ async fn a_due_event_is_given_to_one_of_those_that_ask_and_no_more_when_it_is_de
         table.clock.advance(10 * MINUTE);
         let due = table.due(DueKind::Event).await;
         assert_eq!(due.len(), 1);
-        assert_eq!(due[0].target, Target::Account(account.value.account_id));
+        assert_eq!(due[0].target, Some(Target::Account(account.value.account_id)));
         let next = after(table.now(), MINUTE);
         let mut given = Vec::new();
         for _ in 0..3 {

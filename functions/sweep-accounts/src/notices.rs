@@ -46,7 +46,7 @@ impl NoticeSettings {
 
 impl SweepAccounts {
     /// Tells the notice of an account that is due, or plans its next one.
-    #[instrument(skip_all, fields(trace_id = %context.traceparent.trace_id(), user_id = %item.user_id, account_id = item.target.account_id()))]
+    #[instrument(skip_all, fields(trace_id = %context.traceparent.trace_id(), user_id = %item.user_id, account_id = item.account_id()))]
     pub(crate) async fn notice(&self, item: &DueItem, context: RequestContext) -> Result<SweepOutcome, SweepError> {
         if !self.notice_budget.take().await? {
             return Ok(SweepOutcome::Held);
@@ -122,7 +122,7 @@ impl SweepAccounts {
 
     /// The grant's refresh token has expired, or its user is to be warned, or nothing is planned yet. The grant is claimed
     /// first, so that one that cannot be read does not stay before the others.
-    #[instrument(skip_all, fields(trace_id = %context.traceparent.trace_id(), user_id = %item.user_id, contract_id = item.target.contract_id()))]
+    #[instrument(skip_all, fields(trace_id = %context.traceparent.trace_id(), user_id = %item.user_id, contract_id = item.contract_id()))]
     pub(crate) async fn look_at_grant(
         &self,
         item: &DueItem,

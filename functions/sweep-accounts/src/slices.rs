@@ -21,14 +21,14 @@ use crate::{
 /// Items that are read from a shard at a time.
 const SLICE: usize = 50;
 /// Items that are processed at the same time.
-pub(crate) const CONCURRENCY: usize = 16;
+const CONCURRENCY: usize = 16;
 /// Shards that are worked through at the same time.
 const SHARDS_AT_ONCE: usize = 4;
 /// When another sweep was first with so many items in a row, it works on the shard. The index is eventually consistent, so that
 /// a single one may just be no longer due.
 const LOST_IN_A_ROW: usize = 3;
 /// The remaining time that a change of an item in AWS requires: a call takes up to 6 seconds.
-pub(crate) const CHANGE_TIME: Duration = Duration::from_secs(8);
+const CHANGE_TIME: Duration = Duration::from_secs(8);
 /// The remaining time that verifying an account requires, so that no call to digi.me or AWS is cut off.
 const VERIFICATION_TIME: Duration = Duration::from_secs(15);
 /// After this many consecutive calls that digi.me does not answer or answers with a temporary error, digi.me counts as
@@ -103,8 +103,7 @@ impl<'a> Run<'a> {
             Ok(outcome) => outcome,
             Err(SweepError::Store(StoreError::Erased)) => SweepOutcome::Open,
             Err(error) => {
-                let DueItem { user_id, target, .. } = &item;
-                tracing::warn!(error = %Chain(&error), %user_id, account_id = target.account_id(), contract_id = target.contract_id(), kind = self.kind.name(), "sweep: could not process a due item");
+                tracing::warn!(error = %Chain(&error), user_id = %item.user_id, account_id = item.account_id(), contract_id = item.contract_id(), kind = self.kind.name(), "sweep: could not process a due item");
                 SweepOutcome::Failed
             }
         }
@@ -118,6 +117,7 @@ impl<'a> Run<'a> {
             DueKind::Event => Box::pin(sweep.requeue(item)).await,
             DueKind::Grant => Box::pin(sweep.look_at_grant(item, context)).await,
             DueKind::Notice => Box::pin(sweep.notice(item, context)).await,
+            DueKind::Mail => Box::pin(sweep.start_mail(item)).await,
             DueKind::Verification => Box::pin(sweep.verify(item, context)).await,
         }
     }

@@ -30,9 +30,9 @@ const POLLS: u32 = 5;
 const POLL_PAUSE: Duration = Duration::from_millis(400);
 
 impl SweepAccounts {
-    #[instrument(skip_all, fields(trace_id = %context.traceparent.trace_id(), user_id = %item.user_id, account_id = item.target.account_id(), contract_id = item.target.contract_id()))]
+    #[instrument(skip_all, fields(trace_id = %context.traceparent.trace_id(), user_id = %item.user_id, account_id = item.account_id(), contract_id = item.contract_id()))]
     pub(crate) async fn verify(&self, item: &DueItem, context: RequestContext) -> Result<SweepOutcome, SweepError> {
-        let Target::Account(account_id) = &item.target else { return Ok(SweepOutcome::Open) };
+        let Some(Target::Account(account_id)) = &item.target else { return Ok(SweepOutcome::Open) };
         let Some(account) = self.authorized.store.account(&item.user_id, account_id).await? else {
             return Ok(SweepOutcome::Open);
         };

@@ -205,11 +205,11 @@ pub enum EventDetail {
     /// The authorization of an active account expires soon.
     #[serde(rename = "account.authorization_expiring")]
     AuthorizationExpiring {
-        /// When it expires.
+        /// When the authorization expires.
         #[serde(with = "rfc3339")]
         #[schemars(with = "Timestamp")]
         expires_at: Timestamp,
-        /// In days of the user's calendar.
+        /// The days from today until then, in the user's time zone.
         days_left: u32,
         /// How the expiry is known.
         basis: ExpiryBasis,
@@ -243,17 +243,17 @@ pub enum EventDetail {
     /// The refresh token expires soon.
     #[serde(rename = "user.authorization_expiring")]
     UserAuthorizationExpiring {
-        /// When it expires.
+        /// When the refresh token expires.
         #[serde(with = "rfc3339")]
         #[schemars(with = "Timestamp")]
         expires_at: Timestamp,
-        /// In days of the user's calendar.
+        /// The days from today until then, in the user's time zone.
         days_left: u32,
     },
     /// The service no longer sends e-mails to the user.
     #[serde(rename = "user.emails_stopped")]
     UserEmailsStopped {
-        /// Why not.
+        /// Why the e-mails were stopped.
         reason: EmailStop,
     },
 }

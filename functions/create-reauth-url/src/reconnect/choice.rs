@@ -11,16 +11,13 @@ use reauth_core::{
     store::{AccountChange, Commit, StoreError},
     web::{Problem, Query, Response},
 };
-use reauth_domain::{Account, AccountId, Outcome, Signal, UserId, time::after};
+use reauth_domain::{Account, AccountId, Outcome, Signal, UserId, account::POSTPONED_DAYS, time::after};
 
 use super::{
     overview::Overview,
     pages::{LinkPages, service},
 };
 use crate::CreateReauthUrl;
-
-/// How long the user gets no reminder after 'not now'. `Signal::Postponed` sets the same time.
-const POSTPONED_DAYS: u32 = 7;
 
 /// What the user chooses instead of a reconnection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,7 +6,6 @@
 
 use std::collections::BTreeMap;
 
-use futures::future::try_join_all;
 use jiff::{Timestamp, tz::TimeZone};
 use reauth_domain::{
     ContractId, EmailStop, EpisodeId, Locale, Target, UserId,
@@ -18,9 +17,8 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::{
-    Condition, GrantCondition, Item, Store, StoreError, Versioned, error, item,
-    key::{self, SHARDS},
-    transaction::{Transaction, next_version, number, text},
+    Condition, GrantCondition, Item, Store, StoreError, Versioned, item, key,
+    transaction::{Transaction, next_version, number},
 };
 use crate::{keyring::unsubscribe_path, lambda::RequestContext, retry::retry_on_conflict};
 
@@ -51,13 +49,6 @@ pub(super) struct ContactItem {
     due_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     asks: bool,
-}
-
-/// A contact to whom a mail is due.
-#[derive(Debug, Clone)]
-pub struct DueMail {
-    pub user_id: UserId,
-    due_at: String,
 }
 
 /// A contact as it will be written, and the version that was read; 0 when there was none.
@@ -211,55 +202,4 @@ impl Store {
         let item = self.sealed_contact(user, &change.state, version).await?;
         transaction.put_version(Condition::Contact, item, change.read_version)
     }
-
-    /// The contacts to whom a mail is due at `now`, up to `limit` of each of the 16 shards, longest due first. The index is
-    /// eventually consistent.
-    pub async fn due_mails(&self, now: Timestamp, limit: usize) -> Result<Vec<DueMail>, StoreError> {
-        let shards = (0..SHARDS).map(|shard| self.due_mails_of_shard(key::due_mails_partition(shard), now, limit));
-        let mut due: Vec<DueMail> = try_join_all(shards).await?.into_iter().flatten().collect();
-        due.sort_by(|a, b| a.due_at.cmp(&b.due_at));
-        Ok(due)
-    }
-
-    async fn due_mails_of_shard(
-        &self,
-        shard: String,
-        now: Timestamp,
-        limit: usize,
-    ) -> Result<Vec<DueMail>, StoreError> {
-        let query = self
-            .client
-            .query()
-            .table_name(&*self.table)
-            .index_name("byDue")
-            .key_condition_expression("dueShard = :shard AND dueAt <= :now")
-            .expression_attribute_values(":shard", text(shard))
-            .expression_attribute_values(":now", text(rfc3339::text(now)))
-            .limit(i32::try_from(limit).unwrap_or(i32::MAX));
-        let answer = query.send().await.map_err(|error| error::unavailable(&error))?;
-        Ok(answer.items.unwrap_or_default().into_iter().filter_map(due_mail).collect())
-    }
-
-    /// Reschedules a mail to `next`. False if another sweep rescheduled it first, it was sent, or its user was erased.
-    pub async fn reschedule_mail(&self, due: &DueMail, next: Timestamp) -> Result<bool, StoreError> {
-        let update = self
-            .client
-            .update_item()
-            .table_name(&*self.table)
-            .set_key(Some(key::contact(&due.user_id).into_item()))
-            .update_expression("SET dueAt = :next")
-            .condition_expression("dueAt = :read")
-            .expression_attribute_values(":next", text(rfc3339::text(next)))
-            .expression_attribute_values(":read", text(due.due_at.clone()));
-        match self.update(update).await {
-            Err(StoreError::Conflict(Some(_))) => Ok(false),
-            result => result.map(|_| true),
-        }
-    }
-}
-
-fn due_mail(item: Item) -> Option<DueMail> {
-    let field = |name: &str| item.get(name)?.as_s().ok().cloned();
-    let user_id = key::user_of_contact(&key::Key { pk: field("PK")?, sk: field("SK")? })?;
-    Some(DueMail { user_id, due_at: field("dueAt")? })
 }

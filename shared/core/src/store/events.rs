@@ -277,15 +277,25 @@ impl Store {
 
     /// Reschedules a due item to `next` and returns it. `None` if its `dueAt` changed since it was read.
     pub(super) async fn reschedule(&self, due: &DueItem, next: Timestamp) -> Result<Option<Item>, StoreError> {
+        self.reschedule_key(&due.key, &due.due_at, next).await
+    }
+
+    /// As [`Store::reschedule`], of the item with this key and this `dueAt`.
+    pub(super) async fn reschedule_key(
+        &self,
+        key: &key::Key,
+        due_at: &str,
+        next: Timestamp,
+    ) -> Result<Option<Item>, StoreError> {
         let update = self
             .client
             .update_item()
             .table_name(&*self.table)
-            .set_key(Some(due.key.clone().into_item()))
+            .set_key(Some(key.clone().into_item()))
             .update_expression("SET dueAt = :next")
             .condition_expression("dueAt = :read")
             .expression_attribute_values(":next", text(rfc3339::text(next)))
-            .expression_attribute_values(":read", text(due.due_at.clone()))
+            .expression_attribute_values(":read", text(due_at))
             .return_values(ReturnValue::AllNew);
         match self.update(update).await {
             Err(StoreError::Conflict(Some(_))) => Ok(None),

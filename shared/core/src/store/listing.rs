@@ -71,6 +71,8 @@ pub enum DueKind {
     Notice,
     /// A grant whose refresh token has expired, or of whose expiry the user is to be warned.
     Grant,
+    /// A contact to whom a mail is due.
+    Mail,
 }
 
 impl DueKind {
@@ -82,6 +84,7 @@ impl DueKind {
             Self::Verification => "verification",
             Self::Notice => "notice",
             Self::Grant => "grant",
+            Self::Mail => "mail",
         }
     }
 }
@@ -93,13 +96,28 @@ pub struct DueShard {
     pub items: Vec<DueItem>,
 }
 
-/// An item with a `dueAt` in the past: an account, a grant, or an event of either.
+/// An item of a user with a `dueAt` in the past: an account, a grant, an event of either, or the contact.
 #[derive(Debug, Clone)]
 pub struct DueItem {
     pub(super) key: key::Key,
     pub(super) due_at: String,
     pub user_id: UserId,
-    pub target: Target,
+    /// `None` of the contact.
+    pub target: Option<Target>,
+}
+
+impl DueItem {
+    /// For log lines.
+    #[must_use]
+    pub fn account_id(&self) -> Option<&str> {
+        self.target.as_ref().and_then(Target::account_id)
+    }
+
+    /// For log lines.
+    #[must_use]
+    pub fn contract_id(&self) -> Option<&str> {
+        self.target.as_ref().and_then(Target::contract_id)
+    }
 }
 
 impl Store {
@@ -228,21 +246,34 @@ impl Store {
             DueKind::Verification => key::due_accounts_partition(number),
             DueKind::Notice => key::due_notices_partition(number),
             DueKind::Grant => key::due_grants_partition(number),
+            DueKind::Mail => key::due_mails_partition(number),
         };
+        let items = self.due_in(shard, now, limit).await?;
+        Ok(DueShard { number, items: items.into_iter().filter_map(due_item).collect() })
+    }
+
+    /// The keys in a partition of the index that are due at `now`, with their `dueAt`: up to `limit`, longest due first. The
+    /// index is eventually consistent.
+    pub(super) async fn due_in(
+        &self,
+        partition: impl Into<String>,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Item>, StoreError> {
         let query = self
             .client
             .query()
             .table_name(&*self.table)
             .index_name("byDue")
             .key_condition_expression("dueShard = :shard AND dueAt <= :now")
-            .expression_attribute_values(":shard", text(shard))
+            .expression_attribute_values(":shard", text(partition))
             .expression_attribute_values(":now", text(rfc3339::text(now)))
             .limit(i32::try_from(limit).unwrap_or(i32::MAX));
         let answer = query.send().await.map_err(|error| error::unavailable(&error))?;
-        Ok(DueShard { number, items: answer.items.unwrap_or_default().into_iter().filter_map(due_item).collect() })
+        Ok(answer.items.unwrap_or_default())
     }
 
-    /// Reschedules a `verifying` account to `next`. False if another sweep rescheduled it first.
+    /// Reschedules an item to `next`. False if another sweep rescheduled it first, or it is no longer due.
     pub async fn reschedule_item(&self, due: &DueItem, next: Timestamp) -> Result<bool, StoreError> {
         Ok(self.reschedule(due, next).await?.is_some())
     }
@@ -251,7 +282,10 @@ impl Store {
 fn due_item(item: Item) -> Option<DueItem> {
     let field = |name: &str| item.get(name).and_then(|value: &AttributeValue| value.as_s().ok()).cloned();
     let key = key::Key { pk: field("PK")?, sk: field("SK")? };
-    let (user_id, target) = key::user_and_target(&key)?;
+    let (user_id, target) = match key::user_of_contact(&key) {
+        Some(user) => (user, None),
+        None => key::user_and_target(&key).map(|(user, target)| (user, Some(target)))?,
+    };
     Some(DueItem { due_at: field("dueAt")?, key, user_id, target })
 }
 

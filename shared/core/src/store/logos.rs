@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
 use jiff::Timestamp;
 use reauth_domain::time::{after, rfc3339};
 
-use super::{Condition, Item, Store, StoreError, error, key, transaction::text};
+use super::{Condition, Item, Store, StoreError, key, transaction::text};
 use crate::logos::{ImageType, Logo};
 
 /// A stored logo is fetched again after this time: services change their logos.
@@ -44,38 +44,16 @@ impl Store {
     /// The logos that are due at `now`, up to `limit`, longest due first. They are in one partition of the index: there are
     /// about as many as services.
     pub async fn due_logos(&self, now: Timestamp, limit: usize) -> Result<Vec<DueLogo>, StoreError> {
-        let query = self
-            .client
-            .query()
-            .table_name(&*self.table)
-            .index_name("byDue")
-            .key_condition_expression("dueShard = :shard AND dueAt <= :now")
-            .expression_attribute_values(":shard", text(key::DUE_LOGOS))
-            .expression_attribute_values(":now", text(rfc3339::text(now)))
-            .limit(i32::try_from(limit).unwrap_or(i32::MAX));
-        let answer = query.send().await.map_err(|error| error::unavailable(&error))?;
-        Ok(answer.items.unwrap_or_default().iter().filter_map(due_logo).collect())
+        let due = self.due_in(key::DUE_LOGOS, now, limit).await?;
+        Ok(due.iter().filter_map(due_logo).collect())
     }
 
     /// Reschedules a due logo, so that no other sweep fetches it. Returns its URL. `None` if another sweep was first. If this
     /// process ends before the logo is stored, it is due again in six hours.
     pub async fn claim_logo(&self, due: &DueLogo) -> Result<Option<String>, StoreError> {
         let next = after(self.ambient.now(), RETRY);
-        let update = self
-            .client
-            .update_item()
-            .table_name(&*self.table)
-            .set_key(Some(due.key.clone().into_item()))
-            .update_expression("SET dueAt = :next")
-            .condition_expression("dueAt = :read")
-            .expression_attribute_values(":next", text(rfc3339::text(next)))
-            .expression_attribute_values(":read", text(due.due_at.clone()))
-            .return_values(aws_sdk_dynamodb::types::ReturnValue::AllNew);
-        match self.update(update).await {
-            Err(StoreError::Conflict(Some(_))) => Ok(None),
-            Ok(item) => Ok(item.as_ref().and_then(|item| field(item, "url"))),
-            Err(error) => Err(error),
-        }
+        let claimed = self.reschedule_key(&due.key, &due.due_at, next).await?;
+        Ok(claimed.as_ref().and_then(|item| field(item, "url")))
     }
 
     /// Stores a logo that was fetched. The one that was stored before stays until then.

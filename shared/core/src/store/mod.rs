@@ -33,7 +33,7 @@ use serde::de::DeserializeOwned;
 pub use self::{
     accounts::UserAccounts,
     commit::{AccountChange, Commit},
-    contact::{ContactChange, DueMail},
+    contact::ContactChange,
     error::{Condition, StoreError, Unavailable},
     events::{DueEvent, HistoryCursor, HistoryPage, StoredEvent},
     grants::{GrantCondition, GrantState, Lease},

@@ -17,7 +17,7 @@ use reauth_domain::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Condition, Item, Store, StoreError, Versioned, all_pages, error, item, key,
+    Condition, Item, Store, StoreError, Versioned, all_pages, item, key,
     transaction::{next_version, number, text, unchanged},
 };
 use crate::retry::retry_on_conflict;
@@ -140,18 +140,9 @@ impl Store {
     /// The services whose outage is due at `now`, up to `limit`, longest due first. They are in one partition of the index:
     /// few services are down at the same time.
     pub async fn due_outages(&self, now: Timestamp, limit: usize) -> Result<Vec<ServiceKey>, StoreError> {
-        let query = self
-            .client
-            .query()
-            .table_name(&*self.table)
-            .index_name("byDue")
-            .key_condition_expression("dueShard = :shard AND dueAt <= :now")
-            .expression_attribute_values(":shard", text(key::DUE_SERVICES))
-            .expression_attribute_values(":now", text(rfc3339::text(now)))
-            .limit(i32::try_from(limit).unwrap_or(i32::MAX));
-        let answer = query.send().await.map_err(|error| error::unavailable(&error))?;
         let service = |item: &Item| key::service(item.get("PK")?.as_s().ok()?);
-        Ok(answer.items.unwrap_or_default().iter().filter_map(service).collect())
+        let due = self.due_in(key::DUE_SERVICES, now, limit).await?;
+        Ok(due.iter().filter_map(service).collect())
     }
 
     /// The services, of the given names, whose notices wait now, and until when. Accounts without a service wait for none.

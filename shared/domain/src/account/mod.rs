@@ -2,6 +2,8 @@
 
 mod take;
 
+pub use self::take::POSTPONED_DAYS;
+
 use digime::{ListedAccount, read_result::AccountError};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

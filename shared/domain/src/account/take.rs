@@ -19,8 +19,9 @@ use crate::{
 /// How many reauthorizations of one account may wait for digi.me's confirmation at the same time. When there is one
 /// more, the oldest one fails.
 pub(super) const MAX_CLAIMS: usize = 20;
-/// How long the user is not reminded after *not now*.
-const POSTPONEMENT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// In days: how long the user is not reminded after *not now*.
+pub const POSTPONED_DAYS: u32 = 7;
+const POSTPONEMENT: Duration = Duration::from_secs(POSTPONED_DAYS as u64 * 24 * 60 * 60);
 
 impl Account {
     /// Applies a signal at the time `now`.
