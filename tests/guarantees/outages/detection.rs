@@ -11,6 +11,7 @@ use std::{
 use digime_simulator::Moment;
 use local::{Function, aws::Fault, names::Queue};
 use tests::{BANK, DEMO_USER, SqsMessage, inserted, sqs_batch};
+use tokio::sync::Notify;
 
 use super::*;
 
@@ -172,12 +173,30 @@ async fn sweeps_at_the_same_time_tell_the_operator_once() {
     let world = builder().start().await;
     add_users(&world, SERVICE, 0..5).await;
     break_accounts(&world, 0..5).await;
-    for expected in [1, 2] {
-        let sweeps = futures::future::join_all((0..4).map(|_| world.system.sweep())).await;
-        assert!(sweeps.iter().all(Result::is_ok), "{sweeps:?}");
-        assert_eq!(notices(&world).len(), expected);
-        world.advance(2 * HOUR);
-    }
+    let (publishes, goes_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (publishing, released, first) = (Arc::clone(&publishes), Arc::clone(&goes_on), AtomicUsize::new(0));
+    world.system.aws.observe(Some(Arc::new(move |moment, name: &str| {
+        let is_first = moment == Moment::Before
+            && name == "sweep-accounts sns:Publish"
+            && first.fetch_add(1, Ordering::Relaxed) == 0;
+        let (publishing, released) = (Arc::clone(&publishing), Arc::clone(&released));
+        Box::pin(async move {
+            if is_first {
+                publishing.notify_one();
+                released.notified().await;
+            }
+        })
+    })));
+    let event = json!({});
+    let sweep = || world.invoke(Function::SweepAccounts, &event);
+    let meanwhile = async {
+        publishes.notified().await;
+        sweep().await;
+        goes_on.notify_one();
+    };
+    futures::join!(sweep(), meanwhile);
+    world.system.aws.observe(None);
+    assert_eq!(kinds_of_notices(&world), ["service.outage_suspected"]);
 }
 
 #[tokio::test]
