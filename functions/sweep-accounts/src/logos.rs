@@ -59,7 +59,7 @@ impl Logos {
             if self.ambient.remaining(deadline) >= TIME
                 && let Err(error) = Box::pin(self.fetch(&logo)).await
             {
-                tracing::warn!(error = %Chain(&error), "sweep: could not store a logo");
+                tracing::warn!(logo = logo.id(), error = %Chain(&error), "sweep: could not store a logo");
             }
         });
         fetched.buffer_unordered(CONCURRENCY).collect::<()>().await;
@@ -80,13 +80,14 @@ impl Logos {
             Ok(logo) => {
                 self.store.put_logo(&url, &logo).await?;
                 tracing::info!(
+                    logo = due.id(),
                     bytes = logo.bytes.len(),
                     media_type = logo.media_type.media_type(),
                     "sweep: stored a logo"
                 );
             }
             // Not a failure of this service. The sweep tries again in six hours.
-            Err(error) => tracing::info!(error = %Chain(&error), "sweep: could not fetch a logo"),
+            Err(error) => tracing::info!(logo = due.id(), error = %Chain(&error), "sweep: could not fetch a logo"),
         }
         Ok(())
     }

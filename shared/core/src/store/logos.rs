@@ -21,6 +21,14 @@ pub struct DueLogo {
     due_at: String,
 }
 
+impl DueLogo {
+    /// Names the logo in log lines: its partition key, which has a hash of its URL.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.key.pk
+    }
+}
+
 impl Store {
     /// Asks the sweep to fetch a logo, unless it was asked for before.
     pub async fn request_logo(&self, url: &str) -> Result<(), StoreError> {
