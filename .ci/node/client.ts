@@ -109,8 +109,10 @@ export function reauth(baseUrl: string, fetch?: (request: Request) => Promise<Re
   };
 }
 
-/** The operations that a user's browser opens. An application calls none of them. */
-type OfBrowsers = "showReconnectPageWithoutToken" | "showReconnectPage" | "checkReconnectLink" | "reconnect" | "callback";
+/** The operations that a user's browser or mail program calls. An application calls none of them. */
+type OfBrowsers =
+  | "showReconnectPageWithoutToken" | "showReconnectPage" | "checkReconnectLink" | "reconnect" | "callback"
+  | "showUnsubscribePage" | "checkUnsubscribeLink" | "unsubscribe";
 type OfEvents = webhooks[keyof webhooks]["post"];
 type OfApplications = {
   [Name in keyof operations]: operations[Name] extends OfEvents ? never : Name;
