@@ -87,6 +87,16 @@ async fn one_mail_names_all_accounts_that_broke_within_ten_minutes() {
 }
 
 #[tokio::test]
+async fn the_button_of_a_mail_has_the_colour_of_the_application_and_is_readable() {
+    let world = World::builder().mails().setting("APPLICATION_COLOR", "#ffcc00").start().await;
+    put_contact(&world, json!({"email": "ann@example.org"})).await;
+    world.lose_authorization(BANK).await;
+    pass(&world, 11 * MINUTE).await;
+    let mail = last(&world);
+    assert!(mail.html.contains("background:#ffcc00;color:#000000"), "{}", mail.html);
+}
+
+#[tokio::test]
 async fn a_mail_is_in_the_language_and_at_the_time_of_the_user() {
     let world = world().await;
     put_contact(&world, json!({"email": "ann@example.org", "locale": "de-AT", "timeZone": "Pacific/Auckland"})).await;

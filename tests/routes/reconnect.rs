@@ -261,6 +261,39 @@ async fn one_link_mends_everything() {
 }
 
 #[tokio::test]
+async fn with_a_return_url_the_browser_goes_there_when_nothing_is_left_to_mend() {
+    let (world, link) = World::in_need().await;
+    let return_url = world.system.info.read().default_return_url.unwrap();
+    let (hospital, instagram) = ("2_demo-hospital", "3_demo-instagram");
+    world.lose_authorization(instagram).await;
+    let try_to_mend = async |account, decision| {
+        let end = world.reauthorize(&world.choose(&link, "account", account).await, decision).await;
+        end.reply.header("location").to_owned()
+    };
+    let ending = try_to_mend(BANK, Decision::Error("USER_CANCEL")).await;
+    let page = world.get(&world.path(&ending)).await.text();
+    assert!(page.contains("You cancelled.") && page.contains("Reconnect Instagram"), "{page}");
+    assert!(page.contains("Back to Demo Application"), "{page}");
+
+    // What the user postponed is not asked for again at once.
+    let postponed = world.call(Method::POST, &link, format!("account={instagram}&action=postpone")).await;
+    assert_eq!(postponed.status, StatusCode::OK, "{}", postponed.body);
+    let ending = try_to_mend(BANK, Decision::Success).await;
+    assert!(ending.starts_with(&return_url) && ending.contains("status=succeeded"), "{ending}");
+
+    // What ends within 30 days is renewed on the way.
+    let ten_days_ahead = world.clock_now().as_second() + 10 * 86_400;
+    assert!(world.system.simulator.control().set_account_expires_at(hospital, Some(ten_days_ahead)));
+    world.get("/users/demo-user/accounts?refresh=true").await;
+    let ending = try_to_mend(instagram, Decision::Success).await;
+    let page = world.get(&world.path(&ending)).await.text();
+    assert!(page.contains("Renew St. Clement's Hospital"), "{page}");
+    let ending = try_to_mend(hospital, Decision::Error("USER_CANCEL")).await;
+    assert!(ending.starts_with(&return_url) && ending.contains("status=failed"), "{ending}");
+    world.run_until_idle().await;
+}
+
+#[tokio::test]
 async fn the_connection_to_digime_can_be_renewed_by_itself_and_leads_on_to_an_account() {
     let (world, link) = much_to_mend().await;
     let url = world.choose(&link, "contract", "demo-contract").await;

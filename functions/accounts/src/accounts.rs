@@ -93,10 +93,10 @@ impl Accounts {
         account: &Account,
     ) -> Result<Option<(String, Timestamp)>, Problem> {
         let Status::ReauthRequired(Episode { notice: Some(notice), .. }) = &account.status else { return Ok(None) };
-        let Some((path, expires_at)) = self.authorized.store.link_of_notice(notice).await? else { return Ok(None) };
+        let Some((path, link)) = self.authorized.store.link_of_notice(notice).await? else { return Ok(None) };
         let base = request.public_base_url(self.public_base_url.as_ref())?;
         let url = base.join(path.expose_secret()).map_err(Problem::internal)?;
-        Ok(Some((url.into(), expires_at)))
+        Ok(Some((url.into(), link.expires_at)))
     }
 
     /// `POST /users/{userId}/accounts/{accountId}/accept-identity`: replaces the expected login by the one that

@@ -2,6 +2,7 @@
 
 use jiff::{Timestamp, tz::TimeZone};
 use maud::{DOCTYPE, Markup, html};
+use reauth_core::web::page::Branding;
 use reauth_domain::contact::PersonName;
 use reauth_text::{Name, Text, Texts};
 use url::Url;
@@ -11,7 +12,7 @@ use crate::overview::{Connection, Open, Overview};
 /// Widths and colours that mail programs show as they are. Without colours of its own, the text follows the dark mode.
 const FRAME: &str =
     "max-width:36em;margin:0 auto;padding:16px;font:16px/1.5 system-ui,-apple-system,'Segoe UI',Roboto,sans-serif";
-const BUTTON: &str = "display:inline-block;padding:12px 20px;border-radius:6px;background:#1652c6;color:#ffffff;text-decoration:none;font-weight:600";
+const BUTTON: &str = "display:inline-block;padding:12px 20px;border-radius:6px;text-decoration:none;font-weight:600";
 const SMALL: &str = "font-size:14px";
 
 /// A composed mail.
@@ -39,13 +40,12 @@ pub(crate) struct Draft<'a> {
     pub(crate) texts: &'a Texts,
     pub(crate) time_zone: &'a TimeZone,
     pub(crate) name: Option<&'a PersonName>,
-    pub(crate) application: Option<&'a str>,
+    pub(crate) branding: &'a Branding,
     pub(crate) overview: &'a Overview,
     /// The page of the reconnect link. `None` if mails contain no links, or the link has expired.
     pub(crate) page: Option<Url>,
     /// Whether the mail contains links at all.
     pub(crate) links: bool,
-    pub(crate) support_url: Option<&'a Url>,
     pub(crate) unsubscribe_url: Url,
 }
 
@@ -78,7 +78,7 @@ impl Draft<'_> {
     }
 
     fn application(&self) -> Name<'_> {
-        self.application.into()
+        self.branding.application()
     }
 
     /// Names the service, so that the reader recognizes the mail.
@@ -178,7 +178,7 @@ impl Draft<'_> {
             blocks.push(Block::Small(texts.mail_stop_without_link(self.application())));
             return;
         }
-        if let Some(url) = self.support_url {
+        if let Some(url) = self.branding.support_url() {
             blocks.push(Block::Link { label: texts.support_link(self.application()), url: url.clone() });
         }
         blocks.push(Block::Link { label: texts.mail_stop(), url: self.unsubscribe_url.clone() });
@@ -197,10 +197,28 @@ impl Draft<'_> {
                     title { (self.subject().to_string()) }
                 }
                 body {
-                    div style=(FRAME) { @for block in blocks { (markup(block)) } }
+                    div style=(FRAME) { @for block in blocks { (self.markup(block)) } }
                 }
             }
         }
+    }
+
+    fn markup(&self, block: &Block) -> Markup {
+        html! {
+            @match block {
+                Block::Paragraph(text) => p { (text) },
+                Block::List(rows) => ul { @for row in rows { li { (row) } } },
+                Block::Button { label, url, .. } => p { a href=(url) style=(self.button()) { (label) } },
+                Block::Link { label, url } => p style=(SMALL) { a href=(url) { (label) } },
+                Block::Small(text) => p style=(SMALL) { (text) },
+            }
+        }
+    }
+
+    /// The style of the button, in the application's colour.
+    fn button(&self) -> String {
+        let color = self.branding.color();
+        format!("{BUTTON};background:{color};color:{}", color.text_on())
     }
 }
 
@@ -214,18 +232,6 @@ fn name(open: &Open) -> Name<'_> {
 /// One sentence is a paragraph, several are a list.
 fn list(mut rows: Vec<Text>) -> Option<Block> {
     if rows.len() > 1 { Some(Block::List(rows)) } else { rows.pop().map(Block::Paragraph) }
-}
-
-fn markup(block: &Block) -> Markup {
-    html! {
-        @match block {
-            Block::Paragraph(text) => p { (text) },
-            Block::List(rows) => ul { @for row in rows { li { (row) } } },
-            Block::Button { label, url, .. } => p { a href=(url) style=(BUTTON) { (label) } },
-            Block::Link { label, url } => p style=(SMALL) { a href=(url) { (label) } },
-            Block::Small(text) => p style=(SMALL) { (text) },
-        }
-    }
 }
 
 fn plain(blocks: &[Block]) -> String {

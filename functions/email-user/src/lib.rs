@@ -28,6 +28,7 @@ use reauth_core::{
     services,
     store::{Store, StoreError},
     warm_up::Step,
+    web::page::Branding,
 };
 use reauth_domain::{
     UserId,
@@ -54,47 +55,34 @@ pub struct EmailUser {
 #[derive(Debug)]
 pub(crate) struct Settings {
     public_base_url: Url,
-    application_name: Option<String>,
-    support_url: Option<Url>,
+    branding: Branding,
     /// Whether mails contain links. Without them, they name the application, where the user reconnects.
     links: bool,
     delay: Duration,
-    default_language: Language,
     default_time_zone: TimeZone,
 }
 
 impl Settings {
     fn new(environment: &Environment) -> Result<Self, ConfigError> {
         let public_base_url = environment.base_url("PUBLIC_BASE_URL")?;
-        let language = environment.parsed::<reauth_domain::Locale>("DEFAULT_LOCALE")?;
         let time_zone = environment.parsed::<TimeZoneName>("DEFAULT_TIME_ZONE")?;
         Ok(Self {
             public_base_url: public_base_url.ok_or_else(|| ConfigError::new("PUBLIC_BASE_URL", "is missing"))?,
-            application_name: environment.optional("APPLICATION_NAME").map(str::to_owned),
-            support_url: support_url(environment)?,
+            branding: Branding::from_environment(environment)?,
             links: switch(environment, "EMAIL_LINKS")?,
             delay: environment.duration("EMAIL_DELAY")?.unwrap_or(DEFAULT_DELAY),
-            default_language: Language::negotiate(language.iter().map(|tag| tag.as_str()), None, Language::English),
             default_time_zone: time_zone.map_or(TimeZone::UTC, |name| name.time_zone()),
         })
     }
 
     fn language_of(&self, contact: &Contact) -> Language {
-        Language::negotiate(contact.locale.iter().map(|tag| tag.as_str()), None, self.default_language)
+        Language::negotiate(contact.locale.iter().map(|tag| tag.as_str()), None, self.branding.default_language())
     }
 
     fn time_zone_of(&self, contact: Option<&Contact>) -> TimeZone {
         let own = contact.and_then(|contact| contact.time_zone.as_ref()).map(TimeZoneName::time_zone);
         own.unwrap_or_else(|| self.default_time_zone.clone())
     }
-}
-
-/// `SUPPORT_URL`: where users get help, an https or a mailto URL.
-fn support_url(environment: &Environment) -> Result<Option<Url>, ConfigError> {
-    let malformed = || ConfigError::new("SUPPORT_URL", "must be an https or a mailto URL");
-    let Some(text) = environment.optional("SUPPORT_URL") else { return Ok(None) };
-    let url = Url::parse(text).map_err(|_| malformed())?;
-    if matches!(url.scheme(), "https" | "mailto") { Ok(Some(url)) } else { Err(malformed()) }
 }
 
 fn switch(environment: &Environment, variable: &'static str) -> Result<bool, ConfigError> {

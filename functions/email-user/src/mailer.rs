@@ -96,9 +96,9 @@ impl Mailer {
             .timeout_config(timeouts.build());
         Ok(Self {
             client: Client::from_conf(config.build()),
-            from: sender(settings.application_name.as_deref(), from.as_str()),
+            from: sender(settings.branding.application_name(), from.as_str()),
             configuration_set: environment.required("EMAIL_CONFIGURATION_SET")?.to_owned(),
-            reply_to: settings.support_url.as_ref().and_then(mailbox),
+            reply_to: settings.branding.support_url().and_then(mailbox),
         })
     }
 

@@ -108,7 +108,7 @@ impl Overview {
     fn add_grant(&mut self, grant: &GrantState, state: &ContactState, now: Timestamp) {
         let target = Target::Grant(grant.contract_id.clone());
         let told = state.told.get(&target.to_string());
-        let recoverable = grant.episode.as_ref().is_none_or(|episode| episode.recoverable);
+        let recoverable = grant.is_recoverable();
         let open = |at, episode, notice| Open {
             target: target.clone(),
             version: grant.version,

@@ -100,11 +100,10 @@ impl EmailUser {
             texts: Texts::of(settings.language_of(contact)),
             time_zone: &settings.time_zone_of(Some(contact)),
             name: contact.name.as_ref(),
-            application: settings.application_name.as_deref(),
+            branding: &settings.branding,
             overview,
             page: if settings.links { self.page(overview).await? } else { None },
             links: settings.links,
-            support_url: settings.support_url.as_ref(),
             unsubscribe_url: settings.public_base_url.join(self.store.unsubscribe_path(user).await?.expose_secret())?,
         };
         Ok(draft.compose())
@@ -114,7 +113,7 @@ impl EmailUser {
     async fn page(&self, overview: &Overview) -> Result<Option<Url>, EmailError> {
         let mut seen = BTreeSet::new();
         for notice in overview.notices().into_iter().filter(|notice| seen.insert(notice.event_id.clone())) {
-            if let Some((path, _expires_at)) = self.store.link_of_notice(notice).await? {
+            if let Some((path, _link)) = self.store.link_of_notice(notice).await? {
                 return Ok(Some(self.settings.public_base_url.join(path.expose_secret())?));
             }
         }

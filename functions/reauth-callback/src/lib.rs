@@ -4,6 +4,7 @@ mod claim;
 mod pages;
 mod settle;
 mod user_page;
+mod way_back;
 
 use digime::ambient::Ambient;
 use lambda_http::Request;
@@ -126,27 +127,10 @@ impl ReauthCallback {
             }
             Next::End(outcome) => outcome,
         };
-        if same_browser && let Some(url) = &reauthorization.return_url {
-            let code = outcome.error_code().map(|code| code.as_str().to_owned());
-            let url = url.with_result(id, settled.account_id.as_ref(), outcome.status(), code.as_deref());
-            return response::see_other(url.as_str());
-        }
-        if same_browser && let Some(url) = self.link_page(&visit, &reauthorization).await? {
+        let account_id = settled.account_id.as_ref();
+        if let Some(url) = self.way_back(&visit, &reauthorization, account_id, &outcome).await? {
             return response::see_other(url.expose_secret());
         }
-        Ok(self.result(request, &reauthorization, settled.account_id.as_ref(), &outcome).await)
-    }
-
-    /// The URL of the reconnect page that the browser came from. It shows the outcome, and what is left to mend.
-    async fn link_page(
-        &self,
-        visit: &Visit,
-        reauthorization: &Reauthorization,
-    ) -> Result<Option<SecretString>, Problem> {
-        let Some(notice) = &reauthorization.link else { return Ok(None) };
-        let Some(path) = self.authorized.store.link_path(notice).await? else { return Ok(None) };
-        let mut url = visit.public_base_url.join(path.expose_secret()).map_err(Problem::internal)?;
-        url.query_pairs_mut().append_pair("ended", reauthorization.id.as_str());
-        Ok(Some(String::from(url).into()))
+        Ok(self.result(request, &reauthorization, account_id, &outcome).await)
     }
 }

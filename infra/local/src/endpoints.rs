@@ -192,6 +192,7 @@ fn settings_of(function: Function) -> Vec<&'static str> {
                 "AWS_ENDPOINT_URL_SESV2",
                 "PUBLIC_BASE_URL",
                 "APPLICATION_NAME",
+                "APPLICATION_COLOR",
                 "DEFAULT_LOCALE",
                 "DEFAULT_TIME_ZONE",
                 "EMAIL_FROM",

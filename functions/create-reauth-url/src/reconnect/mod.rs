@@ -23,7 +23,7 @@ use tracing::instrument;
 use self::{
     choice::Choice,
     logos::Logos,
-    overview::{Overview, is_renewable, renewable_until},
+    overview::{Overview, is_renewable},
     pages::LinkPages,
 };
 use crate::{
@@ -216,7 +216,7 @@ impl CreateReauthUrl {
         };
         let created = match read {
             ReadTarget::Account(grants, Some(account))
-                if account.value.episode().is_some() || renewable_until(&account.value, now).is_some() =>
+                if account.value.episode().is_some() || account.value.renewable_until(now).is_some() =>
             {
                 let account_id = account.value.account_id.clone();
                 Box::pin(self.create_from_read(new, &account_id, grants, Some(account), context)).await?

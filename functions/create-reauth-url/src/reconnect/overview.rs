@@ -6,9 +6,8 @@ use jiff::Timestamp;
 use reauth_core::store::{GrantState, Link};
 use reauth_domain::{Account, ContractId, GrantStatus, Status, Target, time::after};
 
-/// How long before its end a connection can be renewed on the page.
-const RENEWAL: Duration = Duration::from_secs(30 * 24 * 60 * 60);
-/// The same for the connection to digi.me, which a read prolongs: the first warning comes 14 days ahead.
+/// How long before its end the connection to digi.me can be renewed on the page. Reads prolong it: the first warning comes 14
+/// days ahead.
 const DIGIME_RENEWAL: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 
 /// Everything that the page of a link shows.
@@ -169,8 +168,11 @@ fn connection(link: &Link, grant: &GrantState, now: Timestamp) -> Option<Connect
     let is_own = link.target == Target::Grant(grant.contract_id.clone());
     let state = match grant.status(now) {
         GrantStatus::UserReauthorizationRequired => {
-            let recoverable = grant.episode.as_ref().is_none_or(|episode| episode.recoverable);
-            if recoverable { ConnectionState::Ended } else { ConnectionState::DeadEnd }
+            if grant.is_recoverable() {
+                ConnectionState::Ended
+            } else {
+                ConnectionState::DeadEnd
+            }
         }
         // Reads prolong the other connections.
         GrantStatus::Active if is_own => ConnectionState::Ends(grant.expires_at().filter(|at| is_renewable(*at, now))?),
@@ -193,7 +195,7 @@ fn state(link: &Link, account: &Account, is_own: bool, connections: &[Connection
         Status::Dismissed { .. } => Shown::As(AccountState::Dismissed),
         Status::Active { .. } => {
             let since_link = account.reauthorized_at.is_some_and(|at| link.created_at <= at);
-            match renewable_until(account, now) {
+            match account.renewable_until(now) {
                 _ if since_link => Shown::Done,
                 Some(ends_at) => Shown::As(AccountState::Ends(ends_at)),
                 None if is_own => Shown::Done,
@@ -206,9 +208,4 @@ fn state(link: &Link, account: &Account, is_own: bool, connections: &[Connection
 /// Whether the connection to digi.me has ended, or ends soon enough to be renewed from the page.
 pub(super) fn is_renewable(refresh_expires_at: Timestamp, now: Timestamp) -> bool {
     refresh_expires_at <= after(now, DIGIME_RENEWAL)
-}
-
-/// When the connection of an active account ends, if it ends soon enough to be renewed from the page.
-pub(super) fn renewable_until(account: &Account, now: Timestamp) -> Option<Timestamp> {
-    account.authorization_ends_at().filter(|at| (now..=after(now, RENEWAL)).contains(at))
 }

@@ -51,6 +51,7 @@ impl LinkPages<'_> {
             @if !overview.done.is_empty() && !succeeded {
                 section { h2 { span { (texts.done_title()) } } (self.done(overview)) }
             }
+            @if ended.is_some() && !overview.is_checking() { (self.way_back_if_known()) }
         };
         self.show(&title, logo, &content)
     }

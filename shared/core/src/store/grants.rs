@@ -76,6 +76,12 @@ impl GrantState {
         }
     }
 
+    /// Whether digi.me's page can renew the refresh token once it is dead. If not, only the application can.
+    #[must_use]
+    pub fn is_recoverable(&self) -> bool {
+        self.episode.as_ref().is_none_or(|episode| episode.recoverable)
+    }
+
     /// Since when the refresh token is dead.
     #[must_use]
     pub fn since(&self, now: Timestamp) -> Option<Timestamp> {

@@ -159,15 +159,14 @@ impl Store {
         Ok(token.map(|token| reconnect_path(&token)))
     }
 
-    /// The reconnect link that the event of a notice contains: its path, and when it expires. `None` if the link is not
-    /// written yet, has expired, or was derived with a service secret that has been rotated twice since.
-    pub async fn link_of_notice(&self, notice: &Notice) -> Result<Option<(SecretString, Timestamp)>, StoreError> {
+    /// The reconnect link that the event of a notice contains, with its path. `None` if the link is not written yet, has expired, or was derived with a service secret that has been rotated twice since.
+    pub async fn link_of_notice(&self, notice: &Notice) -> Result<Option<(SecretString, Link)>, StoreError> {
         let Some(token) = self.keyring().await?.existing_link_token(&notice.event_id, &notice.link_key_id) else {
             return Ok(None);
         };
         let stored = self.link(token.expose_secret()).await?;
         let works = stored.filter(|stored| self.ambient.now() < stored.link.expires_at);
-        Ok(works.map(|stored| (reconnect_path(&token), stored.link.expires_at)))
+        Ok(works.map(|stored| (reconnect_path(&token), stored.link)))
     }
 
     /// The reconnect links of these events, also expired ones: the path of each, and when it expires.

@@ -4,14 +4,20 @@ mod take;
 
 pub use self::take::POSTPONED_DAYS;
 
+use std::time::Duration;
+
 use digime::{ListedAccount, read_result::AccountError};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     AccountId, ContractId, EpisodeId, EventId, ExpiryBasis, FailureCode, NewEvent, ReauthorizationId, UserId, Via,
-    time::rfc3339, verification::Refusal,
+    time::{after, rfc3339},
+    verification::Refusal,
 };
+
+/// How long before its end an authorization can be renewed on the page where the user reconnects.
+const RENEWAL: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// An account of a user, as this service knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -343,6 +349,19 @@ impl Account {
         let Status::Active { authorization_expires_at, .. } = self.status else { return None };
         let warned = self.warned.as_ref().map(|warned| warned.expires_at);
         authorization_expires_at.into_iter().chain(warned).min()
+    }
+
+    /// When the authorization of an active account ends, if it ends soon enough to be renewed with the user's other accounts.
+    #[must_use]
+    pub fn renewable_until(&self, now: Timestamp) -> Option<Timestamp> {
+        self.authorization_ends_at().filter(|at| (now..=after(now, RENEWAL)).contains(at))
+    }
+
+    /// Whether the user is asked to reauthorize the account now: it has lost its authorization, and the user has not postponed it.
+    #[must_use]
+    pub fn needs_user(&self, now: Timestamp) -> bool {
+        let Status::ReauthRequired(episode) = &self.status else { return false };
+        episode.postponed_until.is_none_or(|until| until <= now)
     }
 
     /// Records the event that announced the current episode or reminded of it, or else warned of an expiry.

@@ -1,4 +1,4 @@
-//! What the pages of a deployment have in common: the application's name, colour and logo, and whom its users turn to.
+//! What the pages and mails of a deployment have in common: the application's name, colour and logo, and whom its users turn to.
 
 use aws_lc_rs::digest;
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -16,6 +16,7 @@ const NO_NAME: &str = "the application";
 
 #[derive(Debug)]
 pub struct Branding {
+    color: Color,
     application: Option<String>,
     support_url: Option<Url>,
     logo_url: Option<Url>,
@@ -34,6 +35,7 @@ impl Branding {
         let locale = environment.parsed::<Locale>("DEFAULT_LOCALE")?;
         let style = format!("{}{STYLE}", variables(color));
         Ok(Self {
+            color,
             application: environment.optional("APPLICATION_NAME").filter(|name| *name != NO_NAME).map(str::to_owned),
             support_url: url(environment, "SUPPORT_URL", &["https", "mailto"])?,
             logo_url: url(environment, "APPLICATION_LOGO_URL", &["https", "http"])?,
@@ -46,6 +48,17 @@ impl Branding {
     #[must_use]
     pub fn application(&self) -> Name<'_> {
         self.application.as_deref().into()
+    }
+
+    /// The application's name, if it is known.
+    #[must_use]
+    pub fn application_name(&self) -> Option<&str> {
+        self.application.as_deref()
+    }
+
+    #[must_use]
+    pub fn color(&self) -> Color {
+        self.color
     }
 
     #[must_use]
