@@ -1,5 +1,5 @@
 //! How fast, how small: every figure beside its bound. `cargo bench --package tests --bench figures`; a word after `--`
-//! runs only the figures of that group.
+//! runs only the figures of that group. `mass-expiry` runs only so.
 //!
 //! Everything runs on this machine: the functions' release binaries under an emulator of the Lambda Runtime API, the
 //! stand-ins for AWS and the digi.me simulator in this process, as far away as a figure wants them. Two baselines run beside:
@@ -10,6 +10,7 @@ mod console;
 mod flows;
 mod local_system;
 mod log;
+mod mass_expiry;
 mod metrics;
 mod process;
 mod queues;
@@ -41,6 +42,10 @@ async fn main() -> ExitCode {
     }
     if runs("sweep") {
         sweep::run(&mut table).await;
+    }
+    // Only when it is asked for, because it takes minutes.
+    if wanted.iter().any(|wanted| wanted == "mass-expiry") {
+        mass_expiry::run(&mut table).await;
     }
     if runs("starts") {
         starts::run(&mut table).await;
