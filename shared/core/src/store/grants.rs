@@ -207,9 +207,15 @@ impl Store {
             }
         };
         let item = self.sealed(&keyring, &grant, version)?;
+        // Beside the write, which must not wait: the stored tokens may be dead already.
+        let resealed = async {
+            if contact.is_none() {
+                self.reseal_contact(&keyring, &grant.user_id).await;
+            }
+        };
         if !is_new && events.is_empty() && reauthorization.is_none() && contact.is_none() {
-            self.put_if(Condition::Grant, item, condition, &values).await?;
-            return Ok(version);
+            let (written, ()) = tokio::join!(self.put_if(Condition::Grant, item, condition, &values), resealed);
+            return written.map(|()| version);
         }
         transaction.put(Condition::Grant, item, condition, &values)?;
         for event in &events {
@@ -219,9 +225,10 @@ impl Store {
             change.add_to(&mut transaction, now)?;
         }
         if let Some(contact) = contact {
-            self.add_contact(&mut transaction, &grant.user_id, contact, now).await?;
+            self.add_contact(&mut transaction, &keyring, &grant.user_id, contact, now)?;
         }
-        transaction.commit().await?;
+        let (written, ()) = tokio::join!(transaction.commit(), resealed);
+        written?;
         if begins_episode {
             metrics::user_lost();
         }
