@@ -261,8 +261,8 @@ async fn a_permanent_bounce_or_a_complaint_stops_the_mails_to_its_address() {
         let contact = world.get(CONTACT).await.json();
         assert_eq!((&contact["emails"], &contact["stopped"]["reason"]), (&json!("stopped"), &json!(reason)));
         assert_eq!(world.published_of_user().len(), 1, "told once");
-        // Feedback about an earlier address changes nothing.
-        put_contact(&world, json!({"email": "bob@example.org"})).await;
+        // Feedback about an earlier address changes nothing. After a complaint, the user wants mails again.
+        put_contact(&world, json!({"email": "bob@example.org", "resubscribe": reason == "complained"})).await;
         world.system.mails.give_feedback(&mail, feedback).unwrap();
         world.run_until_idle().await;
         assert_eq!(world.get(CONTACT).await.json()["emails"], "active");

@@ -6,6 +6,7 @@ mod bad_messages;
 mod channels;
 mod concurrency;
 mod configuration;
+mod contacts;
 mod cost;
 mod crashes;
 mod dependency_failures;

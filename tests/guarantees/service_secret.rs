@@ -38,6 +38,24 @@ async fn an_unusable_previous_version_is_ignored_and_an_unusable_current_one_is_
     assert_eq!(world.get(&grant()).await.status, StatusCode::OK);
 }
 
+/// The user was away for longer than two rotations.
+#[tokio::test]
+async fn a_pair_that_cannot_be_decrypted_any_more_is_replaced_by_a_new_one() {
+    let world = World::builder().start().await;
+    world.advance(31 * 24 * 60 * 60);
+    world.sweep().await;
+    for version in ["b", "c"] {
+        world.system.secrets.put(SERVICE_SECRET, &version.repeat(40));
+        world.advance(LIFETIME);
+    }
+    assert_eq!(world.get(&grant()).await.status, StatusCode::INTERNAL_SERVER_ERROR);
+    let written = world.put(&grant(), &world.issue_tokens(DEMO_USER)).await;
+    assert_eq!(written.status, StatusCode::NO_CONTENT, "{}", written.body);
+    assert_eq!(world.grant().await["status"], "active");
+    world.run_until_idle().await;
+    assert_eq!(world.published_types(), ["user.reauthorization_required", "user.reauthorized"]);
+}
+
 /// Stores `next` as the current version of the service secret when the first fetch of a version was answered. A second
 /// fetch that begins earlier waits for that.
 fn rotate_after_the_first_fetch(world: &World, next: &str) {

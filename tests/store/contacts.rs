@@ -63,6 +63,38 @@ async fn whatever_stops_mails_comes_before_a_claim_that_does_not_know_it() {
 }
 
 #[tokio::test]
+async fn mails_stop_although_the_tokens_of_the_grant_cannot_be_decrypted() {
+    on_a_table(async |table| {
+        store_contact(table).await;
+        table.make_unreadable(&user(1), &format!("GRANT#{}", contract()), "tokens").await;
+        let context = context(table.now());
+        assert!(table.store.stop_emails(&user(1), EmailStop::Unsubscribed, None, context).await.unwrap());
+        let stopped = table.store.contact(&user(1)).await.unwrap().unwrap().value.stopped;
+        assert_eq!(stopped.map(|stopped| stopped.reason), Some(EmailStop::Unsubscribed));
+        assert!(table.everything().await.contains("user.emails_stopped"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_stop_of_mails_leaves_the_lease_to_the_refresh_in_progress() {
+    on_a_table(async |table| {
+        let store = &table.store;
+        store_contact(table).await;
+        let read = store.grant(&user(1), &contract()).await.unwrap().unwrap();
+        let lease = store.lease(&read).await.unwrap();
+        let context = context(table.now());
+        assert!(store.stop_emails(&user(1), EmailStop::Unsubscribed, None, context).await.unwrap());
+        let stopped = store.grant(&user(1), &contract()).await.unwrap().unwrap();
+        assert!(stopped.value.sequence > read.value.sequence);
+        assert!(is_conflict(&store.lease(&stopped).await, &Condition::Grant), "a second refresh begins");
+        let refreshed = grant(&user(1), "b", table.now()).unchanged();
+        store.put_grant(refreshed, GrantCondition::Lease(&lease), None, context).await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_contact_does_not_come_back_after_its_user_was_erased() {
     on_a_table(async |table| {
         let state = store_contact(table).await;

@@ -110,6 +110,16 @@ impl Table {
         update.expression_attribute_values(":type", text(kind)).send().await.expect("an event");
     }
 
+    /// Makes a sealed attribute of one of the user's items one that no key opens.
+    pub(crate) async fn make_unreadable(&self, user: &UserId, sort_key: &str, attribute: &str) {
+        let text = |text: String| AttributeValue::S(text);
+        let update = self.client.update_item().table_name(&self.name);
+        let update = update.key("PK", text(format!("USER#{user}"))).key("SK", text(sort_key.to_owned()));
+        let update = update.update_expression(format!("SET {attribute} = :sealed"));
+        let update = update.expression_attribute_values(":sealed", text("AAAA".repeat(40)));
+        update.condition_expression("attribute_exists(PK)").send().await.expect("an item");
+    }
+
     /// Each call of Secrets Manager takes so long.
     pub(crate) fn slow_secrets(&self, delay: Duration) {
         let clock = self.clock.clone();

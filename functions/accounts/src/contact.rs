@@ -26,9 +26,22 @@ impl Accounts {
             return Ok(None);
         }
         let known = self.authorized.store.contact(user).await?;
-        let state = ContactState::after_input(known.as_ref().map(|known| &known.value), input, contract);
-        let read_version = known.map_or(0, |known| known.version);
-        Ok(state.map(|state| ContactChange { state, read_version }))
+        let before = known.as_ref().map(|known| &known.value);
+        let Some(mut state) = ContactState::after_input(before, input, contract) else { return Ok(None) };
+        if state.has_new_recipient(before) && self.has_open_connections(user).await? {
+            state = state.asking(self.ambient.now());
+        }
+        Ok(Some(ContactChange { state, read_version: known.map_or(0, |known| known.version) }))
+    }
+
+    /// Whether a mail may have something to ask the user for. What it says is read when it is sent. A connection that breaks after
+    /// this read has an event, which comes after the contact was written, and then sets when a mail is due.
+    async fn has_open_connections(&self, user: &UserId) -> Result<bool, StoreError> {
+        let store = &self.authorized.store;
+        let (accounts, grants) = tokio::try_join!(store.user_accounts(user), store.grant_states(user))?;
+        let mut accounts = accounts.accounts.values().map(|read| &read.value);
+        Ok(accounts.any(|account| account.episode().is_some() || account.warned.is_some())
+            || grants.iter().any(|grant| grant.episode.is_some() || grant.warned.is_some()))
     }
 
     /// `GET /users/{userId}/contact`.
@@ -47,7 +60,7 @@ impl Accounts {
 }
 
 fn contact_not_found() -> Problem {
-    let detail = "The user has no contact. Store one with PUT /users/{userId}/grants/{contractId}: \
+    let detail = "The user has no contact, or it cannot be decrypted any more. Store one with PUT /users/{userId}/grants/{contractId}: \
                   {\"userAccessToken\": …, \"contact\": …}.";
     Problem::new(StatusCode::NOT_FOUND, "contact_not_found", "The user has no contact.", detail)
 }

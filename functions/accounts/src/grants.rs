@@ -47,7 +47,7 @@ impl Accounts {
         let stored = retry_on_conflict(&self.ambient, request.context().deadline, || async {
             let store = &self.authorized.store;
             let (known, key, contact) = tokio::join!(
-                store.grant(&user, &contract),
+                store.grant_to_replace(&user, &contract),
                 self.authorized.check_contract(&contract),
                 self.contact_change(&user, &contract, contact_input),
             );

@@ -52,9 +52,9 @@ pub struct ContactBody {
 }
 
 impl ContactBody {
-    /// `None` if the application removed the contact.
+    /// `None` if the application removed the contact, or it cannot be read.
     pub(crate) fn new(state: ContactState) -> Option<Self> {
-        let contact = state.contact?;
+        let contact = state.contact().cloned()?;
         Some(Self {
             email: contact.email.masked(),
             name: contact.name.map(String::from),

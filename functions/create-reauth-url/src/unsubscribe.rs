@@ -24,7 +24,7 @@ impl CreateReauthUrl {
         self.ask(request).await.or_else(|problem| Ok(self.failed(request, &problem)))
     }
 
-    /// `POST /unsubscribe/{token}`: stops the mails. From then on none is sent, also none that is on its way to SES.
+    /// `POST /unsubscribe/{token}`: stops the mails. It is in force for every mail that is not claimed yet.
     #[instrument(skip_all)]
     pub(crate) async fn unsubscribe(&self, request: &Request) -> Result<Response, Problem> {
         self.stop(request).await.or_else(|problem| Ok(self.failed(request, &problem)))
@@ -58,7 +58,7 @@ impl CreateReauthUrl {
 
     /// The pages in the language of the contact.
     fn pages_of(&self, request: &Request, contact: Option<&ContactState>) -> Pages<'_> {
-        let contact = contact.and_then(|state| state.contact.as_ref());
+        let contact = contact.and_then(ContactState::contact);
         self.pages(request, contact.and_then(|contact| contact.locale.as_ref()))
     }
 

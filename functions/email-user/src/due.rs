@@ -27,8 +27,12 @@ pub(crate) fn decide(
     now: Timestamp,
     daytime: impl Fn(Timestamp) -> Timestamp,
 ) -> Decision {
-    if state.due_at.is_none() || state.recipient().is_none() {
+    if state.due_at.is_none() {
         return Decision::Nothing;
+    }
+    // The contact cannot be read any more: there is nobody to write to, and nobody to look at again.
+    if state.recipient().is_none() {
+        return Decision::Later(state.without_mail(state.told.clone(), None));
     }
     // The message may have waited on the queue until the night.
     let by_day = daytime(now);

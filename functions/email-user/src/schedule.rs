@@ -19,7 +19,7 @@ impl EmailUser {
         retry_on_conflict(&self.ambient, context.deadline, || async {
             let Some(read) = self.store.contact(&event.user).await? else { return Ok(()) };
             let (state, now) = (&read.value, self.ambient.now());
-            let daytime = self.daytime(&event.user, state.contact.as_ref());
+            let daytime = self.daytime(&event.user, state.contact());
             let next = match &event.kind {
                 // The event came twice, or the application asked for it again.
                 EventKind::Need { announces: Some((target, episode)), .. } if state.was_told(target, episode) => None,

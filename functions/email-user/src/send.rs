@@ -66,7 +66,7 @@ impl EmailUser {
         let now = self.ambient.now();
         let mut overview = Overview::new(&accounts, &grants, &before, now);
         let held_until = self.leave_out_outages(user, &mut overview).await?;
-        let daytime = self.daytime(user, before.contact.as_ref());
+        let daytime = self.daytime(user, before.contact());
         match decide(&before, overview, held_until, now, daytime) {
             Decision::Nothing => Ok(None),
             Decision::Later(state) => {

@@ -86,6 +86,22 @@ impl Keyring {
         std::str::from_utf8(opened).map(SecretString::from).map_err(|_| CannotOpen)
     }
 
+    /// Whether values can be sealed with an earlier key than the current one.
+    #[must_use]
+    pub fn has_previous(&self) -> bool {
+        self.previous.is_some()
+    }
+
+    /// Seals a value again that the previous key sealed. `None` if the current key sealed it, or no key opens it.
+    #[must_use]
+    pub fn reseal(&self, associated: &str, sealed: &str, ambient: &Ambient) -> Option<String> {
+        if URL_SAFE_NO_PAD.decode(sealed).ok()?.starts_with(&self.current.id) {
+            return None;
+        }
+        let opened = self.open(associated, sealed).ok()?;
+        Some(self.seal(associated, opened.expose_secret(), ambient))
+    }
+
     /// The id of the key that new links are derived with. It is stored with the event, so that each delivery contains
     /// the same link, also after one rotation of the service secret.
     #[must_use]
@@ -215,6 +231,21 @@ mod tests {
         assert!(after.open("here", &sealed).is_ok());
         let later = Keyring::new(&secret("c"), Some(&secret("b"))).unwrap();
         assert_eq!(later.open("here", &sealed).unwrap_err(), CannotOpen);
+    }
+
+    #[test]
+    fn only_what_the_previous_secret_sealed_is_sealed_again() {
+        let ambient = Ambient::system();
+        let before = Keyring::new(&secret("a"), None).unwrap();
+        let after = Keyring::new(&secret("b"), Some(&secret("a"))).unwrap();
+        let later = Keyring::new(&secret("c"), Some(&secret("b"))).unwrap();
+        let sealed = before.seal("here", "value", &ambient);
+        let resealed = after.reseal("here", &sealed, &ambient).unwrap();
+        assert_eq!(later.open("here", &resealed).unwrap().expose_secret(), "value");
+        assert_eq!(after.reseal("here", &resealed, &ambient), None, "it is sealed with the current key");
+        assert_eq!(before.reseal("here", &resealed, &ambient), None, "a process that does not know the new key yet");
+        assert_eq!(later.reseal("here", &sealed, &ambient), None);
+        assert!(after.has_previous() && !before.has_previous());
     }
 
     #[test]

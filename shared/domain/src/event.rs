@@ -142,7 +142,8 @@ pub struct NewEvent {
 
 /// The sequence number of the last of `count` new events. Sequence numbers grow by one, and are at least the milliseconds
 /// of the event's time: what is erased and created again, or restored with the table, does not use a number twice.
-pub(crate) fn next_sequence(before: u64, count: usize, now: Timestamp) -> u64 {
+#[must_use]
+pub fn next_sequence(before: u64, count: usize, now: Timestamp) -> u64 {
     if count == 0 {
         return before;
     }

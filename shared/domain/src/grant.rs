@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Attempt, ContractId, EmailStop, EpisodeId, EventDetail, FailureCode, NewEvent, UserId, UserVia,
+    Attempt, ContractId, EpisodeId, EventDetail, FailureCode, NewEvent, UserId, UserVia,
     account::{Notice, Warned},
     event::next_sequence,
     time::rfc3339,
@@ -162,13 +162,6 @@ impl Grant {
         self.warned = Some(Warned { expires_at, days_left: Some(days_left), notice: None });
         let detail = EventDetail::UserAuthorizationExpiring { expires_at, days_left };
         Some(self.change(vec![NewEvent { detail, episode_id: None }], now))
-    }
-
-    /// This service writes no mails to the user any more.
-    #[must_use]
-    pub fn emails_stopped(self, reason: EmailStop, now: Timestamp) -> GrantChange {
-        let detail = EventDetail::UserEmailsStopped { reason };
-        self.change(vec![NewEvent { detail, episode_id: None }], now)
     }
 
     /// Records the event that announced the current episode, or else warned of an expiry.

@@ -8,8 +8,9 @@ use std::collections::BTreeMap;
 
 use jiff::{Timestamp, tz::TimeZone};
 use reauth_domain::{
-    ContractId, EmailStop, EpisodeId, Locale, Target, UserId,
-    contact::{Contact, ContactState, Stopped},
+    About, ContractId, EmailStop, EpisodeId, EventDetail, Locale, NewEvent, Target, UserId,
+    contact::{ContactState, Stopped, StoredContact},
+    event::{AboutGrant, next_sequence},
     time::rfc3339,
 };
 use secrecy::{ExposeSecret, SecretString};
@@ -17,15 +18,24 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::{
-    Condition, GrantCondition, Item, Store, StoreError, Versioned, item, key,
-    transaction::{Transaction, next_version, number},
+    Condition, Item, Store, StoreError, Versioned,
+    events::log_recorded,
+    item::{self, GrantItem},
+    key,
+    transaction::{Transaction, next_version, number, text},
 };
-use crate::{keyring::unsubscribe_path, lambda::RequestContext, retry::retry_on_conflict};
+use crate::{
+    error::Chain,
+    keyring::{Keyring, unsubscribe_path},
+    lambda::RequestContext,
+    metrics,
+    retry::retry_on_conflict,
+};
 
 /// The associated data of the tokens with which users stop the mails to them.
 const UNSUBSCRIBE: &str = "UNSUBSCRIBE";
 
-/// DynamoDB takes 100 operations in one transaction.
+/// Of what one mail names, so much is checked when it is claimed: DynamoDB takes 100 operations in one transaction.
 const MOST_CHECKED: usize = 99;
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -64,30 +74,40 @@ impl Store {
         let key = key::contact(user);
         let associated = key.associated();
         let Some(item) = self.get::<ContactItem>(key).await? else { return Ok(None) };
-        let contact = match &item.contact {
-            Some(sealed) => Some(self.open_contact(&associated, sealed).await?),
+        let ContactItem { version, contact, contract_id, stopped, last_sent_at, told, due_at, asks, .. } = item;
+        let contact = match contact {
+            Some(sealed) => Some(self.open_contact(user, &associated, sealed).await?),
             None => None,
         };
-        let ContactItem { version, contract_id, stopped, last_sent_at, told, due_at, asks, .. } = item;
         let state = ContactState { contact, contract_id, stopped, last_sent_at, told, due_at, asks };
         Ok(Some(Versioned { value: state, version }))
     }
 
-    async fn open_contact(&self, associated: &str, sealed: &str) -> Result<Contact, StoreError> {
-        let opened = self.unseal(associated, sealed, "a contact").await?;
-        serde_json::from_str(opened.expose_secret()).map_err(|_| StoreError::Corrupt("a contact".into()))
+    async fn open_contact(&self, user: &UserId, associated: &str, sealed: String) -> Result<StoredContact, StoreError> {
+        let opened = self.unseal(associated, &sealed, "a contact").await.and_then(|opened| {
+            serde_json::from_str(opened.expose_secret()).map_err(|_| StoreError::Corrupt("a contact".into()))
+        });
+        match opened {
+            Ok(contact) => Ok(StoredContact::Readable(contact)),
+            Err(error @ StoreError::Corrupt(_)) => {
+                tracing::warn!(user_id = %user, error = %Chain(&error), "store: the contact of a user cannot be read");
+                Ok(StoredContact::Unreadable { sealed })
+            }
+            Err(error) => Err(error),
+        }
     }
 
-    /// The time zone of the user's contact.
+    /// The time zone of the user's contact. `None` also if the contact cannot be read.
     pub async fn time_zone_of(&self, user: &UserId) -> Result<Option<TimeZone>, StoreError> {
-        let contact = self.contact(user).await?.and_then(|read| read.value.contact);
-        Ok(contact.and_then(|contact| contact.time_zone).map(|name| name.time_zone()))
+        let state = self.contact(user).await?.map(|read| read.value);
+        let name = state.as_ref().and_then(ContactState::contact).and_then(|contact| contact.time_zone.as_ref());
+        Ok(name.map(|name| name.time_zone()))
     }
 
-    /// The language of the user's contact.
+    /// The language of the user's contact. `None` also if the contact cannot be read.
     pub async fn locale_of(&self, user: &UserId) -> Result<Option<Locale>, StoreError> {
-        let contact = self.contact(user).await?.and_then(|read| read.value.contact);
-        Ok(contact.and_then(|contact| contact.locale))
+        let state = self.contact(user).await?.map(|read| read.value);
+        Ok(state.as_ref().and_then(ContactState::contact).and_then(|contact| contact.locale.clone()))
     }
 
     /// Writes a contact that exists, if it has the version that was read. Returns the new version.
@@ -96,9 +116,44 @@ impl Store {
     /// [`StoreError::Conflict`] when it changed, or was deleted with its user.
     pub async fn put_contact(&self, user: &UserId, change: &ContactChange) -> Result<u64, StoreError> {
         let version = next_version(change.read_version, self.ambient.now());
-        let item = self.sealed_contact(user, &change.state, version).await?;
+        let item = self.sealed_contact(&*self.keyring().await?, user, &change.state, version)?;
         self.put_if_unchanged(Condition::Contact, item, change.read_version).await?;
         Ok(version)
+    }
+
+    /// Seals the contact of a user again if the previous version of the service secret sealed it. This happens beside each write
+    /// of a grant, so that a contact stays readable as long as the pair of its user does. A failure is logged only.
+    pub(super) async fn reseal_contact(&self, keyring: &Keyring, user: &UserId) {
+        if !keyring.has_previous() {
+            return;
+        }
+        match self.try_to_reseal_contact(keyring, user).await {
+            // Another write came first, which sealed it, or the user was erased.
+            Ok(()) | Err(StoreError::Conflict(Some(_))) => {}
+            Err(error) => {
+                tracing::warn!(user_id = %user, error = %Chain(&error), "store: could not seal the contact of a user again");
+            }
+        }
+    }
+
+    /// The version does not change, because the contact does not: no other write fails because of this one.
+    async fn try_to_reseal_contact(&self, keyring: &Keyring, user: &UserId) -> Result<(), StoreError> {
+        let Some(sealed) = self.get::<ContactItem>(key::contact(user)).await?.and_then(|item| item.contact) else {
+            return Ok(());
+        };
+        let Some(resealed) = keyring.reseal(&key::contact(user).associated(), &sealed, &self.ambient) else {
+            return Ok(());
+        };
+        let update = self
+            .client
+            .update_item()
+            .table_name(&*self.table)
+            .set_key(Some(key::contact(user).into_item()))
+            .update_expression("SET contact = :resealed")
+            .condition_expression("contact = :sealed")
+            .expression_attribute_values(":resealed", text(resealed))
+            .expression_attribute_values(":sealed", text(sealed));
+        self.update(update).await.map(drop)
     }
 
     /// The path of the page that stops the mails to a user.
@@ -127,9 +182,10 @@ impl Store {
         change: &ContactChange,
         named: &[(Target, u64)],
     ) -> Result<u64, StoreError> {
+        let keyring = self.keyring().await?;
         let now = self.ambient.now();
         let mut transaction = self.transaction();
-        self.add_contact(&mut transaction, user, change, now).await?;
+        self.add_contact(&mut transaction, &keyring, user, change, now)?;
         for (target, version) in named.iter().take(MOST_CHECKED) {
             let (condition, key) = match target {
                 Target::Account(account) => (Condition::Account, key::account(user, account)),
@@ -152,27 +208,65 @@ impl Store {
     ) -> Result<bool, StoreError> {
         retry_on_conflict(&self.ambient, context.deadline, || async move {
             let Some(read) = self.contact(user).await? else { return Ok(false) };
-            let now = self.ambient.now();
-            let Some(state) = read.value.with_stop(reason, address, now) else { return Ok(false) };
+            let Some(state) = read.value.with_stop(reason, address, self.ambient.now()) else { return Ok(false) };
             let change = ContactChange { state, read_version: read.version };
-            let Some(grant) = self.grant(user, &change.state.contract_id).await? else {
-                return self.put_contact(user, &change).await.map(|_| true);
-            };
-            let condition = GrantCondition::Version(grant.version);
-            let stopped = grant.value.emails_stopped(reason, now);
-            self.put_grant_and_contact(stopped, condition, Some(&change), context).await?;
+            match self.get::<GrantItem>(key::grant(user, &change.state.contract_id)).await? {
+                Some(grant) => self.put_stop(&change, grant, reason, context).await?,
+                None => self.put_contact(user, &change).await.map(drop)?,
+            }
             Ok(true)
         })
         .await
     }
 
-    async fn sealed_contact(&self, user: &UserId, state: &ContactState, version: u64) -> Result<Item, StoreError> {
+    /// Writes the stop, and the event under the grant. The grant's tokens are not needed, and stay as they are. Its version stays
+    /// too: a refresh in progress keeps its lease. A write that read the grant before this one writes the old sequence number.
+    /// The next event has a greater one all the same, because it is at least the time.
+    async fn put_stop(
+        &self,
+        change: &ContactChange,
+        mut grant: GrantItem,
+        reason: EmailStop,
+        context: RequestContext,
+    ) -> Result<(), StoreError> {
+        let keyring = self.keyring().await?;
+        // Nothing but the write comes after this time, which the id of the event begins with: the log relies on it.
+        let now = self.ambient.now();
+        let (user, contract_id) = (grant.user_id.clone(), grant.contract_id.clone());
+        let event = NewEvent { detail: EventDetail::UserEmailsStopped { reason }, episode_id: None };
+        grant.sequence = next_sequence(grant.sequence, 1, now);
+        let about = About::Grant(AboutGrant { contract_id: contract_id.clone() });
+        let events = self.numbered(&user, &about, grant.sequence, &[event], now);
+        let read = [(":read", number(grant.version))];
+        let mut transaction = self.transaction();
+        let key = key::grant(&user, &contract_id);
+        transaction.put(Condition::Grant, item::write(key, &grant)?, "version = :read", &read)?;
+        for event in &events {
+            transaction.put_event(event, &keyring.link_key_id(), context.traceparent, None)?;
+        }
+        self.add_contact(&mut transaction, &keyring, &user, change, now)?;
+        transaction.commit().await?;
+        for event in &events {
+            log_recorded(event);
+            metrics::event(event);
+        }
+        Ok(())
+    }
+
+    fn sealed_contact(
+        &self,
+        keyring: &Keyring,
+        user: &UserId,
+        state: &ContactState,
+        version: u64,
+    ) -> Result<Item, StoreError> {
         let key = key::contact(user);
         let contact = match &state.contact {
-            Some(contact) => {
+            Some(StoredContact::Readable(contact)) => {
                 let json = serde_json::to_string(contact).map_err(|error| StoreError::Corrupt(error.to_string()))?;
-                Some(self.keyring().await?.seal(&key.associated(), &Zeroizing::new(json), &self.ambient))
+                Some(keyring.seal(&key.associated(), &Zeroizing::new(json), &self.ambient))
             }
+            Some(StoredContact::Unreadable { sealed }) => Some(sealed.clone()),
             None => None,
         };
         let item = ContactItem {
@@ -191,15 +285,16 @@ impl Store {
     }
 
     /// Adds the write of a contact to the transaction that writes a grant of the same user.
-    pub(super) async fn add_contact(
+    pub(super) fn add_contact(
         &self,
         transaction: &mut Transaction<'_>,
+        keyring: &Keyring,
         user: &UserId,
         change: &ContactChange,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let version = next_version(change.read_version, now);
-        let item = self.sealed_contact(user, &change.state, version).await?;
+        let item = self.sealed_contact(keyring, user, &change.state, version)?;
         transaction.put_version(Condition::Contact, item, change.read_version)
     }
 }

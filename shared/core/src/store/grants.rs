@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use digime::TokenPair;
+use digime::{Token, TokenPair};
 use jiff::Timestamp;
 use reauth_domain::{
     About, ContractId, Grant, GrantChange, GrantEpisode, GrantStatus, Target, UserId,
@@ -22,7 +22,7 @@ use super::{
     reauthorizations::ReauthorizationChange,
     transaction::{next_version, number, text},
 };
-use crate::{keyring::Keyring, lambda::RequestContext, metrics};
+use crate::{error::Chain, keyring::Keyring, lambda::RequestContext, metrics};
 
 /// Longer than a refresh can take with its retries and the write of the new pair.
 const LEASE: Duration = Duration::from_secs(30);
@@ -113,6 +113,24 @@ impl Store {
             Some(item) => self.open(item).await.map(Some),
             None => Ok(None),
         }
+    }
+
+    /// The grant, to store another pair. A pair that cannot be decrypted any more counts as one of nobody that expired long ago:
+    /// any other may replace it.
+    pub async fn grant_to_replace(
+        &self,
+        user: &UserId,
+        contract: &ContractId,
+    ) -> Result<Option<Versioned<Grant>>, StoreError> {
+        let Some(item) = self.get::<GrantItem>(key::grant(user, contract)).await? else { return Ok(None) };
+        let tokens = match self.open_tokens(&item).await {
+            Err(error @ StoreError::Corrupt(_)) => {
+                tracing::warn!(user_id = %user, contract_id = %contract, error = %Chain(&error), "store: the pair of a grant cannot be read, and any other may replace it");
+                lost_tokens()
+            }
+            opened => opened?,
+        };
+        Ok(Some(opened_grant(item, tokens)))
     }
 
     /// All grants of a user, by contract.
@@ -207,9 +225,15 @@ impl Store {
             }
         };
         let item = self.sealed(&keyring, &grant, version)?;
+        // Beside the write, which must not wait: the stored tokens may be dead already.
+        let resealed = async {
+            if contact.is_none() {
+                self.reseal_contact(&keyring, &grant.user_id).await;
+            }
+        };
         if !is_new && events.is_empty() && reauthorization.is_none() && contact.is_none() {
-            self.put_if(Condition::Grant, item, condition, &values).await?;
-            return Ok(version);
+            let (written, ()) = tokio::join!(self.put_if(Condition::Grant, item, condition, &values), resealed);
+            return written.map(|()| version);
         }
         transaction.put(Condition::Grant, item, condition, &values)?;
         for event in &events {
@@ -219,9 +243,10 @@ impl Store {
             change.add_to(&mut transaction, now)?;
         }
         if let Some(contact) = contact {
-            self.add_contact(&mut transaction, &grant.user_id, contact, now).await?;
+            self.add_contact(&mut transaction, &keyring, &grant.user_id, contact, now)?;
         }
-        transaction.commit().await?;
+        let (written, ()) = tokio::join!(transaction.commit(), resealed);
+        written?;
         if begins_episode {
             metrics::user_lost();
         }
@@ -334,21 +359,16 @@ impl Store {
     }
 
     pub(super) async fn open(&self, item: GrantItem) -> Result<Versioned<Grant>, StoreError> {
+        let tokens = self.open_tokens(&item).await?;
+        Ok(opened_grant(item, tokens))
+    }
+
+    async fn open_tokens(&self, item: &GrantItem) -> Result<TokenPair, StoreError> {
         let associated = key::grant(&item.user_id, &item.contract_id).associated();
         let opened = self.unseal(&associated, &item.tokens, "a grant's tokens").await?;
         let corrupt = || StoreError::Corrupt("a grant's tokens".into());
         let tokens = serde_json::from_str(opened.expose_secret()).map_err(|_| corrupt())?;
-        let grant = Grant {
-            user_id: item.user_id,
-            contract_id: item.contract_id,
-            tokens: TokenPair::parse(&tokens).map_err(|_| corrupt())?,
-            episode: item.episode,
-            warned: item.warned,
-            sequence: item.sequence,
-            leased_until: item.lease_until,
-            accounts_listed_at: item.accounts_listed_at,
-        };
-        Ok(Versioned { value: grant, version: item.version })
+        TokenPair::parse(&tokens).map_err(|_| corrupt())
     }
 
     /// Opens a sealed value. It may be sealed with a service secret that was rotated in after this process cached its
@@ -362,6 +382,26 @@ impl Store {
         let newer = newer.map_err(|error| StoreError::Unavailable(Unavailable::ServiceSecret(error)))?;
         newer.open(associated, sealed).map_err(|error| StoreError::Corrupt(format!("{what}: {error}")))
     }
+}
+
+fn opened_grant(item: GrantItem, tokens: TokenPair) -> Versioned<Grant> {
+    let grant = Grant {
+        user_id: item.user_id,
+        contract_id: item.contract_id,
+        tokens,
+        episode: item.episode,
+        warned: item.warned,
+        sequence: item.sequence,
+        leased_until: item.lease_until,
+        accounts_listed_at: item.accounts_listed_at,
+    };
+    Versioned { value: grant, version: item.version }
+}
+
+/// In place of a pair that cannot be decrypted. No token is empty, so that it equals no other.
+fn lost_tokens() -> TokenPair {
+    let token = || Token { value: SecretString::default(), expires_at: Timestamp::UNIX_EPOCH };
+    TokenPair { access: token(), refresh: token(), user: None, consent_id: None }
 }
 
 fn at_version(expected_version: u64) -> [(&'static str, AttributeValue); 2] {

@@ -10,7 +10,7 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-pub use self::state::{ContactState, SHORTEST_PAUSE, Stopped};
+pub use self::state::{ContactState, SHORTEST_PAUSE, Stopped, StoredContact};
 use crate::{InvalidField, InvalidFields, InvalidValue, Locale, account::mask};
 
 /// In characters.

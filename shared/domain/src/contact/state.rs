@@ -25,11 +25,31 @@ pub struct Stopped {
     pub at: Timestamp,
 }
 
+/// A contact as it was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoredContact {
+    Readable(Contact),
+    /// It cannot be decrypted: the service secret was rotated twice since it was sealed. It stays stored, in case its key comes back.
+    Unreadable {
+        sealed: String,
+    },
+}
+
+impl StoredContact {
+    /// `None` if the address cannot be read.
+    fn has_address(&self, address: &str) -> Option<bool> {
+        match self {
+            Self::Readable(contact) => Some(contact.email.is(address)),
+            Self::Unreadable { .. } => None,
+        }
+    }
+}
+
 /// A user's contact and the state of the mails to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ContactState {
-    /// `None` after the application removed it. What is left then keeps an unsubscription and the pause between mails.
-    pub contact: Option<Contact>,
+    /// `None` after the application removed it. What is left then keeps the user's will, and the pause between mails.
+    pub contact: Option<StoredContact>,
     /// The contract of the grant that the contact came with.
     pub contract_id: ContractId,
     pub stopped: Option<Stopped>,
@@ -50,7 +70,7 @@ impl ContactState {
             (ContactInput::Unchanged, _) | (ContactInput::Removed, None) => None,
             (ContactInput::Removed, Some(known)) => known.contact.is_some().then(|| known.clone().without_contact()),
             (ContactInput::Put { contact, .. }, None) => Some(Self {
-                contact: Some(contact.clone()),
+                contact: Some(StoredContact::Readable(contact.clone())),
                 contract_id: contract.clone(),
                 stopped: None,
                 last_sent_at: None,
@@ -66,25 +86,54 @@ impl ContactState {
     }
 
     fn without_contact(self) -> Self {
-        let is_the_users_will = |stopped: &Stopped| stopped.reason == EmailStop::Unsubscribed;
+        let is_the_users_will = |stopped: &Stopped| stopped.reason != EmailStop::Bounced;
         let stopped = self.stopped.filter(is_the_users_will);
         Self { contact: None, stopped, told: BTreeMap::new(), due_at: None, asks: false, ..self }
     }
 
     fn with_contact(self, contact: &Contact, resubscribe: bool, contract: &ContractId) -> Self {
-        let is_same_address = self.contact.as_ref().is_some_and(|known| known.email.is(contact.email.as_str()));
+        // An address that cannot be read may be the same one.
+        let is_same = |known: &StoredContact| known.has_address(contact.email.as_str()).unwrap_or(true);
+        let is_same_address = self.contact.as_ref().is_some_and(is_same);
         let remains = |stopped: &Stopped| match stopped.reason {
             EmailStop::Unsubscribed => !resubscribe,
-            EmailStop::Bounced | EmailStop::Complained => is_same_address,
+            EmailStop::Bounced => is_same_address,
+            // The user's will, and SES writes no more to the address.
+            EmailStop::Complained => is_same_address || !resubscribe,
         };
         let stopped = self.stopped.filter(remains);
-        Self { contact: Some(contact.clone()), contract_id: contract.clone(), stopped, ..self }
+        let contact = Some(StoredContact::Readable(contact.clone()));
+        Self { contact, contract_id: contract.clone(), stopped, ..self }
+    }
+
+    /// The contact, if there is one that can be read.
+    #[must_use]
+    pub fn contact(&self) -> Option<&Contact> {
+        match &self.contact {
+            Some(StoredContact::Readable(contact)) => Some(contact),
+            Some(StoredContact::Unreadable { .. }) | None => None,
+        }
     }
 
     /// Whom to write to. `None` if mails are stopped or there is no address.
     #[must_use]
     pub fn recipient(&self) -> Option<&Contact> {
-        self.contact.as_ref().filter(|_| self.stopped.is_none())
+        self.contact().filter(|_| self.stopped.is_none())
+    }
+
+    /// Whether there is somebody to write to who was not written to before: the first contact, another address, or a user who wants
+    /// mails again.
+    #[must_use]
+    pub fn has_new_recipient(&self, before: Option<&Self>) -> bool {
+        let before = before.and_then(Self::recipient);
+        self.recipient().is_some_and(|now| before.is_none_or(|before| !before.email.is(now.email.as_str())))
+    }
+
+    /// The state when the user is to be asked for what has been open for some time. By night, the mail waits when it is sent.
+    #[must_use]
+    pub fn asking(self, now: Timestamp) -> Self {
+        // A mail that is due anyway also waits for what comes into it.
+        if self.asks { self } else { self.with_need(now, |at| at).unwrap_or(self) }
     }
 
     /// The earliest time at which the next mail may be sent that asks the user for something.
@@ -149,11 +198,16 @@ impl ContactState {
     /// nothing, or the address is no longer the user's.
     #[must_use]
     pub fn with_stop(&self, reason: EmailStop, address: Option<&str>, now: Timestamp) -> Option<Self> {
-        let is_current = |address: &str| self.contact.as_ref().is_some_and(|known| known.email.is(address));
+        // A complaint also counts if the address is not known any more: it is the user's will.
+        let is_unknown_counted = reason == EmailStop::Complained;
+        let is_current = |address: &str| {
+            let known = self.contact.as_ref().and_then(|known| known.has_address(address));
+            known.unwrap_or(is_unknown_counted)
+        };
         if !address.is_none_or(is_current) {
             return None;
         }
-        // An unsubscription replaces another reason: it stays when the address changes.
+        // An unsubscription replaces another reason: a bounce ends with another address.
         let is_news = match self.stopped {
             None => true,
             Some(stopped) => reason == EmailStop::Unsubscribed && stopped.reason != reason,
@@ -227,16 +281,65 @@ mod tests {
 
     #[test]
     fn a_bounce_or_a_complaint_stops_the_address_that_it_is_about() {
+        let bob = input(json!({"email": "bob@example.org"}));
         for reason in [EmailStop::Bounced, EmailStop::Complained] {
             assert_eq!(state().with_stop(reason, Some("bob@example.org"), at(0)), None, "an earlier address");
             let stopped = state().with_stop(reason, Some("Ann@Example.org"), at(0)).unwrap();
             assert_eq!(stopped.with_stop(reason, Some("ann@example.org"), at(1)), None, "once");
             let renamed = input(json!({"email": "ann@example.org", "name": "Ann", "resubscribe": true}));
             assert_eq!(put(Some(&stopped), &renamed).unwrap().recipient(), None, "the address is the same");
-            assert!(put(Some(&stopped), &input(json!({"email": "bob@example.org"}))).unwrap().recipient().is_some());
+            let is_over = put(Some(&stopped), &bob).unwrap().recipient().is_some();
+            assert_eq!(is_over, reason == EmailStop::Bounced);
             let unsubscribed = stopped.with_stop(EmailStop::Unsubscribed, None, at(2)).unwrap();
             assert_eq!(unsubscribed.stopped.unwrap().reason, EmailStop::Unsubscribed);
         }
+    }
+
+    #[test]
+    fn a_complaint_stays_until_the_user_wants_mails_at_another_address() {
+        let complained = |state: &ContactState| state.with_stop(EmailStop::Complained, Some("ann@example.org"), at(0));
+        let stopped = complained(&state()).unwrap();
+        let other = put(Some(&stopped), &input(json!({"email": "bob@example.org"}))).unwrap();
+        assert_eq!(put(Some(&other), &ann()).unwrap().recipient(), None, "addresses A, B, A");
+        let removed = put(Some(&stopped), &ContactInput::Removed).unwrap();
+        assert_eq!(put(Some(&removed), &ann()).unwrap().recipient(), None, "after the contact was removed");
+        let removed = put(Some(&state()), &ContactInput::Removed).unwrap();
+        assert!(complained(&removed).is_some(), "it comes when the contact is removed");
+        assert_eq!(removed.with_stop(EmailStop::Bounced, Some("ann@example.org"), at(0)), None);
+        let wanted = input(json!({"email": "bob@example.org", "resubscribe": true}));
+        assert!(put(Some(&stopped), &wanted).unwrap().recipient().is_some());
+    }
+
+    #[test]
+    fn a_contact_that_cannot_be_read_is_nobody_to_write_to_until_it_is_replaced() {
+        let contact = Some(StoredContact::Unreadable { sealed: "x".to_owned() });
+        let unreadable = ContactState { contact, last_sent_at: Some(at(0)), ..state() };
+        assert_eq!((unreadable.recipient(), unreadable.with_need(at(1), |at| at)), (None, None));
+        let replaced = put(Some(&unreadable), &ann()).unwrap();
+        assert_eq!(replaced, ContactState { last_sent_at: Some(at(0)), ..state() });
+        assert_eq!(put(Some(&unreadable), &ContactInput::Removed).unwrap().contact, None);
+        for reason in [EmailStop::Unsubscribed, EmailStop::Bounced, EmailStop::Complained] {
+            let stopped = Some(Stopped { reason, at: at(0) });
+            let unreadable = ContactState { stopped, ..unreadable.clone() };
+            assert_eq!(put(Some(&unreadable), &ann()).unwrap().stopped, stopped);
+        }
+    }
+
+    #[test]
+    fn somebody_who_becomes_reachable_is_asked_after_the_pause() {
+        let stopped = state().with_stop(EmailStop::Unsubscribed, None, at(0)).unwrap();
+        let other = put(Some(&state()), &input(json!({"email": "bob@example.org"}))).unwrap();
+        assert!(state().has_new_recipient(None) && state().has_new_recipient(Some(&stopped)));
+        assert!(other.has_new_recipient(Some(&state())));
+        let renamed = put(Some(&state()), &input(json!({"email": "Ann@example.org", "name": "Ann"}))).unwrap();
+        assert!(!renamed.has_new_recipient(Some(&state())) && !stopped.has_new_recipient(Some(&state())));
+
+        let asked = other.clone().asking(at(1));
+        assert_eq!((asked.due_at, asked.asks), (Some(at(1)), true));
+        let sent = other.claimed(at(0), BTreeMap::new(), None);
+        assert_eq!(sent.asking(at(1)).due_at, Some(at(48)));
+        let waiting = other.with_need(at(3), |at| at).unwrap();
+        assert_eq!(waiting.clone().asking(at(1)), waiting);
     }
 
     #[test]
