@@ -17,6 +17,7 @@ mod healing;
 mod identity;
 mod logos;
 mod logs;
+mod mail_changes;
 mod mails;
 mod metrics;
 mod model;

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AccountId, ContractId, EpisodeId, EventId, ExpiryBasis, FailureCode, NewEvent, ReauthorizationId, UserId, Via,
+    notices::is_same_expiry,
     time::{after, rfc3339},
     verification::Refusal,
 };
@@ -77,6 +78,14 @@ pub struct Warned {
     /// The event of the last warning that was sent. The store sets it when it numbers the events.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notice: Option<Notice>,
+}
+
+impl Warned {
+    /// Whether this is the expiry that the user is warned of.
+    #[must_use]
+    pub fn is_of(&self, expires_at: Timestamp) -> bool {
+        is_same_expiry(self.expires_at, expires_at)
+    }
 }
 
 /// The status of an account.
@@ -427,7 +436,11 @@ impl Account {
         self.created_at = listed.created_at.or(self.created_at);
         let identity_matches = self.identity_mismatch.is_none();
         if let Status::Active { authorization_expires_at, .. } = &mut self.status {
-            *authorization_expires_at = listed.authorization_expires_at;
+            let former = std::mem::replace(authorization_expires_at, listed.authorization_expires_at);
+            let now = *authorization_expires_at;
+            // The source has moved its expiry: a warning of the former one is no longer true.
+            let is_of = |warned: &Warned, expiry: Option<Timestamp>| expiry.is_some_and(|at| warned.is_of(at));
+            self.warned.take_if(|warned| is_of(warned, former) && !is_of(warned, now));
             if identity_matches && listed.username.is_some() {
                 self.username.clone_from(&listed.username);
             }

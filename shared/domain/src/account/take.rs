@@ -157,6 +157,8 @@ impl Account {
         let settled = settled.collect();
         self.set_status(Status::Active { verified: Some(verified), authorization_expires_at: expires_at });
         self.reauthorized_at = Some(at);
+        // A warning of the former expiry is no longer true.
+        self.warned.take_if(|warned| !expires_at.is_some_and(|at| warned.is_of(at)));
         if verified {
             self.identity_mismatch = None;
         }
