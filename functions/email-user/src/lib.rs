@@ -71,7 +71,7 @@ impl Settings {
         let time_zone = environment.parsed::<TimeZoneName>("DEFAULT_TIME_ZONE")?;
         Ok(Self {
             public_base_url: public_base_url.ok_or_else(|| ConfigError::new("PUBLIC_BASE_URL", "is missing"))?,
-            branding: Branding::from_environment(environment)?,
+            branding: Branding::without_logo(environment)?,
             links: switch(environment, "EMAIL_LINKS")?,
             delay: environment.duration("EMAIL_DELAY")?.unwrap_or(DEFAULT_DELAY),
             default_time_zone: time_zone.map_or(TimeZone::UTC, |name| name.time_zone()),

@@ -226,8 +226,8 @@ pub enum Signal {
     ReadCompleted {
         /// When the read session was started.
         observed_at: Timestamp,
-        /// The username in digi.me's list. It is only requested while there is an identity mismatch.
-        username: Option<String>,
+        /// The account in digi.me's list, if the list was requested: see [`Account::needs_list`].
+        listed: Option<ListedAccount>,
     },
     /// digi.me says that the account is authorized.
     Confirmed {
@@ -403,13 +403,14 @@ impl Account {
 
     /// Whether the decision about a read needs digi.me's list. The list gives the service name and the username of an
     /// account that loses its authorization (`lost`) before any list has named it. For an account with an identity
-    /// mismatch, the list shows whether the expected username is back.
+    /// mismatch, the list shows whether the expected username is back. For an account that comes back and whose expiry was
+    /// known, it shows the new expiry.
     #[must_use]
     pub fn needs_list(&self, lost: bool) -> bool {
         if lost {
             !self.listed && self.episode().is_none()
         } else {
-            !self.read_can_heal() && !matches!(self.status, Status::Active { .. })
+            (!self.read_can_heal() || self.warned.is_some()) && !matches!(self.status, Status::Active { .. })
         }
     }
 

@@ -76,7 +76,7 @@ fn signals() -> Vec<(&'static str, Signal)> {
                 new_episode: EpisodeId::from([9; 16]),
             },
         ),
-        ("completed", Signal::ReadCompleted { observed_at: time("2026-11-23T09:50:00Z"), username: None }),
+        ("completed", Signal::ReadCompleted { observed_at: time("2026-11-23T09:50:00Z"), listed: None }),
         ("confirmed by callback", Signal::Confirmed { via: Via::Callback, listed: None, attempt: Some(claim(2)) }),
         ("confirmed by sweep", Signal::Confirmed { via: Via::Sweep, listed: None, attempt: None }),
         ("claimed", Signal::Claimed { attempt: claim(2) }),
@@ -200,7 +200,7 @@ fn a_warning_ends_with_the_expiry_that_it_is_about() {
         observed_at: time(NOW),
         new_episode: EpisodeId::from([9; 16]),
     };
-    let completed = Signal::ReadCompleted { observed_at: time(NOW), username: None };
+    let completed = Signal::ReadCompleted { observed_at: time(NOW), listed: None };
     let read = changed(changed(warned().take(lost, time(NOW))).account.take(completed, time(NOW))).account;
     assert_eq!(read.warned, None);
 
@@ -286,8 +286,8 @@ fn while_the_login_is_another_a_read_heals_only_with_the_expected_one() {
     let mismatched = changed(account(Status::ReauthRequired(episode(1))).take(denied, time(NOW))).account;
     assert_eq!(mismatched.username.as_deref(), Some("ann"), "the expected login stays");
     let read = |username: Option<&str>| {
-        let username = username.map(str::to_owned);
-        mismatched.clone().take(Signal::ReadCompleted { observed_at: time(NOW), username }, time(NOW))
+        let listed = username.map(|username| listed(username, true));
+        mismatched.clone().take(Signal::ReadCompleted { observed_at: time(NOW), listed }, time(NOW))
     };
     for username in [None, Some("bob")] {
         assert!(matches!(read(username), Outcome::Unchanged(_)), "{username:?}");
