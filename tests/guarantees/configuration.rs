@@ -66,6 +66,7 @@ async fn a_malformed_variable_stops_the_function_and_is_named_but_not_shown() {
         (Function::EmailUser, "EMAIL_LINKS", "wrong-value"),
         (Function::EmailUser, "EMAIL_DELAY", "wrong-value"),
         (Function::EmailUser, "DEFAULT_TIME_ZONE", "wrong-value"),
+        (Function::EmailUser, "SERVICE_LIFETIMES", "wrong-value"),
         (Function::EmailUser, "SUPPORT_URL", "wrong-value"),
         (Function::CreateReauthUrl, "DIGIME_BASE_URL", "wrong-value"),
         (Function::CreateReauthUrl, "CONTRACT_SECRET_PREFIX", "wrong-value"),

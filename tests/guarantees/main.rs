@@ -18,6 +18,7 @@ mod healing;
 mod identity;
 mod logos;
 mod logs;
+mod mail_changes;
 mod mails;
 mod metrics;
 mod model;

@@ -12,7 +12,7 @@ use futures::future::join_all;
 use jiff::{Timestamp, tz::TimeZone};
 use local::{Function, names};
 use serde_json::{Value, json};
-use tests::{BANK, DEMO_CONTRACT, DEMO_USER, Decision, DeliveredEvent, ReadResult, SqsMessage, World, healthy};
+use tests::{BANK, DEMO_CONTRACT, DEMO_USER, Decision, DeliveredEvent, ReadResult, SqsMessage, World, broken, healthy};
 
 const HOUR: u64 = 3_600;
 const DAY: u64 = 24 * HOUR;
@@ -240,6 +240,21 @@ async fn an_expiry_is_told_14_7_and_1_days_before_and_an_early_renewal_that_fail
         .map(|(_, event)| event.days_left)
         .collect::<Vec<_>>();
     assert_eq!(days, [Some(7), Some(1)], "the failed renewals forgot no expiry");
+}
+
+#[tokio::test]
+async fn an_account_that_a_read_heals_is_warned_of_its_expiry_again() {
+    let world = expiring().await;
+    let expires_at = world.account(DEMO_USER, BANK).await["authorizationExpiresAt"].clone();
+    assert!(expires_at.is_string());
+    world.hand_in(DEMO_USER, Some("2026-11-23T08:00:00Z"), &broken(BANK)).await;
+    world.advance(HOUR);
+    let at = world.clock_now().to_string();
+    world.hand_in(DEMO_USER, Some(&at), &healthy(BANK)).await;
+    let account = world.account(DEMO_USER, BANK).await;
+    assert_eq!((&account["status"], &account["authorizationExpiresAt"]), (&json!("active"), &expires_at));
+    let published = sweep_hourly(&world, 7 * 24).await;
+    assert_eq!(of_kind(&published, "account.authorization_expiring").len(), 1);
 }
 
 #[tokio::test]

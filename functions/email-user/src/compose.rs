@@ -3,7 +3,7 @@
 use jiff::{Timestamp, tz::TimeZone};
 use maud::{DOCTYPE, Markup, html};
 use reauth_core::web::page::Branding;
-use reauth_domain::contact::PersonName;
+use reauth_domain::{Target, contact::PersonName};
 use reauth_text::{Name, Text, Texts};
 use url::Url;
 
@@ -127,7 +127,7 @@ impl Draft<'_> {
     fn ended(&self, open: &Open) -> Text {
         match &open.connection {
             Connection::Service(service) => self.texts.mail_ended(service.as_deref().into(), &self.date(open.at)),
-            Connection::Digime { .. } => self.texts.digime_text(self.application()),
+            Connection::Digime { .. } => self.texts.mail_ended_digime(self.application(), &self.date(open.at)),
         }
     }
 
@@ -149,6 +149,9 @@ impl Draft<'_> {
         let only = open.next().filter(|_| open.next().is_none());
         let Some(page) = &self.page else {
             blocks.push(Block::Paragraph(texts.mail_open_application(self.application())));
+            if !self.links {
+                blocks.push(Block::Small(texts.mail_no_link()));
+            }
             blocks.push(Block::Small(texts.mail_no_password(self.application())));
             return;
         };
@@ -161,10 +164,11 @@ impl Draft<'_> {
         blocks.push(Block::Button { label, line: texts.mail_page(), url: page.clone() });
         blocks.push(Block::Small(texts.mail_no_password(self.application())));
         // A choice is about one account: with several, the page offers it for each.
-        if only.is_some_and(|only| matches!(only.connection, Connection::Service(_)) && only.episode.is_some()) {
+        if let Some(Open { target: Target::Account(account), episode: Some(_), .. }) = only {
             for (label, choice) in [(texts.postpone_button(), "postpone"), (texts.dismiss_button(), "dismiss")] {
                 let mut url = page.clone();
-                url.query_pairs_mut().append_pair("choose", choice);
+                // Another account may have ended when the user follows the link.
+                url.query_pairs_mut().append_pair("choose", choice).append_pair("account", account.as_str());
                 blocks.push(Block::Link { label, url });
             }
         }

@@ -45,7 +45,7 @@ pub(crate) fn decide(
     match (asks, pause_ends_at) {
         (true, None) => {
             let again_at = held_until.map(|until| daytime(until.max(after(now, SHORTEST_PAUSE))));
-            let claimed = state.claimed(now, overview.told(), again_at);
+            let claimed = ContactState { last_asked_at: Some(now), ..state.claimed(now, overview.told(), again_at) };
             Decision::Send(overview, claimed)
         }
         // A connection that works again is told at once. The rest waits.

@@ -33,6 +33,7 @@ use reauth_core::{
 use reauth_domain::{
     UserId,
     contact::{Contact, TimeZoneName},
+    notices::Lifetimes,
 };
 use reauth_text::Language;
 use tracing::instrument;
@@ -60,6 +61,8 @@ pub(crate) struct Settings {
     links: bool,
     delay: Duration,
     default_time_zone: TimeZone,
+    /// By which the sweep knows when authorizations expire: a mail names only an expiry that still holds.
+    lifetimes: Lifetimes,
 }
 
 impl Settings {
@@ -68,10 +71,11 @@ impl Settings {
         let time_zone = environment.parsed::<TimeZoneName>("DEFAULT_TIME_ZONE")?;
         Ok(Self {
             public_base_url: public_base_url.ok_or_else(|| ConfigError::new("PUBLIC_BASE_URL", "is missing"))?,
-            branding: Branding::from_environment(environment)?,
+            branding: Branding::without_logo(environment)?,
             links: switch(environment, "EMAIL_LINKS")?,
             delay: environment.duration("EMAIL_DELAY")?.unwrap_or(DEFAULT_DELAY),
             default_time_zone: time_zone.map_or(TimeZone::UTC, |name| name.time_zone()),
+            lifetimes: environment.parsed("SERVICE_LIFETIMES")?.unwrap_or_default(),
         })
     }
 

@@ -26,6 +26,9 @@ use crate::{
 /// SES answers within a second, seldom within some.
 const TIMEOUT: Duration = Duration::from_secs(10);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// In the message of `MessageRejected` if an identity is not verified: the sender's, or in the sandbox the recipient's. SES has no
+/// code for it: <https://docs.aws.amazon.com/ses/latest/dg/troubleshoot-error-messages.html>
+const NOT_VERIFIED: &str = "not verified";
 /// In bytes. An encoded word has at most 75 characters (RFC 2047, 2).
 const ENCODED_WORD: usize = 45;
 
@@ -58,7 +61,7 @@ pub(crate) enum SendError {
 
 impl SendError {
     fn new(error: &SdkError<SendEmailError>) -> Self {
-        let reason = AwsError::from(error);
+        let reason = AwsError::from(error).without_addresses();
         let Some(status) = error.raw_response().map(|answer| answer.status().as_u16()) else {
             return if http_client::was_never_sent(error) { Self::Throttled(reason) } else { Self::Unknown(reason) };
         };
@@ -75,6 +78,11 @@ impl SendError {
                 _,
             )
             | (_, 401 | 403) => Self::Unusable(reason),
+            (Some(SendEmailError::MessageRejected(rejected)), _)
+                if rejected.message().is_some_and(|message| message.contains(NOT_VERIFIED)) =>
+            {
+                Self::Unusable(reason)
+            }
             (_, 400..500) => Self::Refused(reason),
             _ => Self::Unknown(reason),
         }

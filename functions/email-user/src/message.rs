@@ -1,12 +1,15 @@
 //! The messages of the two queues: events of the topic, due mails of the sweep, and SES's feedback.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use reauth_domain::{EmailStop, EpisodeId, Target, UserId};
+use jiff::Timestamp;
+use reauth_domain::{EmailStop, EpisodeId, Target, UserId, time::rfc3339};
 use serde::Deserialize;
 
 /// The tag of a mail that names its user, in base64url: SES allows letters, digits, `_` and `-` in tags.
 pub(crate) const USER_TAG: &str = "user";
 const DUE: &str = "mail.due";
+/// What SES publishes on the topic when the event destination is created.
+const VALIDATION: &str = "Successfully validated SNS topic for Amazon SES event publishing.";
 
 /// A message as it was parsed.
 #[derive(Debug, PartialEq, Eq)]
@@ -30,6 +33,8 @@ pub(crate) struct UserEvent {
 pub(crate) enum EventKind {
     /// The user is to be asked for something.
     Need {
+        /// When the event happened.
+        at: Timestamp,
         /// The name of the account's service, if it is known.
         service: Option<String>,
         /// What the event announces, if it announces an episode of an account. A reminder does not.
@@ -37,6 +42,8 @@ pub(crate) enum EventKind {
     },
     /// An episode has ended.
     Healed { target: Target, episode: EpisodeId },
+    /// The user no longer uses the account.
+    Dismissed { target: Target, episode: EpisodeId },
 }
 
 /// What SES says about a mail that it accepted.
@@ -52,6 +59,8 @@ pub(crate) struct Feedback {
 struct Typed {
     #[serde(rename = "type")]
     kind: String,
+    #[serde(default, with = "rfc3339::option")]
+    timestamp: Option<Timestamp>,
     user_id: Option<UserId>,
     data: Option<Data>,
 }
@@ -109,10 +118,13 @@ struct Recipient {
 impl Message {
     /// `None` if the body is of no known form.
     pub(crate) fn parse(body: &str) -> Option<Self> {
+        if body.trim_end() == VALIDATION {
+            return Some(Self::Ignored);
+        }
         if let Ok(event) = serde_json::from_str::<SesEvent>(body) {
             return Feedback::of(event);
         }
-        let Typed { kind, user_id, data } = serde_json::from_str(body).ok()?;
+        let Typed { kind, timestamp, user_id, data } = serde_json::from_str(body).ok()?;
         if kind == DUE {
             return user_id.map(Self::Due);
         }
@@ -125,15 +137,19 @@ impl Message {
                 let is_first = data.reminder == Some(0);
                 let announces = data.account_id.zip(data.episode_id).filter(|_| is_first);
                 let announces = announces.map(|(account, episode)| (Target::Account(account), episode));
-                EventKind::Need { service: data.service_name, announces }
+                EventKind::Need { at: timestamp?, service: data.service_name, announces }
             }
-            "account.reauthorized" | "user.reauthorized" => {
+            "account.reauthorized" | "user.reauthorized" | "account.dismissed" => {
                 let Some(episode) = data.episode_id else { return Some(Self::Ignored) };
                 let target = match data.account_id {
                     Some(account) => Target::Account(account),
                     None => Target::Grant(data.contract_id?),
                 };
-                EventKind::Healed { target, episode }
+                if kind == "account.dismissed" {
+                    EventKind::Dismissed { target, episode }
+                } else {
+                    EventKind::Healed { target, episode }
+                }
             }
             _ => return Some(Self::Ignored),
         };
@@ -185,10 +201,12 @@ mod tests {
 
     use super::*;
 
+    const TIME: &str = "2026-11-23T10:00:00.000Z";
+
     fn event(kind: &str, data: Value) -> Option<Message> {
         let mut whole = json!({"userId": "u", "eventId": "e"});
         whole.as_object_mut().unwrap().extend(data.as_object().unwrap().clone());
-        Message::parse(&json!({"type": kind, "timestamp": "t", "data": whole}).to_string())
+        Message::parse(&json!({"type": kind, "timestamp": TIME, "data": whole}).to_string())
     }
 
     fn user() -> UserId {
@@ -197,8 +215,8 @@ mod tests {
 
     #[test]
     fn events_are_needs_healings_or_ignored() {
-        let need =
-            Some(Message::Event(UserEvent { user: user(), kind: EventKind::Need { service: None, announces: None } }));
+        let kind = EventKind::Need { at: TIME.parse().unwrap(), service: None, announces: None };
+        let need = Some(Message::Event(UserEvent { user: user(), kind }));
         for kind in ["account.reauthorization_required", "user.authorization_expiring"] {
             assert_eq!(event(kind, json!({})), need);
         }
@@ -222,6 +240,10 @@ mod tests {
         assert_eq!(event("account.reauthorized", data), healed(Target::Account("1_a".parse().unwrap())));
         let data = json!({"contractId": "c", "episodeId": episode});
         assert_eq!(event("user.reauthorized", data), healed(Target::Grant("c".parse().unwrap())));
+        let data = json!({"accountId": "1_a", "contractId": "c", "episodeId": episode, "since": TIME});
+        let target = Target::Account("1_a".parse().unwrap());
+        let kind = EventKind::Dismissed { target, episode: episode.clone() };
+        assert_eq!(event("account.dismissed", data), Some(Message::Event(UserEvent { user: user(), kind })));
         assert_eq!(
             event("account.reauthorized", json!({"accountId": "1_a"})),
             Some(Message::Ignored),
@@ -263,6 +285,9 @@ mod tests {
         assert_eq!(parse(complaint(Value::Null)), feedback(EmailStop::Complained));
         assert_eq!(parse(complaint(json!("not-spam"))), Some(Message::Ignored));
         assert_eq!(parse(json!({"eventType": "Delivery", "delivery": {}})), Some(Message::Ignored));
+        // Plain text, when the event destination is created.
+        let validation = "Successfully validated SNS topic for Amazon SES event publishing.";
+        assert_eq!(Message::parse(validation), Some(Message::Ignored));
     }
 
     /// Any text on the queues is parsed or refused.

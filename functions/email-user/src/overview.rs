@@ -8,6 +8,7 @@ use reauth_domain::{
     Account, EpisodeId, Status, Target,
     account::{Notice, Warned},
     contact::ContactState,
+    notices::{Lifetimes, expires_at},
 };
 
 /// A connection: of the user to a service, or to digi.me.
@@ -57,10 +58,18 @@ pub(crate) struct Overview {
 }
 
 impl Overview {
-    pub(crate) fn new(accounts: &UserAccounts, grants: &[GrantState], state: &ContactState, now: Timestamp) -> Self {
+    pub(crate) fn new(
+        accounts: &UserAccounts,
+        grants: &[GrantState],
+        state: &ContactState,
+        lifetimes: &Lifetimes,
+        now: Timestamp,
+    ) -> Self {
         let mut overview = Self::default();
         for account in accounts.accounts.values() {
-            overview.add_account(account, state, now);
+            let last_read = accounts.last_reads.value.last_completed(&account.value.account_id);
+            let expiry = expires_at(&account.value, last_read, lifetimes);
+            overview.add_account(account, expiry.map(|expiry| expiry.at), state, now);
         }
         for grant in grants {
             overview.add_grant(grant, state, now);
@@ -72,7 +81,13 @@ impl Overview {
     }
 
     /// An account that is postponed, dismissed or being verified is left alone.
-    fn add_account(&mut self, read: &Versioned<Account>, state: &ContactState, now: Timestamp) {
+    fn add_account(
+        &mut self,
+        read: &Versioned<Account>,
+        expires_at: Option<Timestamp>,
+        state: &ContactState,
+        now: Timestamp,
+    ) {
         let account = &read.value;
         let target = Target::Account(account.account_id.clone());
         let told = state.told.get(&target.to_string());
@@ -97,7 +112,7 @@ impl Overview {
                 self.connected.push(open(account.reauthorized_at.unwrap_or(now), None, None));
             }
             Status::Active { .. } => {
-                if let Some((at, notice)) = expiry(account.warned.as_ref(), now) {
+                if let Some((at, notice)) = warned_expiry(expires_at, account.warned.as_ref(), now) {
                     self.ends.push(open(at, None, Some(notice)));
                 }
             }
@@ -122,7 +137,7 @@ impl Overview {
             self.ended.push(open(episode.since, Some(episode.episode_id.clone()), episode.notice.clone()));
         } else if told.is_some() {
             self.connected.push(open(now, None, None));
-        } else if let Some((at, notice)) = expiry(grant.warned.as_ref(), now) {
+        } else if let Some((at, notice)) = warned_expiry(grant.expires_at(), grant.warned.as_ref(), now) {
             self.ends.push(open(at, None, Some(notice)));
         }
     }
@@ -173,8 +188,14 @@ impl Overview {
     }
 }
 
-/// An expiry of which the application was warned, as long as it is to come.
-fn expiry(warned: Option<&Warned>, now: Timestamp) -> Option<(Timestamp, Notice)> {
-    let warned = warned.filter(|warned| now < warned.expires_at)?;
-    Some((warned.expires_at, warned.notice.clone()?))
+/// The expiry, if it is to come and the application was warned of it. A warning of another expiry is no longer true: the
+/// authorization was renewed since, or the account was read.
+fn warned_expiry(
+    expires_at: Option<Timestamp>,
+    warned: Option<&Warned>,
+    now: Timestamp,
+) -> Option<(Timestamp, Notice)> {
+    let at = expires_at.filter(|at| now < *at)?;
+    let warned = warned.filter(|warned| warned.is_of(at))?;
+    Some((at, warned.notice.clone()?))
 }

@@ -23,6 +23,7 @@ impl EmailUser {
             let next = match &event.kind {
                 // The event came twice, or the application asked for it again.
                 EventKind::Need { announces: Some((target, episode)), .. } if state.was_told(target, episode) => None,
+                EventKind::Need { at, .. } if state.has_asked_since(*at) => None,
                 EventKind::Need { service, .. } => {
                     let earliest = after(now, self.settings.delay);
                     // A mail that waits anyway is not looked at before, so that it does not use up the rate of notices.
@@ -30,10 +31,15 @@ impl EmailUser {
                     state.with_need(held_until.max(Some(earliest)).unwrap_or(earliest), daytime)
                 }
                 EventKind::Healed { target, episode } => state.with_healing(target, episode, now, daytime),
+                EventKind::Dismissed { target, episode } => state.with_dismissal(target, episode),
             };
             let Some(state) = next else { return Ok(()) };
+            let due_at = state.due_at;
             self.store.put_contact(&event.user, &ContactChange { state, read_version: read.version }).await?;
-            tracing::info!("email-user: a mail is due");
+            tracing::info!(
+                due_at = due_at.map(tracing::field::display),
+                "email-user: recorded what an event means for the mails"
+            );
             Ok(())
         })
         .await

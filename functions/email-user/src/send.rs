@@ -28,7 +28,7 @@ use crate::{
     overview::{Open, Overview},
 };
 
-/// A mail that SES does not take now is due again after this time.
+/// A mail that SES does not take now is due again after this time, and up to as much more.
 const THROTTLED_PAUSE: Duration = Duration::from_secs(5 * 60);
 /// A mail that waits until somebody has changed something at SES is due again after this time.
 const UNUSABLE_PAUSE: Duration = Duration::from_secs(60 * 60);
@@ -39,8 +39,8 @@ struct Claimed {
     contact: Contact,
     /// The state before the claim.
     before: ContactState,
-    /// The version of the contact after the claim.
-    version: u64,
+    /// When it was claimed.
+    at: Timestamp,
 }
 
 impl EmailUser {
@@ -54,7 +54,7 @@ impl EmailUser {
                 tracing::info!("email-user: sent a mail");
                 Ok(())
             }
-            Err(error) => self.take_back(user, claimed, &error).await,
+            Err(error) => self.take_back(user, &claimed, &error, context).await,
         }
     }
 
@@ -64,7 +64,7 @@ impl EmailUser {
         let before = read.value;
         let (accounts, grants) = tokio::try_join!(self.store.user_accounts(user), self.store.grant_states(user))?;
         let now = self.ambient.now();
-        let mut overview = Overview::new(&accounts, &grants, &before, now);
+        let mut overview = Overview::new(&accounts, &grants, &before, &self.settings.lifetimes, now);
         let held_until = self.leave_out_outages(user, &mut overview).await?;
         let daytime = self.daytime(user, before.contact());
         match decide(&before, overview, held_until, now, daytime) {
@@ -77,8 +77,8 @@ impl EmailUser {
                 let Some(contact) = before.recipient().cloned() else { return Ok(None) };
                 let mail = self.compose(user, &contact, &overview).await?;
                 let change = ContactChange { state, read_version: read.version };
-                let version = self.store.claim_mail(user, &change, &overview.versions()).await?;
-                Ok(Some(Claimed { mail, contact, before, version }))
+                self.store.claim_mail(user, &change, &overview.versions()).await?;
+                Ok(Some(Claimed { mail, contact, before, at: now }))
             }
         }
     }
@@ -120,24 +120,34 @@ impl EmailUser {
         Ok(None)
     }
 
-    /// Gives the claim back if SES has not taken the mail. If another write came since, the claim stays.
-    async fn take_back(&self, user: &UserId, claimed: Claimed, error: &SendError) -> Result<(), EmailError> {
-        let Claimed { before, version, .. } = claimed;
-        let now = self.ambient.now();
-        let (outcome, state) = match error {
-            SendError::Throttled(_) => (MailOutcome::Throttled, Some(before.due_again(after(now, THROTTLED_PAUSE)))),
-            SendError::Unusable(_) => (MailOutcome::Unusable, Some(before.due_again(after(now, UNUSABLE_PAUSE)))),
-            SendError::Refused(_) | SendError::Built(_) => {
-                (MailOutcome::Refused, Some(before.without_mail(before.told.clone(), None)))
-            }
+    /// Gives the claim back if SES has not taken the mail.
+    async fn take_back(
+        &self,
+        user: &UserId,
+        claimed: &Claimed,
+        error: &SendError,
+        context: RequestContext,
+    ) -> Result<(), EmailError> {
+        // The mails that SES did not take together do not come back together.
+        let later = |pause: Duration| Some(after(self.ambient.now(), pause + self.ambient.jitter(pause)));
+        let (outcome, again_at) = match error {
+            SendError::Throttled(_) => (MailOutcome::Throttled, later(THROTTLED_PAUSE)),
+            SendError::Unusable(_) => (MailOutcome::Unusable, Some(after(self.ambient.now(), UNUSABLE_PAUSE))),
+            SendError::Refused(_) | SendError::Built(_) => (MailOutcome::Refused, None),
             SendError::Unknown(_) => (MailOutcome::Unknown, None),
         };
         metrics::mail(outcome);
         tracing::warn!(error = %Chain(error), outcome = outcome.as_str(), "email-user: SES did not take a mail");
-        let Some(state) = state else { return Ok(()) };
-        match self.store.put_contact(user, &ContactChange { state, read_version: version }).await {
-            Err(error) if reauth_core::retry::Conflict::is_conflict(&error) => Ok(()),
-            written => Ok(written.map(drop)?),
+        if matches!(error, SendError::Unknown(_)) {
+            return Ok(());
         }
+        retry_on_conflict(&self.ambient, context.deadline, || async {
+            let Some(read) = self.store.contact(user).await? else { return Ok(()) };
+            let back = read.value.taken_back(&claimed.before, claimed.at, again_at);
+            let Some(state) = back else { return Ok(()) };
+            self.store.put_contact(user, &ContactChange { state, read_version: read.version }).await?;
+            Ok(())
+        })
+        .await
     }
 }

@@ -38,7 +38,8 @@ impl Function for RecordReadResult {
         Ok(Self { authorized: AuthorizedClient::new(&Aws::new(environment)?, ambient)?, ambient: ambient.clone() })
     }
 
-    /// A result is written to the table. digi.me is called only for an account in need that was never listed.
+    /// A result is written to the table. digi.me is called only for an account in need that its list can say more
+    /// about.
     fn warm_up(&self) -> Vec<Step<'_>> {
         self.authorized.store.warm_up()
     }

@@ -87,7 +87,10 @@ impl RecordReadResult {
         let News { account: Versioned { value: mut account, version: read_version }, read, error } = news;
         let observed_at = read.observed_at;
         let signal = match error {
-            None => Signal::ReadCompleted { observed_at, username: username(listed, &account.account_id) },
+            None => {
+                let listed = listed.iter().find(|listed| listed.id == account.account_id).cloned();
+                Signal::ReadCompleted { observed_at, listed }
+            }
             Some(error) => Signal::AuthorizationLost {
                 error: error.clone(),
                 observed_at,
@@ -138,8 +141,4 @@ fn news<'a>(message: &'a ReadMessage, accounts: &UserAccounts) -> Vec<News<'a>> 
         is_news.then_some(News { account, read, error })
     };
     message.submission.read_result.entries.iter().filter_map(news).collect()
-}
-
-fn username(listed: &[ListedAccount], account: &AccountId) -> Option<String> {
-    listed.iter().find(|listed| listed.id == *account).and_then(|listed| listed.username.clone())
 }

@@ -143,7 +143,7 @@ impl Endpoints {
             "REMINDER_SCHEDULE" => "1d,3d,7d".to_owned(),
             "DEFAULT_TIME_ZONE" => "UTC".to_owned(),
             "SERVICE_LIFETIMES" => "Spotify=180d,MedMij=idle 90d".to_owned(),
-            "NOTICE_RATE" => "1000".to_owned(),
+            "NOTICE_RATE" => "600".to_owned(),
             "OUTAGE_MIN_ACCOUNTS" => "50".to_owned(),
             "OUTAGE_FACTOR" => "10".to_owned(),
             "OUTAGE_HOLD" => "2h".to_owned(),
@@ -200,6 +200,7 @@ fn settings_of(function: Function) -> Vec<&'static str> {
                 "EMAIL_LINKS",
                 "EMAIL_DELAY",
                 "SUPPORT_URL",
+                "SERVICE_LIFETIMES",
             ];
             [COMMON, TABLE, &own].concat()
         }

@@ -21,8 +21,9 @@ pub const WEBHOOK_SECRET: &str = "digime-reauth/webhook-secret";
 /// SES's configuration set.
 pub const EMAIL_CONFIGURATION_SET: &str = "digime-reauth";
 /// The types of the events that the queue of mails receives, as in `template.yaml`.
-pub const EMAIL_EVENTS: [&str; 6] = [
+pub const EMAIL_EVENTS: [&str; 7] = [
     "account.authorization_expiring",
+    "account.dismissed",
     "account.reauthorization_required",
     "account.reauthorized",
     "user.authorization_expiring",

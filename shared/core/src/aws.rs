@@ -99,6 +99,15 @@ impl<E: ProvideErrorMetadata + Error + 'static> From<&SdkError<E, HttpResponse>>
     }
 }
 
+impl AwsError {
+    /// Without the words that contain an email address: SES repeats addresses in its messages.
+    #[must_use]
+    pub fn without_addresses(self) -> Self {
+        let words = self.0.split(' ').map(|word| if word.contains('@') { "[address]" } else { word });
+        Self(words.collect::<Vec<_>>().join(" "))
+    }
+}
+
 fn describe<E: ProvideErrorMetadata + Error + 'static>(error: &SdkError<E, HttpResponse>) -> String {
     let (answer, code_and_message) = match error {
         SdkError::ServiceError(refusal) => {
@@ -135,6 +144,14 @@ mod tests {
         let refusal = ErrorMetadata::builder().code("AccessDeniedException").message("not allowed").build();
         let error = SdkError::service_error(GetSecretValueError::generic(refusal), answer(400));
         assert_eq!(describe(&error), "AccessDeniedException: not allowed (HTTP 400, request id request-1)");
+    }
+
+    #[test]
+    fn a_description_can_leave_out_email_addresses() {
+        let error =
+            AwsError("MessageRejected: not verified in EU-WEST-1: ann@example.org, bob@example.org (400)".into());
+        let without = error.without_addresses().to_string();
+        assert_eq!(without, "MessageRejected: not verified in EU-WEST-1: [address] [address] (400)");
     }
 
     #[test]

@@ -126,6 +126,8 @@ impl Grant {
             (episode.access_refused, episode.recoverable) = (false, true);
         }
         let is_alive = !tokens.same_refresh_token(&self.tokens) && now < tokens.refresh.expires_at;
+        // A warning of the former expiry is no longer true.
+        self.warned.take_if(|warned| !warned.is_of(tokens.refresh.expires_at));
         self.tokens = tokens;
         self.leased_until = None;
         let ended = self.episode.take_if(|_| is_alive);
@@ -261,6 +263,17 @@ mod tests {
         let expired = dead().renewed(pair("new", 80), UserVia::Grant, at(80));
         assert!(expired.events.is_empty() && expired.grant.episode.is_some());
         assert!(grant().renewed(pair("new", 200), UserVia::Grant, at(80)).events.is_empty());
+    }
+
+    #[test]
+    fn a_warning_ends_with_the_expiry_that_it_is_about() {
+        const DAY: i64 = 24 * 60 * 60;
+        let renewed = |expires_at| {
+            let warned = grant().warned_of(14, at(60)).unwrap().grant;
+            warned.renewed(pair("new", expires_at), UserVia::Grant, at(80)).grant.warned
+        };
+        assert_eq!(renewed(100 + 30 * DAY), None);
+        assert_eq!(renewed(100).unwrap().days_left, Some(14), "the expiry is the same");
     }
 
     #[test]

@@ -45,6 +45,12 @@ impl LastReads {
         self.watermarks.get(account).copied().or(self.floor)
     }
 
+    /// When the last read of an account was started. `None` if it failed, or none is known.
+    #[must_use]
+    pub fn last_completed(&self, account: &AccountId) -> Option<Timestamp> {
+        self.watermarks.get(account).filter(|read| !read.needs_user).map(|read| read.observed_at)
+    }
+
     /// Whether a result was submitted before its user was erased.
     #[must_use]
     pub fn is_void(&self, handed_in_at: Timestamp) -> bool {

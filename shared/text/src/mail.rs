@@ -14,6 +14,7 @@ messages! {
     mail_subject_connected_more(service: Name<'_>, count: u64);
 
     mail_ended(service: Name<'_>, date: &Text);
+    mail_ended_digime(application: Name<'_>, date: &Text);
     mail_ends(service: Name<'_>, date: &Text);
     mail_reconnect(count: u64, application: Name<'_>);
     mail_renew(count: u64, application: Name<'_>);
@@ -25,6 +26,8 @@ messages! {
     /// Before the address of the page, in plain text.
     mail_page();
     mail_open_application(application: Name<'_>);
+    /// Of a mail that has none at all.
+    mail_no_link();
     mail_no_password(application: Name<'_>);
 
     mail_why(application: Name<'_>);

@@ -51,6 +51,8 @@ pub(super) struct ContactItem {
     stopped: Option<Stopped>,
     #[serde(default, with = "rfc3339::option", skip_serializing_if = "Option::is_none")]
     last_sent_at: Option<Timestamp>,
+    #[serde(default, with = "rfc3339::option", skip_serializing_if = "Option::is_none")]
+    last_asked_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     told: BTreeMap<String, EpisodeId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -74,12 +76,12 @@ impl Store {
         let key = key::contact(user);
         let associated = key.associated();
         let Some(item) = self.get::<ContactItem>(key).await? else { return Ok(None) };
-        let ContactItem { version, contact, contract_id, stopped, last_sent_at, told, due_at, asks, .. } = item;
+        let ContactItem { version, contact, contract_id, stopped, last_sent_at, last_asked_at, told, due_at, asks, .. } = item;
         let contact = match contact {
             Some(sealed) => Some(self.open_contact(user, &associated, sealed).await?),
             None => None,
         };
-        let state = ContactState { contact, contract_id, stopped, last_sent_at, told, due_at, asks };
+        let state = ContactState { contact, contract_id, stopped, last_sent_at, last_asked_at, told, due_at, asks };
         Ok(Some(Versioned { value: state, version }))
     }
 
@@ -276,6 +278,7 @@ impl Store {
             contact,
             stopped: state.stopped,
             last_sent_at: state.last_sent_at,
+            last_asked_at: state.last_asked_at,
             told: state.told.clone(),
             due_shard: state.due_at.map(|_| key::due_mails_shard(user)),
             due_at: state.due_at,

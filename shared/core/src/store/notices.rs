@@ -101,8 +101,7 @@ impl Store {
         account: &AccountId,
     ) -> Result<Option<Timestamp>, StoreError> {
         let Some(item) = self.get_item(key::last_reads(user)).await? else { return Ok(None) };
-        let last = read_last_reads(&item)?.value.watermarks.get(account).copied();
-        Ok(last.filter(|read| !read.needs_user).map(|read| read.observed_at))
+        Ok(read_last_reads(&item)?.value.last_completed(account))
     }
 }
 

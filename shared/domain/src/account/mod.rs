@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AccountId, ContractId, EpisodeId, EventId, ExpiryBasis, FailureCode, NewEvent, ReauthorizationId, UserId, Via,
+    notices::is_same_expiry,
     time::{after, rfc3339},
     verification::Refusal,
 };
@@ -77,6 +78,14 @@ pub struct Warned {
     /// The event of the last warning that was sent. The store sets it when it numbers the events.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notice: Option<Notice>,
+}
+
+impl Warned {
+    /// Whether this is the expiry that the user is warned of.
+    #[must_use]
+    pub fn is_of(&self, expires_at: Timestamp) -> bool {
+        is_same_expiry(self.expires_at, expires_at)
+    }
 }
 
 /// The status of an account.
@@ -217,8 +226,8 @@ pub enum Signal {
     ReadCompleted {
         /// When the read session was started.
         observed_at: Timestamp,
-        /// The username in digi.me's list. It is only requested while there is an identity mismatch.
-        username: Option<String>,
+        /// The account in digi.me's list, if the list was requested: see [`Account::needs_list`].
+        listed: Option<ListedAccount>,
     },
     /// digi.me says that the account is authorized.
     Confirmed {
@@ -394,13 +403,14 @@ impl Account {
 
     /// Whether the decision about a read needs digi.me's list. The list gives the service name and the username of an
     /// account that loses its authorization (`lost`) before any list has named it. For an account with an identity
-    /// mismatch, the list shows whether the expected username is back.
+    /// mismatch, the list shows whether the expected username is back. For an account that comes back and whose expiry was
+    /// known, it shows the new expiry.
     #[must_use]
     pub fn needs_list(&self, lost: bool) -> bool {
         if lost {
             !self.listed && self.episode().is_none()
         } else {
-            !self.read_can_heal() && !matches!(self.status, Status::Active { .. })
+            (!self.read_can_heal() || self.warned.is_some()) && !matches!(self.status, Status::Active { .. })
         }
     }
 
@@ -427,7 +437,11 @@ impl Account {
         self.created_at = listed.created_at.or(self.created_at);
         let identity_matches = self.identity_mismatch.is_none();
         if let Status::Active { authorization_expires_at, .. } = &mut self.status {
-            *authorization_expires_at = listed.authorization_expires_at;
+            let former = std::mem::replace(authorization_expires_at, listed.authorization_expires_at);
+            let now = *authorization_expires_at;
+            // The source has moved its expiry: a warning of the former one is no longer true.
+            let is_of = |warned: &Warned, expiry: Option<Timestamp>| expiry.is_some_and(|at| warned.is_of(at));
+            self.warned.take_if(|warned| is_of(warned, former) && !is_of(warned, now));
             if identity_matches && listed.username.is_some() {
                 self.username.clone_from(&listed.username);
             }

@@ -31,10 +31,12 @@ impl Account {
             Signal::AuthorizationLost { error, observed_at, new_episode } => {
                 self.lost(Episode::new(new_episode, observed_at, error, now), now)
             }
-            Signal::ReadCompleted { observed_at, username } => {
-                let identified = self.read_can_heal() || (username.is_some() && username == self.username);
+            Signal::ReadCompleted { observed_at, listed } => {
+                let username = listed.as_ref().and_then(|listed| listed.username.as_ref());
+                let identified = self.read_can_heal() || (username.is_some() && username == self.username.as_ref());
                 if identified && !matches!(self.status, Status::Active { .. }) {
-                    let healing = Healing { at: observed_at, ..Healing::new(Via::ReadResult, now) };
+                    let expires_at = listed.and_then(|listed| listed.authorization_expires_at);
+                    let healing = Healing { at: observed_at, expires_at, ..Healing::new(Via::ReadResult, now) };
                     self.healed(healing, None, now)
                 } else {
                     Outcome::Unchanged(self)
@@ -157,6 +159,8 @@ impl Account {
         let settled = settled.collect();
         self.set_status(Status::Active { verified: Some(verified), authorization_expires_at: expires_at });
         self.reauthorized_at = Some(at);
+        // A warning of the former expiry is no longer true.
+        self.warned.take_if(|warned| !expires_at.is_some_and(|at| warned.is_of(at)));
         if verified {
             self.identity_mismatch = None;
         }

@@ -76,7 +76,7 @@ fn signals() -> Vec<(&'static str, Signal)> {
                 new_episode: EpisodeId::from([9; 16]),
             },
         ),
-        ("completed", Signal::ReadCompleted { observed_at: time("2026-11-23T09:50:00Z"), username: None }),
+        ("completed", Signal::ReadCompleted { observed_at: time("2026-11-23T09:50:00Z"), listed: None }),
         ("confirmed by callback", Signal::Confirmed { via: Via::Callback, listed: None, attempt: Some(claim(2)) }),
         ("confirmed by sweep", Signal::Confirmed { via: Via::Sweep, listed: None, attempt: None }),
         ("claimed", Signal::Claimed { attempt: claim(2) }),
@@ -177,6 +177,41 @@ fn one_episode_is_told_once_however_many_reads_fail() {
     assert_eq!(second, first.account);
 }
 
+/// An active account that expires in a week, as digi.me says, and whose user was warned of it.
+fn warned() -> Account {
+    let expiring = Status::Active { verified: None, authorization_expires_at: Some(warning().expires_at) };
+    changed(account(expiring).take(Signal::ExpiryDue(warning()), time(NOW))).account
+}
+
+#[test]
+fn a_warning_ends_with_the_expiry_that_it_is_about() {
+    let healed = |expires_at: Option<Timestamp>| {
+        let listed = ListedAccount { authorization_expires_at: expires_at, ..listed("ann", true) };
+        let signal = Signal::Confirmed { via: Via::Callback, listed: Some(listed), attempt: None };
+        changed(warned().take(signal, time(NOW))).account
+    };
+    assert_eq!(healed(None).warned, None);
+    assert_eq!(healed(None).authorization_ends_at(), None);
+    assert_eq!(healed(Some(time("2027-02-23T10:00:00Z"))).warned, None);
+    assert!(healed(Some(warning().expires_at)).warned.is_some(), "the expiry is the same");
+
+    let lost = Signal::AuthorizationLost {
+        error: AccountError::default(),
+        observed_at: time(NOW),
+        new_episode: EpisodeId::from([9; 16]),
+    };
+    let completed = Signal::ReadCompleted { observed_at: time(NOW), listed: None };
+    let read = changed(changed(warned().take(lost, time(NOW))).account.take(completed, time(NOW))).account;
+    assert_eq!(read.warned, None);
+
+    let described = |expires_at: Option<Timestamp>| {
+        warned().described(&ListedAccount { authorization_expires_at: expires_at, ..listed("ann", true) })
+    };
+    assert_eq!((described(None).warned, described(None).authorization_ends_at()), (None, None));
+    assert_eq!(described(Some(time("2027-02-23T10:00:00Z"))).warned, None);
+    assert!(described(Some(time("2026-11-30T12:00:00Z"))).warned.is_some(), "digi.me computed it anew");
+}
+
 #[test]
 fn the_number_of_waiting_claims_is_bounded() {
     let mut account = account(Status::ReauthRequired(episode(1)));
@@ -251,8 +286,8 @@ fn while_the_login_is_another_a_read_heals_only_with_the_expected_one() {
     let mismatched = changed(account(Status::ReauthRequired(episode(1))).take(denied, time(NOW))).account;
     assert_eq!(mismatched.username.as_deref(), Some("ann"), "the expected login stays");
     let read = |username: Option<&str>| {
-        let username = username.map(str::to_owned);
-        mismatched.clone().take(Signal::ReadCompleted { observed_at: time(NOW), username }, time(NOW))
+        let listed = username.map(|username| listed(username, true));
+        mismatched.clone().take(Signal::ReadCompleted { observed_at: time(NOW), listed }, time(NOW))
     };
     for username in [None, Some("bob")] {
         assert!(matches!(read(username), Outcome::Unchanged(_)), "{username:?}");

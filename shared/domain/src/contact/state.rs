@@ -16,6 +16,9 @@ use crate::{
 /// The shortest time between two mails to a user. Only a mail that says that a connection works again comes earlier.
 pub const SHORTEST_PAUSE: Duration = Duration::from_secs(48 * 60 * 60);
 
+/// An event is written at most this long after its time. AWS's clocks and a write together take some seconds.
+const WRITE_TIME: Duration = Duration::from_secs(60);
+
 /// Since when and why mails are stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Stopped {
@@ -54,6 +57,8 @@ pub struct ContactState {
     pub contract_id: ContractId,
     pub stopped: Option<Stopped>,
     pub last_sent_at: Option<Timestamp>,
+    /// When the last mail was sent that asked the user for something.
+    pub last_asked_at: Option<Timestamp>,
     /// The open episodes that mails named, by account or grant: when one ends, the user gets a mail that says so.
     pub told: BTreeMap<String, EpisodeId>,
     /// When a mail is due. `None` while there is nothing to write.
@@ -74,6 +79,7 @@ impl ContactState {
                 contract_id: contract.clone(),
                 stopped: None,
                 last_sent_at: None,
+                last_asked_at: None,
                 told: BTreeMap::new(),
                 due_at: None,
                 asks: false,
@@ -162,6 +168,24 @@ impl ContactState {
         self.was_told(target, episode).then(|| self.due_by(daytime(now), false)).flatten()
     }
 
+    /// The state when the user has dismissed an account: its user is not told when it works again. `None` if no mail named the
+    /// episode.
+    #[must_use]
+    pub fn with_dismissal(&self, target: &Target, episode: &EpisodeId) -> Option<Self> {
+        self.was_told(target, episode).then(|| {
+            let mut told = self.told.clone();
+            told.remove(&target.to_string());
+            Self { told, ..self.clone() }
+        })
+    }
+
+    /// Whether a mail has asked the user for what an event of this time is about. A mail names everything that is open; what it
+    /// leaves out has a mail due.
+    #[must_use]
+    pub fn has_asked_since(&self, event_at: Timestamp) -> bool {
+        self.last_asked_at.is_some_and(|asked_at| after(event_at, WRITE_TIME) <= asked_at)
+    }
+
     /// Whether a mail named this open episode.
     #[must_use]
     pub fn was_told(&self, target: &Target, episode: &EpisodeId) -> bool {
@@ -194,6 +218,23 @@ impl ContactState {
         Self { due_at: Some(at), ..self.clone() }
     }
 
+    /// The state after SES has not taken the mail that was claimed at `claimed_at`. `before` is the state before the claim. With
+    /// `again_at`, the mail is due again then. What was written since the claim is kept. `None` if another mail was claimed.
+    #[must_use]
+    pub fn taken_back(&self, before: &Self, claimed_at: Timestamp, again_at: Option<Timestamp>) -> Option<Self> {
+        if self.last_sent_at != Some(claimed_at) {
+            return None;
+        }
+        let (last_sent_at, last_asked_at) = (before.last_sent_at, before.last_asked_at);
+        let restored = Self { last_sent_at, last_asked_at, ..self.clone() };
+        if self.recipient().is_none() {
+            return Some(restored);
+        }
+        let due_at = self.due_at.into_iter().chain(again_at).min();
+        let asks = self.asks || (again_at.is_some() && before.asks);
+        Some(Self { told: before.told.clone(), due_at, asks, ..restored })
+    }
+
     /// The state after the user unsubscribed, or a mail to `address` came back or was reported. `None` if that changes
     /// nothing, or the address is no longer the user's.
     #[must_use]
@@ -222,6 +263,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::time::before;
 
     const HOUR: i64 = 3_600;
 
@@ -355,6 +397,41 @@ mod tests {
         assert_eq!(night.due_at, Some(at(54)), "the pause ends in the night");
         let stopped = first.with_stop(EmailStop::Unsubscribed, None, at(1)).unwrap();
         assert_eq!((stopped.due_at, due(&stopped, 2)), (None, None));
+    }
+
+    #[test]
+    fn a_mail_that_is_taken_back_is_due_again_whatever_was_written_since_the_claim() {
+        let told = |number| BTreeMap::from([(account().to_string(), episode(number))]);
+        let before = ContactState { told: told(1), ..state().with_need(at(1), |at| at).unwrap() };
+        let claimed = before.claimed(at(1), told(2), Some(at(50)));
+        let back = claimed.taken_back(&before, at(1), Some(at(2))).unwrap();
+        assert_eq!(back, before.due_again(at(2)));
+        let refused = claimed.taken_back(&before, at(1), None).unwrap();
+        assert_eq!((refused.due_at, refused.last_sent_at, refused.told), (Some(at(50)), None, told(1)));
+        let needed = before.claimed(at(1), told(2), None).with_need(at(60), |at| at).unwrap();
+        assert_eq!(needed.taken_back(&before, at(1), Some(at(2))), Some(before.due_again(at(2))));
+        assert_eq!(needed.taken_back(&before, at(1), None).unwrap().due_at, Some(at(60)));
+        let stopped = claimed.with_stop(EmailStop::Unsubscribed, None, at(1)).unwrap();
+        let back = stopped.taken_back(&before, at(1), Some(at(2))).unwrap();
+        assert_eq!((back.due_at, back.last_sent_at, back.told.len()), (None, None, 0));
+        let again = claimed.claimed(at(60), BTreeMap::new(), None);
+        assert_eq!(again.taken_back(&before, at(1), Some(at(2))), None, "another mail was claimed");
+    }
+
+    #[test]
+    fn a_mail_has_asked_for_what_events_before_it_are_about() {
+        let sent = ContactState { last_asked_at: Some(at(1)), ..state() };
+        assert!(sent.has_asked_since(at(0)) && !sent.has_asked_since(at(1)) && !state().has_asked_since(at(0)));
+        let shortly_before = before(at(1), Duration::from_secs(30));
+        assert!(!sent.has_asked_since(shortly_before), "the event may have been written after the mail was composed");
+    }
+
+    #[test]
+    fn an_account_that_was_dismissed_is_not_told_when_it_works_again() {
+        let sent = ContactState { told: BTreeMap::from([(account().to_string(), episode(1))]), ..state() };
+        assert_eq!(sent.with_dismissal(&account(), &episode(2)), None, "an earlier episode");
+        let dismissed = sent.with_dismissal(&account(), &episode(1)).unwrap();
+        assert_eq!(dismissed.with_healing(&account(), &episode(1), at(3), |at| at), None);
     }
 
     #[test]

@@ -7,7 +7,7 @@ mod warnings;
 
 use jiff::{Timestamp, tz::TimeZone};
 
-use self::warnings::is_same_expiry;
+pub(crate) use self::warnings::is_same_expiry;
 pub use self::{
     lifetimes::{Expiry, Lifetimes, expires_at, is_due_for_renewal},
     reminders::{ReminderSchedule, next_reminder},

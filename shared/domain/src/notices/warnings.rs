@@ -65,7 +65,7 @@ pub fn next_warning(
     }
 }
 
-pub(super) fn is_same_expiry(one: Timestamp, other: Timestamp) -> bool {
+pub(crate) fn is_same_expiry(one: Timestamp, other: Timestamp) -> bool {
     one.duration_since(other).as_secs().abs() < SAME_EXPIRY_SECONDS
 }
 

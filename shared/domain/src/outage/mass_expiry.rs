@@ -122,5 +122,5 @@ fn each_user_is_told_once_behind_the_outage_and_no_minute_exceeds_the_rate() {
     assert!(told.iter().all(|times| *times == 1));
     assert_eq!(busiest(&started), NoticeRate::default().per_minute());
     let (first, last) = (*started.keys().next().unwrap(), *started.keys().last().unwrap());
-    assert!(first > outage.held_until && last <= after(first, 102 * MINUTE), "{first} to {last}");
+    assert!(first > outage.held_until && last <= after(first, 168 * MINUTE), "{first} to {last}");
 }

@@ -11,25 +11,26 @@ mail_greeting =
 mail_subject_ended = Ihre Verbindung zu { service_dative } ist beendet
 mail_subject_ended_more =
     { $count ->
-        [one] { service_start } und { $count } weitere Verbindung sind beendet
-       *[other] { service_start } und { $count } weitere Verbindungen sind beendet
+        [one] Ihre Verbindungen zu { service_dative } und einem weiteren Dienst sind beendet
+       *[other] Ihre Verbindungen zu { service_dative } und { $count } weiteren Diensten sind beendet
     }
 mail_subject_ends = Ihre Verbindung zu { service_dative } endet bald
 mail_subject_ends_more =
     { $count ->
-        [one] { service_start } und { $count } weitere Verbindung enden bald
-       *[other] { service_start } und { $count } weitere Verbindungen enden bald
+        [one] Ihre Verbindungen zu { service_dative } und einem weiteren Dienst enden bald
+       *[other] Ihre Verbindungen zu { service_dative } und { $count } weiteren Diensten enden bald
     }
 mail_subject_connected = { service_start } ist wieder verbunden
 mail_subject_connected_more =
     { $count ->
-        [one] { service_start } und { $count } weiterer Dienst sind wieder verbunden
+        [one] { service_start } und ein weiterer Dienst sind wieder verbunden
        *[other] { service_start } und { $count } weitere Dienste sind wieder verbunden
     }
 
 ## What to do
 
 mail_ended = Ihre Verbindung zu { service_dative } wurde am { $date } beendet.
+mail_ended_digime = Ihre Verbindung zu digi.me, dem Dienst, über den sich { application } verbindet, wurde am { $date } beendet.
 mail_ends = Ihre Verbindung zu { service_dative } endet am { $date }.
 mail_reconnect =
     { $count ->
@@ -44,7 +45,8 @@ mail_renew =
 mail_connect_again = Ihre Verbindung zu digi.me, dem Dienst, über den sich { application } verbindet, ist beendet. Öffnen Sie { application } und verbinden Sie sich dort neu.
 mail_page_button = Neu verbinden
 mail_page = Das geht auf dieser Seite:
-mail_open_application = Öffnen Sie dazu { application } und wählen Sie „Neu verbinden“. Diese E-Mail enthält absichtlich keinen Link.
+mail_open_application = Öffnen Sie dazu { application } und wählen Sie „Neu verbinden“.
+mail_no_link = Diese E-Mail enthält absichtlich keinen Link.
 mail_no_password = Sie melden sich über digi.me an, den Dienst, über den sich { application } verbindet. Wir fragen nie per E-Mail nach Ihrem Passwort.
 
 ## The end

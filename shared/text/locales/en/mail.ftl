@@ -11,14 +11,14 @@ mail_greeting =
 mail_subject_ended = Your connection to { service } has ended
 mail_subject_ended_more =
     { $count ->
-        [one] { service_start } and { $count } other connection have ended
-       *[other] { service_start } and { $count } other connections have ended
+        [one] Your connections to { service } and { $count } other service have ended
+       *[other] Your connections to { service } and { $count } other services have ended
     }
 mail_subject_ends = Your connection to { service } ends soon
 mail_subject_ends_more =
     { $count ->
-        [one] { service_start } and { $count } other connection end soon
-       *[other] { service_start } and { $count } other connections end soon
+        [one] Your connections to { service } and { $count } other service end soon
+       *[other] Your connections to { service } and { $count } other services end soon
     }
 mail_subject_connected = { service_start } is connected again
 mail_subject_connected_more =
@@ -30,6 +30,7 @@ mail_subject_connected_more =
 ## What to do
 
 mail_ended = Your connection to { service } ended on { $date }.
+mail_ended_digime = Your connection to digi.me, the service that { application } uses to connect, ended on { $date }.
 mail_ends = Your connection to { service } ends on { $date }.
 mail_reconnect =
     { $count ->
@@ -44,7 +45,8 @@ mail_renew =
 mail_connect_again = Your connection to digi.me, the service that { application } uses to connect, has ended. Open { application } and connect again from there.
 mail_page_button = Reconnect
 mail_page = You can do it on this page:
-mail_open_application = To do so, open { application } and choose Reconnect. This email has no link on purpose.
+mail_open_application = To do so, open { application } and choose Reconnect.
+mail_no_link = This email has no link on purpose.
 mail_no_password = You sign in through digi.me, the service that { application } uses to connect. We never ask for your password in an email.
 
 ## The end

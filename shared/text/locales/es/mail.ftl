@@ -11,25 +11,26 @@ mail_greeting =
 mail_subject_ended = Su conexión con { service } ha terminado
 mail_subject_ended_more =
     { $count ->
-        [one] { service_start } y { $count } conexión más han terminado
-       *[other] { service_start } y { $count } conexiones más han terminado
+        [one] Sus conexiones con { service } y { $count } servicio más han terminado
+       *[other] Sus conexiones con { service } y { $count } servicios más han terminado
     }
 mail_subject_ends = Su conexión con { service } termina pronto
 mail_subject_ends_more =
     { $count ->
-        [one] { service_start } y { $count } conexión más terminan pronto
-       *[other] { service_start } y { $count } conexiones más terminan pronto
+        [one] Sus conexiones con { service } y { $count } servicio más terminan pronto
+       *[other] Sus conexiones con { service } y { $count } servicios más terminan pronto
     }
 mail_subject_connected = La conexión con { service } funciona de nuevo
 mail_subject_connected_more =
     { $count ->
-        [one] { service_start } y { $count } conexión más funcionan de nuevo
-       *[other] { service_start } y { $count } conexiones más funcionan de nuevo
+        [one] Las conexiones con { service } y { $count } servicio más funcionan de nuevo
+       *[other] Las conexiones con { service } y { $count } servicios más funcionan de nuevo
     }
 
 ## What to do
 
 mail_ended = Su conexión con { service } terminó el { $date }.
+mail_ended_digime = Su conexión con digi.me, el servicio que usa { application } para conectarse, terminó el { $date }.
 mail_ends = Su conexión con { service } termina el { $date }.
 mail_reconnect =
     { $count ->
@@ -44,7 +45,8 @@ mail_renew =
 mail_connect_again = Su conexión con digi.me, el servicio que usa { application } para conectarse, ha terminado. Abra { application } y vuelva a conectarse desde allí.
 mail_page_button = Volver a conectar
 mail_page = Puede hacerlo en esta página:
-mail_open_application = Para ello, abra { application } y elija «Volver a conectar». Este correo no lleva ningún enlace a propósito.
+mail_open_application = Para ello, abra { application } y elija «Volver a conectar».
+mail_no_link = Este correo no lleva ningún enlace a propósito.
 mail_no_password = Iniciará sesión a través de digi.me, el servicio que usa { application } para conectarse. Nunca pedimos su contraseña por correo.
 
 ## The end

@@ -11,14 +11,14 @@ mail_greeting =
 mail_subject_ended = Votre connexion à { service } a pris fin
 mail_subject_ended_more =
     { $count ->
-        [one] { service_start } et { $count } autre connexion ont pris fin
-       *[other] { service_start } et { $count } autres connexions ont pris fin
+        [one] Vos connexions à { service } et à { $count } autre service ont pris fin
+       *[other] Vos connexions à { service } et à { $count } autres services ont pris fin
     }
 mail_subject_ends = Votre connexion à { service } prend bientôt fin
 mail_subject_ends_more =
     { $count ->
-        [one] { service_start } et { $count } autre connexion prennent bientôt fin
-       *[other] { service_start } et { $count } autres connexions prennent bientôt fin
+        [one] Vos connexions à { service } et à { $count } autre service prennent bientôt fin
+       *[other] Vos connexions à { service } et à { $count } autres services prennent bientôt fin
     }
 mail_subject_connected = Connexion rétablie : { service }
 mail_subject_connected_more =
@@ -30,6 +30,7 @@ mail_subject_connected_more =
 ## What to do
 
 mail_ended = Votre connexion à { service } a pris fin le { $date }.
+mail_ended_digime = Votre connexion à digi.me, le service utilisé par { application } pour se connecter, a pris fin le { $date }.
 mail_ends = Votre connexion à { service } prend fin le { $date }.
 mail_reconnect =
     { $count ->
@@ -44,7 +45,8 @@ mail_renew =
 mail_connect_again = Votre connexion à digi.me, le service utilisé par { application } pour se connecter, a pris fin. Ouvrez { application } et connectez-vous de nouveau depuis là.
 mail_page_button = Se reconnecter
 mail_page = Vous pouvez le faire sur cette page :
-mail_open_application = Pour cela, ouvrez { application } et choisissez « Se reconnecter ». Cet e-mail ne contient volontairement aucun lien.
+mail_open_application = Pour cela, ouvrez { application } et choisissez « Se reconnecter ».
+mail_no_link = Cet e-mail ne contient volontairement aucun lien.
 mail_no_password = Vous vous identifiez par digi.me, le service utilisé par { application } pour se connecter. Nous ne demandons jamais votre mot de passe par e-mail.
 
 ## The end

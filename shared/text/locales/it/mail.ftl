@@ -11,25 +11,26 @@ mail_greeting =
 mail_subject_ended = Il tuo collegamento con { service } è terminato
 mail_subject_ended_more =
     { $count ->
-        [one] { service_start } e { $count } altro collegamento sono terminati
-       *[other] { service_start } e altri { $count } collegamenti sono terminati
+        [one] I tuoi collegamenti con { service } e un altro servizio sono terminati
+       *[other] I tuoi collegamenti con { service } e altri { $count } servizi sono terminati
     }
 mail_subject_ends = Il tuo collegamento con { service } sta per terminare
 mail_subject_ends_more =
     { $count ->
-        [one] { service_start } e { $count } altro collegamento stanno per terminare
-       *[other] { service_start } e altri { $count } collegamenti stanno per terminare
+        [one] I tuoi collegamenti con { service } e un altro servizio stanno per terminare
+       *[other] I tuoi collegamenti con { service } e altri { $count } servizi stanno per terminare
     }
 mail_subject_connected = Il collegamento con { service } è di nuovo attivo
 mail_subject_connected_more =
     { $count ->
-        [one] { service_start } e { $count } altro collegamento sono di nuovo attivi
-       *[other] { service_start } e altri { $count } collegamenti sono di nuovo attivi
+        [one] I collegamenti con { service } e un altro servizio sono di nuovo attivi
+       *[other] I collegamenti con { service } e altri { $count } servizi sono di nuovo attivi
     }
 
 ## What to do
 
 mail_ended = Il tuo collegamento con { service } è terminato il { $date }.
+mail_ended_digime = Il tuo collegamento con digi.me, il servizio che { application } usa per collegarsi, è terminato il { $date }.
 mail_ends = Il tuo collegamento con { service } termina il { $date }.
 mail_reconnect =
     { $count ->
@@ -44,7 +45,8 @@ mail_renew =
 mail_connect_again = Il tuo collegamento con digi.me, il servizio che { application } usa per collegarsi, è terminato. Apri { application } e collegati di nuovo da lì.
 mail_page_button = Ricollega
 mail_page = Puoi farlo in questa pagina:
-mail_open_application = Per farlo, apri { application } e scegli «Ricollega». Questa e-mail non contiene link, di proposito.
+mail_open_application = Per farlo, apri { application } e scegli «Ricollega».
+mail_no_link = Questa e-mail non contiene link, di proposito.
 mail_no_password = Accedi tramite digi.me, il servizio che { application } usa per collegarsi. Non chiediamo mai la tua password per e-mail.
 
 ## The end

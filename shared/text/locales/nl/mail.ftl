@@ -11,14 +11,14 @@ mail_greeting =
 mail_subject_ended = Uw verbinding met { service } is beëindigd
 mail_subject_ended_more =
     { $count ->
-        [one] { service_start } en { $count } andere verbinding zijn beëindigd
-       *[other] { service_start } en { $count } andere verbindingen zijn beëindigd
+        [one] Uw verbindingen met { service } en { $count } andere dienst zijn beëindigd
+       *[other] Uw verbindingen met { service } en { $count } andere diensten zijn beëindigd
     }
 mail_subject_ends = Uw verbinding met { service } eindigt binnenkort
 mail_subject_ends_more =
     { $count ->
-        [one] { service_start } en { $count } andere verbinding eindigen binnenkort
-       *[other] { service_start } en { $count } andere verbindingen eindigen binnenkort
+        [one] Uw verbindingen met { service } en { $count } andere dienst eindigen binnenkort
+       *[other] Uw verbindingen met { service } en { $count } andere diensten eindigen binnenkort
     }
 mail_subject_connected = { service_start } is weer verbonden
 mail_subject_connected_more =
@@ -30,6 +30,7 @@ mail_subject_connected_more =
 ## What to do
 
 mail_ended = Uw verbinding met { service } is op { $date } beëindigd.
+mail_ended_digime = Uw verbinding met digi.me, de dienst waarmee { application } verbinding maakt, is op { $date } beëindigd.
 mail_ends = Uw verbinding met { service } eindigt op { $date }.
 mail_reconnect =
     { $count ->
@@ -44,7 +45,8 @@ mail_renew =
 mail_connect_again = Uw verbinding met digi.me, de dienst waarmee { application } verbinding maakt, is beëindigd. Open { application } en maak daar opnieuw verbinding.
 mail_page_button = Opnieuw verbinden
 mail_page = Dat kan op deze pagina:
-mail_open_application = Open daarvoor { application } en kies Opnieuw verbinden. In deze e-mail staat met opzet geen link.
+mail_open_application = Open daarvoor { application } en kies Opnieuw verbinden.
+mail_no_link = In deze e-mail staat met opzet geen link.
 mail_no_password = U logt in via digi.me, de dienst waarmee { application } verbinding maakt. Wij vragen nooit per e-mail om uw wachtwoord.
 
 ## The end

@@ -11,40 +11,42 @@ mail_greeting =
 mail_subject_ended = A sua ligação a { service } terminou
 mail_subject_ended_more =
     { $count ->
-        [one] { service_start } e mais { $count } ligação terminaram
-       *[other] { service_start } e mais { $count } ligações terminaram
+        [one] As suas ligações a { service } e a mais { $count } serviço terminaram
+       *[other] As suas ligações a { service } e a mais { $count } serviços terminaram
     }
 mail_subject_ends = A sua ligação a { service } termina em breve
 mail_subject_ends_more =
     { $count ->
-        [one] { service_start } e mais { $count } ligação terminam em breve
-       *[other] { service_start } e mais { $count } ligações terminam em breve
+        [one] As suas ligações a { service } e a mais { $count } serviço terminam em breve
+       *[other] As suas ligações a { service } e a mais { $count } serviços terminam em breve
     }
 mail_subject_connected = A ligação a { service } está novamente ativa
 mail_subject_connected_more =
     { $count ->
-        [one] { service_start } e mais { $count } ligação estão novamente ativas
-       *[other] { service_start } e mais { $count } ligações estão novamente ativas
+        [one] As ligações a { service } e a mais { $count } serviço estão novamente ativas
+       *[other] As ligações a { service } e a mais { $count } serviços estão novamente ativas
     }
 
 ## What to do
 
 mail_ended = A sua ligação a { service } terminou a { $date }.
+mail_ended_digime = A sua ligação a digi.me, o serviço que { application } usa para se ligar, terminou a { $date }.
 mail_ends = A sua ligação a { service } termina a { $date }.
 mail_reconnect =
     { $count ->
-        [one] Volte a ligar para que { application } possa continuar a usar os seus dados.
-       *[other] Volte a ligá-las para que { application } possa continuar a usar os seus dados.
+        [one] Restabeleça-a para que { application } possa continuar a usar os seus dados.
+       *[other] Restabeleça-as para que { application } possa continuar a usar os seus dados.
     }
 mail_renew =
     { $count ->
         [one] Renove-a antes dessa data para que { application } possa continuar a usar os seus dados. Se cancelar, nada muda.
        *[other] Renove-as antes dessa data para que { application } possa continuar a usar os seus dados. Se cancelar, nada muda.
     }
-mail_connect_again = A sua ligação a digi.me, o serviço que { application } usa para se ligar, terminou. Abra { application } e volte a ligar a partir daí.
-mail_page_button = Voltar a ligar
+mail_connect_again = A sua ligação a digi.me, o serviço que { application } usa para se ligar, terminou. Abra { application } e restabeleça aí a ligação.
+mail_page_button = Restabelecer as ligações
 mail_page = Pode fazê-lo nesta página:
-mail_open_application = Para isso, abra { application } e escolha «Voltar a ligar». Este e-mail não tem nenhuma hiperligação de propósito.
+mail_open_application = Para isso, abra { application } e escolha «Restabelecer a ligação».
+mail_no_link = Este e-mail não tem, de propósito, nenhuma hiperligação.
 mail_no_password = Inicia sessão através de digi.me, o serviço que { application } usa para se ligar. Nunca pedimos a sua palavra-passe por e-mail.
 
 ## The end
@@ -56,7 +58,7 @@ mail_stop_without_link = Para deixar de receber estes e-mails, escolha «Anular 
 ## The page that stops the mails
 
 unsubscribe_title = Deixar de receber estes e-mails?
-unsubscribe_text = Não recebe mais e-mails sobre as suas ligações. Se uma delas terminar, { application } não recebe novos dados dela até que volte a ligá-la.
+unsubscribe_text = Não recebe mais e-mails sobre as suas ligações. Se uma delas terminar, { application } não recebe novos dados dela até que a restabeleça.
 unsubscribe_button = Parar os e-mails
 unsubscribed_title = Já não recebe estes e-mails
 unsubscribed_text = Nada mais foi alterado. Para voltar a recebê-los, contacte { application }.

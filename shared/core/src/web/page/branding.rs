@@ -31,6 +31,15 @@ impl Branding {
     /// # Errors
     /// When one of them is malformed.
     pub fn from_environment(environment: &Environment) -> Result<Self, ConfigError> {
+        let logo_url = url(environment, "APPLICATION_LOGO_URL", &["https", "http"])?;
+        Ok(Self { logo_url, ..Self::without_logo(environment)? })
+    }
+
+    /// As [`Branding::from_environment`], for mails, which have no images.
+    ///
+    /// # Errors
+    /// When a variable is malformed.
+    pub fn without_logo(environment: &Environment) -> Result<Self, ConfigError> {
         let color = environment.parsed("APPLICATION_COLOR")?.unwrap_or(Color::DEFAULT);
         let locale = environment.parsed::<Locale>("DEFAULT_LOCALE")?;
         let style = format!("{}{STYLE}", variables(color));
@@ -38,7 +47,7 @@ impl Branding {
             color,
             application: environment.optional("APPLICATION_NAME").filter(|name| *name != NO_NAME).map(str::to_owned),
             support_url: url(environment, "SUPPORT_URL", &["https", "mailto"])?,
-            logo_url: url(environment, "APPLICATION_LOGO_URL", &["https", "http"])?,
+            logo_url: None,
             default_language: locale.and_then(|locale| locale.as_str().parse().ok()).unwrap_or(Language::English),
             style_hash: STANDARD.encode(digest::digest(&digest::SHA256, style.as_bytes())),
             style,
