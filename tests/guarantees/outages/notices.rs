@@ -2,8 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tests::healthy;
-
 use super::*;
 
 /// The time passes minute by minute, with a sweep at the end of each. Returns how many mails were sent in each minute.
@@ -27,9 +25,7 @@ async fn mails_wait_while_the_service_is_probably_down_and_who_recovers_gets_non
     break_accounts(&world, 0..12).await;
     let sent = pass(&world, 119).await;
     assert_eq!((sent.iter().sum::<usize>(), world.published().len()), (0, 12), "events do not wait");
-    for number in 0..4 {
-        world.hand_in(&user(number), Some(&world.clock_now().to_string()), &healthy(&account(number))).await;
-    }
+    heal_accounts(&world, 0..4).await;
     let sent = pass(&world, 62).await;
     assert!(sent.iter().all(|mails| *mails <= 4), "smoothed: {sent:?}");
     let recipients = recipients(&world);
