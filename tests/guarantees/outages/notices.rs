@@ -34,6 +34,25 @@ async fn mails_wait_while_the_service_is_probably_down_and_who_recovers_gets_non
     assert_eq!(kinds_of_notices(&world), ["service.outage_suspected", "service.outage_ended"]);
 }
 
+/// An application that reads each hour finds all accounts broken by the first read.
+#[tokio::test]
+async fn mails_wait_longer_while_reads_fail_though_no_other_account_breaks() {
+    let world = builder().mails().start().await;
+    for number in 0..12 {
+        add_user_with_contact(&world, number).await;
+    }
+    for _ in 0..6 {
+        break_accounts(&world, 0..12).await;
+        let sent = pass(&world, 60).await;
+        assert_eq!(sent.iter().sum::<usize>(), 0);
+    }
+    assert_eq!(kinds_of_notices(&world), ["service.outage_suspected"]);
+    heal_accounts(&world, 0..11).await;
+    pass(&world, 3 * 60).await;
+    assert_eq!(kinds_of_notices(&world), ["service.outage_suspected", "service.outage_ended"]);
+    assert_eq!(recipients(&world), [address(11)]);
+}
+
 #[tokio::test]
 async fn a_mail_names_the_other_accounts_while_one_service_is_probably_down() {
     let world = builder().mails().start().await;
