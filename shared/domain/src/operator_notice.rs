@@ -55,8 +55,7 @@ struct OutageSuspectedData {
     #[serde(with = "rfc3339")]
     #[schemars(with = "Timestamp")]
     since: Timestamp,
-    /// Mails and reminders to the service's users wait until then, or longer if few of its accounts have healed by then. They
-    /// wait no more if it is over: they have waited for 24 hours within two days.
+    /// Until when mails and reminders to the service's users wait at least. If it has passed, they do not wait any more.
     #[serde(with = "rfc3339")]
     #[schemars(with = "Timestamp")]
     held_until: Timestamp,
@@ -73,8 +72,7 @@ struct OutageEndedData {
     #[serde(with = "rfc3339")]
     #[schemars(with = "Timestamp")]
     since: Timestamp,
-    /// When the outage counts as over. Mails and reminders to the service's users that still wait go out within an hour from
-    /// then on.
+    /// When the outage counts as over. Mails and reminders that still wait go out within an hour from then on.
     #[serde(with = "rfc3339")]
     #[schemars(with = "Timestamp")]
     ended_at: Timestamp,
