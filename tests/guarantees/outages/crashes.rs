@@ -84,7 +84,10 @@ async fn killed_anywhere_accounts_that_break_are_noticed_as_an_outage() {
 async fn killed_anywhere_the_sweep_tells_of_outages_that_begin() {
     at_every_point(60, async |world, point| {
         let services = [format!("one {point}"), format!("two {point}")];
-        services.iter().for_each(|service| begin_outage(world, service));
+        for service in &services {
+            begin_outage(world, service);
+            count(world, service, json!({"healed": {"N": "1"}}));
+        }
         let may_be_told_twice = sweep(world, point).await;
         for service in &services {
             assert_told(world, service, "service.outage_suspected", may_be_told_twice);
