@@ -56,6 +56,7 @@ def main():
         "a failed step beside digi.me's": ("Accounts", Lambda({"statusCode": 404}, f"{DIGIME_DOWN}\n{FAILED_STEP}"), False),
         "another version behind the alias": ("Accounts", Lambda({"statusCode": 404}, live=FUNCTION | {"CodeSha256": "other"}), False),
         "a webhook without its secret": ("PostWebhook", Lambda({"batchItemFailures": []}, live=with_webhook, newest=with_webhook), False),
+        "a failed message about mails": ("EmailUser", Lambda({"batchItemFailures": [{"itemIdentifier": "1"}]}), False),
         "a sweep": ("SweepAccounts", Lambda(SWEEP), True),
         "a sweep while digi.me is down": ("SweepAccounts", Lambda(SWEEP | {"failed": 3}), True),
         "a function without a check": ("Unknown", Lambda({}), False),

@@ -238,6 +238,24 @@ async fn grants_accounts_sweep_and_erasure(costs: &mut Costs<'_>) {
     costs.end("user erased, with all of the above", Function::Accounts);
 }
 
+/// The demo user, with a contact, loses an account after a first mail, and gets a mail about both.
+async fn mails(costs: &mut Costs<'_>) {
+    let world = costs.world;
+    let contact = json!({"userAccessToken": world.issue_tokens(DEMO_USER), "contact": {"email": "ann@example.org"}});
+    world.put(&format!("{}?replace=true", grant()), &contact).await;
+    hand_in(world, &broken(HOSPITAL), 1).await;
+    world.advance(11 * 60);
+    world.sweep().await;
+    world.advance(49 * 60 * 60);
+    costs.begin();
+    hand_in(world, &broken(BANK), 2).await;
+    costs.end("a mail planned", Function::EmailUser);
+    world.advance(11 * 60);
+    costs.begin();
+    world.sweep().await;
+    costs.end("a mail sent", Function::EmailUser);
+}
+
 #[tokio::test]
 async fn the_documented_costs_are_those_that_are_counted() {
     let world = World::builder().webhook().start().await;
@@ -250,6 +268,9 @@ async fn the_documented_costs_are_those_that_are_counted() {
     result_of_many_accounts(&mut costs).await;
     grants_accounts_sweep_and_erasure(&mut costs).await;
     refused_posts(&mut costs).await;
+    let with_mails = World::builder().mails().setting("REMINDER_SCHEDULE", "none").start().await;
+    let mut costs = Costs { world: &with_mails, lines: costs.lines };
+    mails(&mut costs).await;
 
     let documented = include_str!("../../docs/performance.md");
     assert!(documented.contains(&costs.lines), "docs/performance.md should say:\n{}", costs.lines);

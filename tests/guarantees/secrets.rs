@@ -5,7 +5,7 @@ use std::time::Duration;
 use digime_simulator::{AccessTokenStatus, ErrorShape, Failure};
 use http::StatusCode;
 use local::{
-    Function, Invoke,
+    Function, Invoke, MailFeedback,
     aws::Fault,
     names::{self, CONTRACT_SECRET_PREFIX, Queue, SERVICE_SECRET},
 };
@@ -119,6 +119,41 @@ impl<'a> Walk<'a> {
         self.secrets.assert_absent("a queue", &everything_on_the_queues(self.world), &[]);
         self.world.enqueue(Queue::ReadResults, &json!({"userId": 7, "readResult": token}));
         self.world.run_until_idle().await;
+    }
+
+    /// Gives the demo user an address, in a time zone in which it is noon: the binaries use the machine's clock.
+    async fn put_contact(&mut self) {
+        let address = "an-address-that-is-personal@example.org";
+        self.secrets.add("the user's address", address);
+        let from_noon = i32::from(jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).hour()) - 12;
+        let contact = json!({"email": address, "timeZone": format!("Etc/GMT{from_noon:+}")});
+        let body = json!({"userAccessToken": self.world.issue_tokens(DEMO_USER), "contact": contact});
+        let path = format!("/users/{DEMO_USER}/grants/{DEMO_CONTRACT}?replace=true");
+        let reply = self.world.put(&path, &body).await;
+        assert_eq!(reply.status, StatusCode::NO_CONTENT, "{}", reply.body);
+        self.secrets.add_tokens(self.world).await;
+        self.get(&format!("/users/{DEMO_USER}/contact")).await;
+    }
+
+    /// A mail about the broken account is due. SES refuses it once, in an answer that repeats the address, and then it bounces.
+    async fn mail_the_user(&mut self) {
+        let world = self.world;
+        let body = json!({"message": format!("{} is wrong", self.secrets.first("the user's address"))}).to_string();
+        world
+            .system
+            .aws
+            .fail(Fault { body: Some(body), ..Fault::error("ses:SendEmail", 429, "TooManyRequestsException", 1) });
+        for _ in 0..2 {
+            world.enqueue(Queue::Emails, &json!({"type": "mail.due", "userId": DEMO_USER}));
+            world.run_until_idle().await;
+        }
+        let mail = world.system.mails.all().pop().unwrap_or_else(|| panic!("{}", world.log(Function::EmailUser)));
+        let url = mail.header("List-Unsubscribe").trim_start_matches('<').trim_end_matches('>').to_owned();
+        self.secrets.add("an unsubscription's token", url.rsplit('/').next().unwrap());
+        self.get(&world.path(&url)).await;
+        world.system.mails.give_feedback(&mail, MailFeedback::PermanentBounce).unwrap();
+        world.run_until_idle().await;
+        self.get(&format!("/users/{DEMO_USER}/contact")).await;
     }
 
     /// An answer of digi.me that repeats the access token in its error.
@@ -258,9 +293,11 @@ impl<'a> Walk<'a> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_secret_stands_where_it_should_not() {
-    let world = World::builder().webhook().binaries().trace_logs().expect_leftovers().start().await;
+    let world = World::builder().webhook().mails().binaries().trace_logs().expect_leftovers().start().await;
     let mut walk = Walk::begin(&world).await;
+    walk.put_contact().await;
     walk.hand_in_tokens().await;
+    walk.mail_the_user().await;
     let callback = walk.follow_link().await;
     walk.load_callback(&callback).await;
     walk.reauthorize_the_user().await;

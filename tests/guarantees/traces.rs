@@ -34,7 +34,10 @@ async fn hand_in_over_http(world: &World, read_result: Value) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_trace_leads_from_the_failed_read_to_the_callback_and_on_to_the_event_of_the_healing() {
-    let world = World::builder().binaries().webhook().start().await;
+    let world = World::builder().binaries().webhook().mails().start().await;
+    let contact = json!({"userAccessToken": world.issue_tokens(DEMO_USER), "contact": {"email": "ann@example.org"}});
+    let path = format!("/users/{DEMO_USER}/grants/{DEMO_CONTRACT}?replace=true");
+    assert_eq!(world.put(&path, &contact).await.status, 204);
     hand_in_over_http(&world, broken(BANK)).await;
     let url = world.follow(&world.last_link()).await;
     world.reauthorize(&url, Decision::Success).await;
@@ -43,6 +46,7 @@ async fn a_trace_leads_from_the_failed_read_to_the_callback_and_on_to_the_event_
         (Function::RecordReadResult, vec!["store: recorded an event"]),
         (Function::NotifyReauth, vec!["notify-reauth: published an event"; 2]),
         (Function::PostWebhook, vec!["post-webhook: posted an event"; 2]),
+        (Function::EmailUser, vec!["email-user: a mail is due"]),
         (Function::CreateReauthUrl, vec!["create-reauthorization: created a reauthorization"]),
         (Function::ReauthCallback, vec!["store: recorded an event"]),
     ] {

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use reauth_core::lambda::NO_DEADLINE;
 use reauth_domain::{
     Outage, OutageSettings, ServiceKey,
-    outage::{OutageState, bucket_of},
+    outage::{Counts, OutageState, bucket_of},
     time::after,
 };
 
@@ -20,6 +20,10 @@ const NAME: &str = "Meadow Bank";
 
 fn service() -> ServiceKey {
     ServiceKey::of(NAME).unwrap()
+}
+
+fn broken(accounts: u64) -> Counts {
+    Counts { broken: accounts, healed: 0 }
 }
 
 /// The outage that begins now with enough accounts.
@@ -37,14 +41,15 @@ async fn counts_at_the_same_time_are_all_counted() {
     on_a_table(async |table| {
         let bucket = bucket_of(table.now());
         let (service, other) = (service(), ServiceKey::of("Meadow").unwrap());
-        let counts = join_all((1..=10).map(|count| table.store.count_broken_accounts(&service, bucket, count))).await;
-        assert_eq!(counts.into_iter().map(Result::unwrap).max(), Some(55));
-        assert_eq!(table.store.count_broken_accounts(&other, bucket, 3).await.unwrap(), 3);
+        let count = |count| table.store.count_accounts(&service, bucket, Counts { broken: count, healed: 1 });
+        let counts = join_all((1..=10).map(count)).await;
+        assert_eq!(counts.into_iter().map(|counts| counts.unwrap().broken).max(), Some(55));
+        assert_eq!(table.store.count_accounts(&other, bucket, broken(3)).await.unwrap(), broken(3));
         let next = after(bucket, MINUTE * 5);
-        assert_eq!(table.store.count_broken_accounts(&service, next, 7).await.unwrap(), 7);
-        let broken = table.store.broken_accounts(&service, bucket, next).await.unwrap();
-        assert_eq!(broken, [(bucket, 55), (next, 7)].into_iter().collect());
-        let backwards = table.store.broken_accounts(&service, next, bucket).await.unwrap();
+        assert_eq!(table.store.count_accounts(&service, next, broken(7)).await.unwrap(), broken(7));
+        let counts = table.store.account_counts(&service, bucket, next).await.unwrap();
+        assert_eq!(counts, [(bucket, Counts { broken: 55, healed: 10 }), (next, broken(7))].into_iter().collect());
+        let backwards = table.store.account_counts(&service, next, bucket).await.unwrap();
         assert_eq!(backwards, [].into_iter().collect());
     })
     .await;
@@ -57,7 +62,7 @@ async fn what_is_usual_is_read_from_the_counters_of_a_week() {
         // More counters than one answer of the database holds with large items, oldest first.
         for number in 0..8 * 24 {
             let bucket = bucket_of(after(table.now(), MINUTE * 60 * number));
-            table.store.count_broken_accounts(&service, bucket, if number % 24 == 3 { 40 } else { 1 }).await.unwrap();
+            table.store.count_accounts(&service, bucket, broken(if number % 24 == 3 { 40 } else { 1 })).await.unwrap();
         }
         let bucket = bucket_of(after(table.now(), MINUTE * 60 * 8 * 24));
         assert_eq!(table.store.usual_broken_accounts(&service, bucket).await.unwrap(), 40);
@@ -95,8 +100,9 @@ async fn an_outage_is_due_until_its_end_is_told_and_then_never_again() {
         assert!(is_due().await);
         table.clock.advance(MINUTE * 5);
         let now = table.now();
-        let broken = table.store.broken_accounts(&service, began, now).await.unwrap().since(began, now);
-        let look = table.store.change_outage(&service, NO_DEADLINE, |one| one?.looked_at(broken, now)).await;
+        table.store.count_accounts(&service, bucket_of(now), Counts { broken: 0, healed: 60 }).await.unwrap();
+        let counts = &table.store.account_counts(&service, began, now).await.unwrap();
+        let look = table.store.change_outage(&service, NO_DEADLINE, |one| one?.looked_at(counts, now)).await;
         assert_eq!(look.unwrap().unwrap().state, OutageState::Ended);
         assert!(is_due().await);
         tell().await;

@@ -1,5 +1,5 @@
-//! Creates the reconnect link of an event and publishes the event on the SNS topic. Counts the accounts that broke, and
-//! notices when a service is probably down.
+//! Creates the reconnect link of an event and publishes the event on the SNS topic. Counts the accounts that broke and healed,
+//! and notices when a service is probably down.
 
 mod deliver;
 mod logos;
@@ -16,7 +16,7 @@ use reauth_core::{
     aws::Aws,
     config::{ConfigError, Environment},
     error::Chain,
-    lambda::{Function, Invocation, first_receipt},
+    lambda::{Function, Invocation, first_receipt, sent_at},
     services,
     store::{Store, StoreError, StoredEvent},
     warm_up::Step,
@@ -26,7 +26,7 @@ use url::Url;
 
 use crate::{
     logos::AskedLogos,
-    outages::{NewlyBroken, OutageDetector},
+    outages::{NewCounts, OutageDetector, is_new},
     topic::Topic,
 };
 
@@ -45,8 +45,8 @@ pub struct NotifyReauth {
 struct Copies {
     event: StoredEvent,
     message_ids: Vec<String>,
-    /// Whether one of the messages is received for the first time.
-    is_first_receipt: bool,
+    /// Whether one of the messages tells of the event for the first time.
+    is_new: bool,
 }
 
 impl Function for NotifyReauth {
@@ -78,28 +78,28 @@ impl Function for NotifyReauth {
     }
 
     /// Delivers all events concurrently. The stream and the sweep can both put the same event on the queue. Copies of
-    /// one event in one batch are published once, and succeed or fail together. Meanwhile, the accounts that broke are
-    /// counted.
+    /// one event in one batch are published once, and succeed or fail together. Meanwhile, the accounts that broke
+    /// and healed are counted.
     #[instrument(skip_all, fields(records = event.records.len()))]
     async fn handle(&self, event: SqsEvent, invocation: Invocation) -> Result<SqsBatchResponse, Error> {
         let mut reply = SqsBatchResponse::default();
         let mut events = BTreeMap::new();
         for record in event.records {
             match Received::parse(record) {
-                Ok(Received { event, message_id, is_first_receipt }) => {
+                Ok(Received { event, message_id, is_new }) => {
                     let event_id = event.event.subject.event_id.clone();
-                    let new = || Copies { event, message_ids: Vec::new(), is_first_receipt: false };
+                    let new = || Copies { event, message_ids: Vec::new(), is_new: false };
                     let copies = events.entry(event_id).or_insert_with(new);
                     copies.message_ids.push(message_id);
-                    copies.is_first_receipt |= is_first_receipt;
+                    copies.is_new |= is_new;
                 }
                 Err(message_id) => reply.add_failure(message_id),
             }
         }
-        let mut broken = NewlyBroken::default();
-        events.values().filter(|copies| copies.is_first_receipt).for_each(|copies| broken.add(&copies.event));
+        let mut counts = NewCounts::default();
+        events.values().filter(|copies| copies.is_new).for_each(|copies| counts.add(&copies.event.event));
         let notified = join_all(events.into_values().map(|copies| Box::pin(self.notify(copies))));
-        let (results, ()) = join(notified, self.outages.count(broken, invocation.deadline)).await;
+        let (results, ()) = join(notified, self.outages.count(counts, invocation.deadline)).await;
         results.into_iter().flatten().for_each(|failed| reply.add_failure(failed));
         Ok(reply)
     }
@@ -122,16 +122,19 @@ impl NotifyReauth {
 struct Received {
     event: StoredEvent,
     message_id: String,
-    is_first_receipt: bool,
+    is_new: bool,
 }
 
 impl Received {
     /// The error is the id of a message that holds no event.
     fn parse(record: SqsMessage) -> Result<Self, String> {
-        let is_first_receipt = first_receipt(&record);
+        let (is_first_receipt, sent_at) = (first_receipt(&record), sent_at(&record));
         let message_id = record.message_id.unwrap_or_default();
         match parse_event(record.body.as_deref().unwrap_or_default()) {
-            Ok(event) => Ok(Self { event, message_id, is_first_receipt }),
+            Ok(event) => {
+                let is_new = is_first_receipt && is_new(&event, sent_at);
+                Ok(Self { event, message_id, is_new })
+            }
             Err(error) => {
                 if is_first_receipt {
                     tracing::error!(message_id, error = %Chain(&error), "notify-reauth: a message holds no event");

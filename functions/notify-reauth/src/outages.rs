@@ -1,4 +1,4 @@
-//! Counts the accounts that broke, by service, and notices when a service is probably down.
+//! Counts the accounts that broke and healed, by service, and notices when a service is probably down.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -14,37 +14,48 @@ use reauth_core::{
 use reauth_domain::{
     Event, EventDetail, Outage, OutageSettings, ServiceKey,
     event::{About, AboutAccount},
-    outage::{LONGEST_HOLD, bucket_of},
+    outage::{Counts, LONGEST_HOLD, bucket_of},
+    time::after,
 };
 
 /// Counting takes at most this long, so that a slow table does not delay the events. What is not counted by then may not
 /// count.
 const TIME: Duration = Duration::from_secs(2);
+/// A change of the table is on the queue within seconds. The sweep puts an event on it again after five minutes, and it is
+/// moved to the dead-letter queue after fifteen.
+const SENT_WITHIN: Duration = Duration::from_secs(4 * 60);
 const SHORTEST_HOLD: Duration = Duration::from_secs(10 * 60);
 
-/// The accounts that broke, by their service and by the five minutes in which they did.
+/// The counts of a batch, by service and by the five minutes in which the accounts broke or healed.
 #[derive(Debug, Default)]
-pub(crate) struct NewlyBroken(BTreeMap<(ServiceKey, Timestamp), Broken>);
+pub(crate) struct NewCounts(BTreeMap<(ServiceKey, Timestamp), NewCount>);
 
 #[derive(Debug)]
-struct Broken {
+struct NewCount {
     service: String,
-    accounts: u64,
+    counts: Counts,
 }
 
-impl NewlyBroken {
-    /// Adds the account of an event, if the event says that it broke. An event that is received again, or that the sweep
-    /// has put on the queue again, was counted before.
-    pub(crate) fn add(&mut self, event: &StoredEvent) {
-        if event.is_requeued {
-            return;
-        }
-        let Event { timestamp, subject, detail } = &event.event;
-        let EventDetail::ReauthorizationRequired { reminder: 0, .. } = detail else { return };
+/// Whether a message that is received for the first time tells of the event for the first time. It does not if it was moved
+/// back from the dead-letter queue or put on the queue by the sweep: then it was sent later.
+pub(crate) fn is_new(event: &StoredEvent, sent_at: Option<Timestamp>) -> bool {
+    let is_original = sent_at.is_none_or(|sent_at| sent_at < after(event.event.timestamp, SENT_WITHIN));
+    is_original && event.redeliveries == 0
+}
+
+impl NewCounts {
+    /// Adds the account of an event, if the event says that it broke or healed.
+    pub(crate) fn add(&mut self, event: &Event) {
+        let Event { timestamp, subject, detail } = event;
+        let counts = match detail {
+            EventDetail::ReauthorizationRequired { reminder: 0, .. } => Counts { broken: 1, healed: 0 },
+            EventDetail::Reauthorized { verified: true, .. } => Counts { broken: 0, healed: 1 },
+            _ => return,
+        };
         let About::Account(AboutAccount { service_name: Some(service), .. }) = &subject.about else { return };
         let Some(key) = ServiceKey::of(service) else { return };
-        let broken = Broken { service: service.clone(), accounts: 0 };
-        self.0.entry((key, bucket_of(*timestamp))).or_insert(broken).accounts += 1;
+        let new = || NewCount { service: service.clone(), counts: Counts::default() };
+        self.0.entry((key, bucket_of(*timestamp))).or_insert_with(new).counts += counts;
     }
 }
 
@@ -63,16 +74,16 @@ impl OutageDetector {
     }
 
     /// Adds the accounts to the counters of their services: one write for each service.
-    pub(crate) async fn count(&self, broken: NewlyBroken, deadline: Deadline) {
-        let each = broken.0.into_iter().map(|((service, bucket), broken)| async move {
-            let counted = Box::pin(self.count_one(&service, bucket, &broken, deadline));
+    pub(crate) async fn count(&self, new: NewCounts, deadline: Deadline) {
+        let each = new.0.into_iter().map(|((service, bucket), new)| async move {
+            let counted = Box::pin(self.count_one(&service, bucket, &new, deadline));
             let error = match tokio::time::timeout(TIME, counted).await {
                 Ok(Ok(())) => return,
                 Ok(Err(error)) => Chain(&error).to_string(),
                 Err(_) => "it took too long".to_owned(),
             };
-            let accounts = broken.accounts;
-            tracing::warn!(%service, accounts, error, "notify-reauth: could not count the broken accounts of a service");
+            let Counts { broken, healed } = new.counts;
+            tracing::warn!(%service, broken, healed, error, "notify-reauth: could not count the accounts of a service");
         });
         join_all(each).await;
     }
@@ -81,11 +92,11 @@ impl OutageDetector {
         &self,
         service: &ServiceKey,
         bucket: Timestamp,
-        broken: &Broken,
+        new: &NewCount,
         deadline: Deadline,
     ) -> Result<(), StoreError> {
-        let accounts = self.store.count_broken_accounts(service, bucket, broken.accounts).await?;
-        if accounts < self.settings.min_accounts {
+        let accounts = self.store.count_accounts(service, bucket, new.counts).await?.broken;
+        if new.counts.broken == 0 || accounts < self.settings.min_accounts {
             return Ok(());
         }
         let known = self.store.outage(service).await?;
@@ -95,12 +106,12 @@ impl OutageDetector {
         let usual = self.store.usual_broken_accounts(service, bucket).await?;
         let now = self.ambient.now();
         let begin = |previous: Option<&Outage>| {
-            Outage::begun(previous, &broken.service, accounts, bucket, usual, &self.settings, now)
+            Outage::begun(previous, &new.service, accounts, bucket, usual, &self.settings, now)
         };
         // Of several functions that notice the same outage, one writes it.
         if let Some(outage) = self.store.change_outage(service, deadline, begin).await? {
             metrics::outage_suspected();
-            let Outage { since, held_until, .. } = outage;
+            let (since, held_until) = (outage.since, outage.held_until());
             tracing::warn!(%service, accounts, usual, %since, %held_until, "notify-reauth: a service is probably down");
         }
         Ok(())

@@ -4,7 +4,7 @@ use std::{collections::HashMap, time::Duration};
 
 use aws_lambda_events::sqs::{SqsMessage, SqsMessageAttribute};
 use jiff::Timestamp;
-use reauth_core::lambda::{first_receipt, traceparent};
+use reauth_core::lambda::{first_receipt, sent_at, traceparent};
 use reauth_domain::{EventId, TraceParent, time::after};
 use serde::Deserialize;
 use serde_json::Value;
@@ -58,7 +58,7 @@ struct Data {
 impl From<SqsMessage> for Message {
     fn from(message: SqsMessage) -> Self {
         let (is_first_receipt, traceparent) = (first_receipt(&message), traceparent(&message));
-        let sent_at = message.attributes.get("SentTimestamp").and_then(|sent_at| sent_at.parse().ok());
+        let sent_at = sent_at(&message);
         Self {
             id: message.message_id.unwrap_or_default(),
             receipt_handle: message.receipt_handle.unwrap_or_default(),
@@ -66,7 +66,7 @@ impl From<SqsMessage> for Message {
             attributes: message.message_attributes,
             is_first_receipt,
             traceparent,
-            sent_at: sent_at.and_then(|sent_at| Timestamp::from_millisecond(sent_at).ok()),
+            sent_at,
         }
     }
 }

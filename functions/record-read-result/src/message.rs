@@ -2,7 +2,7 @@
 
 use aws_lambda_events::sqs::SqsMessage;
 use jiff::Timestamp;
-use reauth_core::lambda::{first_receipt, traceparent};
+use reauth_core::lambda::{first_receipt, sent_at, traceparent};
 use reauth_domain::{InvalidField, InvalidFields, TraceParent, submission::Submission, time::whole_milliseconds};
 use serde_json::Value;
 
@@ -51,8 +51,7 @@ impl BadMessage {
 
 impl ReadMessage {
     pub(crate) fn read(record: SqsMessage, now: Timestamp) -> Result<Self, BadMessage> {
-        let sent_at = record.attributes.get("SentTimestamp").and_then(|value| value.parse().ok());
-        let sent_at = sent_at.and_then(|at| Timestamp::from_millisecond(at).ok()).unwrap_or(now);
+        let sent_at = sent_at(&record).unwrap_or(now);
         let (first_receipt, of_message) = (first_receipt(&record), traceparent(&record));
         let opened = open(record.body.as_deref().unwrap_or_default());
         let Opened { submission, envelope_time } = opened.map_err(|problem| BadMessage { problem, first_receipt })?;

@@ -44,11 +44,11 @@ impl Outages<'_> {
         let now = self.ambient.now();
         // The index is eventually consistent: the outage may have changed since.
         let Some(outage) = self.store.outage(service).await?.map(|outage| outage.value) else { return Ok(()) };
-        let broken = self.store.broken_accounts(service, outage.since, now).await?.since(outage.since, now);
-        let looked = self.store.change_outage(service, self.deadline, |outage| outage?.looked_at(broken, now)).await?;
-        if let Some(Outage { state, held_until, accounts, .. }) = &looked {
-            tracing::info!(%service, ?state, %held_until, accounts, "sweep: changed the outage of a service");
+        let counts = &self.store.account_counts(service, outage.since, now).await?;
+        let looked = self.store.change_outage(service, self.deadline, |outage| outage?.looked_at(counts, now)).await?;
+        if let Some(Outage { state, until, accounts, .. }) = &looked {
+            tracing::info!(%service, ?state, %until, accounts, "sweep: changed the outage of a service");
         }
-        self.operator.tell_of_outage(service, broken.accounts, self.deadline).await
+        self.operator.tell_of_outage(service, counts.broken_since(outage.since), self.deadline).await
     }
 }

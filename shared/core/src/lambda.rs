@@ -133,6 +133,13 @@ pub fn first_receipt(message: &SqsMessage) -> bool {
     count.is_none_or(|count| count <= 1)
 }
 
+/// When the queue got the message. A message that is moved back from a dead-letter queue has a new time.
+#[must_use]
+pub fn sent_at(message: &SqsMessage) -> Option<Timestamp> {
+    let milliseconds = message.attributes.get("SentTimestamp")?.parse().ok()?;
+    Timestamp::from_millisecond(milliseconds).ok()
+}
+
 /// Builds a function from the environment of the process, and serves invocations until Lambda ends the process. `name` is
 /// that of the function's binary.
 pub async fn serve<F: Function>(name: &'static str) -> ExitCode {

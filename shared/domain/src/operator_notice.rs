@@ -55,7 +55,7 @@ struct OutageSuspectedData {
     #[serde(with = "rfc3339")]
     #[schemars(with = "Timestamp")]
     since: Timestamp,
-    /// Mails and reminders to the service's users wait until then. They wait longer if accounts still break then.
+    /// Until when mails and reminders to the service's users wait at least. If it has passed, they do not wait any more.
     #[serde(with = "rfc3339")]
     #[schemars(with = "Timestamp")]
     held_until: Timestamp,
@@ -72,7 +72,7 @@ struct OutageEndedData {
     #[serde(with = "rfc3339")]
     #[schemars(with = "Timestamp")]
     since: Timestamp,
-    /// Until when mails and reminders to the service's users waited. They go out within an hour from then on.
+    /// When the outage counts as over. Mails and reminders that still wait go out within an hour from then on.
     #[serde(with = "rfc3339")]
     #[schemars(with = "Timestamp")]
     ended_at: Timestamp,
@@ -92,13 +92,14 @@ impl OperatorNotice {
     /// The notice of the state that an outage has now.
     #[must_use]
     pub fn of_outage(outage: &Outage, timestamp: Timestamp) -> Self {
-        let Outage { service, since, held_until, accounts, .. } = outage.clone();
+        let Outage { service, since, until, accounts, .. } = outage.clone();
         let data = match outage.state {
             OutageState::Suspected => {
+                let held_until = outage.held_until();
                 NoticeData::OutageSuspected(OutageSuspectedData { service, since, held_until, accounts })
             }
             OutageState::Ended => {
-                NoticeData::OutageEnded(OutageEndedData { service, since, ended_at: held_until, accounts })
+                NoticeData::OutageEnded(OutageEndedData { service, since, ended_at: until, accounts })
             }
         };
         Self { timestamp, data }
@@ -124,7 +125,7 @@ impl OperatorNotice {
                 WebhookStateName::Disabled => "digime-reauth: the webhook's endpoint is disabled",
             },
             NoticeData::OutageSuspected(_) => "digime-reauth: a service is probably down",
-            NoticeData::OutageEnded(_) => "digime-reauth: the outage of a service has ended",
+            NoticeData::OutageEnded(_) => "digime-reauth: the outage of a service is over, or has taken a day",
         }
     }
 
@@ -158,9 +159,9 @@ impl JsonSchema for OperatorNotice {
         let failing = "The webhook's endpoint has accepted no event for 5 minutes or more. Events are posted again.";
         let disabled = "The webhook's endpoint is disabled: events wait until it is enabled.";
         let suspected = "Many accounts of one service broke within five minutes: the service is probably down. Mails and \
-                         reminders to its users wait. Events are published as always.";
-        let ended = "The outage of a service has ended, or has taken a day. Mails and reminders to users whose accounts are \
-                     still broken go out.";
+                         reminders to its users wait, for 24 hours at most within two days. Events are published as always.";
+        let ended = "Accounts of a service that was probably down heal again, or its outage has taken a day. Mails and \
+                     reminders to users whose accounts are still broken go out.";
         let types = [
             webhook_schema(generator, WebhookStateName::Active, &[], recovered),
             webhook_schema(generator, WebhookStateName::Failing, &["since"], failing),
@@ -246,7 +247,8 @@ mod tests {
             service: "Meadow Bank".to_owned(),
             state: OutageState::Suspected,
             since: time("2026-11-23T08:55:00Z"),
-            held_until: time("2026-11-23T10:58:12Z"),
+            until: time("2026-11-23T10:58:12Z"),
+            hold_limit: time("2026-11-24T08:55:00Z"),
             threshold: 50,
             hold_seconds: 7_200,
             accounts: 61,

@@ -84,7 +84,10 @@ async fn killed_anywhere_accounts_that_break_are_noticed_as_an_outage() {
 async fn killed_anywhere_the_sweep_tells_of_outages_that_begin() {
     at_every_point(60, async |world, point| {
         let services = [format!("one {point}"), format!("two {point}")];
-        services.iter().for_each(|service| begin_outage(world, service));
+        for service in &services {
+            begin_outage(world, service);
+            count(world, service, json!({"healed": {"N": "1"}}));
+        }
         let may_be_told_twice = sweep(world, point).await;
         for service in &services {
             assert_told(world, service, "service.outage_suspected", may_be_told_twice);
@@ -101,10 +104,11 @@ async fn killed_anywhere_the_sweep_prolongs_an_outage_and_ends_another() {
         begin_outage(world, &long);
         world.sweep().await;
         world.advance(2 * HOUR);
-        count(world, &long, MIN_ACCOUNTS);
+        count(world, &short, json!({"accounts": {"N": "0"}, "healed": {"N": "1"}}));
         let may_be_told_twice = sweep(world, point).await;
         assert_told(world, &short, "service.outage_ended", may_be_told_twice);
         assert_eq!(told(world, &long, "service.outage_ended"), 0, "it goes on");
+        count(world, &long, json!({"healed": {"N": "1"}}));
         world.advance(2 * HOUR);
         world.sweep().await;
         assert_told(world, &long, "service.outage_ended", false);
@@ -119,17 +123,19 @@ fn begin_outage(world: &World, service: &str) {
     let text = |seconds: i64| json!({"S": format!("{:.3}", now + jiff::SignedDuration::from_secs(seconds))});
     let number = |number: u64| json!({"N": number.to_string()});
     let item = json!({"PK": {"S": format!("SERVICE#{service}")}, "SK": {"S": "OUTAGE"}, "version": number(1),
-        "service": {"S": service}, "state": {"S": "suspected"}, "since": text(0), "heldUntil": text(2 * 60 * 60),
+        "service": {"S": service}, "state": {"S": "suspected"}, "since": text(0), "until": text(2 * 60 * 60),
+        "holdLimit": text(24 * 60 * 60),
         "threshold": number(MIN_ACCOUNTS), "holdSeconds": number(2 * HOUR), "accounts": number(MIN_ACCOUNTS),
         "notifiedState": {"S": "ended"}, "dueShard": {"S": "due-service#00"}, "dueAt": text(0),
         "ttl": number(10_000_000_000)});
     import(world, vec![item]);
 }
 
-/// Writes the counter of the accounts of a service that break now.
-fn count(world: &World, service: &str, accounts: u64) {
+/// Writes the counters of the accounts of a service that break and heal now.
+fn count(world: &World, service: &str, mut item: Value) {
     let bucket = jiff::Timestamp::from_second(world.clock_now().as_second() / 300 * 300).unwrap();
-    let item = json!({"PK": {"S": format!("SERVICE#{service}")}, "SK": {"S": format!("BREAKS#{bucket:.3}")},
-        "accounts": {"N": accounts.to_string()}, "ttl": {"N": "10000000000"}});
+    item["PK"] = json!({"S": format!("SERVICE#{service}")});
+    item["SK"] = json!({"S": format!("BREAKS#{bucket:.3}")});
+    item["ttl"] = json!({"N": "10000000000"});
     import(world, vec![item]);
 }

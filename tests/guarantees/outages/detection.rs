@@ -39,6 +39,7 @@ async fn the_operator_is_told_once_of_a_service_that_is_probably_down_and_once_w
     let message = world.system.alarm_topic.all().remove(0);
     assert_eq!(message.attributes["eventType"], "service.outage_suspected");
 
+    heal_accounts(&world, 0..1).await;
     for _ in 0..140 {
         world.advance(MINUTE);
         world.sweep().await;
@@ -56,9 +57,14 @@ async fn an_outage_is_prolonged_while_accounts_break_as_they_did() {
     add_users(&world, SERVICE, 0..12).await;
     break_accounts(&world, 0..5).await;
     world.sweep().await;
-    world.advance(2 * HOUR - 4 * MINUTE);
+    world.advance(HOUR);
+    heal_accounts(&world, 0..5).await;
+    world.advance(HOUR - 4 * MINUTE);
     break_accounts(&world, 5..12).await;
-    for _ in 0..118 {
+    for minute in 0..118 {
+        if minute == 60 {
+            heal_accounts(&world, 5..7).await;
+        }
         world.sweep().await;
         world.advance(MINUTE);
     }
@@ -69,6 +75,28 @@ async fn an_outage_is_prolonged_while_accounts_break_as_they_did() {
     }
     assert_eq!(kinds_of_notices(&world), ["service.outage_suspected", "service.outage_ended"]);
     assert_eq!(notices(&world)[1]["data"]["accounts"], 12);
+}
+
+/// The first outage was held for two hours only.
+#[tokio::test]
+async fn the_operator_is_told_of_an_outage_on_the_next_day_and_notices_wait_again() {
+    let world = builder().start().await;
+    add_users(&world, SERVICE, 0..6).await;
+    break_accounts(&world, 0..6).await;
+    world.sweep().await;
+    world.advance(20 * MINUTE);
+    heal_accounts(&world, 0..6).await;
+    world.advance(2 * HOUR);
+    world.sweep().await;
+    world.advance(27 * HOUR);
+    let seconds = world.clock_now().as_second();
+    break_accounts(&world, 0..6).await;
+    world.sweep().await;
+    let [suspected, ended, again] = notices(&world).try_into().unwrap();
+    let kinds = [&suspected, &ended, &again].map(|notice| notice["type"].as_str().unwrap().to_owned());
+    assert_eq!(kinds, ["service.outage_suspected", "service.outage_ended", "service.outage_suspected"]);
+    let time = |field: &str| again["data"][field].as_str().unwrap().parse::<jiff::Timestamp>().unwrap().as_second();
+    assert_eq!((time("since"), time("heldUntil")), (seconds / 300 * 300, seconds + 2 * 60 * 60));
 }
 
 #[tokio::test]
@@ -111,6 +139,9 @@ async fn an_event_is_counted_once_however_often_it_is_delivered() {
         world.sweep().await;
     }
     assert_eq!((world.published().len(), counted(&world)), (1, 1), "the sweep has put it on the queue again");
+    assert_eq!(world.system.queues.redrive(Queue::Notifications).unwrap(), 1);
+    world.run_until_idle().await;
+    assert_eq!(counted(&world), 1, "it was moved back from the dead-letter queue");
     world.advance(HOUR);
     let event = world.last_published().event_id;
     world.post(&format!("/events/{event}/redeliver"), &json!({"channel": "topic"})).await;
@@ -122,9 +153,7 @@ async fn an_event_is_counted_once_however_often_it_is_delivered() {
 async fn copies_of_an_event_in_a_batch_and_messages_that_are_received_again_are_counted_once() {
     let world = builder().start().await;
     world.hand_in(DEMO_USER, None, &broken(BANK)).await;
-    let mut event = world.items().into_iter().find(|item| item["eventId"].is_object()).unwrap();
-    // As the stream delivered it.
-    event["dueAt"] = json!({"S": format!("{:.3}", world.clock_now() + jiff::SignedDuration::from_mins(5))});
+    let event = world.items().into_iter().find(|item| item["eventId"].is_object()).unwrap();
     let message = |id: &str| SqsMessage::new(inserted(&event), world.clock_now()).id(id);
     let batches = [
         sqs_batch([message("a"), message("b"), message("c").receive_count(2)]),
@@ -138,11 +167,11 @@ async fn copies_of_an_event_in_a_batch_and_messages_that_are_received_again_are_
 }
 
 #[tokio::test]
-async fn an_account_that_is_reminded_or_healed_is_not_counted() {
+async fn an_account_that_heals_is_counted_as_healed() {
     let (world, _) = World::in_need().await;
-    let before = counted(&world);
-    world.hand_in(DEMO_USER, None, &tests::healthy(BANK)).await;
-    assert_eq!((before, counted(&world)), (1, 1));
+    let before = (counted(&world), sum(&world, "healed"));
+    world.hand_in(DEMO_USER, None, &healthy(BANK)).await;
+    assert_eq!((before, counted(&world), sum(&world, "healed")), ((1, 0), 1, 1));
 }
 
 /// The first update of an invocation is that of the counter: the receipt of an event follows its publication.

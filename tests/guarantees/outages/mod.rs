@@ -11,7 +11,7 @@ use digime_simulator::Account;
 use http::StatusCode;
 use local::names;
 use serde_json::{Value, json};
-use tests::{DEMO_CONTRACT, World, WorldBuilder, broken};
+use tests::{DEMO_CONTRACT, World, WorldBuilder, broken, healthy};
 
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
@@ -48,6 +48,13 @@ async fn break_accounts(world: &World, numbers: Range<usize>) {
     }
 }
 
+/// A read finds the users' accounts healthy.
+async fn heal_accounts(world: &World, numbers: Range<usize>) {
+    for number in numbers {
+        world.hand_in(&user(number), Some(&world.clock_now().to_string()), &healthy(&account(number))).await;
+    }
+}
+
 /// What the operator was told.
 fn notices(world: &World) -> Vec<Value> {
     world.system.alarm_topic.all().iter().map(local::Publication::json).collect()
@@ -65,8 +72,12 @@ fn service_items(world: &World) -> Vec<Value> {
 
 /// The counters of broken accounts, together.
 fn counted(world: &World) -> u64 {
+    sum(world, "accounts")
+}
+
+fn sum(world: &World, counter: &str) -> u64 {
     let is_counter = |item: &&Value| item["SK"]["S"].as_str().is_some_and(|sk| sk.starts_with("BREAKS#"));
-    let count = |item: &Value| item["accounts"]["N"].as_str().unwrap().parse::<u64>().unwrap();
+    let count = |item: &Value| item[counter]["N"].as_str().unwrap().parse::<u64>().unwrap();
     service_items(world).iter().filter(is_counter).map(count).sum()
 }
 

@@ -2,8 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tests::healthy;
-
 use super::*;
 
 /// The time passes minute by minute, with a sweep at the end of each. Returns how many mails were sent in each minute.
@@ -25,17 +23,34 @@ async fn mails_wait_while_the_service_is_probably_down_and_who_recovers_gets_non
         add_user_with_contact(&world, number).await;
     }
     break_accounts(&world, 0..12).await;
-    let sent = pass(&world, 119).await;
+    let sent = pass(&world, 110).await;
     assert_eq!((sent.iter().sum::<usize>(), world.published().len()), (0, 12), "events do not wait");
-    for number in 0..4 {
-        world.hand_in(&user(number), Some(&world.clock_now().to_string()), &healthy(&account(number))).await;
-    }
-    let sent = pass(&world, 62).await;
+    heal_accounts(&world, 0..4).await;
+    let sent = pass(&world, 71).await;
     assert!(sent.iter().all(|mails| *mails <= 4), "smoothed: {sent:?}");
     let recipients = recipients(&world);
     assert_eq!(recipients.len(), 8, "each user once: {recipients:?}");
     assert_eq!(recipients.into_iter().collect::<BTreeSet<_>>(), (4..12).map(address).collect());
     assert_eq!(kinds_of_notices(&world), ["service.outage_suspected", "service.outage_ended"]);
+}
+
+/// An application that reads each hour finds all accounts broken by the first read.
+#[tokio::test]
+async fn mails_wait_longer_while_reads_fail_though_no_other_account_breaks() {
+    let world = builder().mails().start().await;
+    for number in 0..12 {
+        add_user_with_contact(&world, number).await;
+    }
+    for _ in 0..6 {
+        break_accounts(&world, 0..12).await;
+        let sent = pass(&world, 60).await;
+        assert_eq!(sent.iter().sum::<usize>(), 0);
+    }
+    assert_eq!(kinds_of_notices(&world), ["service.outage_suspected"]);
+    heal_accounts(&world, 0..11).await;
+    pass(&world, 3 * 60).await;
+    assert_eq!(kinds_of_notices(&world), ["service.outage_suspected", "service.outage_ended"]);
+    assert_eq!(recipients(&world), [address(11)]);
 }
 
 #[tokio::test]
@@ -71,7 +86,10 @@ async fn a_reminder_waits_while_the_service_is_probably_down() {
     // Ten times as many as in the busiest five minutes of the day before.
     break_accounts(&world, 1..11).await;
     let reminded = || world.published().iter().any(|event| event.user_id == user(0) && event.reminder == Some(1));
-    for _ in 0..119 {
+    for minute in 0..119 {
+        if minute == 100 {
+            heal_accounts(&world, 1..2).await;
+        }
         world.sweep().await;
         assert!(!reminded());
         world.advance(MINUTE);

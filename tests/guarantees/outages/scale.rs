@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use local::Function;
-use tests::{SqsMessage, healthy, inserted, sqs_batch};
+use tests::{SqsMessage, inserted, sqs_batch};
 
 use super::*;
 
@@ -81,10 +81,7 @@ async fn of_ten_thousand_accounts_that_break_at_once_those_that_recover_bother_n
     for _ in 0..10 {
         assert_eq!(sweep(11).await, 0, "mails wait");
     }
-    for number in 0..RECOVERED {
-        let now = world.clock_now().to_string();
-        world.hand_in(&user(number), Some(&now), &healthy(&account(number))).await;
-    }
+    heal_accounts(&world, 0..RECOVERED).await;
     sweep(7).await;
     assert_eq!(kinds_of_notices(&world), ["service.outage_suspected"]);
     let mut of_minute = Vec::new();

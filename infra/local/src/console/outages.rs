@@ -41,11 +41,13 @@ fn row(view: &View<'_>, outage: &Outage) -> Markup {
 
 fn state(view: &View<'_>, outage: &Outage) -> Markup {
     // Exact, since an age says little here.
-    let held_until = exact(outage.held_until);
+    let held_until = exact(outage.held_until());
     html! {
         @match outage.state {
             OutageState::Suspected if outage.is_open(view.now) => {
-                (badge("probably down", "reauth_required")) " Notices wait until " (held_until) "."
+                (badge("probably down", "reauth_required"))
+                @if outage.holds(view.now) { " Notices wait until " (held_until) "." }
+                @else { " Notices waited long enough, until " (held_until) "." }
             },
             OutageState::Suspected => { (badge("over", "active")) " Notices go out within an hour." },
             OutageState::Ended => { (badge("ended", "active")) " Notices waited until " (held_until) "." },

@@ -35,8 +35,6 @@ pub struct StoredEvent {
     pub traceparent: Option<TraceParent>,
     /// How often the application asked for the event again.
     pub redeliveries: u64,
-    /// Whether the sweep has put the event on the queue again.
-    pub is_requeued: bool,
     /// The URL of the logo of the account's service.
     pub service_logo: Option<String>,
 }
@@ -93,10 +91,8 @@ impl StoredEvent {
         let corrupt = |error: serde_json::Error| StoreError::Corrupt(error.to_string());
         let payload = serde_json::from_str(&item.payload).map_err(corrupt)?;
         let event = Event::from_json(payload).map_err(corrupt)?;
-        let EventItem { link_key_id, published_at, traceparent, redeliveries, due_at, service_logo, .. } = item;
-        // An event is written with the time of its first delivery by the sweep, which sets a later one.
-        let is_requeued = due_at.is_some_and(|due_at| due_at > after(event.timestamp, UNDELIVERED_AFTER));
-        Ok(Self { event, link_key_id, published_at, traceparent, redeliveries, is_requeued, service_logo })
+        let EventItem { link_key_id, published_at, traceparent, redeliveries, service_logo, .. } = item;
+        Ok(Self { event, link_key_id, published_at, traceparent, redeliveries, service_logo })
     }
 
     /// Parses the body of a `Notifications` message: one DynamoDB stream record in JSON with the new image of an event.

@@ -217,8 +217,8 @@ pub(super) fn outage(service: &ServiceKey) -> Key {
     Key { pk: service_partition(service), sk: OUTAGE.to_owned() }
 }
 
-/// The counter of the accounts of a service that broke in the five minutes from `bucket` on.
-pub(super) fn broken_accounts(service: &ServiceKey, bucket: Timestamp) -> Key {
+/// The counters of the accounts of a service that broke and healed in the five minutes from `bucket` on.
+pub(super) fn account_counts(service: &ServiceKey, bucket: Timestamp) -> Key {
     Key { pk: service_partition(service), sk: format!("{BREAKS}{}", rfc3339::text(bucket)) }
 }
 

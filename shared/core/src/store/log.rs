@@ -133,15 +133,7 @@ impl LoggedEvent {
     pub fn parse(&self) -> Result<StoredEvent, StoreError> {
         let event = Event::from_json(self.payload.clone()).map_err(|error| StoreError::Corrupt(error.to_string()))?;
         let Self { link_key_id, published_at, traceparent, redeliveries, .. } = self.clone();
-        Ok(StoredEvent {
-            event,
-            link_key_id,
-            published_at,
-            traceparent,
-            redeliveries,
-            is_requeued: false,
-            service_logo: None,
-        })
+        Ok(StoredEvent { event, link_key_id, published_at, traceparent, redeliveries, service_logo: None })
     }
 }
 

@@ -1,4 +1,4 @@
-//! How many accounts of each service broke, in counters of five minutes, and the outages of services. All items of a service
+//! How many accounts of each service broke and healed, in counters of five minutes, and the outages of services. All items of a service
 //! are in one partition.
 
 use std::{
@@ -11,7 +11,7 @@ use digime::ambient::Deadline;
 use jiff::Timestamp;
 use reauth_domain::{
     Outage, ServiceKey,
-    outage::{BrokenAccounts, usual_from},
+    outage::{Counts, ServiceCounts, usual_from},
     time::{after, rfc3339},
 };
 use serde::{Deserialize, Serialize};
@@ -39,59 +39,59 @@ pub(super) struct OutageItem {
 }
 
 impl Store {
-    /// Counts accounts that broke in the five minutes from `bucket` on. Returns the counter.
+    /// Counts accounts that broke or healed in the five minutes from `bucket` on. Returns the counters.
     ///
-    /// The count is not exact: the SDK repeats the write if its answer is lost.
-    pub async fn count_broken_accounts(
+    /// The counts are not exact: the SDK repeats the write if its answer is lost.
+    pub async fn count_accounts(
         &self,
         service: &ServiceKey,
         bucket: Timestamp,
-        accounts: u64,
-    ) -> Result<u64, StoreError> {
+        counts: Counts,
+    ) -> Result<Counts, StoreError> {
         let update = self
             .client
             .update_item()
             .table_name(&*self.table)
-            .set_key(Some(key::broken_accounts(service, bucket).into_item()))
-            .update_expression("ADD accounts :accounts SET #ttl = :ttl")
+            .set_key(Some(key::account_counts(service, bucket).into_item()))
+            .update_expression("ADD accounts :broken, healed :healed SET #ttl = :ttl")
             .expression_attribute_names("#ttl", "ttl")
-            .expression_attribute_values(":accounts", number(accounts))
+            .expression_attribute_values(":broken", number(counts.broken))
+            .expression_attribute_values(":healed", number(counts.healed))
             .expression_attribute_values(":ttl", number(after(bucket, KEPT).as_second()))
             .return_values(ReturnValue::UpdatedNew);
-        let updated = self.update(update).await?.unwrap_or_default();
-        count(&updated).ok_or_else(|| StoreError::Corrupt("a counter of broken accounts without a number".to_owned()))
+        Ok(self.update(update).await?.as_ref().map(counts_of).unwrap_or_default())
     }
 
     /// The counters of the five minutes from `from` to `until`. Eventually consistent: they say what is usual, or roughly
-    /// how many accounts broke.
-    pub async fn broken_accounts(
+    /// how many accounts broke and healed.
+    pub async fn account_counts(
         &self,
         service: &ServiceKey,
         from: Timestamp,
         until: Timestamp,
-    ) -> Result<BrokenAccounts, StoreError> {
+    ) -> Result<ServiceCounts, StoreError> {
         // DynamoDB refuses an interval that ends before it begins.
         if until < from {
-            return Ok(BrokenAccounts::default());
+            return Ok(ServiceCounts::default());
         }
-        let (first, last) = (key::broken_accounts(service, from), key::broken_accounts(service, until));
+        let (first, last) = (key::account_counts(service, from), key::account_counts(service, until));
         let query = self
             .client
             .query()
             .table_name(&*self.table)
             .key_condition_expression("PK = :pk AND SK BETWEEN :first AND :last")
-            .projection_expression("SK, accounts")
+            .projection_expression("SK, accounts, healed")
             .expression_attribute_values(":pk", text(first.pk))
             .expression_attribute_values(":first", text(first.sk))
             .expression_attribute_values(":last", text(last.sk));
         let bucket = |item: &Item| key::bucket(item.get("SK")?.as_s().ok()?);
         let counters = all_pages(&query).await?;
-        Ok(counters.iter().filter_map(|item| Some((bucket(item)?, count(item)?))).collect())
+        Ok(counters.iter().filter_map(|item| Some((bucket(item)?, counts_of(item)))).collect())
     }
 
     /// How many accounts of a service usually break in the busiest five minutes of a day.
     pub async fn usual_broken_accounts(&self, service: &ServiceKey, bucket: Timestamp) -> Result<u64, StoreError> {
-        Ok(self.broken_accounts(service, usual_from(bucket), bucket).await?.usual(bucket))
+        Ok(self.account_counts(service, usual_from(bucket), bucket).await?.usual(bucket))
     }
 
     /// The last outage of a service, which may have ended.
@@ -165,15 +165,16 @@ impl Store {
         for found in self.batch(keys, &KeysAndAttributes::builder()).await? {
             let service = found.get("PK").and_then(|key| key::service(key.as_s().ok()?));
             let outage = item::read::<OutageItem>(found)?.outage;
-            if outage.is_open(now) {
+            if outage.holds(now) {
                 let of_service = service.and_then(|service| names.remove(&service)).unwrap_or_default();
-                open.extend(of_service.into_iter().map(|name| (name, outage.held_until)));
+                open.extend(of_service.into_iter().map(|name| (name, outage.held_until())));
             }
         }
         Ok(open)
     }
 }
 
-fn count(counter: &Item) -> Option<u64> {
-    counter.get("accounts")?.as_n().ok()?.parse().ok()
+fn counts_of(counter: &Item) -> Counts {
+    let count = |name| counter.get(name).and_then(|count| count.as_n().ok()?.parse().ok()).unwrap_or_default();
+    Counts { broken: count("accounts"), healed: count("healed") }
 }

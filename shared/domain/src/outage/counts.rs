@@ -1,10 +1,8 @@
-//! How many accounts of a service broke, in buckets of five minutes.
+//! How many accounts of a service broke and healed, in buckets of five minutes.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
-
-use super::Breakage;
 
 /// In seconds.
 const BUCKET: i64 = 5 * 60;
@@ -31,17 +29,41 @@ fn before(time: Timestamp, seconds: i64) -> Timestamp {
     time.saturating_sub(SignedDuration::from_secs(seconds)).unwrap_or(Timestamp::MIN)
 }
 
-/// How many accounts broke in each bucket. A bucket without a broken account is left out.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct BrokenAccounts(BTreeMap<Timestamp, u64>);
+/// How many accounts of a service broke in five minutes, and how many healed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    pub broken: u64,
+    /// Accounts of which digi.me says that it can read them again.
+    pub healed: u64,
+}
 
-impl FromIterator<(Timestamp, u64)> for BrokenAccounts {
-    fn from_iter<I: IntoIterator<Item = (Timestamp, u64)>>(counts: I) -> Self {
+impl std::ops::AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        self.broken += other.broken;
+        self.healed += other.healed;
+    }
+}
+
+/// The counts of a service in each bucket. A bucket in which nothing happened is left out.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ServiceCounts(BTreeMap<Timestamp, Counts>);
+
+impl FromIterator<(Timestamp, Counts)> for ServiceCounts {
+    fn from_iter<I: IntoIterator<Item = (Timestamp, Counts)>>(counts: I) -> Self {
         Self(counts.into_iter().collect())
     }
 }
 
-impl BrokenAccounts {
+/// What says that an outage goes on, or is over.
+pub(super) struct Evidence {
+    /// Accounts break as they did at its beginning, in the current five minutes or in those before.
+    pub(super) breaks: bool,
+    /// How many accounts healed since they last broke as they did at its beginning. Those that healed earlier say nothing
+    /// about the service now.
+    pub(super) healed: u64,
+}
+
+impl ServiceCounts {
     /// How many accounts usually break in the busiest five minutes of a day: the median of the seven days before
     /// `bucket`, or of the days since the first of these accounts broke.
     ///
@@ -50,10 +72,11 @@ impl BrokenAccounts {
     #[must_use]
     pub fn usual(&self, bucket: Timestamp) -> u64 {
         let end = before(bucket, BEGINNING);
-        let Some((first, _)) = self.0.range(usual_from(bucket)..end).next() else { return 0 };
+        let mut before_outage = self.0.range(usual_from(bucket)..end);
+        let Some((first, _)) = before_outage.find(|(_, counts)| counts.broken > 0) else { return 0 };
         let busiest_of_day = |day: i64| {
             let day = before(end, (day + 1) * DAY)..before(end, day * DAY);
-            self.0.range(day).map(|(_, count)| *count).max().unwrap_or_default()
+            self.0.range(day).map(|(_, counts)| counts.broken).max().unwrap_or_default()
         };
         let known_days = (end.duration_since(*first).as_secs() + DAY - 1) / DAY;
         let mut busiest: Vec<_> = (0..known_days.clamp(1, DAYS)).map(busiest_of_day).collect();
@@ -61,13 +84,21 @@ impl BrokenAccounts {
         busiest[(busiest.len() - 1) / 2]
     }
 
-    /// What the counts say at `now` about an outage since `since`.
+    /// How many accounts broke since then.
     #[must_use]
-    pub fn since(&self, since: Timestamp, now: Timestamp) -> Breakage {
-        let current = bucket_of(now);
-        let accounts = self.0.range(since..).map(|(_, count)| count).sum();
-        let recent = self.0.range(before(current, BUCKET)..).map(|(_, count)| *count).max().unwrap_or_default();
-        Breakage { accounts, recent }
+    pub fn broken_since(&self, since: Timestamp) -> u64 {
+        self.0.range(since..).map(|(_, counts)| counts.broken).sum()
+    }
+
+    /// What the counts say at `now` about an outage since `since`, in which `threshold` accounts broke in five minutes.
+    pub(super) fn evidence(&self, since: Timestamp, threshold: u64, now: Timestamp) -> Evidence {
+        let is_wave = |counts: &Counts| counts.broken >= threshold;
+        let last_wave = self.0.range(since..).rfind(|(_, counts)| is_wave(counts)).map_or(since, |(bucket, _)| *bucket);
+        let recent = before(bucket_of(now), BUCKET);
+        Evidence {
+            breaks: self.0.range(recent..).any(|(_, counts)| is_wave(counts)),
+            healed: self.0.range(last_wave..).map(|(_, counts)| counts.healed).sum(),
+        }
     }
 
     /// The length of a bucket.

@@ -95,25 +95,27 @@ fn each_user_is_warned_three_times_spread_over_the_days() {
     assert!(busiest(&started) < 250, "{}", busiest(&started));
 }
 
-/// The accounts are read, and found broken, within an hour of the night.
+/// The accounts are read, and found broken, within an hour of the night. In the third hour after it, 50 users reconnect them.
 #[test]
 fn each_user_is_told_once_behind_the_outage_and_no_minute_exceeds_the_rate() {
     let (users, first_read) = (users(), time("2026-12-20T03:00:00Z"));
     let broken_at: Vec<_> = users.iter().map(|user| after(first_read, spread(user, HOUR))).collect();
-    let mut counts = BTreeMap::new();
-    broken_at.iter().for_each(|at| *counts.entry(bucket_of(*at)).or_insert(0_u64) += 1);
-    let counts: BrokenAccounts = counts.into_iter().collect();
+    let mut counts: BTreeMap<_, Counts> = BTreeMap::new();
+    broken_at.iter().for_each(|at| counts.entry(bucket_of(*at)).or_default().broken += 1);
+    counts.insert(bucket_of(after(first_read, 3 * HOUR)), Counts { broken: 0, healed: 50 });
+    let counts_at = |now| counts.range(..=now).map(|(bucket, counts)| (*bucket, *counts)).collect::<ServiceCounts>();
     let settings = OutageSettings::default();
     let first = bucket_of(first_read);
-    let mut outage = Outage::begun(None, "Meadow Bank", 50, first, counts.usual(first), &settings, first_read).unwrap();
-    // The sweeps of the outage come before those of the notices: it is only prolonged while accounts break.
+    let mut outage =
+        Outage::begun(None, "Meadow Bank", 50, first, counts_at(first).usual(first), &settings, first_read).unwrap();
+    // The sweeps of the outage come before those of the notices.
     for minute in 0..24 * 60 {
         let now = after(first_read, MINUTE * minute);
-        let known = counts.since(outage.since, now);
-        outage = outage.looked_at(known, now).unwrap_or(outage);
+        outage = outage.looked_at(&counts_at(now), now).unwrap_or(outage);
     }
-    assert_eq!((outage.state, outage.held_until), (OutageState::Ended, after(first_read, 2 * HOUR)));
-    let due = users.iter().map(|user| resume_at(outage.held_until, user)).collect();
+    // It was prolonged once, five minutes before the two hours were over.
+    assert_eq!((outage.state, outage.until), (OutageState::Ended, after(first_read, MINUTE * (2 * 115 + 5))));
+    let due = users.iter().map(|user| resume_at(outage.held_until(), user)).collect();
     let mut told = vec![0; USERS];
     let started = sweep(due, |user, _| {
         told[user] += 1;
@@ -122,5 +124,5 @@ fn each_user_is_told_once_behind_the_outage_and_no_minute_exceeds_the_rate() {
     assert!(told.iter().all(|times| *times == 1));
     assert_eq!(busiest(&started), NoticeRate::default().per_minute());
     let (first, last) = (*started.keys().next().unwrap(), *started.keys().last().unwrap());
-    assert!(first > outage.held_until && last <= after(first, 168 * MINUTE), "{first} to {last}");
+    assert!(first > outage.held_until() && last <= after(first, 168 * MINUTE), "{first} to {last}");
 }

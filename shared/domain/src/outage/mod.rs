@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
-    counts::{BrokenAccounts, bucket_of, usual_from},
+    counts::{Counts, ServiceCounts, bucket_of, usual_from},
     service::ServiceKey,
 };
 use crate::{
@@ -21,10 +21,13 @@ use crate::{
 };
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
-/// Notices wait at most this long from the beginning of an outage. After that, the accounts are broken, not the service.
+/// An outage takes at most this long. After that, the accounts are broken, not the service. Notices wait at most this long in
+/// outages that follow each other within [`PAUSE`].
 pub const LONGEST_HOLD: Duration = HOUR.saturating_mul(24);
-/// Notices do not wait again for this long after an outage took the longest time.
-const PAUSE_AFTER_LONGEST: Duration = HOUR.saturating_mul(24);
+/// After this long without a wait, notices may wait for the longest time again.
+const PAUSE: Duration = HOUR.saturating_mul(24);
+/// A service works again once one of so many accounts that broke has healed.
+const HEALED_SHARE: u64 = 10;
 /// An outage is looked at from this long before its end on, so that it is prolonged before a notice goes out.
 const LAST_LOOK: SignedDuration = SignedDuration::from_mins(5);
 /// The notices that waited are spread over this time behind the end of the outage.
@@ -74,9 +77,12 @@ pub struct Outage {
     /// The beginning of the first five minutes in which too many accounts broke.
     #[serde(with = "rfc3339")]
     pub since: Timestamp,
-    /// Notices wait until then.
+    /// Until when it lasts, unless it is prolonged.
     #[serde(with = "rfc3339")]
-    pub held_until: Timestamp,
+    pub until: Timestamp,
+    /// Notices wait until then at the latest, though the outage lasts longer.
+    #[serde(with = "rfc3339")]
+    pub hold_limit: Timestamp,
     /// From how many broken accounts in five minutes on the outage goes on.
     pub threshold: u64,
     /// In seconds: how long it is prolonged at a time.
@@ -88,22 +94,9 @@ pub struct Outage {
     pub told: ToldState<OutageState>,
 }
 
-/// What the counters of a service say about its outage.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Breakage {
-    /// How many accounts broke since the outage began.
-    pub accounts: u64,
-    /// How many broke in the current five minutes, or in those before if that is more.
-    pub recent: u64,
-}
-
 impl Outage {
     /// The outage that begins with `accounts` broken accounts in the five minutes from `bucket` on, of a service that
-    /// usually has `usual`. `None` if that is no outage, if notices wait already, or if they have waited for the longest
-    /// time.
-    ///
-    /// An outage that begins within 24 hours of the previous one continues it, so that notices of accounts that broke at
-    /// its beginning do not wait longer than an outage can take.
+    /// usually has `usual`. `None` if that is no outage, if it is known, or if it is over by now.
     #[must_use]
     pub fn begun(
         previous: Option<&Self>,
@@ -115,50 +108,64 @@ impl Outage {
         now: Timestamp,
     ) -> Option<Self> {
         let threshold = settings.threshold(usual);
-        if accounts < threshold || previous.is_some_and(|previous| previous.is_open(now)) {
-            return None;
-        }
-        let earlier = previous.filter(|previous| now < after(previous.last_end(), PAUSE_AFTER_LONGEST));
-        let since = earlier.map_or(bucket, |earlier| earlier.since);
-        let begun = Self {
+        let until = after(now, settings.hold).min(after(bucket, LONGEST_HOLD));
+        let is_known = previous.is_some_and(|previous| previous.is_open(now));
+        (accounts >= threshold && !is_known && now < until).then(|| Self {
             service: service.to_owned(),
             state: OutageState::Suspected,
-            since,
-            held_until: after(now, settings.hold),
+            since: bucket,
+            until,
+            hold_limit: hold_limit(previous, bucket, now),
             threshold,
             hold_seconds: settings.hold.as_secs(),
-            accounts: accounts.max(earlier.map_or(0, |earlier| earlier.accounts)),
+            accounts,
             told: previous.map(|previous| previous.told).unwrap_or_default(),
-        };
-        let held_until = begun.held_until.min(begun.last_end());
-        (held_until > now).then_some(Self { held_until, ..begun })
+        })
+    }
+
+    /// Whether the service is probably down.
+    #[must_use]
+    pub fn is_open(&self, now: Timestamp) -> bool {
+        self.state == OutageState::Suspected && now < self.until
+    }
+
+    /// Until when notices wait, or waited last.
+    #[must_use]
+    pub fn held_until(&self) -> Timestamp {
+        self.until.min(self.hold_limit)
     }
 
     /// Whether notices wait.
     #[must_use]
-    pub fn is_open(&self, now: Timestamp) -> bool {
-        self.state == OutageState::Suspected && now < self.held_until
+    pub fn holds(&self, now: Timestamp) -> bool {
+        self.is_open(now) && now < self.held_until()
     }
 
-    /// When notices go out at the latest.
-    fn last_end(&self) -> Timestamp {
-        after(self.since, LONGEST_HOLD)
-    }
-
-    /// The outage after a look at it: prolonged if accounts still break as they did, ended if its time is over. `None` if
-    /// nothing changes.
+    /// The outage after a look at it: prolonged unless its service works again, ended if its time is over. `None` if nothing
+    /// changes.
+    ///
+    /// An account breaks once, and then only heals. So that no more accounts break can mean that all are broken: only
+    /// accounts that heal show that the service works.
     #[must_use]
-    pub fn looked_at(&self, breakage: Breakage, now: Timestamp) -> Option<Self> {
-        let is_time = self.held_until.duration_since(now) <= LAST_LOOK;
+    pub fn looked_at(&self, counts: &ServiceCounts, now: Timestamp) -> Option<Self> {
+        let is_time = self.until.duration_since(now) <= LAST_LOOK;
         if self.state == OutageState::Ended || !is_time {
             return None;
         }
-        let accounts = breakage.accounts.max(self.accounts);
-        let prolonged = after(now, Duration::from_secs(self.hold_seconds)).min(self.last_end());
-        if breakage.recent >= self.threshold && prolonged > self.held_until && prolonged > now {
-            return Some(Self { held_until: prolonged, accounts, ..self.clone() });
+        let accounts = counts.broken_since(self.since).max(self.accounts);
+        let looked = Self { accounts, ..self.clone() };
+        let prolonged = after(now, Duration::from_secs(self.hold_seconds)).min(after(self.since, LONGEST_HOLD));
+        if prolonged > self.until && prolonged > now && !looked.is_over(counts, now) {
+            return Some(Self { until: prolonged, ..looked });
         }
-        (now >= self.held_until).then(|| Self { state: OutageState::Ended, accounts, ..self.clone() })
+        (now >= self.until).then_some(Self { state: OutageState::Ended, ..looked })
+    }
+
+    /// Whether the service works again: no more accounts break, and as many heal as made it an outage, or a tenth of all that
+    /// broke.
+    fn is_over(&self, counts: &ServiceCounts, now: Timestamp) -> bool {
+        let evidence = counts.evidence(self.since, self.threshold, now);
+        !evidence.breaks && evidence.healed >= self.threshold.min(self.accounts.div_ceil(HEALED_SHARE))
     }
 
     /// When the sweep must look at the outage: to tell the operator, to prolong it, or to end it. `None` if it has ended
@@ -169,7 +176,7 @@ impl Outage {
             return Some(self.told.notice_claimed_until.unwrap_or(now));
         }
         // From then on, every sweep looks at it.
-        let last_look = self.held_until.saturating_sub(LAST_LOOK).unwrap_or(self.held_until);
+        let last_look = self.until.saturating_sub(LAST_LOOK).unwrap_or(self.until);
         (self.state == OutageState::Suspected).then_some(last_look)
     }
 
@@ -186,6 +193,17 @@ impl Outage {
     pub fn with_sent_notice(&self, state: OutageState) -> Self {
         Self { told: self.told.sent(state), ..self.clone() }
     }
+}
+
+/// Until when notices may wait for an outage since `since`: what earlier outages have left of the longest time. If that is
+/// nothing, the end of the last wait, so that the pause counts from there.
+fn hold_limit(previous: Option<&Outage>, since: Timestamp, now: Timestamp) -> Timestamp {
+    let Some(previous) = previous.filter(|previous| now < after(previous.held_until(), PAUSE)) else {
+        return after(since, LONGEST_HOLD);
+    };
+    let left = Duration::try_from(previous.hold_limit.duration_since(previous.until)).unwrap_or_default();
+    let limit = after(since, left);
+    if now < limit { limit } else { previous.held_until() }
 }
 
 /// When a notice to a user goes out that waits until `held_until`: somewhere within an hour behind it, always the same

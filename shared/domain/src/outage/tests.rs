@@ -13,31 +13,53 @@ fn settings() -> OutageSettings {
     OutageSettings::default()
 }
 
+fn counts(broken: u64, healed: u64) -> Counts {
+    Counts { broken, healed }
+}
+
 /// The counts of the week before `at(7 * DAYS)`, by the number of the bucket.
-fn week(count: impl Fn(u64) -> u64) -> BrokenAccounts {
+fn week(count: impl Fn(u64) -> u64) -> ServiceCounts {
     (0..BUCKETS_OF_WEEK)
-        .map(|number| (at(number * 5 * MINUTES), count(number)))
-        .filter(|(_, count)| *count > 0)
+        .map(|number| (at(number * 5 * MINUTES), counts(count(number), 1)))
+        .filter(|(_, counts)| counts.broken > 0)
         .collect()
 }
 
 /// The outage that begins with these accounts in five minutes, after a week with these counts.
-fn begun(week: &BrokenAccounts, accounts: u64) -> Option<Outage> {
+fn begun(week: &ServiceCounts, accounts: u64) -> Option<Outage> {
     let bucket = at(7 * DAYS);
     Outage::begun(None, "Meadow Bank", accounts, bucket, week.usual(bucket), &settings(), bucket)
 }
 
 fn outage() -> Outage {
-    begun(&BrokenAccounts::default(), 50).unwrap()
+    begun(&ServiceCounts::default(), 50).unwrap()
 }
 
 fn later(outage: &Outage, seconds: u64) -> Timestamp {
     after(outage.since, Duration::from_secs(seconds))
 }
 
-/// A service of which `recent` accounts broke in the last five minutes.
-fn breaking(recent: u64) -> Breakage {
-    Breakage { accounts: 1_000, recent }
+/// A service of which accounts broke and healed so many minutes after the outage began.
+fn since_it_began(outage: &Outage, of_minutes: &[(u64, Counts)]) -> ServiceCounts {
+    of_minutes.iter().map(|(minute, counts)| (bucket_of(later(outage, minute * MINUTES)), *counts)).collect()
+}
+
+/// The outage with a look in each minute, and how often it was prolonged.
+fn looked_at_each_minute(mut outage: Outage, of_minutes: &[(u64, Counts)]) -> (Outage, usize) {
+    let mut prolonged = 0;
+    for minute in 0..30 * 60 {
+        let now = later(&outage, minute * MINUTES);
+        let known = of_minutes.iter().take_while(|(of, _)| *of <= minute).count();
+        let counts = since_it_began(&outage, &of_minutes[..known]);
+        let Some(next) = outage.looked_at(&counts, now) else { continue };
+        if next.state == OutageState::Ended {
+            assert_eq!(now, next.until);
+            return (next, prolonged);
+        }
+        assert!(outage.holds(now), "it is prolonged before notices go out");
+        (outage, prolonged) = (next, prolonged + 1);
+    }
+    panic!("it does not end");
 }
 
 #[test]
@@ -95,103 +117,128 @@ fn a_small_service_never_has_an_outage() {
 #[test]
 fn an_outage_holds_notices_until_its_time_is_over() {
     let outage = outage();
-    assert_eq!((outage.since, outage.held_until), (at(7 * DAYS), at(7 * DAYS + 2 * HOURS)));
-    assert!(outage.is_open(later(&outage, 0)) && outage.is_open(later(&outage, 2 * HOURS - 1)));
-    assert!(!outage.is_open(later(&outage, 2 * HOURS)), "also if no sweep has looked at it");
-    assert_eq!(outage.looked_at(breaking(0), later(&outage, 2 * HOURS - 1)), None);
-    let ended = outage.looked_at(breaking(49), later(&outage, 2 * HOURS)).unwrap();
-    assert_eq!((ended.state, ended.accounts), (OutageState::Ended, 1_000));
-    assert_eq!(ended.looked_at(breaking(500), later(&outage, 3 * HOURS)), None);
+    assert_eq!((outage.since, outage.held_until()), (at(7 * DAYS), at(7 * DAYS + 2 * HOURS)));
+    assert!(outage.holds(later(&outage, 0)) && outage.holds(later(&outage, 2 * HOURS - 1)));
+    assert!(!outage.holds(later(&outage, 2 * HOURS)), "also if no sweep has looked at it");
+    let counts = since_it_began(&outage, &[(0, counts(1_000, 0)), (100, counts(49, 900))]);
+    assert_eq!(outage.looked_at(&counts, later(&outage, 2 * HOURS - 1)), None);
+    let ended = outage.looked_at(&counts, later(&outage, 2 * HOURS)).unwrap();
+    assert_eq!((ended.state, ended.accounts), (OutageState::Ended, 1_049));
+    assert_eq!(ended.looked_at(&counts, later(&outage, 3 * HOURS)), None);
+}
+
+/// An application that reads each hour finds all accounts broken within the first one. Later reads find nothing new.
+#[test]
+fn an_outage_in_which_all_accounts_are_broken_lasts_until_they_heal() {
+    let down = [(0, counts(600, 0)), (50, counts(400, 0))];
+    let (ended, prolonged) = looked_at_each_minute(outage(), &down);
+    assert_eq!(ended.until, later(&outage(), 24 * HOURS), "for a day at most");
+    assert!((11..=13).contains(&prolonged), "{prolonged}");
+    let up_again = [(0, counts(600, 0)), (50, counts(400, 0)), (6 * 60, counts(0, 600)), (6 * 60 + 50, counts(0, 400))];
+    let (ended, _) = looked_at_each_minute(outage(), &up_again);
+    assert!((later(&outage(), 7 * HOURS)..later(&outage(), 9 * HOURS)).contains(&ended.until), "{ended:?}");
 }
 
 #[test]
-fn an_outage_is_prolonged_while_accounts_break_and_for_a_day_at_most() {
-    let (mut outage, since) = (outage(), outage().since);
-    let mut prolonged = 0;
-    for minute in 0..30 * 60 {
-        let now = later(&outage, minute * MINUTES);
-        let Some(next) = outage.looked_at(breaking(50), now) else { continue };
-        if next.state == OutageState::Ended {
-            assert_eq!((now, next.held_until), (after(since, LONGEST_HOLD), after(since, LONGEST_HOLD)));
-            assert!((11..=13).contains(&prolonged), "{prolonged}");
-            return;
-        }
-        assert!(outage.is_open(now), "it is prolonged before notices go out");
-        (outage, prolonged) = (next, prolonged + 1);
+fn accounts_that_heal_end_an_outage_if_they_are_enough_and_the_last_to_change() {
+    let first = (0, counts(1_000, 0));
+    for (name, of_minutes, is_over) in [
+        ("nobody", vec![first], false),
+        ("a few", vec![first, (60, counts(0, 49))], false),
+        ("as many as made it an outage", vec![first, (60, counts(0, 30)), (100, counts(0, 20))], true),
+        ("a tenth of a small outage", vec![(0, counts(55, 0)), (60, counts(0, 6))], true),
+        ("less than that", vec![(0, counts(55, 0)), (60, counts(0, 5))], false),
+        ("within five minutes", vec![(0, counts(60, 60))], true),
+        ("before more accounts broke", vec![first, (30, counts(0, 500)), (60, counts(80, 0))], false),
+        ("while a few break", vec![first, (60, counts(0, 500)), (90, counts(49, 0))], true),
+        ("while many break", vec![first, (60, counts(0, 500)), (115, counts(50, 500))], false),
+    ] {
+        let looked = outage().looked_at(&since_it_began(&outage(), &of_minutes), later(&outage(), 2 * HOURS)).unwrap();
+        assert_eq!(looked.state == OutageState::Ended, is_over, "{name}");
     }
-    panic!("it does not end");
 }
 
 #[test]
 fn a_late_look_prolongs_an_outage_from_now_on() {
-    let outage = outage();
+    let (outage, nothing) = (outage(), ServiceCounts::default());
     let late = later(&outage, 6 * HOURS);
-    assert_eq!(outage.looked_at(breaking(50), late).unwrap().held_until, after(late, 2 * HOUR));
+    assert_eq!(outage.looked_at(&nothing, late).unwrap().until, after(late, 2 * HOUR));
     let too_late = later(&outage, 30 * HOURS);
-    assert_eq!(outage.looked_at(breaking(50), too_late).unwrap().state, OutageState::Ended);
+    assert_eq!(outage.looked_at(&nothing, too_late).unwrap().state, OutageState::Ended);
 }
 
-/// Waves of broken accounts, as an application that reads once an hour makes them.
+/// Waves of broken accounts, of which all or none heal.
 #[test]
 fn notices_wait_for_a_day_at_most_in_two_days_whatever_breaks() {
-    for pause in [20, 60, 150, 400, 1_000] {
+    for (pause, heals) in
+        [20, 60, 150, 400, 1_000, 1_600, 2_700].into_iter().flat_map(|pause| [(pause, true), (pause, false)])
+    {
         let (mut outage, mut held_minutes): (Option<Outage>, Vec<u64>) = (None, Vec::new());
-        for minute in 0..4 * 24 * 60 {
+        let mut known = Vec::new();
+        for minute in (0..7 * 24 * 60).step_by(5) {
             let now = at(minute * MINUTES);
-            let breaks = minute % pause == 0;
-            if let Some(looked) =
-                outage.as_ref().and_then(|outage| outage.looked_at(breaking(if breaks { 90 } else { 0 }), now))
-            {
-                outage = Some(looked);
-            }
-            if breaks {
+            if minute % pause == 0 {
+                known.push((bucket_of(now), counts(90, 0)));
                 let begun = Outage::begun(outage.as_ref(), "S", 90, bucket_of(now), 0, &settings(), now);
                 outage = begun.or(outage);
             }
-            if outage.as_ref().is_some_and(|outage| outage.is_open(now)) {
+            if heals && minute % pause == 10 {
+                known.push((bucket_of(now), counts(0, 90)));
+            }
+            let counts = known.iter().copied().collect();
+            outage = outage.as_ref().and_then(|outage| outage.looked_at(&counts, now)).or(outage);
+            if outage.as_ref().is_some_and(|outage| outage.holds(now)) {
                 held_minutes.push(minute);
             }
         }
         for first in &held_minutes {
             let within = |minute: &&u64| (*first..first + 48 * 60).contains(*minute);
             let held = held_minutes.iter().filter(within).count();
-            // The second of two outages can begin before the two days of the first are over.
-            assert!(held <= 24 * 60 + 60, "{held} minutes, with a wave every {pause} minutes");
+            assert!(held <= 24 * 60 / 5, "{held} times five minutes, with a wave every {pause} minutes");
         }
+        assert!(held_minutes.last() > Some(&(4 * 24 * 60)), "they wait again, with a wave every {pause} minutes");
     }
-}
-
-#[test]
-fn a_mass_expiry_is_an_outage_at_first_and_ends() {
-    // 100,000 accounts are found broken within an hour.
-    let mut outage = outage();
-    let is_breaking = |seconds: u64| if seconds < HOURS { 8_333 } else { 0 };
-    for minute in 0..180 {
-        let now = later(&outage, minute * MINUTES);
-        if let Some(next) = outage.looked_at(breaking(is_breaking(minute * MINUTES)), now) {
-            outage = next;
-        }
-    }
-    assert_eq!((outage.state, outage.held_until), (OutageState::Ended, later(&outage, 2 * HOURS)));
 }
 
 #[test]
 fn an_outage_that_is_known_does_not_begin_again() {
     let open = outage();
-    let again = |previous: &Outage, seconds: u64| {
-        let now = later(&open, seconds);
-        Outage::begun(Some(previous), "Meadow Bank", 500, bucket_of(now), 0, &settings(), now)
-    };
     assert_eq!(again(&open, HOURS), None);
-    let ended = open.looked_at(breaking(0), later(&open, 2 * HOURS)).unwrap();
-    let continued = again(&ended, 3 * HOURS).unwrap();
-    assert_eq!((continued.since, continued.held_until), (open.since, later(&open, 5 * HOURS)));
-    let last = again(&ended, 23 * HOURS).unwrap();
-    assert_eq!(last.held_until, later(&open, 24 * HOURS), "not longer than a day from its beginning");
-    for hours in [24, 36, 47] {
-        assert_eq!(again(&ended, hours * HOURS), None, "{hours}");
+    assert_eq!(again(&open, 2 * HOURS - 1), None);
+}
+
+/// The outage of the same service that begins so long after the `first` one.
+fn again(previous: &Outage, seconds: u64) -> Option<Outage> {
+    let now = later(&outage(), seconds);
+    Outage::begun(Some(previous), "Meadow Bank", 500, bucket_of(now), 0, &settings(), now)
+}
+
+fn ended_after(seconds: u64) -> Outage {
+    Outage { state: OutageState::Ended, until: later(&outage(), seconds), ..outage() }
+}
+
+#[test]
+fn an_outage_on_the_next_day_holds_notices_like_the_first_one() {
+    for hours in [3, 12, 21, 29, 48] {
+        let second = again(&ended_after(2 * HOURS), hours * HOURS).unwrap();
+        assert_eq!((second.since, second.accounts), (later(&outage(), hours * HOURS), 500));
+        assert_eq!(second.held_until(), later(&outage(), (hours + 2) * HOURS), "{hours}");
+        let left = if hours < 26 { 22 } else { 24 };
+        assert_eq!(second.hold_limit, later(&outage(), (hours + left) * HOURS), "{hours}");
     }
-    assert_eq!(again(&ended, 48 * HOURS).unwrap().since, later(&open, 48 * HOURS));
+}
+
+#[test]
+fn after_a_day_of_outage_the_operator_is_told_of_the_next_one_and_notices_do_not_wait() {
+    let first = ended_after(24 * HOURS);
+    let second = again(&first, 30 * HOURS).unwrap();
+    let now = second.since;
+    assert!(second.is_open(now) && !second.holds(now));
+    assert_eq!((second.due_at(now), second.held_until()), (Some(now), first.until));
+    assert_eq!(again(&second, 31 * HOURS), None, "it is known");
+    // The pause counts from when notices last waited, not from the outage in which they did not.
+    let third = again(&Outage { state: OutageState::Ended, ..second }, 48 * HOURS).unwrap();
+    assert_eq!(third.held_until(), later(&outage(), 50 * HOURS));
 }
 
 #[test]
@@ -209,10 +256,11 @@ fn the_operator_is_told_of_each_state_once() {
     assert_eq!(told.with_claimed_notice(60, later(&open, 300)), None);
     assert_eq!(told.due_at(now), Some(later(&open, 2 * HOURS - 5 * MINUTES)), "the last look");
 
-    let ended = told.looked_at(breaking(0), told.held_until).unwrap();
-    assert_eq!(ended.due_at(told.held_until), Some(told.held_until));
-    let known = ended.with_claimed_notice(60, told.held_until).unwrap().with_sent_notice(OutageState::Ended);
-    assert_eq!((known.with_claimed_notice(60, later(&open, 9 * HOURS)), known.due_at(told.held_until)), (None, None));
+    let healed = since_it_began(&open, &[(60, counts(0, 50))]);
+    let ended = told.looked_at(&healed, told.until).unwrap();
+    assert_eq!(ended.due_at(told.until), Some(told.until));
+    let known = ended.with_claimed_notice(60, told.until).unwrap().with_sent_notice(OutageState::Ended);
+    assert_eq!((known.with_claimed_notice(60, later(&open, 9 * HOURS)), known.due_at(told.until)), (None, None));
 }
 
 #[test]

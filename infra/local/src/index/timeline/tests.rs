@@ -35,7 +35,6 @@ fn event(minute: i64, episode: u8, detail: EventDetail) -> StoredEvent {
         published_at: Some(at(minute + 1)),
         traceparent: None,
         redeliveries: 0,
-        is_requeued: false,
         service_logo: None,
     }
 }
