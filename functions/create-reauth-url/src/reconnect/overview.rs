@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use reauth_core::store::{GrantState, Link};
-use reauth_domain::{Account, ContractId, GrantStatus, Status, Target, time::after};
+use reauth_domain::{Account, AccountId, ContractId, GrantStatus, Status, Target, time::after};
 
 /// How long before its end the connection to digi.me can be renewed on the page. Reads prolong it: the first warning comes 14
 /// days ahead.
@@ -15,7 +15,7 @@ const DIGIME_RENEWAL: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 pub(super) struct Overview {
     /// The connections to digi.me that have ended, one for each contract, and the link's own if it ends soon.
     pub(super) connections: Vec<Connection>,
-    /// The accounts that need the user, are being checked or end soon. The link's own is the first.
+    /// The accounts that need the user, are being checked or end soon. The one that the link or the request names is the first.
     pub(super) accounts: Vec<ShownAccount>,
     /// What was mended since the link was sent.
     pub(super) done: Vec<Done>,
@@ -91,14 +91,23 @@ impl AccountState {
 }
 
 impl Overview {
-    pub(super) fn new(link: &Link, accounts: Vec<Account>, grants: &[GrantState], now: Timestamp) -> Self {
+    /// `named` is the account that the request is about, if it names one: the page says what has become of it.
+    pub(super) fn new(
+        link: &Link,
+        named: Option<&AccountId>,
+        accounts: Vec<Account>,
+        grants: &[GrantState],
+        now: Timestamp,
+    ) -> Self {
         let connections: Vec<Connection> = grants.iter().filter_map(|grant| connection(link, grant, now)).collect();
         let (mut shown, mut done) = (Vec::new(), Vec::new());
         if matches!(&link.target, Target::Grant(contract) if connections.iter().all(|one| one.contract_id != *contract))
         {
             done.push(Done::Connection);
         }
-        let is_own = |account: &Account| link.target == Target::Account(account.account_id.clone());
+        let is_own = |account: &Account| {
+            named == Some(&account.account_id) || link.target == Target::Account(account.account_id.clone())
+        };
         for account in accounts {
             match state(link, &account, is_own(&account), &connections, now) {
                 Shown::As(state) => shown.push(ShownAccount { account, state }),
@@ -121,11 +130,16 @@ impl Overview {
         self.connections.is_empty() && self.accounts.is_empty()
     }
 
+    /// Whether there is one thing to show besides what is done.
+    pub(super) fn is_alone(&self) -> bool {
+        self.connections.len() + self.accounts.len() == 1
+    }
+
     /// Whether nothing of it can be mended from the page.
     pub(super) fn is_dead_end(&self) -> bool {
         !self.connections.is_empty()
             && self.connections.iter().all(|one| one.state == ConnectionState::DeadEnd)
-            && self.accounts.iter().all(|one| one.state == AccountState::DeadEnd)
+            && self.accounts.iter().all(|one| matches!(one.state, AccountState::DeadEnd | AccountState::Dismissed))
     }
 
     /// Whether the user must mend something, and can.
