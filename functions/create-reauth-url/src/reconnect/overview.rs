@@ -105,11 +105,11 @@ impl Overview {
         {
             done.push(Done::Connection);
         }
-        let is_own = |account: &Account| {
+        let is_named = |account: &Account| {
             named == Some(&account.account_id) || link.target == Target::Account(account.account_id.clone())
         };
         for account in accounts {
-            match state(link, &account, is_own(&account), &connections, now) {
+            match state(link, &account, is_named(&account), &connections, now) {
                 Shown::As(state) => shown.push(ShownAccount { account, state }),
                 Shown::Done => done.push(Done::Account(Box::new(account))),
                 Shown::Not => {}
@@ -118,10 +118,10 @@ impl Overview {
         let since = |one: &ShownAccount| one.account.episode().map(|episode| episode.since);
         let ends = |one: &ShownAccount| one.account.authorization_ends_at();
         // An account that is not used any more is shown beside others, or on the page of its own link.
-        if shown.iter().all(|one| one.state == AccountState::Dismissed && !is_own(&one.account)) {
+        if shown.iter().all(|one| one.state == AccountState::Dismissed && !is_named(&one.account)) {
             shown.clear();
         }
-        shown.sort_by_key(|one| (!is_own(&one.account), one.state.rank(), since(one), ends(one)));
+        shown.sort_by_key(|one| (!is_named(&one.account), one.state.rank(), since(one), ends(one)));
         Self { connections, accounts: shown, done }
     }
 
@@ -195,7 +195,7 @@ fn connection(link: &Link, grant: &GrantState, now: Timestamp) -> Option<Connect
     Some(Connection { contract_id: grant.contract_id.clone(), state })
 }
 
-fn state(link: &Link, account: &Account, is_own: bool, connections: &[Connection], now: Timestamp) -> Shown {
+fn state(link: &Link, account: &Account, is_named: bool, connections: &[Connection], now: Timestamp) -> Shown {
     let connection = connections.iter().find(|one| account.contract_id.as_ref() == Some(&one.contract_id));
     match &account.status {
         Status::ReauthRequired(_) => Shown::As(match connection.map(|one| one.state) {
@@ -204,7 +204,7 @@ fn state(link: &Link, account: &Account, is_own: bool, connections: &[Connection
             Some(ConnectionState::DeadEnd) => AccountState::DeadEnd,
         }),
         Status::Verifying { episode: Some(_), .. } => Shown::As(AccountState::Checking),
-        Status::Verifying { episode: None, .. } if is_own => Shown::As(AccountState::CheckingOnly),
+        Status::Verifying { episode: None, .. } if is_named => Shown::As(AccountState::CheckingOnly),
         Status::Verifying { episode: None, .. } => Shown::Not,
         Status::Dismissed { .. } => Shown::As(AccountState::Dismissed),
         Status::Active { .. } => {
@@ -212,7 +212,7 @@ fn state(link: &Link, account: &Account, is_own: bool, connections: &[Connection
             match account.renewable_until(now) {
                 _ if since_link => Shown::Done,
                 Some(ends_at) => Shown::As(AccountState::Ends(ends_at)),
-                None if is_own => Shown::Done,
+                None if is_named => Shown::Done,
                 None => Shown::Not,
             }
         }
