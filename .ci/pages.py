@@ -257,7 +257,7 @@ def dead_end(walk):
     title = "Connect again from Demo Application"
     walk.press("//button[.='Reconnect Meadow Bank']", f"//h1[.='{title}']")
     texts = ["cannot be renewed from this page", "Meadow Bank", "Back to Demo Application"]
-    walk.page("dead end", title, *texts, buttons=[NOT_NOW, NOT_USED])
+    walk.page("dead end", title, *texts, buttons=[NOT_USED, NOT_NOW])
     walk.press(f"//button[.='{NOT_USED}']", "//h1[.='You no longer use Meadow Bank']")
     walk.page("dead end, not used", "You no longer use Meadow Bank", "You get no more reminders")
 

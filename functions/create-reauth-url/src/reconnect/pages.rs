@@ -67,17 +67,18 @@ impl LinkPages<'_> {
     /// What the page shows when none of it can be mended from here.
     fn dead_end(&self, overview: &Overview) -> Markup {
         let (texts, application) = (self.pages.texts, self.pages.application());
-        let layout = if overview.accounts.len() == 1 { Layout::Alone } else { Layout::Listed { is_primary: false } };
         html! {
             p { (texts.dead_end_text(application)) }
             @for ShownAccount { account, state } in &overview.accounts {
                 p { (texts.dead_end_account(service(account))) }
                 (self.facts(account, None))
-                @if *state == AccountState::DeadEnd { (self.account_form(account, *state, layout)) }
+                @if *state == AccountState::DeadEnd {
+                    (self.account_form(account, *state, Layout::Listed { is_primary: false }))
+                }
             }
-            @if layout != Layout::Alone && overview.in_need().next().is_some() { (self.postpone_all()) }
             p { (texts.dead_end_next(application)) }
             (self.way_back_if_known())
+            @if overview.in_need().next().is_some() { (self.postpone_all()) }
         }
     }
 
