@@ -265,6 +265,8 @@ async fn without_a_return_url_a_journey_ends_on_the_page_of_its_link() {
 #[tokio::test]
 async fn the_page_at_the_end_says_what_has_become_of_the_connection() {
     let world = World::builder().setting("DEFAULT_RETURN_URL", "").start().await;
+    assert!(world.system.simulator.control().set_account_expires_at(BANK, None));
+    world.get("/users/demo-user/accounts?refresh=true").await;
     let end = async |decision| {
         let (_, url) = world.create_reauthorization(DEMO_USER, BANK).await;
         let callback = world.decide(&url, decision).await;
