@@ -18,7 +18,8 @@ async fn not_now_pauses_the_reminders_for_seven_days() {
     for _ in 0..2 {
         let page = world.call(Method::POST, &link, format!("action=postpone&account={BANK}")).await;
         assert_eq!(page.status, StatusCode::OK);
-        let text = "You get no reminder before 30 November 2026. You can still reconnect at any time.";
+        let text =
+            "You get no reminder before 30 November 2026. Until you reconnect, Demo Application gets no new data.";
         assert!(page.text().contains(text), "{}", page.body);
         assert!(stored(&world, BANK).to_string().contains("2026-11-30T"), "{}", stored(&world, BANK));
     }

@@ -94,7 +94,7 @@ dismiss_question = Nutzen Sie { service_accusative } nicht mehr?
 dismiss_text = Sie erhalten keine Erinnerungen mehr zu { service_dative }, und { application } erhält von dort keine neuen Daten. Sie können sich später neu verbinden.
 choose_other = Doch jetzt neu verbinden
 postponed_title = Vorerst keine Erinnerung
-postponed_text = Vor dem { $date } erhalten Sie keine Erinnerung. Sie können sich jederzeit neu verbinden. Bis dahin erhält { application } keine neuen Daten.
+postponed_text = Vor dem { $date } erhalten Sie keine Erinnerung. Bis Sie sich neu verbinden, erhält { application } keine neuen Daten.
 
 ## How a reauthorization ended
 

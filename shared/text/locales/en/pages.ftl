@@ -94,7 +94,7 @@ dismiss_question = Do you no longer use { service }?
 dismiss_text = You get no more reminders about { service }, and { application } gets no new data from it. You can reconnect it later.
 choose_other = Reconnect now instead
 postponed_title = No reminder for now
-postponed_text = You get no reminder before { $date }. You can still reconnect at any time. Until then, { application } gets no new data.
+postponed_text = You get no reminder before { $date }. Until you reconnect, { application } gets no new data.
 
 ## How a reauthorization ended
 

@@ -94,7 +94,7 @@ dismiss_question = ¿Ya no usa { service }?
 dismiss_text = No recibirá más recordatorios sobre { service }, y { application } no recibirá datos nuevos de esa conexión. Puede volver a conectarse más adelante.
 choose_other = Volver a conectar ahora
 postponed_title = Sin recordatorios por ahora
-postponed_text = No recibirá recordatorios antes del { $date }. Puede volver a conectarse en cualquier momento. Hasta entonces, { application } no recibirá datos nuevos.
+postponed_text = No recibirá recordatorios antes del { $date }. Hasta que vuelva a conectarse, { application } no recibirá datos nuevos.
 
 ## How a reauthorization ended
 

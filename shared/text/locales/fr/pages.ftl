@@ -95,7 +95,7 @@ dismiss_question = Vous n’utilisez plus { service } ?
 dismiss_text = Vous ne recevrez plus de rappel concernant { service }, et { application } n’en recevra plus de nouvelles données. Vous pourrez vous reconnecter plus tard.
 choose_other = Reconnecter maintenant
 postponed_title = Pas de rappel pour l’instant
-postponed_text = Vous ne recevrez pas de rappel avant le { $date }. Vous pouvez vous reconnecter à tout moment. D’ici là, { application } ne reçoit pas de nouvelles données.
+postponed_text = Vous ne recevrez pas de rappel avant le { $date }. Sans reconnexion, { application } ne reçoit pas de nouvelles données.
 
 ## How a reauthorization ended
 

@@ -95,7 +95,7 @@ dismiss_question = Non usi più { service }?
 dismiss_text = Non riceverai altri promemoria su { service }, e { application } non ne riceverà nuovi dati. Puoi ricollegarlo più tardi.
 choose_other = Ricollega ora
 postponed_title = Nessun promemoria per ora
-postponed_text = Non riceverai promemoria prima di questa data: { $date }. Puoi ricollegarti in qualsiasi momento. Fino ad allora { application } non riceve nuovi dati.
+postponed_text = Non riceverai promemoria prima di questa data: { $date }. Finché non ti ricolleghi, { application } non riceve nuovi dati.
 
 ## How a reauthorization ended
 

@@ -94,7 +94,7 @@ dismiss_question = Gebruikt u { service } niet meer?
 dismiss_text = U krijgt geen herinneringen meer over { service }, en { application } krijgt er geen nieuwe gegevens meer van. U kunt later opnieuw verbinden.
 choose_other = Toch nu opnieuw verbinden
 postponed_title = Voorlopig geen herinnering
-postponed_text = U krijgt vóór { $date } geen herinnering. U kunt altijd opnieuw verbinden. Tot dan krijgt { application } geen nieuwe gegevens.
+postponed_text = U krijgt vóór { $date } geen herinnering. Totdat u opnieuw verbindt, krijgt { application } geen nieuwe gegevens.
 
 ## How a reauthorization ended
 

@@ -94,7 +94,7 @@ dismiss_question = Já não usa { service }?
 dismiss_text = Não receberá mais lembretes sobre { service }, e { application } não receberá novos dados desta ligação. Pode restabelecê-la mais tarde.
 choose_other = Restabelecer agora
 postponed_title = Sem lembretes por agora
-postponed_text = Não receberá lembretes antes de { $date }. Pode restabelecer a ligação a qualquer momento. Até lá, { application } não receberá novos dados.
+postponed_text = Não receberá lembretes antes de { $date }. Até restabelecer a ligação, { application } não receberá novos dados.
 
 ## How a reauthorization ended
 
