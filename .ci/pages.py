@@ -35,6 +35,7 @@ LANGUAGES, SIZES_OF_LANGUAGES, SCHEMES_OF_LANGUAGES = ["nl", "de"], {"phone": SI
 # The keys of these names, in WebDriver.
 TAB, ENTER = "\ue004", "\ue007"
 NOT_NOW, NOT_USED = "Not now", "I no longer use this"
+RENEW, NOT_RENEWED = "Renew the connection to Meadow Bank", "The connection to Meadow Bank was not renewed"
 # The buttons of the page of one account.
 ALONE = ["Reconnect Meadow Bank", NOT_NOW, NOT_USED]
 BANK, HOSPITAL = "1_demo-bank", "2_demo-hospital"
@@ -102,7 +103,7 @@ class Walk:
         self.check(f"{name}: the text", not missing, (missing, shown))
         labels = self.chromium.run("return [...document.querySelectorAll('button')].map((one) => one.innerText)")
         self.check(f"{name}: the buttons", labels == list(buttons), labels)
-        primary = self.chromium.run("return document.querySelectorAll('button:not(.secondary, .quiet), a.button').length")
+        primary = self.chromium.run("return document.querySelectorAll(':is(button, a.button):not(.secondary, .quiet)').length")
         self.check(f"{name}: one primary button at most", primary <= 1, primary)
         self.inspect(name)
         self.reach(name)
@@ -168,10 +169,11 @@ def mend_everything(walk):
     walk.press("//button[.='Reconnect to digi.me']", USER_PAGE)
     walk.press(AUTHORIZE, ACCOUNT_PAGE)
     walk.check("the grant is renewed", walk.grant() == "active", walk.grant())
-    walk.press(AUTHORIZE, RETURNED)
-    walk.ended(status="succeeded", accountId=BANK)
-    walk.chromium.visit(link)
     title = "Reconnect St. Clement's Hospital"
+    walk.press(AUTHORIZE, f'//h1[.="{title}"]')
+    texts = ["Meadow Bank is connected.", "One step is left.", "Back to Demo Application"]
+    walk.page("back for the rest", title, *texts, buttons=[title, NOT_NOW, NOT_USED])
+    walk.chromium.visit(link)
     walk.page("one account left", title, "Meadow Bank is connected.", buttons=[title, NOT_NOW, NOT_USED])
     walk.press(f'//button[.="{title}"]', ACCOUNT_PAGE)
     walk.press(AUTHORIZE, RETURNED)
@@ -234,7 +236,7 @@ def another_browser(walk):
     for name, button, title, text in [
         ("failed elsewhere", "Cancel", "Meadow Bank is not connected", "You cancelled. Nothing was changed."),
         ("refused elsewhere", "ONBOARD_ERROR", "Meadow Bank is not connected", "Reference for support: ONBOARD_ERROR"),
-        ("succeeded elsewhere", "Authorize", "Meadow Bank is connected again", "Back to Demo Application"),
+        ("succeeded elsewhere", "Authorize", "Meadow Bank is connected", "Back to Demo Application"),
     ]:
         walk.chromium.visit(link)
         walk.press("//button[.='Reconnect Meadow Bank']", ACCOUNT_PAGE)
@@ -253,9 +255,12 @@ def dead_end(walk):
     """digi.me no longer knows the user. That shows when the user presses the button."""
     walk.console(("break", BANK), "read", "revoke-tokens", "read")
     walk.chromium.visit(walk.link(BANK))
-    walk.press("//button[.='Reconnect Meadow Bank']", "//main[not(.//button)]")
     title = "Connect again from Demo Application"
-    walk.page("dead end", title, "cannot be renewed from this page", "Meadow Bank", "Back to Demo Application")
+    walk.press("//button[.='Reconnect Meadow Bank']", f"//h1[.='{title}']")
+    texts = ["cannot be renewed from this page", "Meadow Bank", "Back to Demo Application"]
+    walk.page("dead end", title, *texts, buttons=[NOT_USED, NOT_NOW])
+    walk.press(f"//button[.='{NOT_USED}']", "//h1[.='You no longer use Meadow Bank']")
+    walk.page("dead end, not used", "You no longer use Meadow Bank", "You get no more reminders")
 
 
 def not_confirmed(walk):
@@ -305,9 +310,9 @@ def without_return_url(walk):
     walk.press(AUTHORIZE, "//h1[.='All set']")
     walk.page("back after a success", "All set", "Meadow Bank is connected.")
     for name, decision, title, text in [
-        ("cancelled without a link", CANCEL, "Meadow Bank was not renewed", "Nothing was changed. Your connection works until"),
-        ("refused without a link", "//button[.='ONBOARD_ERROR']", "Meadow Bank was not renewed", "Your connection works until"),
-        ("succeeded without a link", AUTHORIZE, "Meadow Bank is connected again", ""),
+        ("cancelled without a link", CANCEL, NOT_RENEWED, "Your connection works until"),
+        ("refused without a link", "//button[.='ONBOARD_ERROR']", NOT_RENEWED, "Your connection works until"),
+        ("succeeded without a link", AUTHORIZE, "Meadow Bank is connected", "can keep using your data"),
     ]:
         own_url(walk, name, decision, title, text)
     walk.console("status-absent")
@@ -358,9 +363,9 @@ def not_now(walk):
     walk.console(("break", BANK), "read")
     link = walk.link(BANK)
     walk.chromium.visit(f"{link}?choose=postpone")
-    walk.page("later?", "Reconnect Meadow Bank later?", "You get no reminder for 7 days.", "Reconnect now instead", buttons=[NOT_NOW])
-    walk.press(f"//button[.='{NOT_NOW}']", "//h1[.='We remind you later']")
-    walk.page("later", "We remind you later", "You get no reminder before", "Back to Demo Application")
+    walk.page("later?", "Reconnect Meadow Bank later?", "You get no reminder for 7 days. You can still reconnect at any time.", "Reconnect now instead", buttons=[NOT_NOW])
+    walk.press(f"//button[.='{NOT_NOW}']", "//h1[.='No reminder for now']")
+    walk.page("later", "No reminder for now", "You get no reminder before", "Back to Demo Application")
     walk.chromium.visit(f"{link}?choose=dismiss")
     walk.page("not used?", "Do you no longer use Meadow Bank?", "You can reconnect it later.", buttons=[NOT_USED])
     walk.press(f"//button[.='{NOT_USED}']", "//h1[.='You no longer use Meadow Bank']")
@@ -379,16 +384,17 @@ def ends_soon(walk):
     link = walk.link(HOSPITAL)
     walk.chromium.visit(link)
     hospital = "Reconnect St. Clement's Hospital"
-    walk.page("one ended, one ends", "Reconnect your accounts", "Works until", buttons=[hospital, NOT_USED, "Renew Meadow Bank", NOT_NOW])
+    texts = ["Reconnect what has ended", "Works until"]
+    walk.page("one ended, one ends", "Reconnect your accounts", *texts, buttons=[hospital, NOT_USED, RENEW, NOT_NOW])
     walk.press(f'//button[.="{hospital}"]', ACCOUNT_PAGE)
-    walk.press(AUTHORIZE, RETURNED)
+    walk.press(AUTHORIZE, f"//h1[.='{RENEW}']")
     walk.chromium.visit(link)
-    walk.page("one ends", "Renew Meadow Bank", "It works until then.", "is connected.", buttons=["Renew Meadow Bank"])
-    walk.press("//button[.='Renew Meadow Bank']", ACCOUNT_PAGE)
+    walk.page("one ends", RENEW, "It works until then.", "is connected.", buttons=[RENEW])
+    walk.press(f"//button[.='{RENEW}']", ACCOUNT_PAGE)
     walk.press(CANCEL, RETURNED)
     ended = walk.ended(status="failed", errorCode="USER_CANCEL", accountId=BANK)
     walk.chromium.visit(f"{link}?ended={ended}")
-    walk.page("a cancelled renewal", "Renew Meadow Bank", "Nothing was changed. Your connection works until", buttons=["Renew Meadow Bank"])
+    walk.page("a cancelled renewal", RENEW, "You cancelled. Nothing was changed.", "Your connection works until", buttons=[RENEW])
 
 
 WALKS = [mend_everything, start_again, connection_alone, another_browser, dead_end, not_confirmed, refusals, without_return_url, with_the_keyboard, not_now, ends_soon]

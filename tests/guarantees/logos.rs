@@ -1,6 +1,8 @@
 //! Logos are fetched once, stored and shown as a part of the page. One that cannot be fetched holds up nothing.
 
+use digime_simulator::Account;
 use http::StatusCode;
+use serde_json::json;
 use tests::{BANK, DEMO_USER, World, broken};
 
 /// A world whose demo user's bank has a logo, with the reconnect link.
@@ -73,4 +75,43 @@ async fn of_two_accounts_of_one_service_the_logo_is_asked_for_once() {
     world.sweep().await;
     assert_eq!(logos(&world).len(), 1);
     world.run_until_idle().await;
+}
+
+#[tokio::test]
+async fn a_page_with_many_accounts_has_the_logos_of_the_first() {
+    let (world, link) = with_logo("/logos/meadow-bank.svg").await;
+    let logo = world.system.simulator.base_url().join("/logos/meadow-bank.svg").unwrap().to_string();
+    let control = world.system.simulator.control();
+    let ids: Vec<String> = (0..30).map(|number| format!("{}_more", number + 100)).collect();
+    for id in &ids {
+        assert!(control.add_account(DEMO_USER, Account::new(id, "River Bank", None)));
+        assert!(control.set_account_logo(id, Some(logo.clone())));
+    }
+    world.get("/users/demo-user/accounts?refresh=true").await;
+    for id in &ids {
+        world.lose_authorization(id).await;
+    }
+    world.sweep().await;
+    world.advance(61);
+    let page = world.get(&link).await;
+    assert_eq!(page.body.matches("<h2").count(), 31, "{}", page.body);
+    assert_eq!(page.body.matches("<img").count(), 20, "{}", page.body);
+    world.run_until_idle().await;
+}
+
+#[tokio::test]
+async fn the_page_that_stops_mails_shows_the_applications_logo_though_it_is_the_first_page_of_its_process() {
+    let world = World::builder().mails().own_logo().start().await;
+    world.sweep().await;
+    let contact = json!({"email": "ann@example.org"});
+    let body = json!({"userAccessToken": world.issue_tokens(DEMO_USER), "contact": contact});
+    world.put("/users/demo-user/grants/demo-contract?replace=true", &body).await;
+    world.lose_authorization(BANK).await;
+    world.advance(11 * 60);
+    world.sweep().await;
+    let mail = world.system.mails.all().pop().expect("a mail");
+    let path = world.path(mail.header("List-Unsubscribe").trim_matches(['<', '>']));
+    let page = world.get(&path).await;
+    assert!(page.text().contains("If you stop them, you get no more emails"), "{}", page.body);
+    assert!(page.body.contains("<header><img src=\"data:image/svg+xml;base64,"), "{}", page.body);
 }

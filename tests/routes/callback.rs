@@ -261,3 +261,41 @@ async fn without_a_return_url_a_journey_ends_on_the_page_of_its_link() {
     );
     world.run_until_idle().await;
 }
+
+#[tokio::test]
+async fn the_page_at_the_end_says_what_has_become_of_the_connection() {
+    let world = World::builder().setting("DEFAULT_RETURN_URL", "").start().await;
+    assert!(world.system.simulator.control().set_account_expires_at(BANK, None));
+    world.get("/users/demo-user/accounts?refresh=true").await;
+    let end = async |decision| {
+        let (_, url) = world.create_reauthorization(DEMO_USER, BANK).await;
+        let callback = world.decide(&url, decision).await;
+        (world.get(&callback).await.text(), callback)
+    };
+    // The account is active, and nobody knows until when.
+    for code in ["USER_CANCEL", "INVALID_CODE", "ONBOARD_ERROR"] {
+        let (page, _) = end(Decision::Error(code)).await;
+        assert!(page.contains("<span>The connection to Meadow Bank was not renewed</span>"), "{code}: {page}");
+        assert!(page.contains("Your connection still works."), "{code}: {page}");
+        assert!(page.matches("Nothing was changed.").count() <= 1, "{code}: {page}");
+    }
+    // digi.me says that the account is not authorized: the next read ends the connection.
+    let (_, url) = world.create_reauthorization(DEMO_USER, BANK).await;
+    let callback = world.decide(&url, Decision::Success).await;
+    world.system.simulator.control().break_account(BANK, ErrorShape::Documented);
+    let page = world.get(&callback).await.text();
+    assert!(page.contains("was not renewed") && !page.contains("still works"), "{page}");
+    world.system.simulator.control().mend_account(BANK);
+
+    let (page, callback) = end(Decision::Success).await;
+    assert!(page.contains("<span>Meadow Bank is connected</span>"), "{page}");
+    assert!(page.contains("Demo Application can keep using your data."), "{page}");
+    world.advance(60);
+    world.system.simulator.control().break_account(BANK, ErrorShape::Documented);
+    world.hand_in(DEMO_USER, Some(&world.clock_now().to_string()), &broken(BANK)).await;
+    let page = world.get(&callback).await.text();
+    assert!(page.contains("<span>Meadow Bank is not connected</span>"), "a page that is loaded again: {page}");
+    let (page, _) = end(Decision::Error("USER_CANCEL")).await;
+    assert!(page.contains("<span>Meadow Bank is not connected</span>") && !page.contains("still works"), "{page}");
+    world.run_until_idle().await;
+}

@@ -1,7 +1,7 @@
 //! 'Not now' and 'I no longer use this': buttons of the reconnect page, and links in mails that ask first.
 
 use http::{Method, StatusCode};
-use tests::{BANK, DEMO_USER, Decision, World, healthy};
+use tests::{BANK, DEMO_USER, Decision, World, broken, healthy};
 
 const HOSPITAL: &str = "2_demo-hospital";
 
@@ -67,6 +67,7 @@ async fn a_link_that_asks_shows_the_question_with_one_button_and_changes_nothing
             let asking = format!("{link}?choose={choice}{account}");
             let page = world.get(&asking).await;
             assert!(page.text().contains(question), "{}", page.body);
+            assert!(!page.text().contains("remind you"), "no other reminder may follow: {}", page.body);
             let button = format!("<button type=\"submit\" name=\"action\" value=\"{choice}\">{label}</button>");
             assert!(page.body.contains(&button) && page.body.matches("<button").count() == 1, "{}", page.body);
             assert!(page.body.contains("name=\"account\" value=\"1_demo-bank\""), "{}", page.body);
@@ -136,4 +137,54 @@ async fn of_two_presses_at_once_the_application_is_told_once() {
     assert!(presses.iter().all(|page| page.status == StatusCode::OK));
     world.run_until_idle().await;
     assert_eq!(world.published().iter().filter(|event| event.kind == "account.dismissed").count(), 1);
+}
+
+#[tokio::test]
+async fn a_question_about_an_account_that_works_again_says_so_and_changes_nothing() {
+    let (world, link) = World::in_need().await;
+    world.lose_authorization(HOSPITAL).await;
+    world.hand_in(DEMO_USER, Some("2026-11-23T08:30:00Z"), &healthy(HOSPITAL)).await;
+    for choice in ["postpone", "dismiss"] {
+        let before = world.items();
+        let page = world.get(&format!("{link}?choose={choice}&account={HOSPITAL}")).await.text();
+        assert!(page.contains("St. Clement's Hospital is connected."), "{choice}: {page}");
+        let page = world.call(Method::POST, &link, format!("action={choice}&account={HOSPITAL}")).await.text();
+        assert!(page.contains("St. Clement's Hospital is connected."), "{choice}: {page}");
+        assert!(page.contains("Reconnect Meadow Bank"), "what is left is on the same page: {page}");
+        assert_eq!(world.items(), before, "{choice}");
+    }
+    // One that the user has dismissed meanwhile.
+    world.lose_authorization(HOSPITAL).await;
+    world.hand_in(DEMO_USER, Some("2026-11-23T08:40:00Z"), &broken(HOSPITAL)).await;
+    world.call(Method::POST, &link, format!("action=dismiss&account={HOSPITAL}")).await;
+    world.hand_in(DEMO_USER, Some("2026-11-23T08:50:00Z"), &healthy(BANK)).await;
+    let page = world.get(&format!("{link}?choose=postpone&account={HOSPITAL}")).await.text();
+    assert!(page.contains("<span>You no longer use St. Clement's Hospital</span>"), "{page}");
+    world.run_until_idle().await;
+}
+
+#[tokio::test]
+async fn where_nothing_can_be_reconnected_from_the_page_the_reminders_can_be_stopped() {
+    let (world, link) = World::in_need().await;
+    world.kill_tokens();
+    world.system.simulator.control().revoke_tokens(DEMO_USER);
+    world.get("/users/demo-user/accounts?refresh=true").await;
+    // That digi.me no longer recognizes the user shows when a reauthorization is started.
+    world.use_link(&link).await;
+    let page = world.get(&link).await;
+    assert!(page.text().contains("cannot be renewed from this page"), "{}", page.body);
+    assert!(!page.text().contains(">Reconnect"), "{}", page.body);
+    for (choice, label) in [("postpone", "Not now"), ("dismiss", "I no longer use this")] {
+        let button =
+            format!("<button class=\"quiet\" type=\"submit\" name=\"action\" value=\"{choice}\">{label}</button>");
+        assert_eq!(page.body.matches(&button).count(), 1, "{}", page.body);
+    }
+    world.call(Method::POST, &link, format!("account={BANK}&action=postpone")).await;
+    assert!(stored(&world, BANK).to_string().contains("2026-11-30T"), "{}", stored(&world, BANK));
+    world.call(Method::POST, &link, format!("account={BANK}&action=dismiss")).await;
+    assert_eq!(world.account(DEMO_USER, BANK).await["status"], "dismissed");
+    let page = world.get(&link).await;
+    assert!(page.text().contains("cannot be renewed from this page"), "{}", page.body);
+    assert!(!page.body.contains("<button"), "nothing is left to choose: {}", page.body);
+    world.run_until_idle().await;
 }

@@ -273,7 +273,9 @@ async fn with_a_return_url_the_browser_goes_there_when_nothing_is_left_to_mend()
     let ending = try_to_mend(BANK, Decision::Error("USER_CANCEL")).await;
     let page = world.get(&world.path(&ending)).await.text();
     assert!(page.contains("You cancelled.") && page.contains("Reconnect Instagram"), "{page}");
-    assert!(page.contains("Back to Demo Application"), "{page}");
+    assert!(page.contains("Reconnect what has ended"), "{page}");
+    let back = page.split("<a class=\"button secondary\"").nth(1).unwrap_or_default();
+    assert!(back.contains(">Back to Demo Application</a>"), "the page has another primary button: {page}");
 
     // What the user postponed is not asked for again at once.
     let postponed = world.call(Method::POST, &link, format!("account={instagram}&action=postpone")).await;
@@ -287,7 +289,7 @@ async fn with_a_return_url_the_browser_goes_there_when_nothing_is_left_to_mend()
     world.get("/users/demo-user/accounts?refresh=true").await;
     let ending = try_to_mend(instagram, Decision::Success).await;
     let page = world.get(&world.path(&ending)).await.text();
-    assert!(page.contains("Renew St. Clement's Hospital"), "{page}");
+    assert!(page.contains("Renew the connection to St. Clement's Hospital"), "{page}");
     let ending = try_to_mend(hospital, Decision::Error("USER_CANCEL")).await;
     assert!(ending.starts_with(&return_url) && ending.contains("status=failed"), "{ending}");
     world.run_until_idle().await;

@@ -24,6 +24,7 @@ pub struct WorldBuilder {
     settings: BTreeMap<String, String>,
     rust_log: String,
     webhook: bool,
+    own_logo: bool,
     binaries: bool,
     crashes: bool,
     leftovers_expected: bool,
@@ -36,6 +37,7 @@ impl Default for WorldBuilder {
             settings: BTreeMap::new(),
             rust_log: "info".to_owned(),
             webhook: false,
+            own_logo: false,
             binaries: false,
             crashes: false,
             leftovers_expected: false,
@@ -63,6 +65,13 @@ impl WorldBuilder {
     #[must_use]
     pub fn mails(self) -> Self {
         self.setting("EMAIL_FROM", DEMO_SENDER)
+    }
+
+    /// Gives the application a logo. The first sweep asks for it, the next one fetches it.
+    #[must_use]
+    pub fn own_logo(mut self) -> Self {
+        self.own_logo = true;
+        self
     }
 
     /// Runs the functions' real binaries, each as a process under the Lambda Runtime API. They use the machine's clock.
@@ -155,7 +164,10 @@ impl WorldBuilder {
 
     fn options(&self, stand_ins: Ambient, ambient: Ambient) -> Options {
         let (rust_log, settings) = (self.rust_log.clone(), self.settings.clone());
-        let options = options(stand_ins, ambient);
+        let mut options = options(stand_ins, ambient);
+        if self.own_logo {
+            options.settings.remove("APPLICATION_LOGO_URL");
+        }
         let settings = options.settings.into_iter().chain(settings).collect();
         Options { rust_log, settings, ..options }
     }

@@ -93,10 +93,25 @@ impl HttpFunction for CreateReauthUrl {
                 Ok(Box::pin(self.reconnect_page(&request)).await?.without_body())
             }
             "POST /reconnect/{token}" | "POST /reconnect/{rest+}" => Box::pin(self.reconnect(&request)).await,
-            "GET /unsubscribe/{token}" => Box::pin(self.unsubscribe_page(&request)).await,
+            "GET /unsubscribe/{token}" => {
+                self.read_own_logo().await;
+                Box::pin(self.unsubscribe_page(&request)).await
+            }
             "HEAD /unsubscribe/{token}" => Ok(Box::pin(self.unsubscribe_page(&request)).await?.without_body()),
-            "POST /unsubscribe/{token}" => Box::pin(self.unsubscribe(&request)).await,
+            "POST /unsubscribe/{token}" => {
+                self.read_own_logo().await;
+                Box::pin(self.unsubscribe(&request)).await
+            }
             _ => Err(Problem::unknown_route()),
+        }
+    }
+}
+
+impl CreateReauthUrl {
+    /// Reads the application's logo. From now on, it is remembered, and the pages show it.
+    async fn read_own_logo(&self) {
+        if let Some(url) = self.branding.logo_url() {
+            self.logos.image(url.as_str()).await;
         }
     }
 }

@@ -14,7 +14,7 @@ use reauth_core::{
     config::{ConfigError, Environment},
     lambda::RequestContext,
     logos::LogoCache,
-    store::StoreError,
+    store::{StoreError, StoredReauthorization},
     warm_up::Step,
     web::{ApiRequest, BrowserCookie, HttpFunction, Problem, Response, callback_url, page::Branding, response, state},
 };
@@ -69,7 +69,7 @@ impl HttpFunction for ReauthCallback {
         match request.route() {
             "GET /callback" => {
                 let answer = Box::pin(self.callback(&request)).await;
-                answer.or_else(|problem| Ok(self.pages(&request, None).error(&problem, request.request_id())))
+                answer.or_else(|problem| Ok(self.error_page(&request, None, &problem)))
             }
             _ => Err(Problem::unknown_route()),
         }
@@ -89,6 +89,18 @@ impl ReauthCallback {
         if !stored.has_secret(&callback.secret) || stored.reauthorization.expired(self.ambient.now()) {
             return Ok(self.refused_callback(request));
         }
+        let locale = stored.reauthorization.locale.clone();
+        let answer = Box::pin(self.carry_out(request, callback, stored)).await;
+        answer.or_else(|problem| Ok(self.error_page(request, locale.as_ref(), &problem)))
+    }
+
+    /// Carries out a callback of a reauthorization.
+    async fn carry_out(
+        &self,
+        request: &Request,
+        callback: UnverifiedCallback,
+        stored: StoredReauthorization,
+    ) -> Result<Response, Problem> {
         // A callback in another browser than the one that started the reauthorization can come from another person.
         // What digi.me says about the account is still true, so the account is updated. This browser gets a page and is
         // not redirected to the application.
@@ -123,7 +135,7 @@ impl ReauthCallback {
             Next::AccountPage(url) => return response::see_other(url.as_str()),
             Next::OneStepLeft => return Ok(self.one_step_left(request, &reauthorization).await),
             Next::TooManyAttempts(wait) => {
-                return Ok(self.pages(request, reauthorization.locale.as_ref()).too_many_attempts(wait));
+                return Ok(self.too_many_attempts(request, &reauthorization, wait).await);
             }
             Next::End(outcome) => outcome,
         };

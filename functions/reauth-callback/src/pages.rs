@@ -1,19 +1,20 @@
 //! The pages at the end of a reauthorization, for a browser that is not redirected.
 
+use std::time::Duration;
+
 use http::StatusCode;
-use jiff::{Timestamp, tz::TimeZone};
 use lambda_http::Request;
 use maud::{Markup, html};
 use reauth_core::{
     error::Chain,
     store::StoreError,
     web::{
-        Response,
+        ApiRequest, Problem, Response,
         page::{Page, Pages},
     },
 };
-use reauth_domain::{Account, AccountId, FailureCode, Locale, reauthorization::Reauthorization};
-use reauth_text::Name;
+use reauth_domain::{Account, AccountId, Locale, Status, reauthorization::Reauthorization};
+use reauth_text::{Name, Text};
 
 use crate::{ReauthCallback, settle::CallbackOutcome};
 
@@ -31,17 +32,45 @@ impl ReauthCallback {
             None
         });
         let pages = self.pages_for(request, reauthorization).await;
-        let (texts, return_url) = (pages.texts, reauthorization.return_url.as_ref());
         let service = match (account_id, &account) {
             (None, _) => Name::Known("digi.me"),
             (Some(_), account) => account.as_ref().and_then(|account| account.service_name.as_deref()).into(),
         };
-        let works_until =
-            account.as_ref().and_then(Account::authorization_ends_at).filter(|at| *at > self.ambient.now());
-        let (title, content) = match outcome {
+        let (title, content) = self.ending(&pages, reauthorization, account.as_ref(), service, outcome);
+        let logo = match account.as_ref().and_then(|account| account.service_logo.as_deref()) {
+            Some(url) => self.logos.image(url).await,
+            None => None,
+        };
+        pages.show(Page { logo: logo.as_ref(), ..Page::new(StatusCode::OK, &title, &content) })
+    }
+
+    /// How the reauthorization ended, and what has become of the account.
+    fn ending(
+        &self,
+        pages: &Pages<'_>,
+        reauthorization: &Reauthorization,
+        account: Option<&Account>,
+        service: Name<'_>,
+        outcome: &CallbackOutcome,
+    ) -> (Text, Markup) {
+        let (texts, application) = (pages.texts, pages.application());
+        let return_url = reauthorization.return_url.as_ref();
+        let has_ended = account.is_some_and(|account| match account.status {
+            Status::ReauthRequired(_) | Status::Dismissed { .. } => true,
+            Status::Active { .. } | Status::Verifying { .. } => false,
+        });
+        match outcome {
+            // The page was loaded again, and the connection has ended again meanwhile.
+            CallbackOutcome::Succeeded if has_ended => {
+                let content = html! {
+                    p { (texts.reconnect_text(service, application)) }
+                    (pages.way_back(return_url))
+                };
+                (texts.not_connected_title(service), content)
+            }
             CallbackOutcome::Succeeded => {
                 let content = html! {
-                    p { (texts.connected_text(pages.application())) }
+                    p { (texts.connected_text(application)) }
                     (pages.way_back(return_url))
                 };
                 (texts.connected_title(service), content)
@@ -54,23 +83,20 @@ impl ReauthCallback {
                 (texts.checking_title(service), content)
             }
             CallbackOutcome::Failed(code) => {
-                let title = match works_until {
-                    Some(_) => texts.not_renewed_title(service),
-                    None => texts.not_connected_title(service),
-                };
+                let title =
+                    if has_ended { texts.not_connected_title(service) } else { texts.not_renewed_title(service) };
                 let content = html! {
-                    (failure(&pages, code, service, account.as_ref(), works_until))
+                    (pages.failure(reauthorization, code, account, service, self.ambient.now()))
+                    p {
+                        @if code.retryable() { (texts.try_again_at(application)) }
+                        @else { (texts.connect_again_at(application)) }
+                    }
                     @if return_url.is_some() { (pages.way_back(return_url)) }
                     (pages.failure_reference(code))
                 };
                 (title, content)
             }
-        };
-        let logo = match account.as_ref().and_then(|account| account.service_logo.as_deref()) {
-            Some(url) => self.logos.image(url).await,
-            None => None,
-        };
-        pages.show(Page { logo: logo.as_ref(), ..Page::new(StatusCode::OK, &title, &content) })
+        }
     }
 
     async fn shown_account(
@@ -94,6 +120,16 @@ impl ReauthCallback {
         pages.show(Page::new(StatusCode::OK, &texts.almost_done_title(), &content))
     }
 
+    /// The page when digi.me was asked too often for this reauthorization.
+    pub(crate) async fn too_many_attempts(
+        &self,
+        request: &Request,
+        reauthorization: &Reauthorization,
+        wait: Duration,
+    ) -> Response {
+        self.pages_for(request, reauthorization).await.too_many_attempts(wait)
+    }
+
     /// The page for a `state` that is missing, unknown or expired.
     pub(crate) fn refused_callback(&self, request: &Request) -> Response {
         let pages = self.pages(request, None);
@@ -102,48 +138,29 @@ impl ReauthCallback {
         pages.show(Page::new(StatusCode::BAD_REQUEST, &texts.refused_title(), &content))
     }
 
-    /// The pages in the language of the reader: that of the reauthorization or of the contact, if it is known.
+    /// The page for a callback that failed. What it needs besides is at hand: the store may be what failed.
+    pub(crate) fn error_page(&self, request: &Request, locale: Option<&Locale>, problem: &Problem) -> Response {
+        self.pages(request, locale).error(problem, request.request_id())
+    }
+
+    /// The pages in the language of the reader: that of the reauthorization, else that of the contact, if this service knows it.
     async fn pages_for(&self, request: &Request, reauthorization: &Reauthorization) -> Pages<'_> {
-        if let Some(url) = self.branding.logo_url() {
-            // From now on, it is remembered.
-            self.logos.image(url.as_str()).await;
-        }
-        if reauthorization.locale.is_some() {
-            return self.pages(request, reauthorization.locale.as_ref());
-        }
-        let locale = self.authorized.store.locale_of(&reauthorization.user_id).await.unwrap_or_else(|error| {
+        let logo = async {
+            if let Some(url) = self.branding.logo_url() {
+                // From now on, it is remembered.
+                self.logos.image(url.as_str()).await;
+            }
+        };
+        let (locale, ()) = tokio::join!(self.authorized.store.locale_of(&reauthorization.user_id), logo);
+        let of_contact = locale.unwrap_or_else(|error| {
             tracing::warn!(error = %Chain(&error), "reauth-callback: could not read the user's locale for the result page");
             None
         });
-        self.pages(request, locale.as_ref())
+        self.pages(request, reauthorization.locale.iter().chain(&of_contact))
     }
 
-    pub(crate) fn pages(&self, request: &Request, wanted: Option<&Locale>) -> Pages<'_> {
+    fn pages<'l>(&self, request: &Request, wanted: impl IntoIterator<Item = &'l Locale>) -> Pages<'_> {
         let logo = self.branding.logo_url().and_then(|url| self.logos.remembered(url.as_str()));
         Pages::new(&self.branding, request, wanted).with_logo(logo)
-    }
-}
-
-/// Why the account was not reauthorized, and what to do.
-fn failure(
-    pages: &Pages<'_>,
-    code: &FailureCode,
-    service: Name<'_>,
-    account: Option<&Account>,
-    works_until: Option<Timestamp>,
-) -> Markup {
-    let texts = pages.texts;
-    let username = account.and_then(Account::masked_username);
-    html! {
-        @if *code != FailureCode::UserCancel || works_until.is_none() {
-            p { (pages.explanation(code, service, username.as_deref())) }
-        }
-        @if let Some(at) = works_until {
-            p { (texts.works_until(&texts.date(at.to_zoned(TimeZone::UTC).date()))) }
-        }
-        p {
-            @if code.retryable() { (texts.try_again_at(pages.application())) }
-            @else { (texts.connect_again_at(pages.application())) }
-        }
     }
 }

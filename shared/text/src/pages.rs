@@ -92,6 +92,7 @@ messages! {
     not_connected_title(service: Name<'_>);
     not_renewed_title(service: Name<'_>);
     works_until(date: &Text);
+    still_works();
     almost_done_title();
     almost_done_text(application: Name<'_>);
     digime_again();

@@ -241,11 +241,67 @@ fn a_name_is_isolated_in_html_and_stands_alone_in_plain_text() {
 
 #[test]
 fn a_service_without_a_known_name_is_named_in_the_grammar_of_the_language() {
-    let told = |language| Texts::of(language).reconnect_title(Name::Unknown).to_string();
-    assert_eq!(told(Language::English), "Reconnect this service");
-    let told = |language| Texts::of(language).back_button(Name::Unknown).to_string();
-    assert_eq!(told(Language::German), "Zurück zu der Anwendung");
-    assert_eq!(told(Language::Italian), "Torna all’applicazione");
+    let told = |message: fn(&Texts) -> Text| Language::ALL.map(|language| message(Texts::of(language)).to_string());
+    assert_eq!(
+        told(|texts| texts.reconnect_title(Name::Unknown)),
+        [
+            "Reconnect this service",
+            "Verbind deze dienst opnieuw",
+            "Diesen Dienst neu verbinden",
+            "Reconnecter ce service",
+            "Vuelva a conectar este servicio",
+            "Restabeleça a ligação a este serviço",
+            "Ricollega questo servizio",
+        ]
+    );
+    assert_eq!(
+        told(|texts| texts.reconnect_button(Name::Unknown)),
+        [
+            "Reconnect this service",
+            "Verbind deze dienst opnieuw",
+            "Diesen Dienst neu verbinden",
+            "Reconnecter ce service",
+            "Volver a conectar este servicio",
+            "Restabelecer a ligação a este serviço",
+            "Ricollega questo servizio",
+        ]
+    );
+    assert_eq!(
+        told(|texts| texts.renew_button(Name::Unknown)),
+        [
+            "Renew the connection to this service",
+            "Vernieuw de verbinding met deze dienst",
+            "Verbindung zu diesem Dienst erneuern",
+            "Renouveler la connexion à ce service",
+            "Renovar la conexión con este servicio",
+            "Renovar a ligação a este serviço",
+            "Rinnova il collegamento con questo servizio",
+        ]
+    );
+    assert_eq!(
+        told(|texts| texts.postpone_question(Name::Unknown)),
+        [
+            "Reconnect this service later?",
+            "Deze dienst later opnieuw verbinden?",
+            "Diesen Dienst später neu verbinden?",
+            "Reconnecter ce service plus tard ?",
+            "¿Volver a conectar este servicio más tarde?",
+            "Restabelecer a ligação a este serviço mais tarde?",
+            "Vuoi ricollegare questo servizio più tardi?",
+        ]
+    );
+    assert_eq!(
+        told(|texts| texts.back_button(Name::Unknown)),
+        [
+            "Back to the application",
+            "Terug naar de toepassing",
+            "Zurück zu der Anwendung",
+            "Retourner à l’application",
+            "Volver a la aplicación",
+            "Voltar à aplicação",
+            "Torna all’applicazione",
+        ]
+    );
     // A service whose name is a number is not mistaken for one without a name.
     assert_eq!(Texts::of(Language::English).service_start(Name::Known("0")).to_string(), "0");
 }

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
 use lambda_http::Request;
 use maud::{Markup, html};
 use reauth_core::{
@@ -162,9 +161,9 @@ impl LinkPages<'_> {
     }
 
     /// The page after the button was pressed.
-    pub(super) fn chosen(&self, choice: Choice, accounts: &[&Account], now: Timestamp) -> Response {
+    pub(super) fn chosen(&self, choice: Choice, accounts: &[&Account]) -> Response {
         let (texts, application) = (self.pages.texts, self.pages.application());
-        let until = after(now, Duration::from_secs(u64::from(POSTPONED_DAYS) * 24 * 60 * 60));
+        let until = after(self.now, Duration::from_secs(u64::from(POSTPONED_DAYS) * 24 * 60 * 60));
         let (title, text) = match (choice, accounts.first()) {
             (Choice::Dismiss, Some(account)) => {
                 (texts.dismissed_title(service(account)), texts.dismissed_text(service(account)))

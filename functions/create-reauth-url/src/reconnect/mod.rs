@@ -51,7 +51,7 @@ impl CreateReauthUrl {
             }
             page.with_cookie(&cookie.set(&random_secret(&self.ambient), self.settings.reauthorization_ttl))
         };
-        page.await.or_else(|problem| Ok(self.error_page(request, &problem)))
+        page.await.or_else(|problem| Ok(self.error_page(request, None, &problem)))
     }
 
     /// `POST /reconnect/{token}`: creates a reauthorization and redirects to its URL, or carries out what the user chose instead.
@@ -61,7 +61,7 @@ impl CreateReauthUrl {
             Some((choice, account)) => Box::pin(self.take_choice(request, choice, account.as_ref())).await,
             None => Box::pin(self.use_link(request)).await,
         };
-        answered.or_else(|problem| Ok(self.error_page(request, &problem)))
+        answered.or_else(|problem| Ok(self.error_page(request, None, &problem)))
     }
 
     /// 'Not now' or 'I no longer use this'. It can be pressed again: the second time finds the accounts as the first left them.
@@ -79,8 +79,10 @@ impl CreateReauthUrl {
         }
         let ids: Vec<AccountId> = accounts.iter().map(|account| account.account_id.clone()).collect();
         let context = request.context().continuing(link.traceparent);
-        self.choose(&link.user_id, &ids, choice, context).await?;
-        Ok(view.pages.chosen(choice, &accounts, self.ambient.now()))
+        if let Err(problem) = self.choose(&link.user_id, &ids, choice, context).await {
+            return Ok(view.pages.pages.error(&problem, request.request_id()));
+        }
+        Ok(view.pages.chosen(choice, &accounts))
     }
 
     async fn use_link(&self, request: &Request) -> Result<Response, Problem> {
@@ -118,7 +120,8 @@ impl CreateReauthUrl {
         );
         let recorded = match recorded? {
             LinkUse::TooMany(wait) => {
-                return Ok(UseResult::Page(self.pages(request, None).too_many_attempts(wait)));
+                let locale = read.ok().and_then(|(_, locale)| locale);
+                return Ok(UseResult::Page(self.pages(request, &locale).too_many_attempts(wait)));
             }
             LinkUse::Ongoing(ongoing) => {
                 let url = self.wait_for(request, &ongoing).await?;
@@ -126,12 +129,12 @@ impl CreateReauthUrl {
             }
             LinkUse::Recorded(recorded) => recorded,
         };
-        let started = match read {
-            Ok((read, locale)) => {
-                let locale = self.locale_for_digime(request, locale);
-                Box::pin(self.start(request, &link, read, locale, browser.clone())).await
+        let (started, of_contact) = match read {
+            Ok((read, of_contact)) => {
+                let locale = self.locale_for_digime(request, of_contact.clone());
+                (Box::pin(self.start(request, &link, read, locale, browser.clone())).await, of_contact)
             }
-            Err(error) => Err(error.into()),
+            Err(error) => (Err(error.into()), None),
         };
         match started {
             Ok(Some(url)) => {
@@ -146,7 +149,7 @@ impl CreateReauthUrl {
             // Every problem here is a failure of this service, of digi.me or of the stored grant, not of the user.
             Err(error) => {
                 self.take_back(request, recorded).await;
-                Err(error.into())
+                Ok(UseResult::Page(self.error_page(request, of_contact.as_ref(), &error.into())))
             }
         }
     }
@@ -251,21 +254,24 @@ impl CreateReauthUrl {
     /// Reads everything that the page of a link shows.
     async fn read(&self, request: &Request, link: &Link) -> Result<LinkView<'_>, Problem> {
         let store = &self.authorized.store;
-        let (accounts, grants, ended, locale) = tokio::try_join!(
+        let (accounts, grants, ended, locale, ()) = tokio::try_join!(
             async { Ok::<_, Problem>(self.authorized.user_accounts(&link.user_id, request.context()).await?) },
             async { Ok(store.grant_states(&link.user_id).await?) },
             self.ended(request, link),
-            async { Ok(store.locale_of(&link.user_id).await?) }
+            async { Ok(store.locale_of(&link.user_id).await?) },
+            async {
+                self.read_own_logo().await;
+                Ok(())
+            }
         )?;
         let now = self.ambient.now();
         let accounts = accounts.accounts.into_values().map(|account| account.value).collect();
         let of_ended = ended.as_ref().and_then(|ended| ended.locale.as_ref());
         let asked = request.query().ok().as_ref().and_then(Choice::asked);
-        let overview = Overview::new(link, accounts, &grants, now);
-        let own = self.branding.logo_url().map(url::Url::as_str);
-        let of_services = overview.accounts.iter().filter_map(|one| one.account.service_logo.as_deref());
-        let logos = Logos(self.logos.images(own.into_iter().chain(of_services)).await);
-        let pages = self.link_pages(self.pages(request, of_ended.or(locale.as_ref())));
+        let named = asked.as_ref().and_then(|(_, account)| account.clone()).or_else(|| account_of_form(request));
+        let overview = Overview::new(link, named.as_ref(), accounts, &grants, now);
+        let logos = Logos::read(&self.logos, &overview.accounts).await;
+        let pages = self.link_pages(self.pages(request, of_ended.into_iter().chain(&locale)));
         Ok(LinkView {
             pages: LinkPages { logos, ..pages },
             overview,
@@ -275,8 +281,8 @@ impl CreateReauthUrl {
         })
     }
 
-    /// The pages in the language of the reader: that of the reauthorization or of the contact, if it is known.
-    pub(crate) fn pages(&self, request: &Request, wanted: Option<&Locale>) -> Pages<'_> {
+    /// The pages in the language of the reader: that of the reauthorization, else that of the contact, if this service knows it.
+    pub(crate) fn pages<'l>(&self, request: &Request, wanted: impl IntoIterator<Item = &'l Locale>) -> Pages<'_> {
         let logo = self.branding.logo_url().and_then(|url| self.logos.remembered(url.as_str()));
         Pages::new(&self.branding, request, wanted).with_logo(logo)
     }
@@ -286,6 +292,7 @@ impl CreateReauthUrl {
             pages,
             logos: Logos::default(),
             return_url: self.settings.default_return_url.as_ref(),
+            now: self.ambient.now(),
             onboard_origin: self.authorized.client.onboard_origin(),
         }
     }
@@ -293,7 +300,7 @@ impl CreateReauthUrl {
     /// The locale of digi.me's page: that of the contact, else the language in which the browser was shown this page, else the
     /// default.
     fn locale_for_digime(&self, request: &Request, of_contact: Option<Locale>) -> Option<Locale> {
-        let language = self.pages(request, of_contact.as_ref()).texts.language();
+        let language = self.pages(request, &of_contact).texts.language();
         let of_page = || language.tag().parse().ok().filter(|_| language != self.branding.default_language());
         of_contact.or_else(of_page).or_else(|| self.settings.default_locale.clone())
     }
@@ -302,8 +309,8 @@ impl CreateReauthUrl {
         self.link_pages(self.pages(request, None)).unknown_link()
     }
 
-    fn error_page(&self, request: &Request, problem: &Problem) -> Response {
-        self.pages(request, None).error(problem, request.request_id())
+    fn error_page(&self, request: &Request, locale: Option<&Locale>, problem: &Problem) -> Response {
+        self.pages(request, locale).error(problem, request.request_id())
     }
 
     /// The reauthorization that was started from this link, and at whose end the browser came back to the page.
@@ -364,6 +371,14 @@ fn chosen(request: &Request) -> Option<Target> {
         "contract" => value.parse().ok().map(Target::Grant),
         _ => None,
     })
+}
+
+/// The account that a form is about.
+fn account_of_form(request: &Request) -> Option<AccountId> {
+    match chosen(request)? {
+        Target::Account(id) => Some(id),
+        Target::Grant(_) => None,
+    }
 }
 
 /// The token of the link, without what may stand behind it: mail programs take the punctuation after a link for a part of

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use reauth_core::store::{GrantState, Link};
-use reauth_domain::{Account, ContractId, GrantStatus, Status, Target, time::after};
+use reauth_domain::{Account, AccountId, ContractId, GrantStatus, Status, Target, time::after};
 
 /// How long before its end the connection to digi.me can be renewed on the page. Reads prolong it: the first warning comes 14
 /// days ahead.
@@ -15,7 +15,7 @@ const DIGIME_RENEWAL: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 pub(super) struct Overview {
     /// The connections to digi.me that have ended, one for each contract, and the link's own if it ends soon.
     pub(super) connections: Vec<Connection>,
-    /// The accounts that need the user, are being checked or end soon. The link's own is the first.
+    /// The accounts that need the user, are being checked or end soon. The one that the link or the request names is the first.
     pub(super) accounts: Vec<ShownAccount>,
     /// What was mended since the link was sent.
     pub(super) done: Vec<Done>,
@@ -91,16 +91,25 @@ impl AccountState {
 }
 
 impl Overview {
-    pub(super) fn new(link: &Link, accounts: Vec<Account>, grants: &[GrantState], now: Timestamp) -> Self {
+    /// `named` is the account that the request is about, if it names one: the page says what has become of it.
+    pub(super) fn new(
+        link: &Link,
+        named: Option<&AccountId>,
+        accounts: Vec<Account>,
+        grants: &[GrantState],
+        now: Timestamp,
+    ) -> Self {
         let connections: Vec<Connection> = grants.iter().filter_map(|grant| connection(link, grant, now)).collect();
         let (mut shown, mut done) = (Vec::new(), Vec::new());
         if matches!(&link.target, Target::Grant(contract) if connections.iter().all(|one| one.contract_id != *contract))
         {
             done.push(Done::Connection);
         }
-        let is_own = |account: &Account| link.target == Target::Account(account.account_id.clone());
+        let is_named = |account: &Account| {
+            named == Some(&account.account_id) || link.target == Target::Account(account.account_id.clone())
+        };
         for account in accounts {
-            match state(link, &account, is_own(&account), &connections, now) {
+            match state(link, &account, is_named(&account), &connections, now) {
                 Shown::As(state) => shown.push(ShownAccount { account, state }),
                 Shown::Done => done.push(Done::Account(Box::new(account))),
                 Shown::Not => {}
@@ -109,10 +118,10 @@ impl Overview {
         let since = |one: &ShownAccount| one.account.episode().map(|episode| episode.since);
         let ends = |one: &ShownAccount| one.account.authorization_ends_at();
         // An account that is not used any more is shown beside others, or on the page of its own link.
-        if shown.iter().all(|one| one.state == AccountState::Dismissed && !is_own(&one.account)) {
+        if shown.iter().all(|one| one.state == AccountState::Dismissed && !is_named(&one.account)) {
             shown.clear();
         }
-        shown.sort_by_key(|one| (!is_own(&one.account), one.state.rank(), since(one), ends(one)));
+        shown.sort_by_key(|one| (!is_named(&one.account), one.state.rank(), since(one), ends(one)));
         Self { connections, accounts: shown, done }
     }
 
@@ -121,11 +130,16 @@ impl Overview {
         self.connections.is_empty() && self.accounts.is_empty()
     }
 
+    /// Whether there is one thing to show besides what is done.
+    pub(super) fn is_alone(&self) -> bool {
+        self.connections.len() + self.accounts.len() == 1
+    }
+
     /// Whether nothing of it can be mended from the page.
     pub(super) fn is_dead_end(&self) -> bool {
         !self.connections.is_empty()
             && self.connections.iter().all(|one| one.state == ConnectionState::DeadEnd)
-            && self.accounts.iter().all(|one| one.state == AccountState::DeadEnd)
+            && self.accounts.iter().all(|one| matches!(one.state, AccountState::DeadEnd | AccountState::Dismissed))
     }
 
     /// Whether the user must mend something, and can.
@@ -181,7 +195,7 @@ fn connection(link: &Link, grant: &GrantState, now: Timestamp) -> Option<Connect
     Some(Connection { contract_id: grant.contract_id.clone(), state })
 }
 
-fn state(link: &Link, account: &Account, is_own: bool, connections: &[Connection], now: Timestamp) -> Shown {
+fn state(link: &Link, account: &Account, is_named: bool, connections: &[Connection], now: Timestamp) -> Shown {
     let connection = connections.iter().find(|one| account.contract_id.as_ref() == Some(&one.contract_id));
     match &account.status {
         Status::ReauthRequired(_) => Shown::As(match connection.map(|one| one.state) {
@@ -190,7 +204,7 @@ fn state(link: &Link, account: &Account, is_own: bool, connections: &[Connection
             Some(ConnectionState::DeadEnd) => AccountState::DeadEnd,
         }),
         Status::Verifying { episode: Some(_), .. } => Shown::As(AccountState::Checking),
-        Status::Verifying { episode: None, .. } if is_own => Shown::As(AccountState::CheckingOnly),
+        Status::Verifying { episode: None, .. } if is_named => Shown::As(AccountState::CheckingOnly),
         Status::Verifying { episode: None, .. } => Shown::Not,
         Status::Dismissed { .. } => Shown::As(AccountState::Dismissed),
         Status::Active { .. } => {
@@ -198,7 +212,7 @@ fn state(link: &Link, account: &Account, is_own: bool, connections: &[Connection
             match account.renewable_until(now) {
                 _ if since_link => Shown::Done,
                 Some(ends_at) => Shown::As(AccountState::Ends(ends_at)),
-                None if is_own => Shown::Done,
+                None if is_named => Shown::Done,
                 None => Shown::Not,
             }
         }

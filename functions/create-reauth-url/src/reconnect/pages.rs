@@ -8,7 +8,7 @@ use reauth_core::web::{
     page::{Image, Page, Pages},
 };
 use reauth_domain::{
-    Account, FailureCode, ReturnUrl,
+    Account, ReturnUrl,
     reauthorization::{Exchange, Flow, Progress, Reauthorization},
 };
 use reauth_text::{Name, Text};
@@ -24,6 +24,7 @@ pub(super) struct LinkPages<'a> {
     pub(super) pages: Pages<'a>,
     pub(super) logos: Logos,
     pub(super) return_url: Option<&'a ReturnUrl>,
+    pub(super) now: Timestamp,
     /// The origin of digi.me's pages, to which the buttons lead.
     pub(super) onboard_origin: String,
 }
@@ -43,6 +44,7 @@ impl LinkPages<'_> {
             ([only], []) => (texts.digime_title(), None, self.connection(only)),
             _ => (self.list_title(overview), None, self.list(overview)),
         };
+        let has_way_back = overview.is_dead_end() || (overview.is_alone() && overview.is_checking());
         let outcome = ended.and_then(|ended| self.outcome(ended, overview));
         let succeeded = ended.is_some_and(|ended| matches!(ended.progress, Progress::Succeeded { .. }));
         let content = html! {
@@ -51,7 +53,7 @@ impl LinkPages<'_> {
             @if !overview.done.is_empty() && !succeeded {
                 section { h2 { span { (texts.done_title()) } } (self.done(overview)) }
             }
-            @if ended.is_some() && !overview.is_checking() { (self.way_back_if_known()) }
+            @if ended.is_some() && !has_way_back && let Some(url) = self.return_url { (self.pages.secondary_way_back(url)) }
         };
         self.show(&title, logo, &content)
     }
@@ -67,12 +69,16 @@ impl LinkPages<'_> {
         let (texts, application) = (self.pages.texts, self.pages.application());
         html! {
             p { (texts.dead_end_text(application)) }
-            @for ShownAccount { account, .. } in &overview.accounts {
+            @for ShownAccount { account, state } in &overview.accounts {
                 p { (texts.dead_end_account(service(account))) }
                 (self.facts(account, None))
+                @if *state == AccountState::DeadEnd {
+                    (self.account_form(account, *state, Layout::Listed { is_primary: false }))
+                }
             }
             p { (texts.dead_end_next(application)) }
             (self.way_back_if_known())
+            @if overview.in_need().next().is_some() { (self.postpone_all()) }
         }
     }
 
@@ -204,14 +210,14 @@ impl LinkPages<'_> {
                     (self.listed_account(one, primary == Some(Primary::Account(index))))
                 }
             }
-            @if overview.in_need().next().is_some() {
-                section {
-                    form method="post" {
-                        div.choices { (self.action_button("postpone", &texts.postpone_button())) }
-                    }
-                }
-            }
+            @if overview.in_need().next().is_some() { section { (self.postpone_all()) } }
         }
+    }
+
+    /// 'Not now', for all accounts that need the user.
+    fn postpone_all(&self) -> Markup {
+        let label = self.pages.texts.postpone_button();
+        html! { form method="post" { div.choices { (self.action_button("postpone", &label)) } } }
     }
 
     fn listed_connection(&self, connection: &Connection, is_primary: bool) -> Markup {
@@ -277,8 +283,7 @@ impl LinkPages<'_> {
     /// What came of the reauthorization from which the browser comes back. `None` while that is not known.
     fn outcome(&self, ended: &Reauthorization, overview: &Overview) -> Option<Markup> {
         let texts = self.pages.texts;
-        let is_last = overview.accounts.len() + overview.connections.len() == 1;
-        let left = html! { @if is_last { (texts.one_step_left()) } @else { (texts.rest_left()) } };
+        let left = html! { @if overview.is_alone() { (texts.one_step_left()) } @else { (texts.rest_left()) } };
         let is_renewed = matches!(ended.flow, Flow::User { exchange: Exchange::Done, .. });
         match &ended.progress {
             Progress::Pending if is_renewed => Some(html! { p { (texts.digime_again()) " " (left) } }),
@@ -287,26 +292,11 @@ impl LinkPages<'_> {
             }
             Progress::Pending | Progress::Claimed | Progress::Succeeded { .. } => None,
             Progress::Failed { error_code, .. } => {
-                let account = ended
-                    .account_id()
-                    .and_then(|id| overview.accounts.iter().find(|one| one.account.account_id == *id));
-                let named = account.map_or(Name::Unknown, |one| service(&one.account));
-                let username = account.and_then(|one| one.account.masked_username());
-                let works_until = account.and_then(|one| match one.state {
-                    AccountState::Ends(at) => Some(self.date(at)),
-                    _ => None,
-                });
+                let is_of_ended = |one: &&ShownAccount| ended.account_id() == Some(&one.account.account_id);
+                let account = overview.accounts.iter().find(is_of_ended).map(|one| &one.account);
+                let named = account.map_or(Name::Unknown, service);
                 Some(html! {
-                    @if is_renewed { p { (texts.digime_again()) } }
-                    p {
-                        @match (error_code, &works_until) {
-                            (FailureCode::UserCancel, _) if is_renewed => (texts.cancelled_at(named)),
-                            // What did not change is said below.
-                            (FailureCode::UserCancel, Some(_)) => (texts.cancelled_at(named)),
-                            _ => (self.pages.explanation(error_code, named, username.as_deref())),
-                        }
-                    }
-                    @if let Some(date) = &works_until { p { (texts.works_until(date)) } }
+                    (self.pages.failure(ended, error_code, account, named, self.now))
                     (self.pages.failure_reference(error_code))
                 })
             }

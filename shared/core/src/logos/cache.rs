@@ -19,8 +19,6 @@ const REMEMBERED: Duration = Duration::from_secs(60 * 60);
 const MISSING: Duration = Duration::from_secs(60);
 /// More logos are not remembered at the same time: each has up to 32 KiB.
 const MOST: usize = 200;
-/// The most that one page reads.
-const MOST_OF_PAGE: usize = 20;
 
 #[derive(Debug)]
 pub struct LogoCache {
@@ -44,7 +42,7 @@ impl LogoCache {
 
     /// The logos of these URLs that are stored. A page is shown without a logo that cannot be read.
     pub async fn images<'a>(&self, urls: impl IntoIterator<Item = &'a str>) -> HashMap<String, Image> {
-        let urls: BTreeSet<&str> = urls.into_iter().take(MOST_OF_PAGE).collect();
+        let urls: BTreeSet<&str> = urls.into_iter().collect();
         let images =
             join_all(urls.into_iter().map(|url| async move { Some((url.to_owned(), self.image(url).await?)) }));
         images.await.into_iter().flatten().collect()

@@ -11,6 +11,11 @@ service_accusative =
         [0] diesen Dienst
        *[other] { $service }
     }
+service_accusative_start =
+    { $service ->
+        [0] Diesen Dienst
+       *[other] { $service }
+    }
 service_start =
     { $service ->
         [0] Dieser Dienst

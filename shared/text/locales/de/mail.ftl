@@ -58,7 +58,7 @@ mail_stop_without_link = Um diese E-Mails abzubestellen, wählen Sie „Abbestel
 ## The page that stops the mails
 
 unsubscribe_title = Diese E-Mails abbestellen?
-unsubscribe_text = Sie erhalten keine E-Mails mehr über Ihre Verbindungen. Wenn eine davon endet, erhält { application } daraus keine neuen Daten, bis Sie sie neu verbinden.
+unsubscribe_text = Wenn Sie sie abbestellen, erhalten Sie keine E-Mails mehr über Ihre Verbindungen. Wenn eine davon endet, erhält { application } daraus keine neuen Daten, bis Sie sie neu verbinden.
 unsubscribe_button = E-Mails abbestellen
 unsubscribed_title = Sie erhalten diese E-Mails nicht mehr
 unsubscribed_text = Sonst wurde nichts geändert. Wenn Sie sie wieder erhalten möchten, wenden Sie sich an { application }.

@@ -9,7 +9,7 @@ try_again_button = Erneut versuchen
 
 ## One account
 
-reconnect_title = { service_start } neu verbinden
+reconnect_title = { service_accusative_start } neu verbinden
 reconnect_text = Ihre Verbindung zu { service_dative } ist beendet. Verbinden Sie sich neu, damit { application } Ihre Daten weiter nutzen kann.
 renew_title = Verbindung zu { service_dative } erneuern
 renew_text = Ihre Verbindung zu { service_dative } endet am { $date }. Erneuern Sie sie jetzt, damit { application } Ihre Daten weiter nutzen kann.
@@ -33,9 +33,9 @@ next_back = Sie kommen zurück, und wir prüfen, ob die Verbindung funktioniert.
 
 ## Buttons
 
-reconnect_button = { service_start } neu verbinden
+reconnect_button = { service_accusative_start } neu verbinden
 reconnect_again_button = Nochmals verbinden
-renew_button = { service_start } erneuern
+renew_button = Verbindung zu { service_dative } erneuern
 digime_button = Neu mit digi.me verbinden
 postpone_button = Nicht jetzt
 dismiss_button = Ich nutze das nicht mehr
@@ -52,7 +52,7 @@ list_title = Verbinden Sie Ihre Konten neu
 list_title_renew = Erneuern Sie Ihre Verbindungen
 list_title_checking = Ihre Konten werden geprüft
 list_title_accounts = Ihre Konten
-list_text = Verbinden Sie jedes dieser Konten neu, damit { application } Ihre Daten weiter nutzen kann.
+list_text = Erneuern Sie die beendeten Verbindungen, damit { application } Ihre Daten weiter nutzen kann.
 list_text_renew = Diese Verbindungen enden bald. Erneuern Sie jede davon, damit { application } Ihre Daten weiter nutzen kann.
 list_next = Jede Schaltfläche führt Sie zu digi.me, dem Dienst, über den sich { application } verbindet. Dort melden Sie sich beim jeweiligen Dienst an und kommen dann zurück. Wir sehen Ihr Passwort nie.
 list_not_yours = Nicht Ihre Konten? Schließen Sie diese Seite; es ändert sich nichts.
@@ -83,26 +83,27 @@ start_again_text = Es wurde nichts geändert. Um sich neu zu verbinden, kehren S
 
 ## Not now, and no longer used
 
-postpone_question = { service_start } später neu verbinden?
+postpone_question = { service_accusative_start } später neu verbinden?
 postpone_question_all = Ihre Konten später neu verbinden?
 postpone_text =
     { $days ->
-        [one] Sie erhalten einen Tag lang keine Erinnerung. Danach erinnern wir Sie wieder.
-       *[other] Sie erhalten { $days } Tage lang keine Erinnerung. Danach erinnern wir Sie wieder.
+        [one] Sie erhalten einen Tag lang keine Erinnerung. Sie können sich jederzeit neu verbinden.
+       *[other] Sie erhalten { $days } Tage lang keine Erinnerung. Sie können sich jederzeit neu verbinden.
     }
 dismiss_question = Nutzen Sie { service_accusative } nicht mehr?
 dismiss_text = Sie erhalten keine Erinnerungen mehr zu { service_dative }, und { application } erhält von dort keine neuen Daten. Sie können sich später neu verbinden.
 choose_other = Doch jetzt neu verbinden
-postponed_title = Wir erinnern Sie später
+postponed_title = Vorerst keine Erinnerung
 postponed_text = Vor dem { $date } erhalten Sie keine Erinnerung. Bis Sie sich neu verbinden, erhält { application } keine neuen Daten.
 
 ## How a reauthorization ended
 
-connected_title = { service_start } ist wieder verbunden
-connected_text = { application_start } kann Ihre Daten wieder nutzen. Sie müssen nichts weiter tun.
+connected_title = { service_start } ist verbunden
+connected_text = { application_start } kann Ihre Daten weiter nutzen. Sie müssen nichts weiter tun.
 not_connected_title = { service_start } ist nicht verbunden
-not_renewed_title = { service_start } wurde nicht erneuert
-works_until = Es wurde nichts geändert. Ihre Verbindung funktioniert bis zum { $date }.
+not_renewed_title = Die Verbindung zu { service_dative } wurde nicht erneuert
+works_until = Ihre Verbindung funktioniert bis zum { $date }.
+still_works = Ihre Verbindung funktioniert weiterhin.
 almost_done_title = Fast fertig
 almost_done_text = Öffnen Sie den Link, den Sie erhalten haben, noch einmal, oder kehren Sie zu { application_dative } zurück.
 digime_again = Sie sind wieder mit digi.me verbunden.

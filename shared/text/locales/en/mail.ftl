@@ -58,7 +58,7 @@ mail_stop_without_link = To stop these emails, choose Unsubscribe in your email 
 ## The page that stops the mails
 
 unsubscribe_title = Stop these emails?
-unsubscribe_text = You get no more emails about your connections. When one of them ends, { application } gets no new data from it until you reconnect it.
+unsubscribe_text = If you stop them, you get no more emails about your connections. When one of them ends, { application } gets no new data from it until you reconnect it.
 unsubscribe_button = Stop the emails
 unsubscribed_title = You get no more of these emails
 unsubscribed_text = Nothing else was changed. To get them again, tell { application }.

@@ -11,7 +11,7 @@ try_again_button = Try again
 
 reconnect_title = Reconnect { service }
 reconnect_text = Your connection to { service } has ended. Reconnect it so that { application } can keep using your data.
-renew_title = Renew { service }
+renew_title = Renew the connection to { service }
 renew_text = Your connection to { service } ends on { $date }. Renew it now so that { application } can keep using your data.
 renew_safe = It works until then. If you cancel, nothing changes.
 checking_title = Checking { service }
@@ -35,7 +35,7 @@ next_back = You come back, and we check that the connection works.
 
 reconnect_button = Reconnect { service }
 reconnect_again_button = Reconnect again
-renew_button = Renew { service }
+renew_button = Renew the connection to { service }
 digime_button = Reconnect to digi.me
 postpone_button = Not now
 dismiss_button = I no longer use this
@@ -52,7 +52,7 @@ list_title = Reconnect your accounts
 list_title_renew = Renew your accounts
 list_title_checking = Checking your accounts
 list_title_accounts = Your accounts
-list_text = Reconnect each of these so that { application } can keep using your data.
+list_text = Reconnect what has ended so that { application } can keep using your data.
 list_text_renew = These connections end soon. Renew each of them so that { application } can keep using your data.
 list_next = Each button takes you to digi.me, the service that { application } uses to connect. You sign in with the service there, then come back. We never see your password.
 list_not_yours = Not your accounts? Close this page; nothing changes.
@@ -87,22 +87,23 @@ postpone_question = Reconnect { service } later?
 postpone_question_all = Reconnect your accounts later?
 postpone_text =
     { $days ->
-        [one] You get no reminder for one day. After that, we remind you again.
-       *[other] You get no reminder for { $days } days. After that, we remind you again.
+        [one] You get no reminder for one day. You can still reconnect at any time.
+       *[other] You get no reminder for { $days } days. You can still reconnect at any time.
     }
 dismiss_question = Do you no longer use { service }?
 dismiss_text = You get no more reminders about { service }, and { application } gets no new data from it. You can reconnect it later.
 choose_other = Reconnect now instead
-postponed_title = We remind you later
+postponed_title = No reminder for now
 postponed_text = You get no reminder before { $date }. Until you reconnect, { application } gets no new data.
 
 ## How a reauthorization ended
 
-connected_title = { service_start } is connected again
-connected_text = { application_start } can use your data again. You do not need to do anything else.
+connected_title = { service_start } is connected
+connected_text = { application_start } can keep using your data. You do not need to do anything else.
 not_connected_title = { service_start } is not connected
-not_renewed_title = { service_start } was not renewed
-works_until = Nothing was changed. Your connection works until { $date }.
+not_renewed_title = The connection to { service } was not renewed
+works_until = Your connection works until { $date }.
+still_works = Your connection still works.
 almost_done_title = Almost done
 almost_done_text = Open the link that you received once more, or go back to { application }.
 digime_again = You are connected to digi.me again.

@@ -58,7 +58,7 @@ mail_stop_without_link = Para no recibir más estos correos, elija «Cancelar su
 ## The page that stops the mails
 
 unsubscribe_title = ¿No recibir más estos correos?
-unsubscribe_text = No recibirá más correos sobre sus conexiones. Si una de ellas termina, { application } no recibirá datos nuevos de ella hasta que vuelva a conectarla.
+unsubscribe_text = Si los detiene, no recibirá más correos sobre sus conexiones. Si una de ellas termina, { application } no recibirá datos nuevos de ella hasta que vuelva a conectarla.
 unsubscribe_button = Detener los correos
 unsubscribed_title = Ya no recibirá estos correos
 unsubscribed_text = No se ha cambiado nada más. Para recibirlos de nuevo, avise a { application }.

@@ -11,7 +11,7 @@ try_again_button = Intentar de nuevo
 
 reconnect_title = Vuelva a conectar { service }
 reconnect_text = Su conexión con { service } ha terminado. Vuelva a conectarla para que { application } pueda seguir usando sus datos.
-renew_title = Renueve { service }
+renew_title = Renueve la conexión con { service }
 renew_text = Su conexión con { service } termina el { $date }. Renuévela ahora para que { application } pueda seguir usando sus datos.
 renew_safe = Funciona hasta entonces. Si cancela, nada cambia.
 checking_title = Comprobando { service }
@@ -35,7 +35,7 @@ next_back = Volverá aquí y comprobaremos que la conexión funciona.
 
 reconnect_button = Volver a conectar { service }
 reconnect_again_button = Conectar de nuevo
-renew_button = Renovar { service }
+renew_button = Renovar la conexión con { service }
 digime_button = Volver a conectar con digi.me
 postpone_button = Ahora no
 dismiss_button = Ya no lo uso
@@ -52,7 +52,7 @@ list_title = Vuelva a conectar sus cuentas
 list_title_renew = Renueve sus conexiones
 list_title_checking = Comprobando sus cuentas
 list_title_accounts = Sus cuentas
-list_text = Vuelva a conectar cada una de ellas para que { application } pueda seguir usando sus datos.
+list_text = Restablezca las conexiones que han terminado para que { application } pueda seguir usando sus datos.
 list_text_renew = Estas conexiones terminan pronto. Renueve cada una de ellas para que { application } pueda seguir usando sus datos.
 list_next = Cada botón le lleva a digi.me, el servicio que usa { application } para conectarse. Allí iniciará sesión en el servicio correspondiente y después volverá aquí. Nosotros nunca vemos su contraseña.
 list_not_yours = ¿No son sus cuentas? Cierre esta página; nada cambia.
@@ -87,22 +87,23 @@ postpone_question = ¿Volver a conectar { service } más tarde?
 postpone_question_all = ¿Volver a conectar sus cuentas más tarde?
 postpone_text =
     { $days ->
-        [one] No recibirá recordatorios durante un día. Después se lo recordaremos de nuevo.
-       *[other] No recibirá recordatorios durante { $days } días. Después se lo recordaremos de nuevo.
+        [one] No recibirá recordatorios durante un día. Puede volver a conectarse en cualquier momento.
+       *[other] No recibirá recordatorios durante { $days } días. Puede volver a conectarse en cualquier momento.
     }
 dismiss_question = ¿Ya no usa { service }?
 dismiss_text = No recibirá más recordatorios sobre { service }, y { application } no recibirá datos nuevos de esa conexión. Puede volver a conectarse más adelante.
 choose_other = Volver a conectar ahora
-postponed_title = Se lo recordaremos más tarde
+postponed_title = Sin recordatorios por ahora
 postponed_text = No recibirá recordatorios antes del { $date }. Hasta que vuelva a conectarse, { application } no recibirá datos nuevos.
 
 ## How a reauthorization ended
 
-connected_title = Se ha restablecido la conexión con { service }
-connected_text = { application_start } puede usar sus datos de nuevo. No tiene que hacer nada más.
+connected_title = La conexión con { service } funciona
+connected_text = { application_start } puede seguir usando sus datos. No tiene que hacer nada más.
 not_connected_title = No se ha podido conectar { service }
-not_renewed_title = No se ha renovado { service }
-works_until = No se ha cambiado nada. Su conexión funciona hasta el { $date }.
+not_renewed_title = No se ha renovado la conexión con { service }
+works_until = Su conexión funciona hasta el { $date }.
+still_works = Su conexión sigue funcionando.
 almost_done_title = Casi ha terminado
 almost_done_text = Abra de nuevo el enlace que recibió, o vuelva a { application }.
 digime_again = Vuelve a tener conexión con digi.me.

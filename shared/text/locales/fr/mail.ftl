@@ -58,7 +58,7 @@ mail_stop_without_link = Pour ne plus recevoir ces e-mails, choisissez « Se dé
 ## The page that stops the mails
 
 unsubscribe_title = Ne plus recevoir ces e-mails ?
-unsubscribe_text = Vous ne recevrez plus d’e-mails sur vos connexions. Si l’une d’elles prend fin, { application } n’en recevra plus de nouvelles données tant que vous ne l’aurez pas rétablie.
+unsubscribe_text = Si vous les arrêtez, vous ne recevrez plus d’e-mails sur vos connexions. Si l’une d’elles prend fin, { application } n’en recevra plus de nouvelles données tant que vous ne l’aurez pas rétablie.
 unsubscribe_button = Arrêter les e-mails
 unsubscribed_title = Vous ne recevrez plus ces e-mails
 unsubscribed_text = Rien d’autre n’a changé. Pour les recevoir de nouveau, contactez { application }.

@@ -12,7 +12,7 @@ try_again_button = Réessayer
 
 reconnect_title = Reconnecter { service }
 reconnect_text = Votre connexion à { service } a pris fin. Reconnectez-vous : { application } pourra ainsi continuer à utiliser vos données.
-renew_title = Renouveler { service }
+renew_title = Renouveler la connexion à { service }
 renew_text = Votre connexion à { service } prend fin le { $date }. Renouvelez-la maintenant : { application } pourra ainsi continuer à utiliser vos données.
 renew_safe = Elle fonctionne jusqu’à cette date. Si vous annulez, rien ne change.
 checking_title = Vérification en cours : { service }
@@ -36,7 +36,7 @@ next_back = Vous revenez ici, et nous vérifions que la connexion fonctionne.
 
 reconnect_button = Reconnecter { service }
 reconnect_again_button = Reconnecter à nouveau
-renew_button = Renouveler { service }
+renew_button = Renouveler la connexion à { service }
 digime_button = Se reconnecter à digi.me
 postpone_button = Pas maintenant
 dismiss_button = Je ne l’utilise plus
@@ -53,7 +53,7 @@ list_title = Reconnectez vos comptes
 list_title_renew = Renouvelez vos connexions
 list_title_checking = Vérification de vos comptes
 list_title_accounts = Vos comptes
-list_text = Reconnectez chacun de ces comptes : { application } pourra ainsi continuer à utiliser vos données.
+list_text = Rétablissez les connexions qui ont pris fin : { application } pourra ainsi continuer à utiliser vos données.
 list_text_renew = Ces connexions prennent bientôt fin. Renouvelez chacune d’elles : { application } pourra ainsi continuer à utiliser vos données.
 list_next = Chaque bouton vous mène à digi.me, le service utilisé par { application } pour se connecter. Vous vous y identifiez auprès du service concerné, puis vous revenez ici. Nous ne voyons jamais votre mot de passe.
 list_not_yours = Ces comptes ne sont pas les vôtres ? Fermez cette page ; rien ne change.
@@ -62,7 +62,7 @@ account_dead_end = Cette page ne permet pas de le reconnecter. Retournez à { ap
 digime_ended = Votre connexion à digi.me a pris fin.
 digime_dead_end = Cette page ne permet pas de la renouveler. Retournez à { application } et connectez-vous de nouveau depuis là.
 done_title = Terminé
-done_service = Connexion rétablie : { service }.
+done_service = La connexion à { service } fonctionne.
 done_digime = Vous êtes connecté à digi.me.
 
 ## Nothing can be renewed from the page, or nothing is left
@@ -88,22 +88,23 @@ postpone_question = Reconnecter { service } plus tard ?
 postpone_question_all = Reconnecter vos comptes plus tard ?
 postpone_text =
     { $days ->
-        [one] Vous ne recevrez pas de rappel pendant { $days } jour. Ensuite, nous vous le rappellerons de nouveau.
-       *[other] Vous ne recevrez pas de rappel pendant { $days } jours. Ensuite, nous vous le rappellerons de nouveau.
+        [one] Vous ne recevrez pas de rappel pendant { $days } jour. Vous pouvez vous reconnecter à tout moment.
+       *[other] Vous ne recevrez pas de rappel pendant { $days } jours. Vous pouvez vous reconnecter à tout moment.
     }
 dismiss_question = Vous n’utilisez plus { service } ?
 dismiss_text = Vous ne recevrez plus de rappel concernant { service }, et { application } n’en recevra plus de nouvelles données. Vous pourrez vous reconnecter plus tard.
 choose_other = Reconnecter maintenant
-postponed_title = Nous vous le rappellerons plus tard
+postponed_title = Pas de rappel pour l’instant
 postponed_text = Vous ne recevrez pas de rappel avant le { $date }. Sans reconnexion, { application } ne reçoit pas de nouvelles données.
 
 ## How a reauthorization ended
 
-connected_title = Connexion rétablie : { service }
-connected_text = { application_start } peut de nouveau utiliser vos données. Vous n’avez rien d’autre à faire.
+connected_title = La connexion à { service } fonctionne
+connected_text = { application_start } peut continuer à utiliser vos données. Vous n’avez rien d’autre à faire.
 not_connected_title = Connexion non rétablie : { service }
 not_renewed_title = Connexion non renouvelée : { service }
-works_until = Rien n’a été modifié. Votre connexion fonctionne jusqu’au { $date }.
+works_until = Votre connexion fonctionne jusqu’au { $date }.
+still_works = Votre connexion fonctionne toujours.
 almost_done_title = C’est presque terminé
 almost_done_text = Ouvrez de nouveau le lien reçu, ou retournez à { application }.
 digime_again = Vous êtes de nouveau connecté à digi.me.
@@ -117,7 +118,7 @@ not_authorized = La connexion n’est pas encore terminée. Réessayez et confir
 account_not_found = digi.me ne connaît plus ce compte.
 wrong_account = Vous avez utilisé un autre compte { service_at }.
 use_account = Utilisez celui qui s’affiche comme { $username }.
-wrong_user = Vous vous êtes identifié sur digi.me en tant qu’une autre personne. Rien n’a été modifié. Identifiez-vous en tant que la personne qui avait établi la connexion.
+wrong_user = Vous vous êtes identifié sur digi.me avec le compte d’une autre personne. Rien n’a été modifié. Identifiez-vous avec le compte de la personne qui avait établi la connexion.
 server_error = Une erreur s’est produite de notre côté. Vous n’avez rien fait de mal. Réessayez dans quelques minutes.
 try_again_at = Pour réessayer, retournez à { application }.
 connect_again_at = Retournez à { application } et connectez de nouveau le compte depuis là.

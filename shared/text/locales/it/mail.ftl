@@ -58,7 +58,7 @@ mail_stop_without_link = Per non ricevere più queste e-mail, scegli «Annulla i
 ## The page that stops the mails
 
 unsubscribe_title = Non ricevere più queste e-mail?
-unsubscribe_text = Non ricevi più e-mail sui tuoi collegamenti. Se uno di essi termina, { application } non ne riceve nuovi dati finché non lo ricolleghi.
+unsubscribe_text = Se le interrompi, non ricevi più e-mail sui tuoi collegamenti. Se uno di essi termina, { application } non ne riceve nuovi dati finché non lo ricolleghi.
 unsubscribe_button = Interrompi le e-mail
 unsubscribed_title = Non ricevi più queste e-mail
 unsubscribed_text = Non è cambiato altro. Per riceverle di nuovo, avvisa { application }.

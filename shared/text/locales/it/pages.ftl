@@ -12,7 +12,7 @@ try_again_button = Riprova
 
 reconnect_title = Ricollega { service }
 reconnect_text = Il tuo collegamento con { service } è terminato. Ricollegalo, così { application } può continuare a usare i tuoi dati.
-renew_title = Rinnova { service }
+renew_title = Rinnova il collegamento con { service }
 renew_text = Il tuo collegamento con { service } termina il { $date }. Rinnovalo ora, così { application } può continuare a usare i tuoi dati.
 renew_safe = Fino ad allora funziona. Se annulli, non cambia nulla.
 checking_title = Verifica in corso: { service }
@@ -36,7 +36,7 @@ next_back = Torni qui e noi verifichiamo che il collegamento funzioni.
 
 reconnect_button = Ricollega { service }
 reconnect_again_button = Ricollega di nuovo
-renew_button = Rinnova { service }
+renew_button = Rinnova il collegamento con { service }
 digime_button = Ricollegati a digi.me
 postpone_button = Non ora
 dismiss_button = Non lo uso più
@@ -53,7 +53,7 @@ list_title = Ricollega i tuoi account
 list_title_renew = Rinnova i tuoi collegamenti
 list_title_checking = Verifica dei tuoi account in corso
 list_title_accounts = I tuoi account
-list_text = Ricollega ciascuno di questi account, così { application } può continuare a usare i tuoi dati.
+list_text = Ripristina i collegamenti terminati, così { application } può continuare a usare i tuoi dati.
 list_text_renew = Questi collegamenti stanno per terminare. Rinnovali uno per uno, così { application } può continuare a usare i tuoi dati.
 list_next = Ogni pulsante ti porta su digi.me, il servizio che { application } usa per collegarsi. Lì accedi al servizio scelto e poi torni qui. Noi non vediamo mai la tua password.
 list_not_yours = Non sono i tuoi account? Chiudi questa pagina; non cambia nulla.
@@ -88,22 +88,23 @@ postpone_question = Vuoi ricollegare { service } più tardi?
 postpone_question_all = Vuoi ricollegare i tuoi account più tardi?
 postpone_text =
     { $days ->
-        [one] Per un giorno non riceverai promemoria. Poi te lo ricorderemo di nuovo.
-       *[other] Per { $days } giorni non riceverai promemoria. Poi te lo ricorderemo di nuovo.
+        [one] Per un giorno non riceverai promemoria. Puoi ricollegarti in qualsiasi momento.
+       *[other] Per { $days } giorni non riceverai promemoria. Puoi ricollegarti in qualsiasi momento.
     }
 dismiss_question = Non usi più { service }?
 dismiss_text = Non riceverai altri promemoria su { service }, e { application } non ne riceverà nuovi dati. Puoi ricollegarlo più tardi.
 choose_other = Ricollega ora
-postponed_title = Te lo ricorderemo più tardi
+postponed_title = Nessun promemoria per ora
 postponed_text = Non riceverai promemoria prima di questa data: { $date }. Finché non ti ricolleghi, { application } non riceve nuovi dati.
 
 ## How a reauthorization ended
 
-connected_title = Il collegamento con { service } è ristabilito
-connected_text = { application_start } può usare di nuovo i tuoi dati. Non devi fare altro.
+connected_title = Il collegamento con { service } è attivo
+connected_text = { application_start } può continuare a usare i tuoi dati. Non devi fare altro.
 not_connected_title = Il collegamento con { service } non è ristabilito
 not_renewed_title = Il collegamento con { service } non è stato rinnovato
-works_until = Non è cambiato nulla. Il tuo collegamento funziona fino a questa data: { $date }.
+works_until = Il tuo collegamento funziona fino a questa data: { $date }.
+still_works = Il tuo collegamento funziona ancora.
 almost_done_title = Hai quasi finito
 almost_done_text = Apri ancora una volta il link che hai ricevuto, oppure torna { application_to }.
 digime_again = Il collegamento con digi.me è ristabilito.

@@ -58,7 +58,7 @@ mail_stop_without_link = Wilt u deze e-mails niet meer? Kies Afmelden in uw e-ma
 ## The page that stops the mails
 
 unsubscribe_title = Deze e-mails stoppen?
-unsubscribe_text = U krijgt geen e-mails meer over uw verbindingen. Als er een eindigt, krijgt { application } er geen nieuwe gegevens van tot u opnieuw verbindt.
+unsubscribe_text = Als u ze stopt, krijgt u geen e-mails meer over uw verbindingen. Als er een eindigt, krijgt { application } er geen nieuwe gegevens van tot u opnieuw verbindt.
 unsubscribe_button = E-mails stoppen
 unsubscribed_title = U krijgt deze e-mails niet meer
 unsubscribed_text = Verder is er niets veranderd. Wilt u ze weer krijgen, laat het { application } dan weten.

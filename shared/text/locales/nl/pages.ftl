@@ -11,14 +11,14 @@ try_again_button = Opnieuw proberen
 
 reconnect_title = Verbind { service } opnieuw
 reconnect_text = Uw verbinding met { service } is beëindigd. Verbind opnieuw, zodat { application } uw gegevens kan blijven gebruiken.
-renew_title = Vernieuw { service }
+renew_title = Vernieuw de verbinding met { service }
 renew_text = Uw verbinding met { service } eindigt op { $date }. Vernieuw de verbinding nu, zodat { application } uw gegevens kan blijven gebruiken.
 renew_safe = Tot die dag werkt de verbinding. Als u annuleert, verandert er niets.
 checking_title = { service_start } wordt gecontroleerd
 checking_text = We controleren uw verbinding. U hoeft niets te doen.
 dismissed_title = U gebruikt { service } niet meer
 dismissed_text = U hebt aangegeven dat u { service } niet meer gebruikt. U krijgt hierover geen herinneringen meer. U kunt nog steeds opnieuw verbinden.
-label_account = Rekening of account
+label_account = Account
 label_ended = Beëindigd op
 label_works_until = Werkt tot
 not_yours = Niet van u? Sluit deze pagina; er verandert niets.
@@ -35,7 +35,7 @@ next_back = U komt terug en wij controleren of de verbinding werkt.
 
 reconnect_button = Verbind { service } opnieuw
 reconnect_again_button = Opnieuw verbinden
-renew_button = Vernieuw { service }
+renew_button = Vernieuw de verbinding met { service }
 digime_button = Opnieuw verbinden met digi.me
 postpone_button = Niet nu
 dismiss_button = Ik gebruik dit niet meer
@@ -52,7 +52,7 @@ list_title = Verbind uw accounts opnieuw
 list_title_renew = Vernieuw uw verbindingen
 list_title_checking = Uw verbindingen worden gecontroleerd
 list_title_accounts = Uw accounts
-list_text = Verbind deze accounts één voor één opnieuw, zodat { application } uw gegevens kan blijven gebruiken.
+list_text = Herstel de beëindigde verbindingen, zodat { application } uw gegevens kan blijven gebruiken.
 list_text_renew = Deze verbindingen eindigen binnenkort. Vernieuw ze één voor één, zodat { application } uw gegevens kan blijven gebruiken.
 list_next = Elke knop brengt u naar digi.me, de dienst waarmee { application } verbinding maakt. Daar logt u in bij de dienst, en u komt dan terug. Wij zien uw wachtwoord nooit.
 list_not_yours = Niet uw accounts? Sluit deze pagina; er verandert niets.
@@ -87,22 +87,23 @@ postpone_question = { service_start } later opnieuw verbinden?
 postpone_question_all = Uw accounts later opnieuw verbinden?
 postpone_text =
     { $days ->
-        [one] U krijgt één dag lang geen herinnering. Daarna herinneren we u er weer aan.
-       *[other] U krijgt { $days } dagen lang geen herinnering. Daarna herinneren we u er weer aan.
+        [one] U krijgt één dag lang geen herinnering. U kunt altijd opnieuw verbinden.
+       *[other] U krijgt { $days } dagen lang geen herinnering. U kunt altijd opnieuw verbinden.
     }
 dismiss_question = Gebruikt u { service } niet meer?
 dismiss_text = U krijgt geen herinneringen meer over { service }, en { application } krijgt er geen nieuwe gegevens meer van. U kunt later opnieuw verbinden.
 choose_other = Toch nu opnieuw verbinden
-postponed_title = We herinneren u er later aan
+postponed_title = Voorlopig geen herinnering
 postponed_text = U krijgt vóór { $date } geen herinnering. Totdat u opnieuw verbindt, krijgt { application } geen nieuwe gegevens.
 
 ## How a reauthorization ended
 
-connected_title = { service_start } is weer verbonden
-connected_text = { application_start } kan uw gegevens weer gebruiken. U hoeft verder niets te doen.
+connected_title = { service_start } is verbonden
+connected_text = { application_start } kan uw gegevens blijven gebruiken. U hoeft verder niets te doen.
 not_connected_title = { service_start } is niet verbonden
-not_renewed_title = { service_start } is niet vernieuwd
-works_until = Er is niets veranderd. Uw verbinding werkt tot { $date }.
+not_renewed_title = De verbinding met { service } is niet vernieuwd
+works_until = Uw verbinding werkt tot { $date }.
+still_works = Uw verbinding werkt nog.
 almost_done_title = Bijna klaar
 almost_done_text = Open de link die u hebt ontvangen nog een keer, of ga terug naar { application }.
 digime_again = U bent weer verbonden met digi.me.
@@ -113,13 +114,13 @@ cancelled_at = U hebt geannuleerd bij { service }.
 invalid_code = De pagina stond te lang open of is twee keer geopend. Er is niets veranderd. Probeer het opnieuw en wacht tussendoor niet te lang.
 onboard_error = { service_start } heeft de aanmelding niet geaccepteerd. Controleer of u bij { service } zelf kunt inloggen en probeer het dan opnieuw.
 not_authorized = De verbinding is nog niet voltooid. Probeer het opnieuw en bevestig elke stap bij { service }.
-account_not_found = digi.me kent deze account niet meer.
-wrong_account = U hebt een andere account bij { service } gebruikt.
-use_account = Gebruik de account die wordt getoond als { $username }.
+account_not_found = digi.me kent dit account niet meer.
+wrong_account = U hebt een ander account bij { service } gebruikt.
+use_account = Gebruik het account dat wordt getoond als { $username }.
 wrong_user = U bent bij digi.me ingelogd als iemand anders. Er is niets veranderd. Log in als de persoon die eerder de verbinding heeft gemaakt.
 server_error = Er is bij ons iets misgegaan. U hebt niets verkeerd gedaan. Probeer het over een paar minuten opnieuw.
 try_again_at = Ga terug naar { application } om het opnieuw te proberen.
-connect_again_at = Ga terug naar { application } en maak daar opnieuw verbinding met deze account.
+connect_again_at = Ga terug naar { application } en maak daar opnieuw verbinding met dit account.
 reference = Referentie voor de helpdesk: { $code }
 
 ## Errors

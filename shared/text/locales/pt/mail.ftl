@@ -58,7 +58,7 @@ mail_stop_without_link = Para deixar de receber estes e-mails, escolha «Anular 
 ## The page that stops the mails
 
 unsubscribe_title = Deixar de receber estes e-mails?
-unsubscribe_text = Não recebe mais e-mails sobre as suas ligações. Se uma delas terminar, { application } não recebe novos dados dela até que a restabeleça.
+unsubscribe_text = Se os parar, deixa de receber e-mails sobre as suas ligações. Se uma delas terminar, { application } não recebe novos dados dela até que a restabeleça.
 unsubscribe_button = Parar os e-mails
 unsubscribed_title = Já não recebe estes e-mails
 unsubscribed_text = Nada mais foi alterado. Para voltar a recebê-los, contacte { application }.

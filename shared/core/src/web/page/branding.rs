@@ -132,6 +132,17 @@ mod tests {
         }
     }
 
+    /// A filter or another colour would change the contrast of the text, which is computed for the colours at rest.
+    #[test]
+    fn hovering_changes_no_colour() {
+        let rules: Vec<_> = STYLE.split('}').filter_map(|rule| rule.split_once('{')).collect();
+        let of_hover: Vec<_> = rules.iter().filter(|(selector, _)| selector.contains(":hover")).collect();
+        assert_eq!(of_hover.len(), 1);
+        for declaration in of_hover.iter().flat_map(|(_, declarations)| declarations.split(';')) {
+            assert!(declaration.starts_with("text-"), "{declaration}");
+        }
+    }
+
     #[test]
     fn the_default_locale_is_the_default_language_if_it_is_one() {
         assert_eq!(branding("DEFAULT_LOCALE", "nl-BE").unwrap().default_language(), Language::Dutch);

@@ -176,6 +176,13 @@ impl<'a> Pages<'a> {
             None => html! { p { (texts.back_text(application)) } },
         }
     }
+
+    /// The way back to the application, on a page whose primary action is another.
+    #[must_use]
+    pub fn secondary_way_back(&self, return_url: &ReturnUrl) -> Markup {
+        let label = self.texts.back_button(self.application());
+        html! { p.back { a class="button secondary" href=(return_url.origin()) { (label) } } }
+    }
 }
 
 fn optional(image: Option<&Image>) -> Markup {
