@@ -57,7 +57,7 @@ pub struct Account {
 /// zone: every other write leaves the planning to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum NoticePlan {
-    /// Never.
+    /// Never, until another write changes that.
     #[default]
     Nothing,
     /// As soon as possible: what the plan depends on has changed.
@@ -435,10 +435,17 @@ impl Account {
         if self.username.is_none() {
             self.username.clone_from(&listed.username);
         }
-        if matches!(self.status, Status::Active { .. }) && before != self.expiry_inputs() {
+        let expires_otherwise = matches!(self.status, Status::Active { .. }) && before != self.expiry_inputs();
+        if expires_otherwise || self.was_never_planned() {
             self.notices = NoticePlan::Unplanned;
         }
         self
+    }
+
+    /// Whether a notice may follow, and no sweep looks at the account: it is new, or was stored by a version of this service that
+    /// planned nothing.
+    fn was_never_planned(&self) -> bool {
+        self.notices == NoticePlan::Nothing && matches!(self.status, Status::Active { .. } | Status::ReauthRequired(_))
     }
 
     /// What the expiry of an active account's authorization depends on, besides its reads.
