@@ -28,7 +28,7 @@ const SLICE: usize = 50;
 const CONCURRENCY: usize = 16;
 /// Shards that are worked through at the same time.
 const SHARDS_AT_ONCE: usize = 4;
-/// When so many items at the beginning of a slice are no longer due, another sweep works through it.
+/// When so many items at the beginning of a slice are no longer due, another sweep most likely works through it.
 const LOST_IN_A_ROW: usize = 3;
 /// The remaining time that a change of an item in AWS requires: a call takes up to 6 seconds.
 const CHANGE_TIME: Duration = Duration::from_secs(8);
@@ -92,7 +92,7 @@ impl<'a> Run<'a> {
         self.sweep.authorized.store.due_of_shard(self.kind, shard, self.begun_at, SLICE, Some(next)).await
     }
 
-    /// The items at the beginning are processed one by one, until it is clear that no other sweep works through the slice.
+    /// The items at the beginning are processed one by one, until one was still due: no other sweep works through the slice.
     async fn work_through_slice(&self, items: Vec<DueItem>, at_once: usize) -> Vec<SweepOutcome> {
         let (mut items, mut outcomes) = (items.into_iter(), Vec::new());
         while outcomes.iter().all(|outcome| *outcome == SweepOutcome::Lost) {

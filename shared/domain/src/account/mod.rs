@@ -435,17 +435,12 @@ impl Account {
         if self.username.is_none() {
             self.username.clone_from(&listed.username);
         }
-        let expires_otherwise = matches!(self.status, Status::Active { .. }) && before != self.expiry_inputs();
-        if expires_otherwise || self.was_never_planned() {
+        // Without a plan, the account is new, or was stored by a version of this service that planned nothing.
+        let has_no_plan = self.notices == NoticePlan::Nothing;
+        if matches!(self.status, Status::Active { .. }) && (has_no_plan || before != self.expiry_inputs()) {
             self.notices = NoticePlan::Unplanned;
         }
         self
-    }
-
-    /// Whether a notice may follow, and no sweep looks at the account: it is new, or was stored by a version of this service that
-    /// planned nothing.
-    fn was_never_planned(&self) -> bool {
-        self.notices == NoticePlan::Nothing && matches!(self.status, Status::Active { .. } | Status::ReauthRequired(_))
     }
 
     /// What the expiry of an active account's authorization depends on, besides its reads.

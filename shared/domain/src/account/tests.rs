@@ -170,7 +170,7 @@ fn the_list_lets_the_sweep_plan_what_an_earlier_version_stored_without_a_plan() 
     let known = account(ACTIVE).described(&listed("bob", true));
     for (status, plan, expected) in [
         (ACTIVE, NoticePlan::Nothing, NoticePlan::Unplanned),
-        (Status::ReauthRequired(episode(1)), NoticePlan::Nothing, NoticePlan::Unplanned),
+        (Status::ReauthRequired(episode(1)), NoticePlan::Nothing, NoticePlan::Nothing),
         (ACTIVE, NoticePlan::At(time(NOW)), NoticePlan::At(time(NOW))),
         (Status::Dismissed { episode: episode(1), dismissed_at: time(NOW) }, NoticePlan::Nothing, NoticePlan::Nothing),
     ] {
