@@ -12,6 +12,7 @@ mod crashes;
 mod dependency_failures;
 mod digime_client;
 mod digime_http2;
+mod due_items;
 mod erasure;
 mod failures;
 mod healing;

@@ -290,6 +290,29 @@ async fn an_idle_lifetime_begins_anew_with_each_read() {
     assert_eq!(warnings[0].0.strftime("%F").to_string(), "2026-12-13");
 }
 
+/// Makes the bank account one of a version of this service that planned nothing.
+fn remove_plan(world: &World) {
+    let is_account = |item: &Value| item["SK"]["S"] == format!("ACCOUNT#{BANK}");
+    let mut account = world.items().into_iter().find(is_account).expect("the account");
+    account.as_object_mut().unwrap().retain(|name, _| !["dueShard", "dueAt", "warned"].contains(&name.as_str()));
+    let items = serde_json::from_value(json!([account])).unwrap();
+    world.system.database.import_items(names::TABLE, items, Default::default()).unwrap();
+}
+
+#[tokio::test]
+async fn an_account_of_an_earlier_version_is_warned_after_the_next_list() {
+    let world = World::builder().setting("SERVICE_LIFETIMES", "meadow BANK=idle 20d").start().await;
+    world.hand_in(DEMO_USER, None, &healthy(BANK)).await;
+    remove_plan(&world);
+    assert!(of_kind(&sweep_hourly(&world, 24).await, "account.authorization_expiring").is_empty());
+    let list = format!("/users/{DEMO_USER}/accounts?refresh=true");
+    assert_eq!(world.get(&list).await.status.as_u16(), 200);
+    let published = sweep_hourly(&world, 20 * 24).await;
+    let days: Vec<_> =
+        of_kind(&published, "account.authorization_expiring").iter().map(|(_, event)| event.days_left).collect();
+    assert_eq!(days, [Some(14), Some(7), Some(1)]);
+}
+
 /// Puts accounts that need their user into the table, without the functions: of `user-<number>`, told a day and an hour ago.
 fn import_due(world: &World, count: usize) {
     let text = |text: String| json!({"S": text});

@@ -107,7 +107,7 @@ async fn a_reauthorization_that_is_gone_does_not_keep_its_account_waiting() {
 }
 
 #[tokio::test]
-async fn events_are_put_back_first_and_a_digime_that_fails_is_not_asked_for_every_account() {
+async fn events_are_put_back_and_a_digime_that_fails_is_not_asked_for_every_account() {
     let world = World::builder().expect_leftovers().start().await;
     let control = world.system.simulator.control();
     for number in 0..40 {

@@ -67,8 +67,8 @@ impl Table {
 
     /// The due items of a kind.
     pub(crate) async fn due(&self, kind: DueKind) -> Vec<DueItem> {
-        let shards = self.store.due(kind, self.now(), 10).await.expect("the index can be read");
-        shards.into_iter().flat_map(|shard| shard.items).collect()
+        let shards = self.store.due(kind, self.now(), 10).await;
+        shards.into_iter().flat_map(|shard| shard.expect("the index can be read").items).collect()
     }
 
     pub(crate) fn now(&self) -> Timestamp {

@@ -15,7 +15,10 @@ mod verify;
 use std::{sync::Arc, time::Duration};
 
 use digime::ambient::Ambient;
-use futures::future::{join, join3};
+use futures::{
+    FutureExt,
+    future::{join, join_all, join3},
+};
 use lambda_runtime::Error;
 use reauth_core::{
     authorized_client::{AuthorizedClient, AuthorizedClientError},
@@ -37,7 +40,7 @@ use crate::{
     operator::Operator,
     outages::Outages,
     slices::Run,
-    summary::{Summary, SweepOutcome},
+    summary::{RunResult, Summary, SweepOutcome},
 };
 
 /// An item that was claimed is due again after this time, unless what it was claimed for is done by then.
@@ -147,19 +150,24 @@ impl Function for SweepAccounts {
 }
 
 impl SweepAccounts {
-    /// Processes due items, kind by kind: first events, which are quick and matter most.
+    /// Processes due items. The kinds are listed one after another, over the connections that the warm-up has opened, and
+    /// processed side by side: none waits for another. What cannot be listed does not affect the rest.
     async fn process_due_items(&self, invocation: &Invocation) -> Result<Summary, StoreError> {
-        let mut summary = Summary::default();
-        for kind in [DueKind::Event, DueKind::Grant, DueKind::Notice, DueKind::Mail, DueKind::Verification] {
+        let (mut runs, mut result) = (Vec::new(), RunResult::default());
+        for kind in DueKind::ALL {
             // A service that writes to nobody has no mails to look for.
             if kind == DueKind::Mail && self.emails_queue.is_none() {
                 continue;
             }
             let run = Run::new(self, invocation, kind);
-            summary = summary.with(&Box::pin(run.work_through()).await?);
+            let (shards, not_listed) = run.list().await;
+            result = result.and(not_listed);
+            runs.push(run.work_through(shards).boxed());
         }
-        Ok(summary)
+        let RunResult { summary, error } = join_all(runs).await.into_iter().fold(result, RunResult::and);
+        error.map_or(Ok(summary), Err)
     }
+
     /// Puts an event on the queue again. The event is rescheduled first: if this process ends before the message is
     /// sent, the event is due again.
     #[instrument(skip_all, fields(user_id = %item.user_id, account_id = item.account_id(), contract_id = item.contract_id()))]

@@ -13,16 +13,14 @@ use reauth_domain::{
     Account, Grant, Outcome, Signal, UserId,
     account::NoticePlan,
     contact::TimeZoneName,
-    notices::{Circumstances, Lifetimes, NextNotice, NextWarning, ReminderSchedule},
+    notice_rate::minute_of,
+    notices::{Circumstances, Lifetimes, NextNotice, NextWarning, ReminderSchedule, Wait},
     outage::resume_at,
     time::after,
 };
 use tracing::instrument;
 
 use crate::{RETRY_INTERVAL, SweepAccounts, SweepError, summary::SweepOutcome};
-
-/// A grant of which no warning can be told in this minute is due in the next one.
-const MINUTE: Duration = Duration::from_secs(60);
 
 /// What the sweep is told about notices.
 #[derive(Debug)]
@@ -45,20 +43,10 @@ impl NoticeSettings {
 }
 
 impl SweepAccounts {
-    /// Tells the notice of an account that is due, or plans its next one.
+    /// Tells the notice of an account that is due, or plans its next one. The account is claimed first: if this process ends in
+    /// between, it is due again.
     #[instrument(skip_all, fields(trace_id = %context.traceparent.trace_id(), user_id = %item.user_id, account_id = item.account_id()))]
     pub(crate) async fn notice(&self, item: &DueItem, context: RequestContext) -> Result<SweepOutcome, SweepError> {
-        if !self.notice_budget.take().await? {
-            return Ok(SweepOutcome::Held);
-        }
-        let outcome = self.tell_or_plan(item, context).await;
-        if !matches!(outcome, Ok(SweepOutcome::Reminded | SweepOutcome::Warned)) {
-            self.notice_budget.give_back().await;
-        }
-        Ok(outcome?)
-    }
-
-    async fn tell_or_plan(&self, item: &DueItem, context: RequestContext) -> Result<SweepOutcome, StoreError> {
         let store = &self.authorized.store;
         let until = after(context.triggered_at, RETRY_INTERVAL);
         let Some(claimed) = store.claim_account(item, until).await? else { return Ok(SweepOutcome::Lost) };
@@ -88,21 +76,44 @@ impl SweepAccounts {
                 return Ok(SweepOutcome::Planned);
             }
         };
-        self.tell(claimed, signal, &circumstances, context)
-            .await
-            .map(|told| if told { outcome } else { SweepOutcome::Open })
+        match self.within_rate(self.tell(&claimed, signal, &circumstances, context)).await? {
+            Some(true) => Ok(outcome),
+            Some(false) => Ok(SweepOutcome::Open),
+            None => {
+                let wait = Wait { plan: NoticePlan::At(next_minute(now)), warned: account.warned.clone() };
+                store.plan_account(&claimed, &wait).await?;
+                Ok(SweepOutcome::Held)
+            }
+        }
+    }
+
+    /// Tells a notice as one of those of this minute. `None` if the minute has none left.
+    async fn within_rate(
+        &self,
+        tell: impl Future<Output = Result<bool, StoreError>>,
+    ) -> Result<Option<bool>, StoreError> {
+        if !self.notice_budget.take().await? {
+            return Ok(None);
+        }
+        let told = tell.await?;
+        if !told {
+            self.notice_budget.give_back().await;
+        }
+        Ok(Some(told))
     }
 
     /// Writes a notice, and plans the next one in the same transaction. False if the account has changed since it was claimed:
     /// that change made it due again.
     async fn tell(
         &self,
-        claimed: Versioned<Account>,
+        claimed: &Versioned<Account>,
         signal: Signal,
         circumstances: &Circumstances<'_>,
         context: RequestContext,
     ) -> Result<bool, StoreError> {
-        let Outcome::Changed(mut change) = claimed.value.take(signal, circumstances.now) else { return Ok(false) };
+        let Outcome::Changed(mut change) = claimed.value.clone().take(signal, circumstances.now) else {
+            return Ok(false);
+        };
         change.account.notices = match change.account.next_notice(circumstances) {
             NextNotice::Wait(wait) => wait.plan,
             NextNotice::Remind | NextNotice::Warn(_) => NoticePlan::Unplanned,
@@ -149,19 +160,18 @@ impl SweepAccounts {
         let zone = self.zone_of(&grant.user_id).await?;
         let now = self.ambient.now();
         let (next, warned) = match grant.next_warning(&zone, now) {
-            NextWarning::Now { days_left } if self.notice_budget.take().await? => {
-                let told = self.warn_of_grant(claimed, days_left, context).await;
-                if !matches!(told, Ok(true)) {
-                    self.notice_budget.give_back().await;
-                }
-                return Ok(if told? { SweepOutcome::Warned } else { SweepOutcome::Open });
-            }
-            NextWarning::Now { .. } => {
-                store.plan_grant(&claimed, until, after(now, MINUTE), None).await?;
-                return Ok(SweepOutcome::Held);
+            NextWarning::Now { days_left } => {
+                return match self.within_rate(self.warn_of_grant(&claimed, days_left, context)).await? {
+                    Some(true) => Ok(SweepOutcome::Warned),
+                    Some(false) => Ok(SweepOutcome::Open),
+                    None => {
+                        store.plan_grant(&claimed, until, next_minute(now), grant.warned.as_ref()).await?;
+                        Ok(SweepOutcome::Held)
+                    }
+                };
             }
             NextWarning::Later { at, warned } => (at, Some(warned)),
-            NextWarning::Never => (grant.tokens.refresh.expires_at, None),
+            NextWarning::Never => (grant.tokens.refresh.expires_at, grant.warned.clone()),
         };
         store.plan_grant(&claimed, until, next, warned.as_ref()).await?;
         Ok(SweepOutcome::Planned)
@@ -170,14 +180,14 @@ impl SweepAccounts {
     /// The write makes the grant due again: the next warning is planned then.
     async fn warn_of_grant(
         &self,
-        claimed: Versioned<Grant>,
+        claimed: &Versioned<Grant>,
         days_left: u32,
         context: RequestContext,
     ) -> Result<bool, StoreError> {
         let condition = GrantCondition::Version(claimed.version);
         // A write would end the lease. The grant is due again in some minutes.
         let is_leased = claimed.value.leased_until.is_some_and(|until| self.ambient.now() < until);
-        let Some(change) = claimed.value.warned_of(days_left, self.ambient.now()).filter(|_| !is_leased) else {
+        let Some(change) = claimed.value.clone().warned_of(days_left, self.ambient.now()).filter(|_| !is_leased) else {
             return Ok(false);
         };
         match Box::pin(self.authorized.store.put_grant(change, condition, None, context)).await {
@@ -197,4 +207,9 @@ impl SweepAccounts {
         let open = self.authorized.store.open_outages([service]).await?;
         Ok(open.get(service).map(|until| resume_at(*until, &account.user_id)))
     }
+}
+
+/// When a notice is due for which this minute has none left.
+fn next_minute(now: Timestamp) -> Timestamp {
+    after(minute_of(now), Duration::from_secs(60))
 }

@@ -1,7 +1,7 @@
 //! Tells the operator, on the alarm topic, when the state of the webhook's endpoint changes, and when a service is probably
 //! down.
 //!
-//! A state is marked as being told first, so that of two sweeps one tells it. If this process ends before the topic has the
+//! A sweep claims a state before it tells it, so that of two sweeps one does. If this process ends before the topic has the
 //! notice, another sweep tells it two minutes later; if it ends after that, the operator is told twice.
 
 use aws_sdk_sns::{Client, error::BuildError, types::MessageAttributeValue};
@@ -79,7 +79,7 @@ impl Operator {
         Ok(())
     }
 
-    /// Publishes a notice that is marked as being told, and then records that it is told.
+    /// Publishes a notice of a claimed state, and then records that the operator was told.
     async fn publish<T>(
         &self,
         notice: &OperatorNotice,

@@ -1,31 +1,34 @@
 //! Works through due items in slices. Several sweeps at once do no work twice: each claims an item before it processes it.
-//! Each begins with another shard, so that they seldom meet; where they meet, one leaves the shard to the other.
+//! Each begins with another shard, so that they seldom meet. Where they meet, one leaves the slice to the other.
+//!
+//! The index is eventually consistent: it can still contain items that this sweep has just rescheduled. So each slice is read
+//! behind the one before, and a run tries each item once.
 
 use std::{
     sync::atomic::{AtomicU32, Ordering},
     time::Duration,
 };
 
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, stream};
+use jiff::Timestamp;
 use reauth_core::{
     error::Chain,
     lambda::Invocation,
-    store::{DueItem, DueKind, DueShard, StoreError},
+    store::{DueItem, DueKind, DuePosition, DueShard, StoreError},
 };
 
 use crate::{
     SweepAccounts, SweepError,
-    summary::{Summary, SweepOutcome},
+    summary::{RunResult, Summary, SweepOutcome},
 };
 
 /// Items that are read from a shard at a time.
 const SLICE: usize = 50;
-/// Items that are processed at the same time.
+/// Items of one kind that are processed at the same time.
 const CONCURRENCY: usize = 16;
 /// Shards that are worked through at the same time.
 const SHARDS_AT_ONCE: usize = 4;
-/// When another sweep was first with so many items in a row, it works on the shard. The index is eventually consistent, so that
-/// a single one may just be no longer due.
+/// When so many items at the beginning of a slice are no longer due, another sweep most likely works through it.
 const LOST_IN_A_ROW: usize = 3;
 /// The remaining time that a change of an item in AWS requires: a call takes up to 6 seconds.
 const CHANGE_TIME: Duration = Duration::from_secs(8);
@@ -35,55 +38,75 @@ const VERIFICATION_TIME: Duration = Duration::from_secs(15);
 /// down, and the next sweep verifies the remaining accounts.
 const MAX_OUTAGES_IN_A_ROW: u32 = 5;
 
-/// One run of the sweep through the due items of one kind.
+/// One run of the sweep through the items of one kind that are due when it begins.
 pub(crate) struct Run<'a> {
     sweep: &'a SweepAccounts,
     invocation: &'a Invocation,
     kind: DueKind,
+    begun_at: Timestamp,
     outages_in_a_row: AtomicU32,
 }
 
 impl<'a> Run<'a> {
     pub(crate) fn new(sweep: &'a SweepAccounts, invocation: &'a Invocation, kind: DueKind) -> Self {
-        Self { sweep, invocation, kind, outages_in_a_row: AtomicU32::new(0) }
+        Self { sweep, invocation, kind, begun_at: sweep.ambient.now(), outages_in_a_row: AtomicU32::new(0) }
     }
 
-    /// Processes the due items, until there are none, or an item is left: the time is too short, or something is down.
-    pub(crate) async fn work_through(&self) -> Result<Summary, StoreError> {
-        let (store, ambient) = (&self.sweep.authorized.store, &self.sweep.ambient);
-        let mut shards = store.due(self.kind, ambient.now(), SLICE).await?;
-        let first = usize::from(u16::from_be_bytes(ambient.bytes())) % shards.len().max(1);
+    /// The first slice of each shard that has due items. The result has the error of a shard that could not be listed.
+    pub(crate) async fn list(&self) -> (Vec<DueShard>, RunResult) {
+        let (mut shards, mut result) = (Vec::new(), RunResult::default());
+        for listed in self.sweep.authorized.store.due(self.kind, self.begun_at, SLICE).await {
+            match listed {
+                Ok(shard) => shards.push(shard),
+                Err(error) => result = result.and(self.not_listed(error)),
+            }
+        }
+        shards.retain(|shard| !shard.items.is_empty() || shard.next.is_some());
+        (shards, result)
+    }
+
+    /// Processes the due items of the shards, until there are none, or an item is left: the time is too short, or something is
+    /// down. A shard that fails does not affect the others.
+    pub(crate) async fn work_through(self, mut shards: Vec<DueShard>) -> RunResult {
+        let first = usize::from(u16::from_be_bytes(self.sweep.ambient.bytes())) % shards.len().max(1);
         shards.rotate_left(first);
         let at_once = CONCURRENCY / shards.len().clamp(1, SHARDS_AT_ONCE);
         let worked = shards.into_iter().map(|shard| Box::pin(self.work_through_shard(shard, at_once)));
-        let summaries = stream::iter(worked).buffer_unordered(SHARDS_AT_ONCE);
-        summaries.try_fold(Summary::default(), |whole, part| async move { Ok(whole.with(&part)) }).await
+        let worked: Vec<_> = stream::iter(worked).buffer_unordered(SHARDS_AT_ONCE).collect().await;
+        worked.into_iter().fold(RunResult::default(), RunResult::and)
     }
 
-    async fn work_through_shard(
-        &self,
-        DueShard { number, mut items }: DueShard,
-        at_once: usize,
-    ) -> Result<Summary, StoreError> {
+    async fn work_through_shard(&self, mut shard: DueShard, at_once: usize) -> RunResult {
         let mut summary = Summary::default();
         loop {
-            let mut items_of_slice = items.into_iter();
-            let mut lost = 0;
-            let first = loop {
-                let Some(item) = items_of_slice.next() else { return Ok(summary) };
-                match self.process(item).await {
-                    SweepOutcome::Lost if lost + 1 == LOST_IN_A_ROW => return Ok(summary),
-                    SweepOutcome::Lost => lost += 1,
-                    outcome => break outcome,
-                }
+            let can_go_on = summary.add(&self.work_through_slice(shard.items, at_once).await);
+            let Some(next) = shard.next.filter(|_| can_go_on) else { return summary.into() };
+            shard = match self.next_slice(shard.number, next).await {
+                Ok(shard) => shard,
+                Err(error) => return RunResult::from(summary).and(self.not_listed(error)),
             };
-            let rest = stream::iter(items_of_slice).map(|item| self.process(item)).buffer_unordered(at_once);
-            if !summary.add(&stream::iter([first]).chain(rest).collect::<Vec<_>>().await) {
-                return Ok(summary);
-            }
-            let (store, now) = (&self.sweep.authorized.store, self.sweep.ambient.now());
-            items = store.due_of_shard(self.kind, number, now, SLICE).await?.items;
         }
+    }
+
+    async fn next_slice(&self, shard: u8, next: DuePosition) -> Result<DueShard, StoreError> {
+        self.sweep.authorized.store.due_of_shard(self.kind, shard, self.begun_at, SLICE, Some(next)).await
+    }
+
+    /// The items at the beginning are processed one by one, until one was still due: no other sweep works through the slice.
+    async fn work_through_slice(&self, items: Vec<DueItem>, at_once: usize) -> Vec<SweepOutcome> {
+        let (mut items, mut outcomes) = (items.into_iter(), Vec::new());
+        while outcomes.iter().all(|outcome| *outcome == SweepOutcome::Lost) {
+            let Some(item) = items.next().filter(|_| outcomes.len() < LOST_IN_A_ROW) else { return outcomes };
+            outcomes.push(self.process(item).await);
+        }
+        let rest = stream::iter(items).map(|item| self.process(item)).buffer_unordered(at_once);
+        outcomes.extend(rest.collect::<Vec<_>>().await);
+        outcomes
+    }
+
+    fn not_listed(&self, error: StoreError) -> RunResult {
+        tracing::warn!(error = %Chain(&error), kind = self.kind.name(), "sweep: could not list due items");
+        error.into()
     }
 
     /// Processes one item, if enough time remains. An item that fails does not affect the others, and is due again later.

@@ -1,5 +1,6 @@
 //! What a sweep did.
 
+use reauth_core::store::StoreError;
 use serde::Serialize;
 
 /// The result of processing one due item.
@@ -21,11 +22,11 @@ pub(crate) enum SweepOutcome {
     Planned,
     /// Nothing was changed: the item is no longer due, digi.me does not say, or another write came first.
     Open,
-    /// Another sweep claimed the item first.
+    /// The item is no longer due, most likely because another sweep claimed it first.
     Lost,
     /// Not processed, because the time was too short or digi.me is down. The item stays due.
     Left,
-    /// Not processed, because enough notices were started in this minute. The item stays due.
+    /// Not told, because enough notices were started in this minute. The item is due in the next one.
     Held,
     /// Processing failed. The item is due again later.
     Failed,
@@ -47,7 +48,8 @@ pub(crate) struct Summary {
 }
 
 impl Summary {
-    /// Counts the outcomes of a slice. Returns whether another slice can hold more due items that can be processed.
+    /// Counts the outcomes of a slice. Returns whether the next slice can be processed: not if an item was left, if all failed, or
+    /// if most had to be held. A held item costs as many writes as one that is told.
     pub(crate) fn add(&mut self, outcomes: &[SweepOutcome]) -> bool {
         let mut slice = Self::default();
         for outcome in outcomes {
@@ -67,8 +69,8 @@ impl Summary {
             *count += 1;
         }
         *self = self.with(&slice);
-        let Self { requeued, settled, expired, reminded, warned, mailed, planned, held, left, .. } = slice;
-        requeued + settled + expired + reminded + warned + mailed + planned > 0 && held + left == 0
+        let tried = outcomes.iter().filter(|outcome| **outcome != SweepOutcome::Lost).count() as u64;
+        slice.left == 0 && (slice.failed == 0 || slice.failed < tried) && 2 * slice.held <= tried
     }
 
     /// The sum of two.
@@ -85,5 +87,31 @@ impl Summary {
             failed: self.failed + other.failed,
             left: self.left + other.left,
         }
+    }
+}
+
+/// What a part of a sweep did, and the first error of a list of due items.
+#[derive(Debug, Default)]
+pub(crate) struct RunResult {
+    pub(crate) summary: Summary,
+    pub(crate) error: Option<StoreError>,
+}
+
+impl From<Summary> for RunResult {
+    fn from(summary: Summary) -> Self {
+        Self { summary, error: None }
+    }
+}
+
+impl From<StoreError> for RunResult {
+    fn from(error: StoreError) -> Self {
+        Self { summary: Summary::default(), error: Some(error) }
+    }
+}
+
+impl RunResult {
+    /// The result of two parts.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self { summary: self.summary.with(&other.summary), error: self.error.or(other.error) }
     }
 }

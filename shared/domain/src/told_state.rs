@@ -29,7 +29,7 @@ impl<S: Copy + Default + PartialEq> ToldState<S> {
         Self { notice_claimed_until: None, ..self }
     }
 
-    /// With the mark that a sweep tells the operator of `state`. `None` if the operator knows the state, or another sweep
+    /// Claimed by a sweep, which then tells the operator of `state`. `None` if the operator knows the state, or another sweep
     /// is telling it. A sweep that began to tell and did not end may have told another state.
     #[must_use]
     pub fn claimed(self, state: S, now: Timestamp) -> Option<Self> {

@@ -95,13 +95,18 @@ pub(crate) async fn start_under(
 impl Stage {
     /// Starts everything; with a webhook if there is a URL for it.
     pub(crate) async fn new(webhook: Option<&str>) -> Self {
-        let mut settings = BTreeMap::from([("RUST_LOG".to_owned(), "warn".to_owned())]);
-        // Else the sweep fetches it.
-        settings.insert("APPLICATION_LOGO_URL".to_owned(), String::new());
-        if let Some(url) = webhook {
-            settings.insert("WEBHOOK_URL".to_owned(), url.to_owned());
-            settings.insert("WEBHOOK_SECRET_ID".to_owned(), names::WEBHOOK_SECRET.to_owned());
+        match webhook {
+            Some(url) => Self::with(&[("WEBHOOK_URL", url), ("WEBHOOK_SECRET_ID", names::WEBHOOK_SECRET)]).await,
+            None => Self::with(&[]).await,
         }
+    }
+
+    /// Starts everything with environment variables.
+    pub(crate) async fn with(settings: &[(&str, &str)]) -> Self {
+        // Without a logo of the application, which the sweep would fetch.
+        let settings = [("RUST_LOG", "warn"), ("APPLICATION_LOGO_URL", "")].iter().chain(settings);
+        let settings: BTreeMap<_, _> =
+            settings.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let options = Options { settings, ..options(Ambient::system(), Ambient::system()) };
         let mut functions = BTreeMap::new();
         let started = &mut functions;

@@ -6,6 +6,7 @@
 mod dynamodb;
 mod faults;
 mod holds;
+mod lag;
 mod protocol;
 mod record;
 mod secrets;
@@ -32,6 +33,7 @@ use http::{HeaderMap, header, request::Parts};
 use self::{
     faults::Faults,
     holds::Holds,
+    lag::IndexLag,
     protocol::{ApiError, Service},
     record::Record,
 };
@@ -42,7 +44,7 @@ pub use self::{
 };
 use digime_simulator::{Moment, Observer};
 
-use crate::{mails::Mails, queues::Queues, topic::Topics};
+use crate::{mails::Mails, queues::Queues, table::TableError, topic::Topics};
 
 /// In bytes. DynamoDB accepts requests of up to 16 MB, the other services less.
 const BODY_LIMIT: usize = 16 * 1024 * 1024;
@@ -61,6 +63,7 @@ struct Inner {
     mails: Mails,
     faults: Mutex<Faults>,
     holds: Holds,
+    index_lag: IndexLag,
     record: Mutex<Record>,
     observer: Mutex<Option<Observer>>,
 }
@@ -93,6 +96,7 @@ impl Aws {
             mails,
             faults: Mutex::default(),
             holds: Holds::default(),
+            index_lag: IndexLag::default(),
             record: Mutex::default(),
             observer: Mutex::default(),
         }))
@@ -118,6 +122,16 @@ impl Aws {
     /// Ends the effect of `hold_transactions`. Calls in progress are executed now.
     pub fn release_transactions(&self) {
         self.0.holds.set_duration(None);
+    }
+
+    /// Lets the indexes lag: until `end_index_lag`, queries of them see the table as it is now.
+    pub fn begin_index_lag(&self) -> Result<(), TableError> {
+        self.0.index_lag.begin(&self.0.database)
+    }
+
+    /// Lets the indexes catch up with the table.
+    pub fn end_index_lag(&self) {
+        self.0.index_lag.end();
     }
 
     /// Sets the observer of every call. The observer can delay a call. A call is named by its caller and its operation,
@@ -169,7 +183,7 @@ impl Aws {
     }
 
     async fn answer(&self, call: &Call) -> Result<String, ApiError> {
-        let Inner { ambient, database, secrets, queues, topics, mails, holds, .. } = &*self.0;
+        let Inner { ambient, database, secrets, queues, topics, mails, holds, index_lag, .. } = &*self.0;
         let needed = match call.service {
             Service::DynamoDb => dynamodb::permissions(&call.operation, &call.body),
             Service::SecretsManager => secrets::permissions(&call.operation, &call.body),
@@ -187,15 +201,16 @@ impl Aws {
             Service::DynamoDb => Some(holds.enter(database, &call.operation, &call.body).await?),
             Service::SecretsManager | Service::Sqs | Service::Sns | Service::Ses => None,
         };
+        let seen = index_lag.seen_by(&call.operation, &call.body, database);
         let result = match call.service {
             Service::DynamoDb if lock(&self.0.record).units.is_some() => {
-                let metered = dynamodb::metered(database, &call.operation, &call.body);
+                let metered = dynamodb::metered(&seen, &call.operation, &call.body);
                 metered.map(|(reply, units)| {
                     lock(&self.0.record).consume(call, units);
                     reply
                 })
             }
-            Service::DynamoDb => dynamodb::answer(database, &call.operation, &call.body),
+            Service::DynamoDb => dynamodb::answer(&seen, &call.operation, &call.body),
             Service::SecretsManager => secrets::answer(secrets, &call.operation, &call.body),
             Service::Sqs => sqs::answer(queues, &call.operation, &call.body),
             Service::Sns => sns::answer(topics, &call.operation, &call.body, ambient),

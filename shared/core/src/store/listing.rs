@@ -2,9 +2,12 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, builders::KeysAndAttributesBuilder};
+use aws_sdk_dynamodb::{
+    operation::query::QueryOutput,
+    types::{AttributeValue, KeysAndAttributes, builders::KeysAndAttributesBuilder},
+};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use futures::future::try_join_all;
+use futures::future::{join_all, try_join_all};
 use jiff::Timestamp;
 use reauth_domain::{Account, ContractId, InvalidValue, Target, UserId, time::rfc3339};
 
@@ -76,6 +79,8 @@ pub enum DueKind {
 }
 
 impl DueKind {
+    pub const ALL: [Self; 5] = [Self::Event, Self::Grant, Self::Notice, Self::Mail, Self::Verification];
+
     /// For log lines.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -94,7 +99,13 @@ impl DueKind {
 pub struct DueShard {
     pub number: u8,
     pub items: Vec<DueItem>,
+    /// Where the next items begin. `None` if there are no more.
+    pub next: Option<DuePosition>,
 }
+
+/// Where the next due items of a shard begin: behind one that was read.
+#[derive(Debug, Clone)]
+pub struct DuePosition(Item);
 
 /// An item of a user with a `dueAt` in the past: an account, a grant, an event of either, or the contact.
 #[derive(Debug, Clone)]
@@ -224,22 +235,20 @@ impl Store {
         }
     }
 
-    /// The items that are due at `now`, up to `limit` of each of the 16 shards: each shard that has some with its items,
-    /// longest due first.
-    pub async fn due(&self, kind: DueKind, now: Timestamp, limit: usize) -> Result<Vec<DueShard>, StoreError> {
-        let shards = (0..SHARDS).map(|shard| self.due_of_shard(kind, shard, now, limit));
-        let mut shards = try_join_all(shards).await?;
-        shards.retain(|shard| !shard.items.is_empty());
-        Ok(shards)
+    /// The items that are due at `now`, of each of the 16 shards: up to `limit`, longest due first. A shard that cannot be read
+    /// does not affect the others.
+    pub async fn due(&self, kind: DueKind, now: Timestamp, limit: usize) -> Vec<Result<DueShard, StoreError>> {
+        join_all((0..SHARDS).map(|shard| self.due_of_shard(kind, shard, now, limit, None))).await
     }
 
-    /// As [`Store::due`], of one shard.
+    /// As [`Store::due`], of one shard, from `next` on.
     pub async fn due_of_shard(
         &self,
         kind: DueKind,
         number: u8,
         now: Timestamp,
         limit: usize,
+        next: Option<DuePosition>,
     ) -> Result<DueShard, StoreError> {
         let shard = match kind {
             DueKind::Event => key::due_events_partition(number),
@@ -248,8 +257,9 @@ impl Store {
             DueKind::Grant => key::due_grants_partition(number),
             DueKind::Mail => key::due_mails_partition(number),
         };
-        let items = self.due_in(shard, now, limit).await?;
-        Ok(DueShard { number, items: items.into_iter().filter_map(due_item).collect() })
+        let page = self.due_page(shard, now, limit, next.map(|DuePosition(key)| key)).await?;
+        let items = page.items.unwrap_or_default().into_iter().filter_map(due_item).collect();
+        Ok(DueShard { number, items, next: page.last_evaluated_key.map(DuePosition) })
     }
 
     /// The keys in a partition of the index that are due at `now`, with their `dueAt`: up to `limit`, longest due first. The
@@ -260,6 +270,16 @@ impl Store {
         now: Timestamp,
         limit: usize,
     ) -> Result<Vec<Item>, StoreError> {
+        Ok(self.due_page(partition, now, limit, None).await?.items.unwrap_or_default())
+    }
+
+    async fn due_page(
+        &self,
+        partition: impl Into<String>,
+        now: Timestamp,
+        limit: usize,
+        behind: Option<Item>,
+    ) -> Result<QueryOutput, StoreError> {
         let query = self
             .client
             .query()
@@ -268,9 +288,9 @@ impl Store {
             .key_condition_expression("dueShard = :shard AND dueAt <= :now")
             .expression_attribute_values(":shard", text(partition))
             .expression_attribute_values(":now", text(rfc3339::text(now)))
-            .limit(i32::try_from(limit).unwrap_or(i32::MAX));
-        let answer = query.send().await.map_err(|error| error::unavailable(&error))?;
-        Ok(answer.items.unwrap_or_default())
+            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
+            .set_exclusive_start_key(behind);
+        query.send().await.map_err(|error| error::unavailable(&error))
     }
 
     /// Reschedules an item to `next`. False if another sweep rescheduled it first, or it is no longer due.

@@ -38,7 +38,7 @@ pub use self::{
     events::{DueEvent, HistoryCursor, HistoryPage, StoredEvent},
     grants::{GrantCondition, GrantState, Lease},
     links::{Link, LinkUse, OngoingResult, OngoingUse, RecordedUse, StoredLink},
-    listing::{Cursor, DueItem, DueKind, DueShard, InNeed, StatusPage},
+    listing::{Cursor, DueItem, DueKind, DuePosition, DueShard, InNeed, StatusPage},
     log::{LogCursor, LogPage, LogQuery, LoggedEvent, Redelivery},
     logos::DueLogo,
     notice_budget::NoticeKind,

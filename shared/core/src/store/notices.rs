@@ -75,20 +75,29 @@ impl Store {
             .condition_expression("version = :read AND dueAt = :claimed")
             .expression_attribute_values(":read", number(plan.version))
             .expression_attribute_values(":claimed", text(rfc3339::text(plan.claimed_until)));
-        let mut set = Vec::new();
-        if let Some(next) = plan.next {
-            set.push("dueAt = :next");
-            update = update.expression_attribute_values(":next", text(rfc3339::text(next)));
+        let (mut set, mut remove) = (Vec::new(), Vec::new());
+        match plan.next {
+            Some(next) => {
+                set.push("dueAt = :next");
+                update = update.expression_attribute_values(":next", text(rfc3339::text(next)));
+            }
+            None => remove.extend(["dueShard", "dueAt"]),
         }
-        if let Some(warned) = plan.warned {
-            let warned = serde_dynamo::to_attribute_value(warned);
-            let warned = warned.map_err(|error| StoreError::Corrupt(error.to_string()))?;
-            set.push("warned = :warned");
-            update = update.expression_attribute_values(":warned", warned);
+        match plan.warned {
+            Some(warned) => {
+                let warned = serde_dynamo::to_attribute_value(warned);
+                let warned = warned.map_err(|error| StoreError::Corrupt(error.to_string()))?;
+                set.push("warned = :warned");
+                update = update.expression_attribute_values(":warned", warned);
+            }
+            None => remove.push("warned"),
         }
-        let set = if set.is_empty() { String::new() } else { format!("SET {}", set.join(", ")) };
-        let remove = if plan.next.is_none() { " REMOVE dueShard, dueAt" } else { "" };
-        match self.update(update.update_expression(format!("{set}{remove}"))).await {
+        let clause = |verb: &str, parts: Vec<&str>| match parts.as_slice() {
+            [] => String::new(),
+            parts => format!("{verb} {} ", parts.join(", ")),
+        };
+        let expression = clause("SET", set) + &clause("REMOVE", remove);
+        match self.update(update.update_expression(expression.trim_end())).await {
             Err(StoreError::Conflict(Some(_))) => Ok(()),
             result => result.map(drop).map_err(|error| error.about(about)),
         }
@@ -111,5 +120,6 @@ struct Plan<'a> {
     claimed_until: Timestamp,
     /// `None`: never.
     next: Option<Timestamp>,
+    /// The warnings that are done by then. `None` removes those that are stored.
     warned: Option<&'a Warned>,
 }

@@ -58,7 +58,7 @@ pub struct Account {
 /// zone: every other write leaves the planning to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum NoticePlan {
-    /// Never.
+    /// Never, until another write changes that.
     #[default]
     Nothing,
     /// As soon as possible: what the plan depends on has changed.
@@ -449,7 +449,9 @@ impl Account {
         if self.username.is_none() {
             self.username.clone_from(&listed.username);
         }
-        if matches!(self.status, Status::Active { .. }) && before != self.expiry_inputs() {
+        // Without a plan, the account is new, or was stored by a version of this service that planned nothing.
+        let has_no_plan = self.notices == NoticePlan::Nothing;
+        if matches!(self.status, Status::Active { .. }) && (has_no_plan || before != self.expiry_inputs()) {
             self.notices = NoticePlan::Unplanned;
         }
         self

@@ -166,6 +166,20 @@ fn the_whole_table_of_states_and_signals() {
 }
 
 #[test]
+fn the_list_lets_the_sweep_plan_what_an_earlier_version_stored_without_a_plan() {
+    let known = account(ACTIVE).described(&listed("bob", true));
+    for (status, plan, expected) in [
+        (ACTIVE, NoticePlan::Nothing, NoticePlan::Unplanned),
+        (Status::ReauthRequired(episode(1)), NoticePlan::Nothing, NoticePlan::Nothing),
+        (ACTIVE, NoticePlan::At(time(NOW)), NoticePlan::At(time(NOW))),
+        (Status::Dismissed { episode: episode(1), dismissed_at: time(NOW) }, NoticePlan::Nothing, NoticePlan::Nothing),
+    ] {
+        let stored = Account { status, notices: plan, ..known.clone() };
+        assert_eq!(stored.described(&listed("bob", true)).notices, expected);
+    }
+}
+
+#[test]
 fn one_episode_is_told_once_however_many_reads_fail() {
     let lost = |n| Signal::AuthorizationLost {
         error: AccountError::default(),

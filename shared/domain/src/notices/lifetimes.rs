@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, str::FromStr, time::Duration};
 use jiff::Timestamp;
 
 use crate::{
-    Account, ExpiryBasis, InvalidValue, Status,
+    Account, ExpiryBasis, InvalidValue, ServiceKey, Status,
     time::{after, parse_duration},
 };
 
@@ -14,10 +14,10 @@ const RENEWAL: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// Before the duration of an idle lifetime.
 const IDLE: &str = "idle ";
 
-/// How long the authorizations of services last, by the name that digi.me gives the service: such as
+/// How long the authorizations of services last, by the name that digi.me gives the service, in any case: such as
 /// `Spotify=180d,MedMij=idle 90d`. An idle lifetime begins anew with each completed read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Lifetimes(BTreeMap<String, Lifetime>);
+pub struct Lifetimes(BTreeMap<ServiceKey, Lifetime>);
 
 /// The lifetimes of the authorizations of one service.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -38,17 +38,17 @@ impl FromStr for Lifetimes {
 
     fn from_str(text: &str) -> Result<Self, InvalidValue> {
         let wrong = InvalidValue("must be names of services with lifetimes, such as Spotify=180d,MedMij=idle 90d");
-        let mut lifetimes: BTreeMap<String, Lifetime> = BTreeMap::new();
+        let mut lifetimes: BTreeMap<ServiceKey, Lifetime> = BTreeMap::new();
         for entry in text.split(',') {
             let (name, lifetime) = entry.rsplit_once('=').ok_or(wrong)?;
-            let (name, lifetime) = (name.trim(), lifetime.trim());
-            let known = lifetimes.entry(name.to_owned()).or_default();
+            let (service, lifetime) = (ServiceKey::of(name).ok_or(wrong)?, lifetime.trim());
+            let known = lifetimes.entry(service).or_default();
             let (known, duration) = match lifetime.strip_prefix(IDLE) {
                 Some(duration) => (&mut known.idle, duration.trim()),
                 None => (&mut known.absolute, lifetime),
             };
             let duration = parse_duration(duration).ok_or(wrong)?;
-            if name.is_empty() || known.replace(duration).is_some() {
+            if known.replace(duration).is_some() {
                 return Err(wrong);
             }
         }
@@ -64,7 +64,8 @@ impl Lifetimes {
     }
 
     fn of(&self, account: &Account) -> Lifetime {
-        account.service_name.as_ref().and_then(|name| self.0.get(name)).copied().unwrap_or_default()
+        let service = account.service_name.as_deref().and_then(ServiceKey::of);
+        service.and_then(|service| self.0.get(&service)).copied().unwrap_or_default()
     }
 }
 

@@ -5,6 +5,8 @@ mod lifetimes;
 mod reminders;
 mod warnings;
 
+use std::time::Duration;
+
 use jiff::{Timestamp, tz::TimeZone};
 
 pub(crate) use self::warnings::is_same_expiry;
@@ -16,7 +18,11 @@ pub use self::{
 use crate::{
     Account, Event, EventDetail, ExpiryBasis, Grant, Status,
     account::{ExpiryWarning, NoticePlan, Warned},
+    time::after,
 };
+
+/// An account is planned anew after this time, so that its plan follows a change of the settings or of the user's time zone.
+const PLANNED_ANEW: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// What the next notice about an account depends on, besides the account.
 #[derive(Debug, Clone)]
@@ -58,30 +64,33 @@ impl Account {
             Status::ReauthRequired(episode) => {
                 match next_reminder(episode, schedule, zone, &self.user_id, *not_before, *now) {
                     Some(at) if at <= *now => NextNotice::Remind,
-                    at => self.wait(at.map_or(NoticePlan::Nothing, NoticePlan::At)),
+                    at => wait(at, self.warned.clone(), *now),
                 }
             }
             Status::Active { .. } => {
                 let Some(expiry) = expires_at(self, *last_read, lifetimes) else {
-                    return self.wait(NoticePlan::Nothing);
+                    // An expiry that is no longer known is not offered for renewal.
+                    return wait(None, None, *now);
                 };
                 match next_warning(expiry.at, self.warned.as_ref(), zone, &self.user_id, *now) {
                     NextWarning::Now { days_left } => {
                         NextNotice::Warn(ExpiryWarning { expires_at: expiry.at, days_left, basis: expiry.basis })
                     }
-                    NextWarning::Later { at, warned } => {
-                        NextNotice::Wait(Wait { plan: NoticePlan::At(at), warned: Some(warned) })
-                    }
-                    NextWarning::Never => self.wait(NoticePlan::Nothing),
+                    NextWarning::Later { at, warned } => wait(Some(at), Some(warned), *now),
+                    NextWarning::Never => wait(None, self.warned.clone(), *now),
                 }
             }
-            Status::Dismissed { .. } | Status::Verifying { .. } => self.wait(NoticePlan::Nothing),
+            Status::Dismissed { .. } | Status::Verifying { .. } => {
+                NextNotice::Wait(Wait { plan: NoticePlan::Nothing, warned: self.warned.clone() })
+            }
         }
     }
+}
 
-    fn wait(&self, plan: NoticePlan) -> NextNotice {
-        NextNotice::Wait(Wait { plan, warned: self.warned.clone() })
-    }
+/// Waits for a notice at the time `at`, if one is known.
+fn wait(at: Option<Timestamp>, warned: Option<Warned>, now: Timestamp) -> NextNotice {
+    let anew = after(now, PLANNED_ANEW);
+    NextNotice::Wait(Wait { plan: NoticePlan::At(at.map_or(anew, |at| at.min(anew))), warned })
 }
 
 impl Grant {

@@ -169,7 +169,19 @@ fn schedules_and_lifetimes_are_parsed_strictly() {
     {
         assert!(good.parse::<Lifetimes>().is_ok(), "{good}");
     }
-    for bad in ["", "Spotify", "=180d", "Spotify=", "Spotify=180", "Spotify=idle", "A=1d,A=2d", "A=1d,", "A=idle1d"] {
+    for bad in [
+        "",
+        "Spotify",
+        "=180d",
+        " =1d",
+        "Spotify=",
+        "Spotify=180",
+        "Spotify=idle",
+        "A=1d,A=2d",
+        "A=1d,a =2d",
+        "A=1d,",
+        "A=idle1d",
+    ] {
         assert!(bad.parse::<Lifetimes>().is_err(), "{bad}");
     }
 }
@@ -211,6 +223,64 @@ fn what_comes_first_of_the_source_and_the_lifetimes_of_the_service_is_the_expiry
     assert_eq!(expires_at(&account("Other"), Some(day(1)), &lifetimes), None);
     spotify.status = Status::ReauthRequired(episode(day(1)));
     assert_eq!(expires_at(&spotify, None, &lifetimes), None);
+}
+
+#[test]
+fn a_lifetime_is_that_of_the_service_however_its_name_is_spelled() {
+    let lifetimes: Lifetimes = "meadow  BANK=180d".parse().unwrap();
+    for (service, is_known) in [("Meadow Bank", true), ("MEADOW\u{a0}BANK ", true), ("Meadow", false), (" ", false)] {
+        let mut account = account(service);
+        account.created_at = Some(time("2026-01-01T00:00:00Z"));
+        assert_eq!(expires_at(&account, None, &lifetimes).is_some(), is_known, "{service}");
+    }
+}
+
+/// The plan of an account at `now`.
+fn plan(account: &Account, lifetimes: &str, schedule: &str, now: Timestamp) -> Wait {
+    let lifetimes = lifetimes.parse().unwrap();
+    let schedule = schedule.parse().unwrap();
+    let circumstances = Circumstances {
+        schedule: &schedule,
+        lifetimes: &lifetimes,
+        zone: &TimeZone::UTC,
+        last_read: None,
+        not_before: None,
+        now,
+    };
+    match account.next_notice(&circumstances) {
+        NextNotice::Wait(wait) => wait,
+        told => panic!("{told:?}"),
+    }
+}
+
+#[test]
+fn a_plan_follows_a_change_of_the_settings_within_30_days() {
+    let now = time("2026-11-02T12:00:00Z");
+    let in_30_days = NoticePlan::At(after(now, Duration::from_secs(30 * DAY)));
+    let mut active = account("Spotify");
+    active.created_at = Some(now);
+    assert_eq!(plan(&active, "Other=180d", "1d", now).plan, in_30_days, "no expiry is known");
+    assert_eq!(plan(&active, "Spotify=180d", "1d", now).plan, in_30_days, "the first warning is later");
+    let NoticePlan::At(first) = plan(&active, "Spotify=40d", "1d", now).plan else { panic!("no plan") };
+    assert!(NoticePlan::At(first) != in_30_days && first.to_string().starts_with("2026-11-28"), "{first}");
+    let mut broken = account("Spotify");
+    broken.status = Status::ReauthRequired(episode(now));
+    assert_eq!(plan(&broken, "Other=1d", "none", now).plan, in_30_days);
+    broken.status = Status::Dismissed { episode: episode(now), dismissed_at: now };
+    assert_eq!(plan(&broken, "Other=1d", "1d", now).plan, NoticePlan::Nothing);
+}
+
+#[test]
+fn an_expiry_that_is_no_longer_known_is_forgotten_and_one_that_was_told_is_not() {
+    let now = time("2026-11-02T12:00:00Z");
+    let mut account = account("Spotify");
+    account.created_at = Some(now);
+    let expires_at = after(now, Duration::from_secs(20 * HOUR));
+    account.warned = Some(Warned { expires_at, days_left: Some(1), notice: None });
+    assert_eq!(plan(&account, "Other=180d", "1d", now).warned, None);
+    assert_eq!(plan(&account, "Spotify=20h", "1d", now).warned, account.warned);
+    let later = after(now, Duration::from_secs(2 * DAY));
+    assert_eq!(plan(&account, "Spotify=20h", "1d", later).warned, account.warned);
 }
 
 /// Sends the warnings of an expiry that became known at `now`. Returns the times of the warnings, and how many days they say.
