@@ -243,6 +243,6 @@ async fn a_mail_that_warns_of_several_connections_names_them_as_connections() {
     let expires_at = world.clock_now() + jiff::SignedDuration::from_hours(24 * 15 + 1);
     control.set_account_expires_at(HOSPITAL, Some(expires_at.as_second()));
     world.get(&format!("/users/{DEMO_USER}/accounts?refresh=true")).await;
-    pass_hours(&world, 30).await;
+    pass_hours(&world, 33).await;
     assert_eq!(subjects(&world), ["Your connections to Meadow Bank and 1 other service end soon"]);
 }
