@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use digime::ambient::Ambient;
 use digime_simulator::{AccessTokenStatus, ErrorShape, Failure};
 use http::StatusCode;
 use local::{
@@ -125,7 +126,7 @@ impl<'a> Walk<'a> {
     async fn put_contact(&mut self) {
         let address = "an-address-that-is-personal@example.org";
         self.secrets.add("the user's address", address);
-        let from_noon = i32::from(jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).hour()) - 12;
+        let from_noon = i32::from(Ambient::system().now().to_zoned(jiff::tz::TimeZone::UTC).hour()) - 12;
         let contact = json!({"email": address, "timeZone": format!("Etc/GMT{from_noon:+}")});
         let body = json!({"userAccessToken": self.world.issue_tokens(DEMO_USER), "contact": contact});
         let path = format!("/users/{DEMO_USER}/grants/{DEMO_CONTRACT}?replace=true");

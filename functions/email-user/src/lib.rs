@@ -145,7 +145,7 @@ impl Function for EmailUser {
 
 impl EmailUser {
     /// Returns whether the message is done with. If not, it is received again.
-    #[instrument(skip_all, fields(user_id))]
+    #[instrument(skip_all, fields(user_id, trace_id = traceparent(&record).map(|trace| tracing::field::display(trace.trace_id()))))]
     async fn process(&self, record: SqsMessage, invocation: &Invocation) -> bool {
         let message_id = record.message_id.as_deref().unwrap_or_default();
         let Some(message) = record.body.as_deref().and_then(Message::parse) else {
