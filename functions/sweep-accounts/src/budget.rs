@@ -6,7 +6,7 @@ use reauth_core::store::{NoticeKind, Store, StoreError};
 use reauth_domain::{NoticeRate, notice_rate::minute_of};
 use tokio::sync::Mutex;
 
-/// The notices that this process may start. Take one before each notice is claimed.
+/// The notices that this process may start. Take one before each notice is started.
 #[derive(Debug)]
 pub struct Budget {
     store: Store,
@@ -30,8 +30,7 @@ impl Budget {
         Self { store, ambient: ambient.clone(), kind, rate, share }
     }
 
-    /// Takes one notice of this minute. False if the minute has none left: the item stays due, and a later sweep
-    /// processes it.
+    /// Takes one notice of this minute. False if the minute has none left: a later sweep starts it.
     pub async fn take(&self) -> Result<bool, StoreError> {
         let minute = minute_of(self.ambient.now());
         let mut share = self.share.lock().await;
@@ -47,7 +46,7 @@ impl Budget {
         Ok(is_taken)
     }
 
-    /// Returns a notice that was taken and not started, because another sweep had claimed it.
+    /// Returns a notice that was taken and not started, because its item had changed.
     pub async fn give_back(&self) {
         let mut share = self.share.lock().await;
         // Of an earlier minute, it is worth nothing any more.

@@ -31,6 +31,7 @@ use reauth_core::{
 };
 use reauth_domain::time::after;
 use serde_json::Value;
+use tokio::sync::Mutex;
 use tracing::instrument;
 
 use crate::{
@@ -150,21 +151,15 @@ impl Function for SweepAccounts {
 }
 
 impl SweepAccounts {
-    /// Processes due items. The kinds are listed one after another, over the connections that the warm-up has opened, and
-    /// processed side by side: none waits for another. What cannot be listed does not affect the rest.
+    /// Processes due items, all kinds at the same time: none waits until another is done, and what cannot be listed does not
+    /// affect the rest. Returns the first error at the end.
     async fn process_due_items(&self, invocation: &Invocation) -> Result<Summary, StoreError> {
-        let (mut runs, mut result) = (Vec::new(), RunResult::default());
-        for kind in DueKind::ALL {
-            // A service that writes to nobody has no mails to look for.
-            if kind == DueKind::Mail && self.emails_queue.is_none() {
-                continue;
-            }
-            let run = Run::new(self, invocation, kind);
-            let (shards, not_listed) = run.list().await;
-            result = result.and(not_listed);
-            runs.push(run.work_through(shards).boxed());
-        }
-        let RunResult { summary, error } = join_all(runs).await.into_iter().fold(result, RunResult::and);
+        // A service that writes to nobody has no mails to look for.
+        let kinds = DueKind::ALL.into_iter().filter(|kind| *kind != DueKind::Mail || self.emails_queue.is_some());
+        // One list after another uses the connections that the warm-up has opened.
+        let lists = Mutex::new(());
+        let runs = kinds.map(|kind| Run::new(self, invocation, kind).work_through(&lists).boxed());
+        let RunResult { summary, error } = join_all(runs).await.into_iter().fold(RunResult::default(), RunResult::and);
         error.map_or(Ok(summary), Err)
     }
 

@@ -16,6 +16,7 @@ use reauth_core::{
     lambda::Invocation,
     store::{DueItem, DueKind, DuePosition, DueShard, StoreError},
 };
+use tokio::sync::Mutex;
 
 use crate::{
     SweepAccounts, SweepError,
@@ -52,28 +53,36 @@ impl<'a> Run<'a> {
         Self { sweep, invocation, kind, begun_at: sweep.ambient.now(), outages_in_a_row: AtomicU32::new(0) }
     }
 
-    /// The first slice of each shard that has due items. The result has the error of a shard that could not be listed.
-    pub(crate) async fn list(&self) -> (Vec<DueShard>, RunResult) {
-        let (mut shards, mut result) = (Vec::new(), RunResult::default());
-        for listed in self.sweep.authorized.store.due(self.kind, self.begun_at, SLICE).await {
-            match listed {
-                Ok(shard) => shards.push(shard),
-                Err(error) => result = result.and(self.not_listed(error)),
-            }
-        }
-        shards.retain(|shard| !shard.items.is_empty() || shard.next.is_some());
-        (shards, result)
-    }
-
-    /// Processes the due items of the shards, until there are none, or an item is left: the time is too short, or something is
-    /// down. A shard that fails does not affect the others.
-    pub(crate) async fn work_through(self, mut shards: Vec<DueShard>) -> RunResult {
+    /// Processes the due items of each shard, until there are none, or an item is left: the time is too short, or something is
+    /// down. A shard that fails does not affect the others. Holds `lists` while it lists the shards.
+    pub(crate) async fn work_through(self, lists: &Mutex<()>) -> RunResult {
+        let (mut shards, result) = {
+            let _listing = lists.lock().await;
+            self.list().await
+        };
         let first = usize::from(u16::from_be_bytes(self.sweep.ambient.bytes())) % shards.len().max(1);
         shards.rotate_left(first);
         let at_once = CONCURRENCY / shards.len().clamp(1, SHARDS_AT_ONCE);
         let worked = shards.into_iter().map(|shard| Box::pin(self.work_through_shard(shard, at_once)));
         let worked: Vec<_> = stream::iter(worked).buffer_unordered(SHARDS_AT_ONCE).collect().await;
-        worked.into_iter().fold(RunResult::default(), RunResult::and)
+        worked.into_iter().fold(result, RunResult::and)
+    }
+
+    /// The first slice of each shard that has due items, and the error of one that cannot be listed.
+    async fn list(&self) -> (Vec<DueShard>, RunResult) {
+        let (mut shards, mut error) = (Vec::new(), None);
+        // DynamoDB has not answered the lists before.
+        if self.sweep.ambient.remaining(self.invocation.deadline) < CHANGE_TIME {
+            return (shards, RunResult::default());
+        }
+        for listed in self.sweep.authorized.store.due(self.kind, self.begun_at, SLICE).await {
+            match listed {
+                Ok(shard) => shards.push(shard),
+                Err(failed) => error = error.or(Some(failed)),
+            }
+        }
+        shards.retain(|shard| !shard.items.is_empty() || shard.next.is_some());
+        (shards, error.map_or_else(RunResult::default, |error| self.not_listed(error)))
     }
 
     async fn work_through_shard(&self, mut shard: DueShard, at_once: usize) -> RunResult {
