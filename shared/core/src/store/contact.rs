@@ -76,7 +76,9 @@ impl Store {
         let key = key::contact(user);
         let associated = key.associated();
         let Some(item) = self.get::<ContactItem>(key).await? else { return Ok(None) };
-        let ContactItem { version, contact, contract_id, stopped, last_sent_at, last_asked_at, told, due_at, asks, .. } = item;
+        let ContactItem {
+            version, contact, contract_id, stopped, last_sent_at, last_asked_at, told, due_at, asks, ..
+        } = item;
         let contact = match contact {
             Some(sealed) => Some(self.open_contact(user, &associated, sealed).await?),
             None => None,
