@@ -89,7 +89,8 @@ async fn an_outage_is_due_until_its_end_is_told_and_then_never_again() {
         begun(table, NAME).await.unwrap();
         let tell = async || {
             let now = table.now();
-            let claim = table.store.change_outage(&service, NO_DEADLINE, |one| one?.with_claimed_notice(60, now)).await;
+            let claim =
+                table.store.change_outage(&service, NO_DEADLINE, |one| one?.with_claimed_notice(broken(60), now)).await;
             let state = claim.unwrap().unwrap().state;
             table.store.change_outage(&service, NO_DEADLINE, |one| Some(one?.with_sent_notice(state))).await.unwrap();
         };

@@ -12,7 +12,7 @@ use reauth_core::{
     error::Chain,
     store::{Store, StoreError},
 };
-use reauth_domain::{OperatorNotice, ServiceKey};
+use reauth_domain::{OperatorNotice, Outage, ServiceKey, outage::Counts};
 use tracing::instrument;
 
 #[derive(Debug)]
@@ -65,17 +65,16 @@ impl Operator {
     pub(crate) async fn tell_of_outage(
         &self,
         service: &ServiceKey,
-        accounts: u64,
+        counts: Counts,
         deadline: Deadline,
     ) -> Result<(), TellError> {
         let (now, store) = (self.ambient.now(), &self.store);
-        let claimed =
-            store.change_outage(service, deadline, |outage| outage?.with_claimed_notice(accounts, now)).await?;
+        let claimed = store.change_outage(service, deadline, |outage| outage?.with_claimed_notice(counts, now)).await?;
         let Some(outage) = claimed else { return Ok(()) };
-        let state = outage.state;
-        let record_sent = store.change_outage(service, deadline, |outage| Some(outage?.with_sent_notice(state)));
+        let Outage { state, accounts, healed, .. } = &outage;
+        let record_sent = store.change_outage(service, deadline, |outage| Some(outage?.with_sent_notice(*state)));
         self.publish(&OperatorNotice::of_outage(&outage, now), record_sent).await?;
-        tracing::info!(?state, %service, accounts, "sweep: told the operator of the outage of a service");
+        tracing::info!(?state, %service, accounts, healed, "sweep: told the operator of the outage of a service");
         Ok(())
     }
 

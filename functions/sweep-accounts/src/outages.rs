@@ -46,9 +46,9 @@ impl Outages<'_> {
         let Some(outage) = self.store.outage(service).await?.map(|outage| outage.value) else { return Ok(()) };
         let counts = &self.store.account_counts(service, outage.since, now).await?;
         let looked = self.store.change_outage(service, self.deadline, |outage| outage?.looked_at(counts, now)).await?;
-        if let Some(Outage { state, until, accounts, .. }) = &looked {
-            tracing::info!(%service, ?state, %until, accounts, "sweep: changed the outage of a service");
+        if let Some(Outage { state, until, accounts, healed, .. }) = &looked {
+            tracing::info!(%service, ?state, %until, accounts, healed, "sweep: changed the outage of a service");
         }
-        self.operator.tell_of_outage(service, counts.broken_since(outage.since), self.deadline).await
+        self.operator.tell_of_outage(service, counts.since(outage.since), self.deadline).await
     }
 }

@@ -78,6 +78,8 @@ struct OutageEndedData {
     ended_at: Timestamp,
     /// How many accounts of the service broke in this time.
     accounts: u64,
+    /// How many healed. If they are few, the accounts are really broken, or the service is still down.
+    healed: u64,
 }
 
 impl OperatorNotice {
@@ -92,14 +94,14 @@ impl OperatorNotice {
     /// The notice of the state that an outage has now.
     #[must_use]
     pub fn of_outage(outage: &Outage, timestamp: Timestamp) -> Self {
-        let Outage { service, since, until, accounts, .. } = outage.clone();
+        let Outage { service, since, until, accounts, healed, .. } = outage.clone();
         let data = match outage.state {
             OutageState::Suspected => {
                 let held_until = outage.held_until();
                 NoticeData::OutageSuspected(OutageSuspectedData { service, since, held_until, accounts })
             }
             OutageState::Ended => {
-                NoticeData::OutageEnded(OutageEndedData { service, since, ended_at: until, accounts })
+                NoticeData::OutageEnded(OutageEndedData { service, since, ended_at: until, accounts, healed })
             }
         };
         Self { timestamp, data }
@@ -125,7 +127,7 @@ impl OperatorNotice {
                 WebhookStateName::Disabled => "digime-reauth: the webhook's endpoint is disabled",
             },
             NoticeData::OutageSuspected(_) => "digime-reauth: a service is probably down",
-            NoticeData::OutageEnded(_) => "digime-reauth: the outage of a service is over, or has taken a day",
+            NoticeData::OutageEnded(_) => "digime-reauth: the outage of a service counts as over",
         }
     }
 
@@ -160,8 +162,8 @@ impl JsonSchema for OperatorNotice {
         let disabled = "The webhook's endpoint is disabled: events wait until it is enabled.";
         let suspected = "Many accounts of one service broke within five minutes: the service is probably down. Mails and \
                          reminders to its users wait, for 24 hours at most within two days. Events are published as always.";
-        let ended = "Accounts of a service that was probably down heal again, or its outage has taken a day. Mails and \
-                     reminders to users whose accounts are still broken go out.";
+        let ended = "The outage of a service counts as over: its time has passed, and no more accounts break as they did. Mails \
+                     and reminders to users whose accounts are still broken go out.";
         let types = [
             webhook_schema(generator, WebhookStateName::Active, &[], recovered),
             webhook_schema(generator, WebhookStateName::Failing, &["since"], failing),
@@ -252,6 +254,7 @@ mod tests {
             threshold: 50,
             hold_seconds: 7_200,
             accounts: 61,
+            healed: 40,
             told: ToldState::default(),
         };
         let told = |outage: &Outage| {
@@ -266,7 +269,7 @@ mod tests {
         assert_eq!(told(&suspected), expected);
         let ended = told(&Outage { state: OutageState::Ended, ..suspected });
         let data = json!({"service": "Meadow Bank", "since": "2026-11-23T08:55:00.000Z",
-            "endedAt": "2026-11-23T10:58:12.000Z", "accounts": 61});
+            "endedAt": "2026-11-23T10:58:12.000Z", "accounts": 61, "healed": 40});
         assert_eq!((&ended["type"], &ended["data"]), (&json!("service.outage_ended"), &data));
     }
 }

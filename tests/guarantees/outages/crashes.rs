@@ -86,7 +86,6 @@ async fn killed_anywhere_the_sweep_tells_of_outages_that_begin() {
         let services = [format!("one {point}"), format!("two {point}")];
         for service in &services {
             begin_outage(world, service);
-            count(world, service, json!({"healed": {"N": "1"}}));
         }
         let may_be_told_twice = sweep(world, point).await;
         for service in &services {
@@ -104,11 +103,10 @@ async fn killed_anywhere_the_sweep_prolongs_an_outage_and_ends_another() {
         begin_outage(world, &long);
         world.sweep().await;
         world.advance(2 * HOUR);
-        count(world, &short, json!({"accounts": {"N": "0"}, "healed": {"N": "1"}}));
+        count_broken(world, &long);
         let may_be_told_twice = sweep(world, point).await;
         assert_told(world, &short, "service.outage_ended", may_be_told_twice);
         assert_eq!(told(world, &long, "service.outage_ended"), 0, "it goes on");
-        count(world, &long, json!({"healed": {"N": "1"}}));
         world.advance(2 * HOUR);
         world.sweep().await;
         assert_told(world, &long, "service.outage_ended", false);
@@ -131,11 +129,12 @@ fn begin_outage(world: &World, service: &str) {
     import(world, vec![item]);
 }
 
-/// Writes the counters of the accounts of a service that break and heal now.
-fn count(world: &World, service: &str, mut item: Value) {
+/// Writes the counter of a service of which as many accounts break now as make it an outage.
+fn count_broken(world: &World, service: &str) {
     let bucket = jiff::Timestamp::from_second(world.clock_now().as_second() / 300 * 300).unwrap();
-    item["PK"] = json!({"S": format!("SERVICE#{service}")});
-    item["SK"] = json!({"S": format!("BREAKS#{bucket:.3}")});
-    item["ttl"] = json!({"N": "10000000000"});
-    import(world, vec![item]);
+    import(
+        world,
+        vec![json!({"PK": {"S": format!("SERVICE#{service}")}, "SK": {"S": format!("BREAKS#{bucket:.3}")},
+            "accounts": {"N": MIN_ACCOUNTS.to_string()}, "ttl": {"N": "10000000000"}})],
+    );
 }

@@ -32,7 +32,7 @@ pub(super) fn overview(view: &View<'_>) -> Markup {
 fn row(view: &View<'_>, outage: &Outage) -> Markup {
     html! {
         li.row data-key={ "outage " (outage.service) } {
-            div.who { strong { (outage.service) } div { (outage.accounts) " accounts broke" } }
+            div.who { strong { (outage.service) } div { (outage.accounts) " accounts broke, " (outage.healed) " healed" } }
             div { (state(view, outage)) }
             div.age { "since " (view.time(outage.since)) }
         }

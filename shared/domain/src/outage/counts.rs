@@ -54,15 +54,6 @@ impl FromIterator<(Timestamp, Counts)> for ServiceCounts {
     }
 }
 
-/// What says that an outage goes on, or is over.
-pub(super) struct Evidence {
-    /// Accounts break as they did at its beginning, in the current five minutes or in those before.
-    pub(super) breaks: bool,
-    /// How many accounts healed since they last broke as they did at its beginning. Those that healed earlier say nothing
-    /// about the service now.
-    pub(super) healed: u64,
-}
-
 impl ServiceCounts {
     /// How many accounts usually break in the busiest five minutes of a day: the median of the seven days before
     /// `bucket`, or of the days since the first of these accounts broke.
@@ -84,21 +75,18 @@ impl ServiceCounts {
         busiest[(busiest.len() - 1) / 2]
     }
 
-    /// How many accounts broke since then.
+    /// How many accounts broke and healed since then.
     #[must_use]
-    pub fn broken_since(&self, since: Timestamp) -> u64 {
-        self.0.range(since..).map(|(_, counts)| counts.broken).sum()
+    pub fn since(&self, since: Timestamp) -> Counts {
+        let mut sum = Counts::default();
+        self.0.range(since..).for_each(|(_, counts)| sum += *counts);
+        sum
     }
 
-    /// What the counts say at `now` about an outage since `since`, in which `threshold` accounts broke in five minutes.
-    pub(super) fn evidence(&self, since: Timestamp, threshold: u64, now: Timestamp) -> Evidence {
-        let is_wave = |counts: &Counts| counts.broken >= threshold;
-        let last_wave = self.0.range(since..).rfind(|(_, counts)| is_wave(counts)).map_or(since, |(bucket, _)| *bucket);
+    /// Whether `threshold` accounts break in five minutes: in the current ones or in those before.
+    pub(super) fn breaks(&self, threshold: u64, now: Timestamp) -> bool {
         let recent = before(bucket_of(now), BUCKET);
-        Evidence {
-            breaks: self.0.range(recent..).any(|(_, counts)| is_wave(counts)),
-            healed: self.0.range(last_wave..).map(|(_, counts)| counts.healed).sum(),
-        }
+        self.0.range(recent..).any(|(_, counts)| counts.broken >= threshold)
     }
 
     /// The length of a bucket.

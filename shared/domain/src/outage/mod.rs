@@ -26,8 +26,6 @@ const HOUR: Duration = Duration::from_secs(60 * 60);
 pub const LONGEST_HOLD: Duration = HOUR.saturating_mul(24);
 /// After this long without a wait, notices may wait for the longest time again.
 const PAUSE: Duration = HOUR.saturating_mul(24);
-/// A service works again once one of so many accounts that broke has healed.
-const HEALED_SHARE: u64 = 10;
 /// An outage is looked at from this long before its end on, so that it is prolonged before a notice goes out.
 const LAST_LOOK: SignedDuration = SignedDuration::from_mins(5);
 /// The notices that waited are spread over this time behind the end of the outage.
@@ -89,6 +87,9 @@ pub struct Outage {
     pub hold_seconds: u64,
     /// How many accounts broke since its beginning, as it was counted last.
     pub accounts: u64,
+    /// How many of the service's accounts healed in this time.
+    #[serde(default)]
+    pub healed: u64,
     /// What the operator was told.
     #[serde(flatten)]
     pub told: ToldState<OutageState>,
@@ -119,6 +120,7 @@ impl Outage {
             threshold,
             hold_seconds: settings.hold.as_secs(),
             accounts,
+            healed: 0,
             told: previous.map(|previous| previous.told).unwrap_or_default(),
         })
     }
@@ -141,31 +143,26 @@ impl Outage {
         self.is_open(now) && now < self.held_until()
     }
 
-    /// The outage after a look at it: prolonged unless its service works again, ended if its time is over. `None` if nothing
-    /// changes.
-    ///
-    /// An account breaks once, and then only heals. So that no more accounts break can mean that all are broken: only
-    /// accounts that heal show that the service works.
+    /// The outage after a look at it: prolonged while accounts break as they did at its beginning, ended if its time is over.
+    /// `None` if nothing changes. Accounts that are still broken at the end are those that their users must mend.
     #[must_use]
     pub fn looked_at(&self, counts: &ServiceCounts, now: Timestamp) -> Option<Self> {
         let is_time = self.until.duration_since(now) <= LAST_LOOK;
         if self.state == OutageState::Ended || !is_time {
             return None;
         }
-        let accounts = counts.broken_since(self.since).max(self.accounts);
-        let looked = Self { accounts, ..self.clone() };
+        let looked = self.counted(counts.since(self.since));
         let prolonged = after(now, Duration::from_secs(self.hold_seconds)).min(after(self.since, LONGEST_HOLD));
-        if prolonged > self.until && prolonged > now && !looked.is_over(counts, now) {
+        if prolonged > self.until && prolonged > now && counts.breaks(self.threshold, now) {
             return Some(Self { until: prolonged, ..looked });
         }
         (now >= self.until).then_some(Self { state: OutageState::Ended, ..looked })
     }
 
-    /// Whether the service works again: no more accounts break, and as many heal as made it an outage, or a tenth of all that
-    /// broke.
-    fn is_over(&self, counts: &ServiceCounts, now: Timestamp) -> bool {
-        let evidence = counts.evidence(self.since, self.threshold, now);
-        !evidence.breaks && evidence.healed >= self.threshold.min(self.accounts.div_ceil(HEALED_SHARE))
+    /// With what was counted since its beginning. Counters are eventually consistent: what was counted before stays counted.
+    fn counted(&self, counts: Counts) -> Self {
+        let (accounts, healed) = (counts.broken.max(self.accounts), counts.healed.max(self.healed));
+        Self { accounts, healed, ..self.clone() }
     }
 
     /// When the sweep must look at the outage: to tell the operator, to prolong it, or to end it. `None` if it has ended
@@ -180,12 +177,12 @@ impl Outage {
         (self.state == OutageState::Suspected).then_some(last_look)
     }
 
-    /// The outage with the mark that a sweep tells the operator of its state, and of the `accounts` that are broken by now.
+    /// The outage while a sweep tells the operator of its state, and of what was counted by now.
     /// `None` if the operator knows the state, or another sweep is telling it.
     #[must_use]
-    pub fn with_claimed_notice(&self, accounts: u64, now: Timestamp) -> Option<Self> {
+    pub fn with_claimed_notice(&self, counts: Counts, now: Timestamp) -> Option<Self> {
         let told = self.told.claimed(self.state, now)?;
-        Some(Self { told, accounts: accounts.max(self.accounts), ..self.clone() })
+        Some(Self { told, ..self.counted(counts) })
     }
 
     /// The outage after the operator was told of `state`.
