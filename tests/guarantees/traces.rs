@@ -46,7 +46,7 @@ async fn a_trace_leads_from_the_failed_read_to_the_callback_and_on_to_the_event_
         (Function::RecordReadResult, vec!["store: recorded an event"]),
         (Function::NotifyReauth, vec!["notify-reauth: published an event"; 2]),
         (Function::PostWebhook, vec!["post-webhook: posted an event"; 2]),
-        (Function::EmailUser, vec!["email-user: a mail is due"]),
+        (Function::EmailUser, vec!["email-user: recorded what an event means for the mails"]),
         (Function::CreateReauthUrl, vec!["create-reauthorization: created a reauthorization"]),
         (Function::ReauthCallback, vec!["store: recorded an event"]),
     ] {
