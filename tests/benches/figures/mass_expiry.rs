@@ -12,7 +12,7 @@ use crate::{process::now, table::Table};
 
 const USERS: usize = 100_000;
 /// Notifications in a minute, as the template has it by default.
-const RATE: usize = 1_000;
+const RATE: usize = 600;
 const PART: usize = 20_000;
 
 pub(crate) async fn run(table: &mut Table) {
