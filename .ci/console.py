@@ -383,7 +383,7 @@ def explanations(walk):
     # That digi.me does not recognize the user shows when the button is pressed.
     walk.console("revoke-tokens", "read")
     walk.chromium.visit(link)
-    walk.press("//button[.='Reconnect Meadow Bank']", "//main[not(.//button)]")
+    walk.press("//button[.='Reconnect Meadow Bank']", "//main[not(.//button[starts-with(., 'Reconnect')])]")
     walk.open(user)
     walk.shows("a user to authorize from scratch", "not recoverable", "from scratch", selector="#grants")
     walk.look("not recoverable", user, f"{user}/grants/demo-contract")
