@@ -38,7 +38,7 @@ pub(super) fn introduction(info: &Info) -> String {
     add("digi.me", &format!("{} (baseUrl of an SDK)", info.digime_base_url));
     add("Pages", &format!("{} (onboardUrl of an SDK)", info.digime_onboard_url));
     add("Control", &format!("{} (described by /_local/openapi.yaml)", info.digime_control_url));
-    add("AWS", &format!("{} (DynamoDB, Secrets Manager, SQS, SNS)", info.aws_url));
+    add("AWS", &format!("{} (DynamoDB, Secrets Manager, SQS, SNS, SES)", info.aws_url));
     add("User", info.demo_user_id);
     for contract in &info.contracts {
         add("Contract", &format!("{} (application {})", contract.contract_id, contract.application_id));
