@@ -12,9 +12,9 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::{ReauthCallback, Visit, settle::CallbackOutcome};
 
 impl ReauthCallback {
-    /// The URL that the browser is redirected to: the reconnect page that it came from, if more is left to mend there, else the
-    /// return URL, else that page in any case. `None` if the browser gets a page: it did not start the reauthorization, or there
-    /// is no such URL.
+    /// The URL that the browser is redirected to. While the user has more to mend, it is the reconnect page that the browser came
+    /// from. Then it is the return URL; without one, that page again. `None`: this service answers with a page, because another
+    /// browser started the reauthorization, or there is no such URL.
     pub(crate) async fn way_back(
         &self,
         visit: &Visit,
