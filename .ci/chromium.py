@@ -21,6 +21,8 @@ FLAGS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "-
 FLAGS += ["--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage"]
 FLAGS += ["--no-proxy-server", f"--host-resolver-rules={HOSTS}"]
 
+PAINTED = "return document.hasFocus() && performance.getEntriesByName('first-contentful-paint').length > 0"
+
 
 def send(url, method="GET", headers=None, body=None):
     request = urllib.request.Request(url, body and body.encode(), headers or {}, method=method)
@@ -73,6 +75,9 @@ class Browser:
         return self.post("/execute/sync", script=script, args=arguments)
 
     def type(self, key):
+        """Presses a key. Chromium drops the keys that come before it has painted the page."""
+        if not until(lambda: self.run(PAINTED)):
+            sys.exit(f"{self.get('/url')} does not take keys")
         keys = [{"type": "keyDown", "value": key}, {"type": "keyUp", "value": key}]
         self.post("/actions", actions=[{"type": "key", "id": "keyboard", "actions": keys}])
 
