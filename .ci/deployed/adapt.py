@@ -7,6 +7,7 @@
 4. MiniStack knows no alarms of expressions. They become alarms of some metric. It evaluates neither.
 5. MiniStack does not join the members of a list in a condition. Conditions become what they amount to.
 6. The webhook's receiver is on this machine, which functions refuse to post to. Those that post to it are allowed to.
+7. MiniStack asks whether a caller may send a mail with any identity and from any address. Whoever may send one may send each.
 """
 
 import copy
@@ -40,6 +41,7 @@ def adapt(translated, conditions):
     template["Conditions"] = {name: {"Fn::Equals": ["true", str(holds).lower()]} for name, holds in conditions.items()}
     added = topic_policies(resources, conditions)
     allow_batches(resources)
+    allow_mails(resources)
     for logical, resource in resources.items():
         if resource["Type"] == API and "Body" in resource["Properties"]:
             added |= routes_of(logical, resource)
@@ -52,14 +54,28 @@ def adapt(translated, conditions):
     return (secret_arns(template, secrets) if secrets else template), set(added)
 
 
-def allow_batches(value):
+def allow_batches(resources):
     """On AWS, `sqs:SendMessage` allows SendMessageBatch too. MiniStack wants an action of that name, which AWS does not have."""
-    if isinstance(value, dict):
-        if isinstance(actions := value.get("Action"), list) and "sqs:SendMessage" in actions:
+    for statement in statements(resources):
+        if isinstance(actions := statement["Action"], list) and "sqs:SendMessage" in actions:
             actions.append("sqs:SendMessageBatch")
+
+
+def allow_mails(resources):
+    for statement in statements(resources):
+        if statement["Action"] == ["ses:SendEmail"]:
+            statement["Resource"] = "*"
+            del statement["Condition"]
+
+
+def statements(value):
+    """The statements of all policies in it."""
+    if isinstance(value, dict):
+        if "Action" in value:
+            yield value
         value = list(value.values())
     for one in value if isinstance(value, list) else []:
-        allow_batches(one)
+        yield from statements(one)
 
 
 def topic_policies(resources, conditions):

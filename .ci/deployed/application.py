@@ -7,7 +7,7 @@ from deployed.http import Browser, address_of, send, signed
 from deployed.digime import CONTRACT
 from deployed.servers import ACCOUNT, REGION
 
-USER = "check-user"
+USER, ADDRESS = "check-user", "jo@example.org"
 BANK, HOSPITAL, GARDEN, CINEMA, LIBRARY = "1_bank", "2_hospital", "3_garden", "4_cinema", "5_library"
 # Not at digi.me: read results that are not taken in are about it.
 FOREIGN = "6_foreign"
@@ -116,6 +116,13 @@ def expect(status, answer):
     """The answer, which has this status. 500 stands for every error of the server."""
     assert status == (500 if answer.status >= 500 else answer.status), f"{answer.status} instead of {status}: {answer}"
     return answer
+
+
+def noon():
+    """The name of a time zone in which it is between 12 and 13 o'clock: mails are sent."""
+    east = 12 - datetime.datetime.now(datetime.timezone.utc).hour
+    # The sign in these names means west.
+    return f"Etc/GMT{-east:+d}"
 
 
 def read_result(account):

@@ -1,10 +1,13 @@
 """The flows through the stack. In each of the first two, a function stops until it has back the action that was taken away."""
 
+import base64
 import json
 
-from deployed.application import BANK, CINEMA, FOREIGN, GARDEN, HOSPITAL, LIBRARY, OTHER_ROOT, USER
-from deployed.application import entry, expect, find, queue_arn, read_result
+from deployed.application import ADDRESS, BANK, CINEMA, FOREIGN, GARDEN, HOSPITAL, LIBRARY, OTHER_ROOT, USER
+from deployed.application import entry, expect, find, noon, queue_arn, read_result
 from deployed.digime import CONTRACT
+from deployed.http import address_of, send
+from deployed.servers import ACCOUNT
 from deployed.refusals import LIST, refused, stopped
 from deployed.waiting import until
 
@@ -16,8 +19,9 @@ SCHEDULED = 80
 def tell(world):
     """A grant is stored, a read result reaches the topic's subscriber and the webhook, and stops where an action is missing."""
     application, stack = world.application, world.stack
-    tokens = world.digime.tokens(USER)
-    grant = lambda: application.call("PUT", f"/users/{USER}/grants/{CONTRACT}", tokens)
+    contact = {"email": ADDRESS, "timeZone": noon()}
+    body = {"userAccessToken": world.digime.tokens(USER), "contact": contact}
+    grant = lambda: application.call("PUT", f"/users/{USER}/grants/{CONTRACT}", body)
     expect(500, grant())
     world.give_back["Accounts"]()
     expect(204, grant())
@@ -39,6 +43,8 @@ def tell(world):
     world.give_back["NotifyReauth"]()
     world.event = until("the topic delivers the event", lambda: application.received(REQUIRED, BANK))
 
+    stopped(world, "EmailUser")
+    world.give_back["EmailUser"]()
     stopped(world, "PostWebhook")
     assert not world.webhook.events
     world.give_back["PostWebhook"]()
@@ -118,12 +124,52 @@ def sweep(world):
     target = aws.scheduler.get_schedule(Name=stack.physical(name))["Target"]
     caller = aws.stand_in_for_service(target["RoleArn"]).lambda_
     refused(lambda: caller.invoke(FunctionName=stack.physical("Accounts")), "Accounts")
-    run = lambda: caller.invoke(FunctionName=target["Arn"])
-    assert "FunctionError" in (answer := run()), answer
+    world.run_sweep = lambda: caller.invoke(FunctionName=target["Arn"])
+    assert "FunctionError" in (answer := world.run_sweep()), answer
     world.give_back["SweepAccounts"]()
-    answer = run()
+    answer = world.run_sweep()
     report = json.load(answer["Payload"])
     assert "FunctionError" not in answer and report["failed"] == 0, report
+
+
+def write(world):
+    """The user gets one mail about all accounts that wait, its link leads to their page, and a bounce stops the mails."""
+    application, aws = world.application, world.aws
+
+    def arrived():
+        world.run_sweep()
+        return mails(aws)
+
+    mail = until("a mail arrives", arrived)[0]
+    links = [line for line in mail["BodyText"].splitlines() if line.startswith("https://")]
+    page = next(link for link in links if link.startswith(f"{application.url}/reconnect/"))
+    stop = next(link for link in links if link.startswith(f"{application.url}/unsubscribe/"))
+    for account in (HOSPITAL, GARDEN, CINEMA, LIBRARY):
+        assert account in mail["BodyText"], mail
+        assert account in expect(200, application.browser().go("GET", page)).text
+    expect(200, application.browser().go("GET", stop))
+
+    topic = world.stack.outputs["EmailFeedbackTopicArn"]
+    aws.sns.publish(TopicArn=topic, Message=json.dumps(bounce(mail)))
+    event = until("the topic says that mails have ended", lambda: application.received("user.emails_stopped", None))
+    assert event["data"]["userId"] == USER and event["data"]["reason"] == "bounced", event
+    contact = json.loads(expect(200, application.call("GET", f"/users/{USER}/contact")).text)
+    assert contact["emails"] == "stopped", contact
+    assert len(mails(aws)) == 1, mails(aws)
+
+
+def mails(aws):
+    """The mails that MiniStack took for the user."""
+    answer = send(address_of(aws.url), "GET", f"{aws.url}/_ministack/ses/messages")
+    return [mail for mail in json.loads(answer.text)["messages"].get(ACCOUNT, []) if mail["To"] == [ADDRESS]]
+
+
+def bounce(mail):
+    """What SES publishes when a mail comes back. It names the tags of the mail, of which MiniStack keeps none."""
+    tag = base64.urlsafe_b64encode(USER.encode()).decode().rstrip("=")
+    recipients = [{"emailAddress": address} for address in mail["To"]]
+    sent = {"messageId": mail["MessageId"], "tags": {"user": [tag]}}
+    return {"eventType": "Bounce", "mail": sent, "bounce": {"bounceType": "Permanent", "bouncedRecipients": recipients}}
 
 
 def read_log(world):

@@ -48,6 +48,7 @@ TAKEN = {
     "Events": "dynamodb:BatchGetItem",
     "RecordReadResult": "dynamodb:PutItem",
     "NotifyReauth": "sns:Publish",
+    "EmailUser": "dynamodb:PutItem",
     "PostWebhook": "secretsmanager:GetSecretValue",
     "CreateReauthUrl": "dynamodb:PutItem",
     "ReauthCallback": "dynamodb:UpdateItem",

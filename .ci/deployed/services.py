@@ -62,3 +62,16 @@ def forbidden_routes(aws, api):
         if not allows(policy, "apigateway.amazonaws.com", "lambda:InvokeFunction", source):
             wrong.append(route["RouteKey"])
     return wrong
+
+
+def forbidden_feedback(aws, stack):
+    """The topics of event destinations on which SES may not publish for its configuration set."""
+    wrong = []
+    for name in aws.sesv2.list_configuration_sets()["ConfigurationSets"]:
+        source = f"arn:aws:ses:{REGION}:{ACCOUNT}:configuration-set/{name}"
+        for one in aws.sesv2.get_configuration_set_event_destinations(ConfigurationSetName=name)["EventDestinations"]:
+            topic = one["SnsDestination"]["TopicArn"]
+            policy = json.loads(aws.sns.get_topic_attributes(TopicArn=topic)["Attributes"]["Policy"])
+            if not allows(policy, "ses.amazonaws.com", "sns:Publish", source):
+                wrong.append(topic)
+    return wrong

@@ -7,15 +7,16 @@ import sys
 from deployed.application import BANK, CINEMA, GARDEN, HOSPITAL, LIBRARY, OTHER_ACCOUNT, OTHER_ROOT, USER
 from deployed.application import Application, allow, document, expect, new_role, read_result
 from deployed.digime import CONTRACT
-from deployed.flows import REQUIRED, heal, leave_nothing, read_log, schedule, share, sweep, take_in, tell
+from deployed.flows import REQUIRED, heal, leave_nothing, read_log, schedule, share, sweep, take_in, tell, write
 from deployed.pipe import Pipe
 from deployed.refusals import refuse_callers, take_actions
-from deployed.services import forbidden_routes, forbidden_rules
+from deployed.services import forbidden_feedback, forbidden_routes, forbidden_rules
 from deployed.servers import REGION
 from deployed.stack import Stack, package
 from deployed.waiting import until
 
 DOMAIN, RETURN_ORIGIN = "links.example.com", "https://app.example.com"
+SENDER, SENDER_DOMAIN = "connections@example.com", "example.com"
 # In seconds. Failed messages come again after it.
 PAUSE = 2
 # Lines that Lambda writes around those of a function.
@@ -47,6 +48,7 @@ def deploy(world):
     world.topic = aws.sns.create_topic(Name="reads")["TopicArn"]
     world.foreign_topic = aws.sns.create_topic(Name="foreign")["TopicArn"]
     world.sender = new_role(other, OTHER_ACCOUNT, "sender", allow("sqs:SendMessage", "*"))
+    aws.sesv2.create_email_identity(EmailIdentity=SENDER_DOMAIN)
     boundary = aws.iam.create_policy(PolicyName="boundary", PolicyDocument=document(allow("*", "*")))["Policy"]["Arn"]
     options = {
         "AlarmEmail": "operator@example.com",
@@ -56,6 +58,9 @@ def deploy(world):
         "CreateKmsKey": "true",
         "DefaultReturnOrigin": RETURN_ORIGIN,
         "DomainName": DOMAIN,
+        # The mail about an account that breaks is due at the next sweep.
+        "EmailDelay": "1s",
+        "EmailFrom": SENDER,
         "NotificationSubscribers": f"arn:aws:iam::{OTHER_ACCOUNT}:root",
         "PermissionsBoundaryArn": boundary,
         "ReadResultsSenders": world.sender,
@@ -90,8 +95,9 @@ def new_application(world, stack):
 
 
 def let_services_in(world):
-    """EventBridge may send to the queues of its rule, and the API may call the function of each route."""
+    """EventBridge may send to the queues of its rule, SES may publish what becomes of mails, and the API may call the function of each route."""
     wrong = forbidden_rules(world.aws, world.application.bus) + forbidden_routes(world.aws, world.application.api)
+    wrong += forbidden_feedback(world.aws, world.stack)
     assert not wrong, wrong
 
 
@@ -122,4 +128,4 @@ def deploy_another(world):
 
 
 STEPS = [deploy, set_up, let_services_in, refuse_callers, take_actions, tell, heal]
-STEPS += [take_in, share, sweep, read_log, smoke, deploy_another, schedule, leave_nothing]
+STEPS += [take_in, share, sweep, write, read_log, smoke, deploy_another, schedule, leave_nothing]
