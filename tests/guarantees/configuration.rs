@@ -73,6 +73,7 @@ async fn a_malformed_variable_stops_the_function_and_is_named_but_not_shown() {
         (Function::CreateReauthUrl, "ALLOWED_RETURN_ORIGINS", "wrong-value"),
         (Function::CreateReauthUrl, "DEFAULT_RETURN_URL", "wrong-value"),
         (Function::CreateReauthUrl, "DEFAULT_LOCALE", "wrong value"),
+        (Function::CreateReauthUrl, "DEFAULT_TIME_ZONE", "wrong-value"),
         (Function::CreateReauthUrl, "REAUTHORIZATION_TTL", "wrong-value"),
         (Function::NotifyReauth, "RECONNECT_LINK_TTL", "wrong-value"),
         (Function::NotifyReauth, "PUBLIC_BASE_URL", "wrong-value"),

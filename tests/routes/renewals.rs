@@ -1,6 +1,7 @@
 //! Connections that end soon are renewed from the reconnect page, and renewing early breaks nothing.
 
 use http::Method;
+use serde_json::json;
 use tests::{BANK, DEMO_USER, Decision, World, broken};
 
 const HOSPITAL: &str = "2_demo-hospital";
@@ -9,7 +10,10 @@ const IN_TEN_DAYS: i64 = 1_796_288_400;
 
 /// A world whose demo user must reconnect the hospital, and whose bank connection ends in ten days.
 async fn ending_soon() -> (World, String) {
-    let world = World::builder().setting("DEFAULT_RETURN_URL", "").start().await;
+    ending_soon_in(World::builder().setting("DEFAULT_RETURN_URL", "").start().await).await
+}
+
+async fn ending_soon_in(world: World) -> (World, String) {
     assert!(world.system.simulator.control().set_account_expires_at(BANK, Some(IN_TEN_DAYS)));
     world.get("/users/demo-user/accounts?refresh=true").await;
     world.lose_authorization(HOSPITAL).await;
@@ -61,6 +65,29 @@ async fn an_early_renewal_that_is_cancelled_or_fails_changes_nothing_and_says_so
     let page = world.get(&callback).await.text();
     assert!(page.contains("The connection to Meadow Bank was not renewed"), "{page}");
     assert!(page.contains("You cancelled. Nothing was changed."), "{page}");
+    assert!(page.contains("Your connection works until 3 December 2026."), "{page}");
+    world.run_until_idle().await;
+}
+
+#[tokio::test]
+async fn dates_are_those_of_the_contacts_time_zone_or_else_of_the_default_one() {
+    // 22:00 of the day before there.
+    let world = World::builder().setting("DEFAULT_RETURN_URL", "").setting("DEFAULT_TIME_ZONE", "Etc/GMT+11");
+    let (world, link) = ending_soon_in(world.start().await).await;
+    let page = world.get(&link).await.text();
+    assert!(page.contains("<dt>Works until</dt><dd>2 December 2026</dd>"), "{page}");
+    assert!(page.contains("<dt>Ended on</dt><dd>22 November 2026</dd>"), "{page}");
+
+    let contact = json!({"email": "ann@example.org", "timeZone": "Europe/Amsterdam"});
+    let body = json!({"userAccessToken": world.issue_tokens(DEMO_USER), "contact": contact});
+    world.put("/users/demo-user/grants/demo-contract?replace=true", &body).await;
+    let page = world.get(&link).await.text();
+    assert!(page.contains("<dt>Works until</dt><dd>3 December 2026</dd>"), "{page}");
+    assert!(page.contains("<dt>Ended on</dt><dd>23 November 2026</dd>"), "{page}");
+
+    let callback = world.decide(&world.choose(&link, "account", BANK).await, Decision::Error("USER_CANCEL")).await;
+    world.change_browser();
+    let page = world.get(&callback).await.text();
     assert!(page.contains("Your connection works until 3 December 2026."), "{page}");
     world.run_until_idle().await;
 }

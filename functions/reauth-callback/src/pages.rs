@@ -13,7 +13,7 @@ use reauth_core::{
         page::{Page, Pages},
     },
 };
-use reauth_domain::{Account, AccountId, Locale, Status, reauthorization::Reauthorization};
+use reauth_domain::{Account, AccountId, Locale, Status, contact::Reader, reauthorization::Reauthorization};
 use reauth_text::{Name, Text};
 
 use crate::{ReauthCallback, settle::CallbackOutcome};
@@ -143,7 +143,8 @@ impl ReauthCallback {
         self.pages(request, locale).error(problem, request.request_id())
     }
 
-    /// The pages in the language of the reader: that of the reauthorization, else that of the contact, if this service knows it.
+    /// The pages in the time zone of the contact, and in the language of the reader: that of the reauthorization, else that of the
+    /// contact, if this service knows it.
     async fn pages_for(&self, request: &Request, reauthorization: &Reauthorization) -> Pages<'_> {
         let logo = async {
             if let Some(url) = self.branding.logo_url() {
@@ -151,12 +152,13 @@ impl ReauthCallback {
                 self.logos.image(url.as_str()).await;
             }
         };
-        let (locale, ()) = tokio::join!(self.authorized.store.locale_of(&reauthorization.user_id), logo);
-        let of_contact = locale.unwrap_or_else(|error| {
-            tracing::warn!(error = %Chain(&error), "reauth-callback: could not read the user's locale for the result page");
-            None
+        let (reader, ()) = tokio::join!(self.authorized.store.reader(&reauthorization.user_id), logo);
+        let reader = reader.unwrap_or_else(|error| {
+            tracing::warn!(error = %Chain(&error), "reauth-callback: could not read the user's contact for the result page");
+            Reader::default()
         });
-        self.pages(request, reauthorization.locale.iter().chain(&of_contact))
+        let pages = self.pages(request, reauthorization.locale.iter().chain(&reader.locale));
+        pages.in_time_zone(reader.time_zone.as_ref())
     }
 
     fn pages<'l>(&self, request: &Request, wanted: impl IntoIterator<Item = &'l Locale>) -> Pages<'_> {

@@ -178,8 +178,14 @@ const TABLE: &[&str] = &["TABLE_NAME", "SERVICE_SECRET_ID"];
 const DIGIME: &[&str] =
     &["CONTRACT_SECRET_PREFIX", "DIGIME_BASE_URL", "DIGIME_ONBOARD_URL", "DIGIME_CONNECT_TIMEOUT", "DIGIME_TIMEOUT"];
 /// The settings of the functions that show pages.
-const PAGES: &[&str] =
-    &["APPLICATION_NAME", "APPLICATION_COLOR", "APPLICATION_LOGO_URL", "SUPPORT_URL", "DEFAULT_LOCALE"];
+const PAGES: &[&str] = &[
+    "APPLICATION_NAME",
+    "APPLICATION_COLOR",
+    "APPLICATION_LOGO_URL",
+    "SUPPORT_URL",
+    "DEFAULT_LOCALE",
+    "DEFAULT_TIME_ZONE",
+];
 
 fn settings_of(function: Function) -> Vec<&'static str> {
     match function {

@@ -16,7 +16,9 @@ use reauth_core::{
     store::{Link, LinkUse, OngoingResult, OngoingUse, RecordedUse, StoreError, StoredLink, Versioned},
     web::{ApiRequest, BrowserCookie, Problem, Response, ResponseExt, page::Pages, response},
 };
-use reauth_domain::{Account, AccountId, Grant, Locale, ReauthorizationId, Target, reauthorization::Reauthorization};
+use reauth_domain::{
+    Account, AccountId, Grant, Locale, ReauthorizationId, Target, contact::Reader, reauthorization::Reauthorization,
+};
 use secrecy::{ExposeSecret, SecretString};
 use tracing::instrument;
 
@@ -120,7 +122,7 @@ impl CreateReauthUrl {
         );
         let recorded = match recorded? {
             LinkUse::TooMany(wait) => {
-                let locale = read.ok().and_then(|(_, locale)| locale);
+                let locale = read.ok().and_then(|(_, reader)| reader.locale);
                 return Ok(UseResult::Page(self.pages(request, &locale).too_many_attempts(wait)));
             }
             LinkUse::Ongoing(ongoing) => {
@@ -130,7 +132,7 @@ impl CreateReauthUrl {
             LinkUse::Recorded(recorded) => recorded,
         };
         let (started, of_contact) = match read {
-            Ok((read, of_contact)) => {
+            Ok((read, Reader { locale: of_contact, .. })) => {
                 let locale = self.locale_for_digime(request, of_contact.clone());
                 (Box::pin(self.start(request, &link, read, locale, browser.clone())).await, of_contact)
             }
@@ -179,8 +181,8 @@ impl CreateReauthUrl {
         }
     }
 
-    /// What the user chose to mend, and the locale in which the user is written to.
-    async fn read_target(&self, link: &Link, target: &Target) -> Result<(ReadTarget, Option<Locale>), StoreError> {
+    /// What the user chose to mend, and what is known of the user.
+    async fn read_target(&self, link: &Link, target: &Target) -> Result<(ReadTarget, Reader), StoreError> {
         let store = &self.authorized.store;
         let read = async {
             Ok(match target {
@@ -191,7 +193,7 @@ impl CreateReauthUrl {
                 Target::Grant(contract_id) => ReadTarget::Grant(store.grant(&link.user_id, contract_id).await?),
             })
         };
-        tokio::try_join!(read, store.locale_of(&link.user_id))
+        tokio::try_join!(read, store.reader(&link.user_id))
     }
 
     /// Creates the reauthorization of what was read. Returns the URL of digi.me's page, or `None` if there is nothing to
@@ -254,11 +256,11 @@ impl CreateReauthUrl {
     /// Reads everything that the page of a link shows.
     async fn read(&self, request: &Request, link: &Link) -> Result<LinkView<'_>, Problem> {
         let store = &self.authorized.store;
-        let (accounts, grants, ended, locale, ()) = tokio::try_join!(
+        let (accounts, grants, ended, reader, ()) = tokio::try_join!(
             async { Ok::<_, Problem>(self.authorized.user_accounts(&link.user_id, request.context()).await?) },
             async { Ok(store.grant_states(&link.user_id).await?) },
             self.ended(request, link),
-            async { Ok(store.locale_of(&link.user_id).await?) },
+            async { Ok(store.reader(&link.user_id).await?) },
             async {
                 self.read_own_logo().await;
                 Ok(())
@@ -271,7 +273,8 @@ impl CreateReauthUrl {
         let named = asked.as_ref().and_then(|(_, account)| account.clone()).or_else(|| account_of_form(request));
         let overview = Overview::new(link, named.as_ref(), accounts, &grants, now);
         let logos = Logos::read(&self.logos, &overview.accounts).await;
-        let pages = self.link_pages(self.pages(request, of_ended.into_iter().chain(&locale)));
+        let pages = self.pages(request, of_ended.into_iter().chain(&reader.locale));
+        let pages = self.link_pages(pages.in_time_zone(reader.time_zone.as_ref()));
         Ok(LinkView {
             pages: LinkPages { logos, ..pages },
             overview,

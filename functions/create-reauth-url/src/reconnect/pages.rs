@@ -1,7 +1,7 @@
 //! The pages of the reconnect link.
 
 use http::StatusCode;
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::Timestamp;
 use maud::{Markup, html};
 use reauth_core::web::{
     Response,
@@ -367,7 +367,7 @@ impl LinkPages<'_> {
     }
 
     pub(super) fn date(&self, at: Timestamp) -> Text {
-        self.pages.texts.date(at.to_zoned(TimeZone::UTC).date())
+        self.pages.date(at)
     }
 }
 

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 
 use jiff::{Timestamp, tz::TimeZone};
 use reauth_domain::{
-    About, ContractId, EmailStop, EpisodeId, EventDetail, Locale, NewEvent, Target, UserId,
-    contact::{ContactState, Stopped, StoredContact},
+    About, ContractId, EmailStop, EpisodeId, EventDetail, NewEvent, Target, UserId,
+    contact::{ContactState, Reader, Stopped, StoredContact},
     event::{AboutGrant, next_sequence},
     time::rfc3339,
 };
@@ -108,10 +108,10 @@ impl Store {
         Ok(name.map(|name| name.time_zone()))
     }
 
-    /// The language of the user's contact. `None` also if the contact cannot be read.
-    pub async fn locale_of(&self, user: &UserId) -> Result<Option<Locale>, StoreError> {
+    /// What the user's contact says about the reader of a page. Nothing also if the contact cannot be read.
+    pub async fn reader(&self, user: &UserId) -> Result<Reader, StoreError> {
         let state = self.contact(user).await?.map(|read| read.value);
-        Ok(state.as_ref().and_then(ContactState::contact).and_then(|contact| contact.locale.clone()))
+        Ok(state.as_ref().and_then(ContactState::contact).map(Reader::from).unwrap_or_default())
     }
 
     /// Writes a contact that exists, if it has the version that was read. Returns the new version.

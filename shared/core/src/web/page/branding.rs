@@ -2,7 +2,8 @@
 
 use aws_lc_rs::digest;
 use base64::{Engine, engine::general_purpose::STANDARD};
-use reauth_domain::Locale;
+use jiff::tz::TimeZone;
+use reauth_domain::{Locale, contact::TimeZoneName};
 use reauth_text::{Language, Name};
 use url::Url;
 
@@ -21,12 +22,13 @@ pub struct Branding {
     support_url: Option<Url>,
     logo_url: Option<Url>,
     default_language: Language,
+    time_zone: TimeZone,
     style: String,
     style_hash: String,
 }
 
 impl Branding {
-    /// From `APPLICATION_NAME`, `APPLICATION_COLOR`, `APPLICATION_LOGO_URL`, `SUPPORT_URL` and `DEFAULT_LOCALE`.
+    /// From `APPLICATION_NAME`, `APPLICATION_COLOR`, `APPLICATION_LOGO_URL`, `SUPPORT_URL`, `DEFAULT_LOCALE` and `DEFAULT_TIME_ZONE`.
     ///
     /// # Errors
     /// When one of them is malformed.
@@ -42,6 +44,7 @@ impl Branding {
     pub fn without_logo(environment: &Environment) -> Result<Self, ConfigError> {
         let color = environment.parsed("APPLICATION_COLOR")?.unwrap_or(Color::DEFAULT);
         let locale = environment.parsed::<Locale>("DEFAULT_LOCALE")?;
+        let time_zone = environment.parsed::<TimeZoneName>("DEFAULT_TIME_ZONE")?;
         let style = format!("{}{STYLE}", variables(color));
         Ok(Self {
             color,
@@ -49,6 +52,7 @@ impl Branding {
             support_url: url(environment, "SUPPORT_URL", &["https", "mailto"])?,
             logo_url: None,
             default_language: locale.and_then(|locale| locale.as_str().parse().ok()).unwrap_or(Language::English),
+            time_zone: time_zone.map_or(TimeZone::UTC, |name| name.present_rule()),
             style_hash: STANDARD.encode(digest::digest(&digest::SHA256, style.as_bytes())),
             style,
         })
@@ -84,6 +88,10 @@ impl Branding {
     #[must_use]
     pub fn default_language(&self) -> Language {
         self.default_language
+    }
+
+    pub(super) fn time_zone(&self) -> TimeZone {
+        self.time_zone.clone()
     }
 
     pub(super) fn style(&self) -> &str {

@@ -11,9 +11,10 @@ use http::{
     HeaderName, HeaderValue, StatusCode,
     header::{ACCEPT_LANGUAGE, CONTENT_LANGUAGE, CONTENT_SECURITY_POLICY, VARY, X_FRAME_OPTIONS},
 };
+use jiff::{Timestamp, tz::TimeZone};
 use lambda_http::Request;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
-use reauth_domain::{Locale, ReturnUrl};
+use reauth_domain::{Locale, ReturnUrl, contact::TimeZoneName};
 use reauth_text::{Language, Name, Text, Texts};
 
 pub use self::{
@@ -23,12 +24,13 @@ pub use self::{
 };
 use super::{Problem, Response, ResponseExt, problem::ProblemCode, response};
 
-/// The pages for one reader: in the reader's language, with the application's name, colour and logo.
+/// The pages for one reader: in the reader's language and time zone, with the application's name, colour and logo.
 #[derive(Debug, Clone)]
 pub struct Pages<'a> {
     branding: &'a Branding,
     /// The texts in the reader's language.
     pub texts: &'static Texts,
+    time_zone: TimeZone,
     logo: Option<Image>,
 }
 
@@ -60,7 +62,14 @@ impl<'a> Pages<'a> {
         let accepted = request.headers().get(ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
         let wanted = wanted.into_iter().map(Locale::as_str);
         let language = Language::negotiate(wanted, accepted, branding.default_language());
-        Self { branding, texts: Texts::of(language), logo: None }
+        Self { branding, texts: Texts::of(language), time_zone: branding.time_zone(), logo: None }
+    }
+
+    /// The same pages with dates in this time zone, if it is known, instead of the default.
+    #[must_use]
+    pub fn in_time_zone(self, name: Option<&TimeZoneName>) -> Self {
+        let time_zone = name.map_or(self.time_zone, TimeZoneName::present_rule);
+        Self { time_zone, ..self }
     }
 
     /// The same pages with the application's logo.
@@ -73,6 +82,12 @@ impl<'a> Pages<'a> {
     #[must_use]
     pub fn application(&self) -> Name<'a> {
         self.branding.application()
+    }
+
+    /// The day of the reader at this time.
+    #[must_use]
+    pub fn date(&self, at: Timestamp) -> Text {
+        self.texts.date(self.time_zone.to_datetime(at).date())
     }
 
     /// The page as a response.

@@ -1,6 +1,6 @@
 //! How a reauthorization ended, and what the user can do.
 
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::Timestamp;
 use maud::{Markup, html};
 use reauth_domain::{
     Account, FailureCode, Status,
@@ -42,7 +42,7 @@ impl Pages<'_> {
         match account.authorization_ends_at() {
             None => Some(self.texts.still_works()),
             Some(at) if at <= now => None,
-            Some(at) => Some(self.texts.works_until(&self.texts.date(at.to_zoned(TimeZone::UTC).date()))),
+            Some(at) => Some(self.texts.works_until(&self.date(at))),
         }
     }
 
