@@ -1,6 +1,7 @@
 """moto, an implementation of AWS that is not this project's, started on a free port and ended afterwards."""
 
 import contextlib
+import pathlib
 import socket
 import subprocess
 import sys
@@ -8,6 +9,8 @@ import time
 
 from local_system import free_port
 
+SERVER = pathlib.Path(__file__).with_name("serial_moto.py")
+# In seconds.
 READY = 30
 
 
@@ -26,7 +29,9 @@ def wait_until_it_listens(port, server):
 def moto():
     """Gives the address of a new moto."""
     port = free_port()
-    server = subprocess.Popen(["moto_server", "-H", "127.0.0.1", "-p", str(port)], stderr=subprocess.DEVNULL)
+    # Without the folder of the script, in which moto.py is another module.
+    command = [sys.executable, "-P", SERVER, "-H", "127.0.0.1", "-p", str(port)]
+    server = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     try:
         wait_until_it_listens(port, server)
         yield f"http://127.0.0.1:{port}"

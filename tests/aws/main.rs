@@ -1,6 +1,5 @@
 //! The functions' real binaries with moto, an independent implementation of AWS's wire protocols, at `AWS_TEST_ENDPOINT`.
-//! The tests do what AWS does between the services. They make one call at a time, because moto's writes are not atomic;
-//! concurrent calls are tested with the embedded DynamoDB.
+//! The tests do what AWS does between the services. They make one call at a time; concurrent calls are tested with the embedded DynamoDB.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
