@@ -11,14 +11,9 @@ fn required(function: Function) -> &'static [&'static str] {
         }
         Function::RecordReadResult => &["TABLE_NAME", "SERVICE_SECRET_ID"],
         Function::NotifyReauth => &["TABLE_NAME", "SERVICE_SECRET_ID", "PUBLIC_BASE_URL", "NOTIFICATION_TOPIC_ARN"],
-        Function::PostWebhook => &[
-            "TABLE_NAME",
-            "WEBHOOK_URL",
-            "WEBHOOK_SECRET_ID",
-            "WEBHOOKS_QUEUE_URL",
-            "WEBHOOKS_DEAD_LETTERS_URL",
-            "AWS_REGION",
-        ],
+        Function::PostWebhook => {
+            &["TABLE_NAME", "WEBHOOK_URL", "WEBHOOK_SECRET_ID", "WEBHOOKS_QUEUE_URL", "AWS_REGION"]
+        }
         Function::EmailUser => &[
             "TABLE_NAME",
             "SERVICE_SECRET_ID",
@@ -29,14 +24,9 @@ fn required(function: Function) -> &'static [&'static str] {
         ],
         Function::Accounts => &["TABLE_NAME", "SERVICE_SECRET_ID", "CONTRACT_SECRET_PREFIX", "READ_RESULTS_QUEUE_URL"],
         Function::Events => &["TABLE_NAME", "SERVICE_SECRET_ID", "AWS_REGION"],
-        Function::SweepAccounts => &[
-            "TABLE_NAME",
-            "SERVICE_SECRET_ID",
-            "CONTRACT_SECRET_PREFIX",
-            "PUBLIC_BASE_URL",
-            "NOTIFICATIONS_QUEUE_URL",
-            "ALARM_TOPIC_ARN",
-        ],
+        Function::SweepAccounts => {
+            &["TABLE_NAME", "SERVICE_SECRET_ID", "CONTRACT_SECRET_PREFIX", "PUBLIC_BASE_URL", "NOTIFICATIONS_QUEUE_URL"]
+        }
     }
 }
 

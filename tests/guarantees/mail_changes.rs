@@ -1,10 +1,13 @@
 //! What changes between an event and its mail, and after the mail: a renewal, a choice, a copy of the event, a write beside it.
 
-use digime_simulator::AccessTokenStatus;
+use digime::ambient::Deadline;
+use digime_simulator::{AccessTokenStatus, ErrorShape, Failure};
+use email_user::EmailUser;
 use http::{Method, StatusCode};
-use local::{DEMO_USER, aws::Fault};
+use local::{DEMO_USER, Function, aws::Fault};
+use reauth_core::lambda::{Function as _, Invocation};
 use serde_json::{Value, json};
-use tests::{BANK, DeliveredEvent, World};
+use tests::{BANK, Decision, DeliveredEvent, SqsMessage, World};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -137,6 +140,54 @@ async fn read_request(connection: &mut TcpStream) {
             return;
         }
     }
+}
+
+/// The reauthorization begins before the mail is sent, and digi.me denies it an hour later.
+#[tokio::test]
+async fn a_mail_waits_for_what_digime_says_of_its_account() {
+    for is_denied in [true, false] {
+        let world = World::builder().mails().setting("REMINDER_SCHEDULE", "none").start().await;
+        put_contact(&world, ann()).await;
+        world.lose_authorization(BANK).await;
+        let url = world.follow(&world.last_link()).await;
+        let callback = world.decide(&url, Decision::Success).await;
+        let control = world.system.simulator.control();
+        control.fail("/v1.7/permission-access/accounts", Failure::status(500, 1_000));
+        world.get(&callback).await;
+        for _ in 0..4 {
+            pass(&world, 15 * MINUTE).await;
+        }
+        assert_eq!(world.account(DEMO_USER, BANK).await["status"], "verifying");
+        assert_eq!(subjects(&world), Vec::<String>::new());
+
+        control.clear_failures();
+        if is_denied {
+            control.break_account(BANK, ErrorShape::Sdk);
+        }
+        for _ in 0..12 {
+            pass(&world, 15 * MINUTE).await;
+        }
+        let told = ["Your connection to Meadow Bank has ended".to_owned()];
+        assert_eq!(subjects(&world), &told[..usize::from(is_denied)]);
+    }
+}
+
+#[tokio::test]
+async fn a_mail_is_not_claimed_when_its_answer_may_come_too_late() {
+    let world = world().await;
+    world.lose_authorization(BANK).await;
+    world.advance(11 * MINUTE);
+    let environment = world.system.endpoints.environment(Function::EmailUser).into_iter().collect();
+    let function = EmailUser::new(&environment, &world.clock.ambient()).expect("the function");
+    let due = json!({"type": "mail.due", "userId": DEMO_USER});
+    for (seconds, failures) in [(19, 1), (29, 0)] {
+        assert_eq!(subjects(&world), Vec::<String>::new());
+        let batch = serde_json::from_value(SqsMessage::new(&due, world.clock_now()).alone()).expect("a batch");
+        let deadline = Deadline(world.clock_now() + jiff::SignedDuration::from_secs(seconds));
+        let reply = function.handle(batch, Invocation { deadline, traceparent: None }).await.expect("a reply");
+        assert_eq!(reply.batch_item_failures.len(), failures, "{seconds} s are left");
+    }
+    assert_eq!(subjects(&world).len(), 1);
 }
 
 /// The mail is claimed when SES refuses it, and the contact has changed since the claim.

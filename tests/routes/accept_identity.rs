@@ -31,6 +31,17 @@ async fn the_application_can_take_the_new_login_for_good() {
 }
 
 #[tokio::test]
+async fn a_route_without_fields_refuses_each_field_by_name() {
+    let world = World::with_identity_mismatch().await;
+    let path = format!("/users/{DEMO_USER}/accounts/{BANK}/accept-identity");
+    for (body, field) in [(json!({"returnUrl": "https://example.com"}), "returnUrl"), (json!([]), "")] {
+        let problem = world.post(&path, &body).await;
+        assert_eq!((problem.status, &problem.json()["errors"][0]["field"]), (StatusCode::BAD_REQUEST, &json!(field)));
+    }
+    assert_eq!(world.post(&path, &json!({})).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
 async fn a_login_is_accepted_only_where_there_is_another_one_that_works() {
     let world = World::builder().start().await;
     let problem = accept(&world, BANK).await;

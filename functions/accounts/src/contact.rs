@@ -35,7 +35,7 @@ impl Accounts {
     }
 
     /// Whether a mail may have something to ask the user for. What it says is read when it is sent. A connection that breaks after
-    /// this read has an event, which comes after the contact was written, and then sets when a mail is due.
+    /// this read has an event, which sets when a mail is due if it comes after the contact was written; as a rule it does.
     async fn has_open_connections(&self, user: &UserId) -> Result<bool, StoreError> {
         let store = &self.authorized.store;
         let (accounts, grants) = tokio::try_join!(store.user_accounts(user), store.grant_states(user))?;

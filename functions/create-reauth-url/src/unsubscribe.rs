@@ -87,8 +87,9 @@ fn stopped(pages: &Pages<'_>) -> Response {
     show(pages, StatusCode::OK, &pages.texts.unsubscribed_title(), &content)
 }
 
+/// Whether an unsubscription would change nothing.
 fn is_unsubscribed(stopped: reauth_domain::contact::Stopped) -> bool {
-    stopped.reason == EmailStop::Unsubscribed
+    !EmailStop::Unsubscribed.outlasts(stopped.reason)
 }
 
 fn show(pages: &Pages<'_>, status: StatusCode, title: &Text, content: &Markup) -> Response {

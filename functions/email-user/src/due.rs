@@ -19,7 +19,8 @@ pub(crate) enum Decision {
     Send(Overview, ContactState),
 }
 
-/// Decides. `held_until` is when the user is to be asked for what the overview leaves out, because its service is probably down.
+/// Decides. `held_until` is when the user is to be asked for what the overview leaves out: its service is probably down, or its account is
+/// being verified.
 pub(crate) fn decide(
     state: &ContactState,
     overview: Overview,

@@ -104,6 +104,8 @@ enum EmailError {
     Store(#[from] StoreError),
     #[error("the mail cannot be composed")]
     Link(#[from] url::ParseError),
+    #[error("too little time is left to send a mail")]
+    OutOfTime,
 }
 
 impl reauth_core::retry::Conflict for EmailError {

@@ -55,6 +55,8 @@ pub(crate) struct Overview {
     pub(crate) connected: Vec<Open>,
     /// The episodes that an earlier mail named and that have not ended.
     pub(crate) still_told: BTreeMap<String, EpisodeId>,
+    /// Whether an episode that no mail has named may go on: digi.me has not confirmed yet that its account works again.
+    pub(crate) is_verifying: bool,
 }
 
 impl Overview {
@@ -107,7 +109,10 @@ impl Overview {
                     self.ended.push(open(episode.since, id, episode.notice.clone()));
                 }
             }
-            Status::Verifying { episode: Some(episode), .. } => self.keep_told(&target, told, &episode.episode_id),
+            Status::Verifying { episode: Some(episode), .. } => {
+                self.keep_told(&target, told, &episode.episode_id);
+                self.is_verifying |= told != Some(&episode.episode_id);
+            }
             Status::Active { .. } if told.is_some() => {
                 self.connected.push(open(account.reauthorized_at.unwrap_or(now), None, None));
             }

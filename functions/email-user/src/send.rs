@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use digime::ambient::Deadline;
 use jiff::Timestamp;
 use reauth_core::{
     error::Chain,
@@ -28,6 +29,11 @@ use crate::{
     overview::{Open, Overview},
 };
 
+/// A mail is claimed only while so much of the invocation's time is left: for the claim with its retries, for SES's answer, and for giving the
+/// claim back.
+const SENDING: Duration = Duration::from_secs(20);
+/// When to look again at accounts that digi.me has not confirmed yet.
+const VERIFYING_PAUSE: Duration = Duration::from_secs(60 * 60);
 /// A mail that SES does not take now is due again after this time, and up to as much more.
 const THROTTLED_PAUSE: Duration = Duration::from_secs(5 * 60);
 /// A mail that waits until somebody has changed something at SES is due again after this time.
@@ -46,7 +52,7 @@ struct Claimed {
 impl EmailUser {
     /// If the process ends between the claim and the answer of SES, this mail may not be sent. The next reminder is.
     pub(crate) async fn send_due(&self, user: &UserId, context: RequestContext) -> Result<(), EmailError> {
-        let claimed = retry_on_conflict(&self.ambient, context.deadline, || self.claim(user)).await?;
+        let claimed = retry_on_conflict(&self.ambient, context.deadline, || self.claim(user, context.deadline)).await?;
         let Some(claimed) = claimed else { return Ok(()) };
         match self.mailer.send(user, &claimed.contact.email, &claimed.mail).await {
             Ok(()) => {
@@ -59,15 +65,17 @@ impl EmailUser {
     }
 
     /// `None` if no mail is to be sent now.
-    async fn claim(&self, user: &UserId) -> Result<Option<Claimed>, EmailError> {
+    async fn claim(&self, user: &UserId, deadline: Deadline) -> Result<Option<Claimed>, EmailError> {
         let Some(read) = self.store.contact(user).await? else { return Ok(None) };
         let before = read.value;
         let (accounts, grants) = tokio::try_join!(self.store.user_accounts(user), self.store.grant_states(user))?;
         let now = self.ambient.now();
         let mut overview = Overview::new(&accounts, &grants, &before, &self.settings.lifetimes, now);
         let held_until = self.leave_out_outages(user, &mut overview).await?;
+        let verified_by = overview.is_verifying.then(|| after(now, VERIFYING_PAUSE));
+        let later = held_until.max(verified_by);
         let daytime = self.daytime(user, before.contact());
-        match decide(&before, overview, held_until, now, daytime) {
+        match decide(&before, overview, later, now, daytime) {
             Decision::Nothing => Ok(None),
             Decision::Later(state) => {
                 self.store.put_contact(user, &ContactChange { state, read_version: read.version }).await?;
@@ -77,6 +85,9 @@ impl EmailUser {
                 let Some(contact) = before.recipient().cloned() else { return Ok(None) };
                 let mail = self.compose(user, &contact, &overview).await?;
                 let change = ContactChange { state, read_version: read.version };
+                if self.ambient.remaining(deadline) < SENDING {
+                    return Err(EmailError::OutOfTime);
+                }
                 self.store.claim_mail(user, &change, &overview.versions()).await?;
                 Ok(Some(Claimed { mail, contact, before, at: now }))
             }

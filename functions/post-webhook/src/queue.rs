@@ -15,16 +15,15 @@ use crate::message::Message;
 pub(crate) struct Queue {
     client: Client,
     url: String,
-    dead_letters_url: String,
+    dead_letters_url: Option<String>,
 }
 
 impl Queue {
     pub(crate) fn new(aws: &Aws<'_>) -> Result<Self, ConfigError> {
-        let url = |name| aws.environment().required(name).map(str::to_owned);
         Ok(Self {
             client: Client::new(&aws.service("AWS_ENDPOINT_URL_SQS")?),
-            url: url("WEBHOOKS_QUEUE_URL")?,
-            dead_letters_url: url("WEBHOOKS_DEAD_LETTERS_URL")?,
+            url: aws.environment().required("WEBHOOKS_QUEUE_URL")?.to_owned(),
+            dead_letters_url: aws.environment().optional("WEBHOOKS_DEAD_LETTERS_URL").map(str::to_owned),
         })
     }
 
@@ -37,16 +36,29 @@ impl Queue {
     }
 
     /// Sends a copy of the message to the dead-letter queue.
-    pub(crate) async fn send_to_dead_letters(&self, message: &Message) -> Result<(), AwsError> {
-        let mut request = self.client.send_message().queue_url(&self.dead_letters_url).message_body(&message.body);
+    ///
+    /// # Errors
+    /// Also when no queue is known. The message then comes back until SQS itself moves it, by the queue's redrive policy.
+    pub(crate) async fn send_to_dead_letters(&self, message: &Message) -> Result<(), NotKept> {
+        let url = self.dead_letters_url.as_ref().ok_or(NotKept::NoQueue)?;
+        let mut request = self.client.send_message().queue_url(url).message_body(&message.body);
         for (name, value) in &message.attributes {
             // Each attribute that was received has a type.
             if let Some(value) = attribute(value) {
                 request = request.message_attributes(name, value);
             }
         }
-        request.send().await.map(drop).map_err(|error| AwsError::from(&error))
+        request.send().await.map(drop).map_err(|error| NotKept::Refused(AwsError::from(&error)))
     }
+}
+
+/// Why a message is not in the dead-letter queue.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NotKept {
+    #[error("WEBHOOKS_DEAD_LETTERS_URL is not set")]
+    NoQueue,
+    #[error("SQS did not take it")]
+    Refused(#[source] AwsError),
 }
 
 fn attribute(received: &SqsMessageAttribute) -> Option<MessageAttributeValue> {

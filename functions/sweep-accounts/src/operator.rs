@@ -18,7 +18,8 @@ use tracing::instrument;
 #[derive(Debug)]
 pub(crate) struct Operator {
     sns: Client,
-    topic: String,
+    /// `None`: nobody is told.
+    topic: Option<String>,
     store: Store,
     ambient: Ambient,
 }
@@ -38,7 +39,7 @@ pub(crate) enum TellError {
 impl Operator {
     pub(crate) fn new(aws: &Aws<'_>, store: Store, ambient: &Ambient) -> Result<Self, ConfigError> {
         let sns = Client::new(&aws.service("AWS_ENDPOINT_URL_SNS")?);
-        let topic = aws.environment().required("ALARM_TOPIC_ARN")?.to_owned();
+        let topic = aws.environment().optional("ALARM_TOPIC_ARN").map(str::to_owned);
         Ok(Self { sns, topic, store, ambient: ambient.clone() })
     }
 
@@ -56,8 +57,9 @@ impl Operator {
         let Some(health) = claimed else { return Ok(()) };
         let state = health.state.name();
         let record_sent = store.change_known_health(deadline, |health| Some(health.with_sent_notice(state)));
-        self.publish(&OperatorNotice::of_webhook(&health, now), record_sent).await?;
-        tracing::info!(?state, "sweep: told the operator of the endpoint's state");
+        if self.publish(&OperatorNotice::of_webhook(&health, now), record_sent).await? {
+            tracing::info!(?state, "sweep: told the operator of the endpoint's state");
+        }
         Ok(())
     }
 
@@ -73,22 +75,32 @@ impl Operator {
         let Some(outage) = claimed else { return Ok(()) };
         let Outage { state, accounts, healed, .. } = &outage;
         let record_sent = store.change_outage(service, deadline, |outage| Some(outage?.with_sent_notice(*state)));
-        self.publish(&OperatorNotice::of_outage(&outage, now), record_sent).await?;
-        tracing::info!(?state, %service, accounts, healed, "sweep: told the operator of the outage of a service");
+        if self.publish(&OperatorNotice::of_outage(&outage, now), record_sent).await? {
+            tracing::info!(?state, %service, accounts, healed, "sweep: told the operator of the outage of a service");
+        }
         Ok(())
     }
 
-    /// Publishes a notice of a claimed state, and then records that the operator was told.
+    /// Publishes a notice of a claimed state, and then records that the operator was told. Without a topic it is recorded too:
+    /// otherwise each sweep would claim the state again. Returns whether the operator was told.
     async fn publish<T>(
         &self,
         notice: &OperatorNotice,
         record_sent: impl Future<Output = Result<T, StoreError>>,
-    ) -> Result<(), TellError> {
+    ) -> Result<bool, TellError> {
+        match &self.topic {
+            Some(topic) => self.publish_on(topic, notice).await?,
+            None => tracing::warn!(notice = notice.kind(), "sweep: there is no topic on which to tell the operator"),
+        }
+        record_sent.await?;
+        Ok(self.topic.is_some())
+    }
+
+    async fn publish_on(&self, topic: &str, notice: &OperatorNotice) -> Result<(), TellError> {
         let kind = MessageAttributeValue::builder().data_type("String").string_value(notice.kind());
-        let request = self.sns.publish().topic_arn(&self.topic).message_attributes("eventType", kind.build()?);
+        let request = self.sns.publish().topic_arn(topic).message_attributes("eventType", kind.build()?);
         let request = request.subject(notice.subject()).message(notice.to_json()?.to_string());
         request.send().await.map_err(|error| TellError::Topic(AwsError::from(&error)))?;
-        record_sent.await?;
         Ok(())
     }
 }

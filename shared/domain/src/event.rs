@@ -281,6 +281,19 @@ pub enum EmailStop {
     Complained,
 }
 
+impl EmailStop {
+    /// Whether this reason stays when the other one comes too: what is harder to end.
+    #[must_use]
+    pub fn outlasts(self, other: Self) -> bool {
+        let weight = |reason| match reason {
+            Self::Bounced => 0,
+            Self::Unsubscribed => 1,
+            Self::Complained => 2,
+        };
+        weight(self) > weight(other)
+    }
+}
+
 /// How a new token pair arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

@@ -52,6 +52,19 @@ async fn the_operator_is_told_once_of_a_service_that_is_probably_down_and_once_w
 }
 
 #[tokio::test]
+async fn without_a_topic_the_operator_is_not_told_and_an_outage_ends_all_the_same() {
+    let world = builder().setting("ALARM_TOPIC_ARN", "").start().await;
+    add_users(&world, SERVICE, 0..6).await;
+    break_accounts(&world, 0..6).await;
+    for _ in 0..130 {
+        world.sweep().await;
+        world.advance(MINUTE);
+    }
+    assert!(notices(&world).is_empty());
+    assert!(world.due().is_empty(), "{:?}", world.due());
+}
+
+#[tokio::test]
 async fn an_outage_is_prolonged_while_accounts_break_as_they_did() {
     let world = builder().start().await;
     add_users(&world, SERVICE, 0..12).await;

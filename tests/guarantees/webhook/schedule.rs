@@ -39,6 +39,20 @@ async fn an_event_is_posted_twelve_times_by_the_schedule_and_then_becomes_a_dead
 }
 
 #[tokio::test]
+async fn without_a_dead_letter_queue_an_event_stays_on_its_queue_and_is_not_posted_again() {
+    let sender = Sender::of(World::builder().setting("WEBHOOKS_DEAD_LETTERS_URL", "")).await;
+    sender.answer(503);
+    sender.send(1);
+    sender.after(0).await;
+    for pause in PAUSES {
+        sender.after(pause * 6 / 5 + 1).await;
+    }
+    assert_eq!((sender.posts(), sender.depth()), (12, ONE_WAITS));
+    sender.after(HOUR).await;
+    assert_eq!((sender.posts(), sender.depth()), (12, ONE_WAITS));
+}
+
+#[tokio::test]
 async fn a_receiver_that_is_down_for_three_days_gets_each_event_once_when_it_is_up() {
     let sender = Sender::start().await;
     sender.answer(503);

@@ -2,6 +2,7 @@
 
 use std::{fmt::Display, str::FromStr};
 
+use http::Method;
 use reauth_domain::{InvalidField, InvalidFields};
 use serde_json::{Map, Value};
 
@@ -24,8 +25,10 @@ pub struct Input<'a> {
 
 #[derive(Debug)]
 enum Body {
-    /// No field was requested yet. The body of a route without body fields is ignored.
+    /// No field was requested yet.
     Unread,
+    /// The whole body was requested, with fields that this service does not define.
+    Whole,
     /// The fields that were not requested yet.
     Fields(Map<String, Value>),
     /// The body is not a JSON object. The error is recorded.
@@ -85,6 +88,11 @@ impl<'a> Input<'a> {
     /// The whole body as JSON. An empty body is `null`. Its fields are not defined by this service, so that unknown
     /// fields are allowed.
     pub fn json(&mut self) -> Option<Value> {
+        self.body = Body::Whole;
+        self.parse_body()
+    }
+
+    fn parse_body(&mut self) -> Option<Value> {
         let body = self.request.body();
         if body.is_empty() {
             return Some(Value::Null);
@@ -124,8 +132,16 @@ impl<'a> Input<'a> {
     }
 
     fn take_field(&mut self, name: &str) -> Option<Value> {
+        self.read_fields();
+        match &mut self.body {
+            Body::Fields(fields) => fields.remove(name).filter(|value| !value.is_null()),
+            Body::Unread | Body::Whole | Body::Invalid => None,
+        }
+    }
+
+    fn read_fields(&mut self) {
         if let Body::Unread = self.body {
-            self.body = match self.json() {
+            self.body = match self.parse_body() {
                 Some(Value::Object(fields)) => Body::Fields(fields),
                 Some(Value::Null) => Body::Fields(Map::new()),
                 Some(_) => {
@@ -135,17 +151,17 @@ impl<'a> Input<'a> {
                 None => Body::Invalid,
             };
         }
-        match &mut self.body {
-            Body::Fields(fields) => fields.remove(name).filter(|value| !value.is_null()),
-            Body::Unread | Body::Invalid => None,
-        }
     }
 
     /// The whole input, built from its parts.
     ///
     /// # Errors
-    /// 400 with all errors, including unknown query parameters and body fields.
+    /// 400 with all errors, including unknown query parameters and body fields. The body of a GET or DELETE request has no meaning (RFC 9110,
+    /// sections 9.3.1 and 9.3.5).
     pub fn finish<T>(mut self, whole: impl FnOnce() -> Option<T>) -> Result<T, Problem> {
+        if !matches!(*self.request.method(), Method::GET | Method::DELETE) {
+            self.read_fields();
+        }
         let parameters = self.query.names().filter(|name| !name.starts_with(SIGNATURE_PREFIX));
         self.wrong.0.extend(parameters.map(|name| InvalidField::below("", name, "is not a parameter of this route")));
         if let Body::Fields(fields) = &self.body {

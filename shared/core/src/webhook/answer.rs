@@ -43,6 +43,8 @@ fn hidden_values(url: &Url, body: &str) -> Vec<String> {
     let of_url = [Some(url.as_str()), path_and_query.as_deref(), Some(url.path()), url.query()];
     let mut values: Vec<String> = of_url.into_iter().flatten().map(str::to_owned).collect();
     values.extend(url.query_pairs().map(|(_, value)| value.into_owned()));
+    values.push(url.path().trim_start_matches('/').to_owned());
+    values.extend(url.path().split('/').filter(|segment| !is_word(segment)).map(str::to_owned));
     let event = serde_json::from_str(body).unwrap_or(Value::Null);
     if let Some(Value::Object(data)) = event.get("data") {
         data.iter().filter(|(name, _)| *name != "eventId").for_each(|(_, value)| add_strings(value, &mut values));
@@ -52,6 +54,11 @@ fn hidden_values(url: &Url, body: &str) -> Vec<String> {
     values.sort_unstable_by(|a, b| (Reverse(a.len()), a).cmp(&(Reverse(b.len()), b)));
     values.dedup();
     values
+}
+
+/// Whether a segment of the path is a word, such as `webhooks`. Others may be keys.
+fn is_word(segment: &str) -> bool {
+    segment.len() < 16 && segment.bytes().all(|byte| byte.is_ascii_lowercase())
 }
 
 /// An id as it stands in a text, in JSON and in URLs. None of an empty one.
@@ -134,6 +141,10 @@ mod tests {
     fn a_receiver_that_repeats_the_request_gives_nothing_away() {
         assert_eq!(kept("Cannot POST /hooks/T01?key=k-1-secret"), "Cannot POST …");
         assert_eq!(kept("no route /hooks/T01"), "no route …");
+        assert_eq!(kept("the route hooks/T01 is not known"), "the route … is not known");
+        let url = Url::parse("https://app.example/webhook/5f0c7d1e-secret").unwrap();
+        let answer = b"the webhook \"POST 5f0c7d1e-secret\" is not registered";
+        assert_eq!(text(answer, &url, EVENT), "the webhook \"POST …\" is not registered");
         assert_eq!(kept("unknown key: k-1-secret"), "unknown key: …");
         assert_eq!(kept("https://app.example/hooks/T01?key=k-1-secret is gone"), "… is gone");
         let echoed = kept(EVENT);

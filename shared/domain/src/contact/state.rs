@@ -248,11 +248,7 @@ impl ContactState {
         if !address.is_none_or(is_current) {
             return None;
         }
-        // An unsubscription replaces another reason: a bounce ends with another address.
-        let is_news = match self.stopped {
-            None => true,
-            Some(stopped) => reason == EmailStop::Unsubscribed && stopped.reason != reason,
-        };
+        let is_news = self.stopped.is_none_or(|stopped| reason.outlasts(stopped.reason));
         let stopped = Some(Stopped { reason, at: now });
         is_news.then(|| Self { stopped, due_at: None, told: BTreeMap::new(), asks: false, ..self.clone() })
     }
@@ -332,8 +328,19 @@ mod tests {
             assert_eq!(put(Some(&stopped), &renamed).unwrap().recipient(), None, "the address is the same");
             let is_over = put(Some(&stopped), &bob).unwrap().recipient().is_some();
             assert_eq!(is_over, reason == EmailStop::Bounced);
-            let unsubscribed = stopped.with_stop(EmailStop::Unsubscribed, None, at(2)).unwrap();
-            assert_eq!(unsubscribed.stopped.unwrap().reason, EmailStop::Unsubscribed);
+        }
+    }
+
+    #[test]
+    fn of_two_reasons_the_one_that_is_harder_to_end_stays() {
+        let reasons = [EmailStop::Bounced, EmailStop::Unsubscribed, EmailStop::Complained];
+        let stop = |state: &ContactState, reason| state.with_stop(reason, Some("ann@example.org"), at(0));
+        for (place, weaker) in reasons.into_iter().enumerate() {
+            for stronger in &reasons[place + 1..] {
+                let stopped = stop(&stop(&state(), weaker).unwrap(), *stronger).unwrap();
+                assert_eq!(stopped.stopped.unwrap().reason, *stronger);
+                assert_eq!(stop(&stopped, weaker), None, "in the other order too");
+            }
         }
     }
 

@@ -11,7 +11,7 @@ text_newtype!(
     TimeZoneName,
     |value| {
         let message = InvalidValue("must be a name of the IANA Time Zone Database, such as Europe/Amsterdam");
-        present_rule(value).map(drop).ok_or(message)
+        rule_of(value).map(drop).ok_or(message)
     }
 );
 
@@ -28,12 +28,12 @@ impl TimeZoneName {
     /// then, as in Cuba in the winter of 2026, it is an hour off.
     #[must_use]
     pub fn present_rule(&self) -> TimeZone {
-        let rule = present_rule(self.as_str()).and_then(|rule| TimeZone::posix(rule).ok());
+        let rule = rule_of(self.as_str()).and_then(|rule| TimeZone::posix(rule).ok());
         rule.unwrap_or(TimeZone::UTC)
     }
 }
 
-fn present_rule(name: &str) -> Option<&'static str> {
+fn rule_of(name: &str) -> Option<&'static str> {
     PRESENT_RULES.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))
 }
 

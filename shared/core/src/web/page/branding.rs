@@ -1,4 +1,5 @@
-//! What the pages and mails of a deployment have in common: the application's name, colour and logo, and whom its users turn to.
+//! What the pages and mails of a deployment have in common: the application's name, colour and logo, whom its users turn to, and the language and
+//! time zone of users of whom none is known.
 
 use aws_lc_rs::digest;
 use base64::{Engine, engine::general_purpose::STANDARD};
