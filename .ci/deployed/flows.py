@@ -7,8 +7,8 @@ from deployed.application import ADDRESS, BANK, CINEMA, FOREIGN, GARDEN, HOSPITA
 from deployed.application import entry, expect, find, noon, queue_arn, read_result
 from deployed.digime import CONTRACT
 from deployed.http import address_of, send
-from deployed.servers import ACCOUNT
 from deployed.refusals import LIST, refused, stopped
+from deployed.servers import ACCOUNT
 from deployed.waiting import until
 
 REQUIRED, REAUTHORIZED = "account.reauthorization_required", "account.reauthorized"

@@ -72,10 +72,10 @@ impl EmailUser {
         let now = self.ambient.now();
         let mut overview = Overview::new(&accounts, &grants, &before, &self.settings.lifetimes, now);
         let held_until = self.leave_out_outages(user, &mut overview).await?;
-        let verified_by = overview.is_verifying.then(|| after(now, VERIFYING_PAUSE));
-        let later = held_until.max(verified_by);
+        // What is left out is asked for later.
+        let ask_again_at = held_until.max(overview.is_verifying.then(|| after(now, VERIFYING_PAUSE)));
         let daytime = self.daytime(user, before.contact());
-        match decide(&before, overview, later, now, daytime) {
+        match decide(&before, overview, ask_again_at, now, daytime) {
             Decision::Nothing => Ok(None),
             Decision::Later(state) => {
                 self.store.put_contact(user, &ContactChange { state, read_version: read.version }).await?;

@@ -282,7 +282,7 @@ pub enum EmailStop {
 }
 
 impl EmailStop {
-    /// Whether this reason stays when the other one comes too: what is harder to end.
+    /// Whether this reason is harder to end than the other one. Of two reasons, such a one is kept.
     #[must_use]
     pub fn outlasts(self, other: Self) -> bool {
         let weight = |reason| match reason {

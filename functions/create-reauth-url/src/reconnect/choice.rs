@@ -169,7 +169,7 @@ impl LinkPages<'_> {
                 (texts.dismissed_title(service(account)), texts.dismissed_text(service(account)))
             }
             (Choice::Postpone | Choice::Dismiss, _) => {
-                (texts.postponed_title(), texts.postponed_text(application, &self.date(until)))
+                (texts.postponed_title(), texts.postponed_text(application, &self.pages.date(until)))
             }
         };
         let content = html! {

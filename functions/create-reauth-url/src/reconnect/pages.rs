@@ -88,7 +88,7 @@ impl LinkPages<'_> {
         html! {
             p {
                 @match connection.state {
-                    ConnectionState::Ends(at) => (texts.digime_ends_text(application, &self.date(at))),
+                    ConnectionState::Ends(at) => (texts.digime_ends_text(application, &self.pages.date(at))),
                     ConnectionState::Ended | ConnectionState::DeadEnd => (texts.digime_text(application)),
                 }
             }
@@ -119,7 +119,7 @@ impl LinkPages<'_> {
                 @match state {
                     AccountState::Checking | AccountState::CheckingOnly => (texts.checking_text()),
                     AccountState::Ends(at) => {
-                        (texts.renew_text(service, application, &self.date(*at))) " " (texts.renew_safe())
+                        (texts.renew_text(service, application, &self.pages.date(*at))) " " (texts.renew_safe())
                     },
                     AccountState::Dismissed => (texts.dismissed_text(service)),
                     AccountState::InNeed | AccountState::InNeedAfterConnection | AccountState::DeadEnd => {
@@ -152,8 +152,8 @@ impl LinkPages<'_> {
             @if username.is_some() || ended.is_some() || ends.is_some() {
                 dl {
                     @if let Some(username) = username { dt { (texts.label_account()) } dd { (username) } }
-                    @if let Some(at) = ended { dt { (texts.label_ended()) } dd { (self.date(at)) } }
-                    @if let Some(at) = ends { dt { (texts.label_works_until()) } dd { (self.date(at)) } }
+                    @if let Some(at) = ended { dt { (texts.label_ended()) } dd { (self.pages.date(at)) } }
+                    @if let Some(at) = ends { dt { (texts.label_works_until()) } dd { (self.pages.date(at)) } }
                 }
             }
         }
@@ -225,7 +225,7 @@ impl LinkPages<'_> {
         html! {
             @match connection.state {
                 ConnectionState::Ended => p { (texts.digime_ended()) },
-                ConnectionState::Ends(at) => p { (texts.digime_ends_text(application, &self.date(at))) },
+                ConnectionState::Ends(at) => p { (texts.digime_ends_text(application, &self.pages.date(at))) },
                 ConnectionState::DeadEnd => p { (texts.digime_ended()) " " (texts.digime_dead_end(application)) },
             }
             (self.connection_form(connection, is_primary))
@@ -364,10 +364,6 @@ impl LinkPages<'_> {
     /// A button that changes something here and does not lead to digi.me.
     fn action_button(&self, action: &str, label: &Text) -> Markup {
         html! { button.quiet type="submit" name="action" value=(action) { (label) } }
-    }
-
-    pub(super) fn date(&self, at: Timestamp) -> Text {
-        self.pages.date(at)
     }
 }
 

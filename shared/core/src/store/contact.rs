@@ -103,9 +103,7 @@ impl Store {
 
     /// The time zone of the user's contact. `None` also if the contact cannot be read.
     pub async fn time_zone_of(&self, user: &UserId) -> Result<Option<TimeZone>, StoreError> {
-        let state = self.contact(user).await?.map(|read| read.value);
-        let name = state.as_ref().and_then(ContactState::contact).and_then(|contact| contact.time_zone.as_ref());
-        Ok(name.map(|name| name.time_zone()))
+        Ok(self.reader(user).await?.time_zone.map(|name| name.time_zone()))
     }
 
     /// What the user's contact says about the reader of a page. Nothing also if the contact cannot be read.
